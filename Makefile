@@ -1,0 +1,48 @@
+# `make` lists the commands. Needs python3 (3.11 or later) with pip, and make; fetches the rest.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test test-slow lint format lock clean
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/installed ## install everything into .venv, exactly as locked
+
+train: setup ## train AlexNet on the default data: about three minutes on two cores
+	$(BIN)/python src/train.py
+
+test: lint ## lint, types, and the tests that take minutes
+	$(BIN)/pytest -m "not slow"
+
+test-slow: setup ## the tests that take longer, on real photographs where there are any
+	$(BIN)/pytest -m slow
+
+lint: setup ## style, types and YAML, as CI checks them
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/yamllint --strict conf .pre-commit-config.yaml
+
+format: setup ## mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(UV) ## resolve pyproject.toml's dependencies into requirements.lock
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --group dev \
+		--no-header --quiet --output-file requirements.lock pyproject.toml
+
+clean: ## remove the environment and caches; keep data and outputs
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache
+
+.venv/installed: requirements.lock | $(UV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "AlexNet Lab needs Python 3.11 or later; this is %d.%d. Try: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(UV) venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv
+	$(UV) pip sync --quiet --python .venv --require-hashes --compile-bytecode requirements.lock
+	@touch $@
+
+.uv/bin/uv:
+	$(PYTHON) -m pip install --quiet --target .uv uv

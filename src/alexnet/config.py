@@ -1,0 +1,407 @@
+"""The schema of the configuration: every key that exists, its type and its valid range.
+
+Values stand in `conf/`, one YAML file a choice, with where each number comes from. A field
+without a default here must be given there. Hydra checks keys and types while it composes;
+`check` checks ranges when the typed objects are built. Nothing here imports torch, so
+that `--help` and configuration errors answer at once.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from omegaconf import MISSING
+
+from alexnet.errors import UserError
+
+
+class Activation(Enum):
+    """Nonlinearity after every layer but the last."""
+
+    relu = "relu"
+    tanh = "tanh"
+    sigmoid = "sigmoid"
+    identity = "identity"
+
+
+class Pooling(Enum):
+    """Max pooling after conv 1, 2 and 5: 3x3 windows 2 apart, or 2x2 windows 2 apart."""
+
+    overlapping = "overlapping"
+    non_overlapping = "non_overlapping"
+
+
+class Layer1Order(Enum):
+    """Order of the stages between conv1 and conv2."""
+
+    activation_lrn_pool = "activation_lrn_pool"
+    lrn_pool_activation = "lrn_pool_activation"
+
+
+class DropoutScaling(Enum):
+    """Where dropout's expectation is kept: multiply by 1-p at test, or by 1/(1-p) in training."""
+
+    test = "test"
+    train = "train"
+
+
+class DropoutPlace(Enum):
+    """Which side of fc6 and fc7 is dropped."""
+
+    output = "output"
+    input = "input"
+
+
+class Init(Enum):
+    """Initial weights and biases, see `alexnet.model.initialization`."""
+
+    paper = "paper"
+    program_2012 = "program_2012"
+    caffe = "caffe"
+    pytorch = "pytorch"
+    he = "he"
+
+
+class DataSource(Enum):
+    """Where the images come from."""
+
+    synthetic = "synthetic"
+    folder = "folder"
+    cifar10 = "cifar10"
+    imagenette = "imagenette"
+
+
+class MeanKind(Enum):
+    """What is subtracted: a mean for each pixel, for each channel, or nothing."""
+
+    pixel = "pixel"
+    channel = "channel"
+    zero = "zero"
+
+
+class ColorScale(Enum):
+    """How far one standard normal draw moves an image along a principal component."""
+
+    standard_deviation = "standard_deviation"
+    eigenvalue = "eigenvalue"
+
+
+class UpdateRule(Enum):
+    """Where the learning rate enters: inside the velocity (paper) or outside it (PyTorch)."""
+
+    paper = "paper"
+    pytorch = "pytorch"
+
+
+class Schedule(Enum):
+    """How the learning rate changes over a run."""
+
+    constant = "constant"
+    step = "step"
+    plateau = "plateau"
+    cosine = "cosine"
+
+
+class Strategy(Enum):
+    """Where the network runs."""
+
+    auto = "auto"
+    single = "single"
+    ddp = "ddp"
+
+
+class Accelerator(Enum):
+    """Kind of device."""
+
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+    mps = "mps"
+
+
+class Logger(Enum):
+    """Where metrics go beside the run folder."""
+
+    wandb = "wandb"
+    csv = "csv"
+
+
+class WandbMode(Enum):
+    """`auto` is online where somebody is logged in, offline elsewhere."""
+
+    auto = "auto"
+    online = "online"
+    offline = "offline"
+
+
+def _check(valid: bool, key: str, value: Any, expected: str) -> None:
+    if not valid:
+        raise UserError(f"{key}={value}: expected {expected}.")
+
+
+def _check_fraction(key: str, value: float) -> None:
+    _check(0 <= value < 1, key, value, "a number from 0 up to, but not including, 1")
+
+
+def _check_positive(key: str, value: float | None) -> None:
+    _check(value is None or value > 0, key, value, "a number above 0")
+
+
+class Checked:
+    """A part of the configuration that checks its own values when it is built."""
+
+    def __post_init__(self) -> None:
+        if MISSING not in vars(self).values():  # OmegaConf reads the schema off an unfilled instance
+            self.check()
+
+    def check(self) -> None:
+        """Raise `UserError` for a value out of range."""
+
+
+@dataclass
+class ModelConfig(Checked):
+    """One network of the family. Filters, hidden units and strides are those of width 1."""
+
+    name: str = MISSING
+    # the switches
+    lrn: bool = MISSING
+    dropout: float = MISSING
+    activation: Activation = MISSING
+    pooling: Pooling = MISSING
+    columns: int = MISSING
+    init: Init = MISSING
+    width: float = MISSING
+    # input
+    image_size: int = MISSING
+    canvas_size: int = MISSING
+    conv1_padding: int = MISSING
+    # layers
+    filters: list[int] = MISSING
+    hidden: list[int] = MISSING
+    layer1_order: Layer1Order = MISSING
+    spatial_norm: bool = MISSING
+    lrn_size: int = MISSING
+    lrn_k: float = MISSING
+    lrn_alpha: float = MISSING
+    lrn_beta: float = MISSING
+    dropout_scaling: DropoutScaling = MISSING
+    dropout_place: DropoutPlace = MISSING
+
+    def check(self) -> None:
+        _check_fraction("model.dropout", self.dropout)
+        _check(self.columns in (1, 2), "model.columns", self.columns, "1 or 2")
+        _check_positive("model.width", self.width)
+        _check(len(self.filters) == 5, "model.filters", self.filters, "five numbers, conv1 to conv5")
+        _check(len(self.hidden) == 2, "model.hidden", self.hidden, "two numbers, fc6 and fc7")
+        _check(min(*self.filters, *self.hidden) > 0, "model.filters and model.hidden", 0, "numbers above 0")
+        _check(self.conv1_padding >= 0, "model.conv1_padding", self.conv1_padding, "0 or more pixels")
+        _check(
+            self.lrn_size > 0 and self.lrn_size % 2 == 1,
+            "model.lrn_size",
+            self.lrn_size,
+            "an odd number of maps",
+        )
+        _check_positive("model.lrn_k", self.lrn_k)
+        _check(self.lrn_alpha >= 0, "model.lrn_alpha", self.lrn_alpha, "0 or more")
+        _check(
+            self.canvas_size >= self.image_size,
+            "model.canvas_size",
+            self.canvas_size,
+            f"at least model.image_size={self.image_size} pixels",
+        )
+
+
+@dataclass
+class AugmentConfig(Checked):
+    """Random changes of the training images, each with its switch."""
+
+    crop: bool = MISSING
+    flip: bool = MISSING
+    color: bool = MISSING
+    color_scale: ColorScale = MISSING
+    color_std: float = MISSING
+    color_until_epoch: int | None = MISSING
+    chunk: int = MISSING
+
+    def check(self) -> None:
+        _check(self.color_std >= 0, "data.augment.color_std", self.color_std, "0 or more")
+        _check(self.chunk >= 1, "data.augment.chunk", self.chunk, "1 or more images")
+        _check_positive("data.augment.color_until_epoch", self.color_until_epoch)
+
+
+@dataclass
+class SyntheticConfig(Checked):
+    """Size of the synthetic data set; it is made again when any of this changes."""
+
+    train_images: int = MISSING
+    val_images: int = MISSING
+    seed: int = MISSING
+
+    def check(self) -> None:
+        _check_positive("data.synthetic.train_images", self.train_images)
+        _check_positive("data.synthetic.val_images", self.val_images)
+
+
+@dataclass
+class DataConfig(Checked):
+    """Images, their preparation and how they are read."""
+
+    name: str = MISSING
+    source: DataSource = MISSING
+    root: str = MISSING
+    cache: str = MISSING
+    batch_size: int = MISSING
+    lr: float = MISSING
+    epochs: int = MISSING
+    workers: int | None = MISSING
+    val_fraction: float = MISSING
+    stored_size: int = MISSING
+    mean: MeanKind = MISSING
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    synthetic: SyntheticConfig | None = None
+
+    def check(self) -> None:
+        _check(self.batch_size >= 1, "data.batch_size", self.batch_size, "1 or more images")
+        _check(self.epochs >= 1, "data.epochs", self.epochs, "1 or more")
+        _check(self.workers is None or self.workers >= 0, "data.workers", self.workers, "0 or more, or null")
+        _check(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "a number between 0 and 1")
+
+
+@dataclass
+class OptimizerConfig(Checked):
+    """Stochastic gradient descent with momentum; weights and biases are separate groups."""
+
+    rule: UpdateRule = MISSING
+    lr: float = MISSING
+    momentum: float = MISSING
+    weight_decay: float = MISSING
+    bias_lr_factor: float = MISSING
+    bias_weight_decay: float = MISSING
+
+    def check(self) -> None:
+        _check_positive("optimizer.lr", self.lr)
+        _check_fraction("optimizer.momentum", self.momentum)
+        for key in ("weight_decay", "bias_lr_factor", "bias_weight_decay"):
+            _check(getattr(self, key) >= 0, f"optimizer.{key}", getattr(self, key), "0 or more")
+
+
+@dataclass
+class SchedulerConfig(Checked):
+    """Learning rate over a run. `milestones` are fractions of the run's epochs."""
+
+    schedule: Schedule = MISSING
+    factor: float = MISSING
+    milestones: list[float] = MISSING
+    patience: int = MISSING
+    reductions: int = MISSING
+
+    def check(self) -> None:
+        _check(0 < self.factor <= 1, "scheduler.factor", self.factor, "a number above 0, at most 1")
+        _check(
+            all(0 < m < 1 for m in self.milestones) and list(self.milestones) == sorted(self.milestones),
+            "scheduler.milestones",
+            self.milestones,
+            "rising fractions of the run between 0 and 1",
+        )
+        _check(self.patience >= 0, "scheduler.patience", self.patience, "0 or more epochs")
+        _check(self.reductions >= 0, "scheduler.reductions", self.reductions, "0 or more")
+
+
+@dataclass
+class StrategyConfig(Checked):
+    """Placement of the network on devices."""
+
+    name: Strategy = MISSING
+
+
+@dataclass
+class TrainerConfig(Checked):
+    """Arguments of Lightning's Trainer, under its names."""
+
+    accelerator: Accelerator = MISSING
+    devices: int = MISSING
+    num_nodes: int = MISSING
+    precision: str = MISSING
+    max_epochs: int = MISSING
+    max_time: str | None = MISSING
+    check_val_every_n_epoch: int = MISSING
+    limit_train_batches: int | float | None = MISSING
+    limit_val_batches: int | float | None = MISSING
+    log_every_n_steps: int = MISSING
+    deterministic: bool = MISSING
+    progress: bool = MISSING
+
+    def check(self) -> None:
+        for key in ("devices", "num_nodes", "max_epochs", "check_val_every_n_epoch", "log_every_n_steps"):
+            _check(getattr(self, key) >= 1, f"trainer.{key}", getattr(self, key), "a whole number from 1 up")
+        precisions = ("32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true")
+        _check(
+            self.precision in precisions,
+            "trainer.precision",
+            self.precision,
+            f"one of {', '.join(precisions)}",
+        )
+        for key in ("limit_train_batches", "limit_val_batches"):
+            _check_positive(f"trainer.{key}", getattr(self, key))
+
+
+@dataclass
+class LoggerConfig(Checked):
+    """Tracking beside the run folder."""
+
+    kind: Logger = MISSING
+    project: str = MISSING
+    entity: str | None = MISSING
+    mode: WandbMode = MISSING
+    group: str | None = MISSING
+    tags: list[str] = MISSING
+    log_checkpoint: bool = MISSING
+
+
+@dataclass
+class CheckpointConfig(Checked):
+    """What is kept under checkpoints/."""
+
+    last: bool = MISSING
+    best: bool = MISSING
+
+
+@dataclass
+class LearningGuardConfig(Checked):
+    """When to say that a run does not learn."""
+
+    epochs: int = MISSING
+    margin: float = MISSING
+    stop: bool = MISSING
+
+    def check(self) -> None:
+        _check_positive("callbacks.learning_guard.epochs", self.epochs)
+        _check_fraction("callbacks.learning_guard.margin", self.margin)
+
+
+@dataclass
+class CallbacksConfig(Checked):
+    """What watches a run."""
+
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    learning_guard: LearningGuardConfig = field(default_factory=LearningGuardConfig)
+
+
+@dataclass
+class TrainConfig(Checked):
+    """Everything that `train.py` needs."""
+
+    seed: int = MISSING
+    outputs: str = MISSING
+    run_folder: str | None = MISSING
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    strategy: StrategyConfig = field(default_factory=StrategyConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
+
+    def check(self) -> None:
+        _check(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 4294967295")

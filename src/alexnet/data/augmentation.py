@@ -1,0 +1,84 @@
+"""Crops, flips, colour noise and the mean, on batches of 0-255 images (paper §2, §4.1)."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alexnet.config import AugmentConfig, ColorScale, MeanKind
+from alexnet.data.order import Draws
+from alexnet.data.survey import Survey
+
+
+class Augmentation:
+    """From uint8 squares (N, 3, S, S) to float crops (N, 3, size, size) less the mean.
+
+    Works where the images are: on the CPU or on an accelerator.
+    """
+
+    def __init__(self, config: AugmentConfig, size: int, mean: Tensor, color_axes: Tensor) -> None:
+        """`mean` is (3, S, S); a column of `color_axes` (3, 3) is the move of one standard normal draw."""
+        self.config = config
+        self.size = size
+        self.slack = mean.shape[-1] - size
+        border = self.slack // 2
+        # 2012 source, convdata.py:137: the centre of the mean image, whatever the crop's place
+        self.mean = mean[:, border : border + size, border : border + size]
+        self.color_axes = color_axes
+
+    def center(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """What validation sees: the centre crop less the mean."""
+        border = self.slack // 2
+        crop = images[..., border : border + self.size, border : border + self.size]
+        return crop.to(dtype) - self.mean.to(images.device, dtype)
+
+    def random(self, images: Tensor, draws: Draws, epoch: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """What training sees. `draws` has a row for each image."""
+        x = self._crop_and_flip(images, draws).to(dtype) - self.mean.to(images.device, dtype)
+        last = self.config.color_until_epoch
+        if self.config.color and (last is None or epoch < last):
+            colors = torch.from_numpy(draws.colors).to(images.device, dtype) * self.config.color_std
+            x += (colors @ self.color_axes.to(images.device, dtype).T)[:, :, None, None]
+            if self.config.color_scale is ColorScale.standard_deviation:
+                # 2012 source, convdata.py:205: so that training and test images have one scale
+                x /= 1 + self.config.color_std
+        return x
+
+    def _crop_and_flip(self, images: Tensor, draws: Draws) -> Tensor:
+        count, device = len(images), images.device
+        if self.config.crop:
+            # slack + 1 places each way, as in the program (convdata.py:253)
+            corners = (draws.corners * (self.slack + 1)).astype(np.int64)
+        else:
+            corners = np.full((count, 2), self.slack // 2)
+        span = np.arange(self.size)
+        rows = corners[:, :1] + span
+        columns = corners[:, 1:] + span
+        if self.config.flip:
+            columns = np.where(draws.flips[:, None], columns[:, ::-1], columns)
+        sample = torch.arange(count, device=device)[:, None, None, None]
+        channel = torch.arange(3, device=device)[None, :, None, None]
+        y = torch.from_numpy(rows).to(device)[:, None, :, None]
+        x = torch.from_numpy(columns).to(device)[:, None, None, :]
+        return images[sample, channel, y, x]
+
+
+def mean_image(survey: Survey, kind: MeanKind) -> Tensor:
+    """The mean to subtract, (3, S, S): of each pixel, of each channel, or zero."""
+    mean = torch.from_numpy(survey.mean)
+    if kind is MeanKind.pixel:
+        return mean
+    if kind is MeanKind.channel:
+        return mean.mean((1, 2), keepdim=True).expand_as(mean).contiguous()
+    return torch.zeros_like(mean)
+
+
+def color_axes(survey: Survey, scale: ColorScale) -> Tensor:
+    """How far one standard normal draw moves an image along each principal component.
+
+    `standard_deviation` is the 2012 program (convdata.py:113), on ImageNet about 122, 37 and 20
+    grey levels before the factor 0.1. `eigenvalue` is the paper's text in units where white is
+    1, as later ports have it: about 55, 5 and 1. (Taken in grey levels it would be 14,831.)
+    """
+    variances = torch.from_numpy(survey.eigenvalues)
+    lengths = variances.sqrt() if scale is ColorScale.standard_deviation else variances / 255
+    return torch.from_numpy(survey.eigenvectors) * lengths

@@ -1,0 +1,94 @@
+"""Every random choice about the data, as a function of (seed, epoch, sample) alone.
+
+Neither workers nor ranks nor a restart changes the order of an epoch or what a sample looks like.
+"""
+
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+
+
+class _Stream(IntEnum):
+    """Independent streams: switching one augmentation off leaves the draws of the others alone."""
+
+    order = 0
+    crop = 1
+    flip = 2
+    color = 3
+
+
+def _generator(seed: int, epoch: int, stream: _Stream) -> np.random.Generator:
+    return np.random.default_rng([seed, epoch, stream])
+
+
+def epoch_order(seed: int, epoch: int, samples: int) -> NDArray[np.int64]:
+    """The order in which an epoch visits its samples."""
+    return _generator(seed, epoch, _Stream.order).permutation(samples)
+
+
+class Draws(NamedTuple):
+    """The random choices of one epoch, a row a sample.
+
+    `corners` (samples, 2) are uniform in [0, 1); `flips` (samples,) are fair coins;
+    `colors` (samples, 3) are standard normal.
+    """
+
+    corners: NDArray[np.float64]
+    flips: NDArray[np.bool_]
+    colors: NDArray[np.float32]
+
+
+@lru_cache(maxsize=2)
+def epoch_draws(seed: int, epoch: int, samples: int, chunk: int) -> Draws:
+    """The draws of one epoch. `chunk` consecutive samples of its order share crop and flip."""
+    corners = _generator(seed, epoch, _Stream.crop).random((samples, 2))
+    flips = _generator(seed, epoch, _Stream.flip).random(samples) < 0.5
+    colors = _generator(seed, epoch, _Stream.color).standard_normal((samples, 3), dtype=np.float32)
+    if chunk > 1:
+        place = np.empty(samples, dtype=np.int64)
+        place[epoch_order(seed, epoch, samples)] = np.arange(samples)
+        corners, flips = corners[place // chunk], flips[place // chunk]
+    return Draws(corners, flips, colors)
+
+
+class GlobalBatches(Sampler[list[int]]):
+    """This rank's share of each global batch.
+
+    Every sample is visited exactly once an epoch, over all ranks together, and every rank takes
+    the same number of steps. The last batch may be smaller; where it would not reach every rank
+    it joins the one before. `seed` None is the natural order.
+    """
+
+    def __init__(
+        self,
+        samples: int,
+        batch_size: int,
+        *,
+        rank: int = 0,
+        ranks: int = 1,
+        seed: int | None = None,
+        epoch: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.samples, self.rank, self.ranks = samples, rank, ranks
+        self.seed, self.epoch = seed, epoch
+        starts = list(range(0, samples, batch_size))
+        if len(starts) > 1 and samples - starts[-1] < ranks:
+            starts.pop()
+        self.bounds = [*starts, samples]
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = (
+            np.arange(self.samples)
+            if self.seed is None
+            else epoch_order(self.seed, self.epoch(), self.samples)
+        )
+        for start, end in zip(self.bounds, self.bounds[1:], strict=False):
+            yield np.array_split(order[start:end], self.ranks)[self.rank].tolist()

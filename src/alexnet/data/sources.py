@@ -1,0 +1,84 @@
+"""Bring a configured data set onto disk: make it, fetch it, or find it where it is."""
+
+import os
+from pathlib import Path
+
+from filelock import FileLock
+
+from alexnet.config import DataConfig, DataSource
+from alexnet.data.listing import TRAIN_NAMES
+from alexnet.data.synthetic import make_synthetic
+from alexnet.errors import UserError
+from alexnet.progress import console, progress_bar
+
+
+def bring(config: DataConfig, workers: int) -> Path:
+    """The folder that holds the class folders, made or fetched first where need be.
+
+    Raises `UserError` where there is no copy and none can be fetched.
+    """
+    root = Path(config.root).expanduser().absolute()
+    if config.source is DataSource.folder:
+        return root
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{root}.lock"):  # ranks and runs that start together: one works, the others wait
+        if config.source is DataSource.synthetic:
+            if config.synthetic is None:
+                raise UserError("data.synthetic=null: the size of the synthetic data is not given.")
+            make_synthetic(root, config.synthetic, workers)
+            return root
+        if config.source is DataSource.cifar10:
+            return _find(root) or _fetch_cifar10(root)
+        return _find(root) or _fetch_imagenette(root)
+
+
+def _find(root: Path) -> Path | None:
+    """`root`, or the one folder in it, that holds a folder of training images."""
+    for folder in (root, *sorted(root.glob("*/"))):
+        if any((folder / name).is_dir() for name in TRAIN_NAMES):
+            return folder
+    return None
+
+
+def _fetch_imagenette(root: Path) -> Path:
+    from torchvision.datasets import Imagenette
+
+    console.print(f"Fetching Imagenette to {root} (about 340 MB)")
+    try:
+        Imagenette(str(root), size="320px", download=True)
+    except Exception as error:
+        raise _not_fetched("Imagenette", root, error) from error
+    return root / "imagenette2-320"
+
+
+def _fetch_cifar10(root: Path) -> Path:
+    """CIFAR-10 as PNG files, from torchvision's copy; fetched where even that is missing."""
+    from torchvision.datasets import CIFAR10
+
+    batches = root / CIFAR10.base_folder
+    if not batches.is_dir():
+        console.print(f"Fetching CIFAR-10 to {root} (about 170 MB)")
+    try:
+        splits = {
+            name: CIFAR10(str(root), train=name == "train", download=True) for name in ("train", "test")
+        }
+    except Exception as error:
+        raise _not_fetched("CIFAR-10", root, error) from error
+
+    whole, aside = root / "png", root / f"png.{os.getpid()}.partial"
+    with progress_bar("Writing CIFAR-10 as PNG files", sum(map(len, splits.values()))) as advance:
+        for name, split in splits.items():
+            for label in split.classes:
+                (aside / name / label).mkdir(parents=True)
+            for index, (image, label) in enumerate(split):
+                image.save(aside / name / split.classes[label] / f"{index:05d}.png", compress_level=1)
+                advance(1)
+    aside.rename(whole)
+    return whole
+
+
+def _not_fetched(name: str, root: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{name} is not in {root} and could not be fetched ({type(error).__name__}: {error})."
+        f" Put a copy with the folders train and val (or test) there, or give data.root=<its folder>."
+    )

@@ -1,0 +1,141 @@
+"""AlexNet and its relatives (Krizhevsky, Sutskever, Hinton, NIPS 2012), from one class.
+
+Shapes in comments are those of the default preset: one column, width 1, images of 227x227.
+"""
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from alexnet.config import Activation, DropoutPlace, Layer1Order, ModelConfig, Pooling
+from alexnet.errors import UserError
+from alexnet.model.dropout import dropout
+from alexnet.model.initialization import initialize
+from alexnet.model.lrn import LocalResponseNorm, SpatialResponseNorm
+
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    Activation.relu: nn.ReLU,
+    Activation.tanh: nn.Tanh,
+    Activation.sigmoid: nn.Sigmoid,
+    Activation.identity: nn.Identity,
+}
+
+
+class AlexNet(nn.Module):
+    """Five convolutions, three poolings and three fully connected layers.
+
+    Takes float images (N, 3, image_size, image_size), raw RGB 0-255 less the mean, and returns
+    logits (N, classes). With two columns the maps and units of a layer are halved between them:
+    conv2, conv4 and conv5 see their own column only, conv3 and the fully connected layers see
+    both (paper §3.5, figure 2). `config.columns` says what is connected, not where it runs.
+
+    Raises `UserError` where width and columns leave no whole number of maps.
+    """
+
+    def __init__(self, config: ModelConfig, classes: int) -> None:
+        super().__init__()
+        self.config = config
+        self.classes = classes
+        columns = config.columns
+        c1, c2, c3, c4, c5 = (_scaled(maps, config) for maps in config.filters)
+        f6, f7 = (_scaled(units, config) for units in config.hidden)
+
+        self.margin = config.canvas_size - config.image_size
+        self.conv1 = nn.Conv2d(3, c1, 11, stride=4, padding=config.conv1_padding)  # 227 -> 55x55x96
+        self.stage1 = _stage1(config)  # -> 27x27x96
+        self.conv2 = nn.Conv2d(c1, c2, 5, padding=2, groups=columns)  # -> 27x27x256
+        self.stage2 = _stage2(config)  # -> 13x13x256
+        self.conv3 = nn.Conv2d(c2, c3, 3, padding=1)  # -> 13x13x384, from both columns
+        self.stage3 = nn.Sequential(OrderedDict(activation=_activation(config)))
+        self.conv4 = nn.Conv2d(c3, c4, 3, padding=1, groups=columns)  # -> 13x13x384
+        self.stage4 = nn.Sequential(OrderedDict(activation=_activation(config)))
+        self.conv5 = nn.Conv2d(c4, c5, 3, padding=1, groups=columns)  # -> 13x13x256
+        self.stage5 = nn.Sequential(
+            OrderedDict(activation=_activation(config), pool=_pool(config))
+        )  # -> 6x6x256
+
+        side = _last_side(config)
+        drop_input = config.dropout_place is DropoutPlace.input
+        self.drop_conv = _drop(config, drop_input)
+        self.fc6 = nn.Linear(c5 * side * side, f6)  # 9216 -> 4096
+        self.stage6 = _hidden_stage(config, dropped=True)
+        self.fc7 = nn.Linear(f6, f7)  # 4096 -> 4096
+        self.stage7 = _hidden_stage(config, dropped=not drop_input)
+        self.fc8 = nn.Linear(f7, classes)  # 4096 -> classes
+        initialize(self, config.init)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = functional.pad(images, (0, self.margin, 0, self.margin)) if self.margin else images
+        x = self.stage1(self.conv1(x))
+        x = self.stage2(self.conv2(x))
+        x = self.stage3(self.conv3(x))
+        x = self.stage4(self.conv4(x))
+        x = self.stage5(self.conv5(x))
+        x = self.drop_conv(x.flatten(1))
+        x = self.stage6(self.fc6(x))
+        x = self.stage7(self.fc7(x))
+        return self.fc8(x)
+
+
+def _scaled(count: int, config: ModelConfig) -> int:
+    scaled = round(count * config.width)
+    if scaled < 1 or scaled % config.columns:
+        raise UserError(
+            f"model.width={config.width}: a layer of {count} becomes {scaled}, which does not divide"
+            f" into model.columns={config.columns}."
+        )
+    return scaled
+
+
+def _activation(config: ModelConfig) -> nn.Module:
+    return ACTIVATIONS[config.activation]()
+
+
+def _pool(config: ModelConfig) -> nn.Module:
+    return nn.MaxPool2d(3 if config.pooling is Pooling.overlapping else 2, stride=2)
+
+
+def _lrn(config: ModelConfig) -> nn.Module:
+    if not config.lrn:
+        return nn.Identity()
+    return LocalResponseNorm(config.lrn_size, config.lrn_k, config.lrn_alpha, config.lrn_beta, config.columns)
+
+
+def _stage1(config: ModelConfig) -> nn.Sequential:
+    if config.layer1_order is Layer1Order.lrn_pool_activation:
+        return nn.Sequential(
+            OrderedDict(lrn=_lrn(config), pool=_pool(config), activation=_activation(config))
+        )
+    return nn.Sequential(OrderedDict(activation=_activation(config), lrn=_lrn(config), pool=_pool(config)))
+
+
+def _stage2(config: ModelConfig) -> nn.Sequential:
+    # the run log's "no normalisation" net, #148, has neither LRN nor the norm within maps
+    spatial = SpatialResponseNorm() if config.spatial_norm and config.lrn else nn.Identity()
+    return nn.Sequential(
+        OrderedDict(
+            activation=_activation(config), lrn=_lrn(config), spatial_norm=spatial, pool=_pool(config)
+        )
+    )
+
+
+def _drop(config: ModelConfig, dropped: bool) -> nn.Module:
+    return dropout(config.dropout if dropped else 0, config.dropout_scaling)
+
+
+def _hidden_stage(config: ModelConfig, dropped: bool) -> nn.Sequential:
+    return nn.Sequential(OrderedDict(activation=_activation(config), dropout=_drop(config, dropped)))
+
+
+def _last_side(config: ModelConfig) -> int:
+    """Height and width of the maps that fc6 sees; 6 for every published size."""
+    window = 3 if config.pooling is Pooling.overlapping else 2
+    side = (config.canvas_size + 2 * config.conv1_padding - 11) // 4 + 1
+    for _ in range(3):
+        side = (side - window) // 2 + 1
+    if side < 1:
+        raise UserError(
+            f"model.image_size={config.image_size}: too small, nothing is left after the third pooling."
+        )
+    return side

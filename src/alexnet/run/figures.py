@@ -1,0 +1,56 @@
+"""Pictures of a run."""
+
+import csv
+import math
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+TRAIN, VAL, VAL5, GUESS = "#8a8d91", "#0b62a4", "#e07b00", "#b3b3b3"
+
+
+def read_metrics(path: Path) -> dict[str, list[float]]:
+    """The columns of a metrics.csv; an empty cell is not a number."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {key: [float(row[key] or "nan") for row in rows] for key in rows[0]} if rows else {}
+
+
+def draw_curves(metrics: dict[str, list[float]], classes: int, title: str, path: Path) -> None:
+    """Loss and error over the epochs, with what guessing would give, as a PNG at `path`."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = metrics["epoch"]
+    _line(left, epochs, metrics, "train/loss", "training", TRAIN)
+    _line(left, epochs, metrics, "val/loss", "validation", VAL)
+    _guessing(left, math.log(classes))
+    left.set(xlabel="epoch", ylabel="loss (cross-entropy)")
+    left.set_ylim(bottom=0)
+
+    _line(right, epochs, metrics, "train/top1_error", "training, top-1", TRAIN)
+    _line(right, epochs, metrics, "val/top1_error", "validation, top-1", VAL)
+    _line(right, epochs, metrics, "val/top5_error", "validation, top-5", VAL5)
+    _guessing(right, 100 * (1 - 1 / classes))
+    right.set(xlabel="epoch", ylabel="error (percent)", ylim=(0, 100))
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+        axes.legend(frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def _line(
+    axes: Axes, epochs: list[float], metrics: dict[str, list[float]], key: str, label: str, color: str
+) -> None:
+    points = [(e, v) for e, v in zip(epochs, metrics.get(key, []), strict=False) if v == v]
+    if points:
+        axes.plot(*zip(*points, strict=True), label=label, color=color, marker="o", markersize=3)
+
+
+def _guessing(axes: Axes, value: float) -> None:
+    axes.axhline(value, color=GUESS, linestyle="--", linewidth=1, label="guessing")

@@ -1,0 +1,93 @@
+"""The folder of one run, and what every run writes into it."""
+
+import csv
+import hashlib
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from alexnet.errors import UserError
+
+# where and how a run is watched does not change what it computes
+UNHASHED = ("outputs", "run_folder", "logger")
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """A hash of everything in the resolved configuration that can change the result."""
+    hashed = {key: value for key, value in config.items() if key not in UNHASHED}
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:8]
+
+
+class RunFolder:
+    """`<outputs>/runs/<date>_<time>_<hash>/`, or the folder that was asked for. Never shared."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.figures = path / "figures"
+        self.checkpoints = path / "checkpoints"
+        self._columns: list[str] = []
+
+    @classmethod
+    def create(cls, outputs: str, config: dict[str, Any], wanted: str | None = None) -> "RunFolder":
+        """Make a new folder. Raises `UserError` where the wanted one exists or cannot be made."""
+        stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{config_hash(config)}"
+        path = Path(wanted or Path(outputs) / "runs" / stamp).expanduser().absolute()
+        name, count = path.name, 1
+        while True:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.mkdir()
+                break
+            except FileExistsError:
+                if wanted:
+                    raise UserError(f"run_folder={wanted}: exists already. Give another one.") from None
+                count += 1
+                path = path.with_name(f"{name}-{count}")
+            except OSError as error:
+                raise UserError(f"Cannot make the run folder {path}: {error.strerror}.") from error
+        folder = cls(path)
+        folder.figures.mkdir()
+        folder.checkpoints.mkdir()
+        return folder
+
+    def write_yaml(self, name: str, content: Any) -> None:
+        """Write a YAML file, whole or not at all."""
+        self._write(name, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file, whole or not at all."""
+        self._write(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        """Add one epoch to metrics.csv. The first row decides the columns."""
+        path = self.path / "metrics.csv"
+        self._columns = self._columns or list(row)
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, self._columns)
+            if new:
+                writer.writeheader()
+            writer.writerow({column: _shown(row.get(column)) for column in self._columns})
+
+    def write_excluded(self, excluded: dict[str, str]) -> None:
+        """Write excluded_files.csv: each file that was set aside, and why."""
+        with (self.path / "excluded_files.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["file", "reason"])
+            writer.writerows(sorted(excluded.items()))
+
+    def _write(self, name: str, text: str) -> None:
+        aside = self.path / f".{name}.partial"
+        with aside.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self.path / name)
+
+
+def _shown(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value

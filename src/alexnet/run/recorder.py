@@ -1,0 +1,101 @@
+"""Writes each epoch to the run folder, the terminal and the tracker as soon as it is known."""
+
+import logging
+import time
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from alexnet.run.figures import draw_curves, read_metrics
+from alexnet.run.folder import RunFolder
+from alexnet.training.throughput import Throughput
+
+log = logging.getLogger(__name__)
+
+METRICS = ("train/loss", "train/top1_error", "val/loss", "val/top1_error", "val/top5_error")
+HEADINGS = "  epoch   train: loss  top-1   val: loss  top-1  top-5   images/s  waited  time left"
+
+
+class Recorder(Callback):
+    """One row of metrics.csv, one line on the terminal and a redrawn curves.png an epoch.
+
+    Errors are percentages. `folder` is None on every rank but the first, which writes.
+    """
+
+    def __init__(
+        self, folder: RunFolder | None, throughput: Throughput, classes: int, config: dict[str, Any]
+    ) -> None:
+        self.folder, self.throughput, self.classes, self.config = folder, throughput, classes, config
+        self.rows: list[dict[str, Any]] = []
+        self._validated = False
+        self._began = time.perf_counter()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._began = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # on every rank: reading the metrics adds them up over the ranks
+        known = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        if not self._validated:
+            known = {key: value for key, value in known.items() if key.startswith("train/")}
+        self._validated = False
+        if self.folder is None:
+            return
+        rates = self.throughput.epoch_summary()
+        optimizer = {"lr": trainer.optimizers[0].param_groups[0]["lr"]}
+        row: dict[str, Any] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+        row |= {key: known.get(key) for key in METRICS} | optimizer | rates
+        if self.classes < 6:
+            del row["val/top5_error"]
+        row["seconds"] = time.perf_counter() - self._began
+        self.rows.append(row)
+        self.folder.append_metrics(row)
+        self.draw()
+        for logger in trainer.loggers:
+            logger.log_metrics(optimizer | rates, step=trainer.global_step)
+        if len(self.rows) == 1:
+            log.info(HEADINGS)
+        log.info(self._line(row, trainer.max_epochs or 0))
+
+    def draw(self) -> None:
+        """Redraw curves.png from metrics.csv."""
+        assert self.folder is not None
+        metrics = read_metrics(self.folder.path / "metrics.csv")
+        title = f"{self.config['model']['name']} on {self.config['data']['name']}"
+        draw_curves(metrics, self.classes, title, self.folder.figures / "curves.png")
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["config"] = self.config
+
+    def _line(self, row: dict[str, Any], epochs: int) -> str:
+        left = row["seconds"] / row["epoch"] * (epochs - row["epoch"])
+        cells = (
+            f"{row['epoch']}/{epochs}".rjust(7),
+            _number(row["train/loss"], "").rjust(12),
+            _number(row["train/top1_error"], "%").rjust(5),
+            _number(row["val/loss"], "").rjust(10),
+            _number(row["val/top1_error"], "%").rjust(5),
+            _number(row.get("val/top5_error"), "%").rjust(5),
+            f"{row['images_per_second']:.3g}".rjust(9),
+            f"{row['data_wait_fraction']:.0%}".rjust(6),
+            duration(left).rjust(9),
+        )
+        return "  ".join(cells)
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}{unit}" if unit else f"{value:.3f}"

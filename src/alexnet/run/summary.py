@@ -1,0 +1,136 @@
+"""What a run says of itself: the plan before, result.json and the outcome after."""
+
+import logging
+from typing import Any
+
+from lightning.pytorch.loggers import WandbLogger
+from torch import nn
+
+from alexnet.config import TrainConfig
+from alexnet.data.datamodule import ImageData
+from alexnet.run.folder import RunFolder, config_hash
+from alexnet.run.recorder import duration
+from alexnet.run.tracking import upload_command
+from alexnet.training.devices import resolve_accelerator
+from alexnet.training.throughput import Throughput
+
+log = logging.getLogger(__name__)
+
+
+def print_plan(config: TrainConfig, data: ImageData, network: nn.Module, folder: RunFolder) -> None:
+    """What is about to happen, before it does."""
+    model, trainer = config.model, config.trainer
+    switches = [
+        "LRN" if model.lrn else "no LRN",
+        f"dropout {model.dropout:g}",
+        model.activation.value,
+        f"{model.pooling.value.replace('_', '-')} pooling",
+        f"{model.columns} column{'s' if model.columns > 1 else ''}",
+    ]
+    devices = trainer.devices * trainer.num_nodes
+    split = f" ({devices} devices x {config.data.batch_size // devices})" if devices > 1 else ""
+    set_aside = f"; {len(data.excluded)} files set aside" if data.excluded else ""
+    log.info(f"Model     {model.name}: {parameters(network):,} parameters, {', '.join(switches)}")
+    log.info(
+        f"Data      {config.data.name}: {len(data.train):,} training and {len(data.val):,} validation images"
+        f" of {len(data.train.classes)} classes{set_aside}"
+    )
+    log.info(
+        f"Training  {trainer.max_epochs} epochs, global batch {config.data.batch_size}{split}, learning rate"
+        f" {config.optimizer.lr:g}, {resolve_accelerator(trainer.accelerator)}, {trainer.precision},"
+        f" seed {config.seed}"
+    )
+    log.info(f"Folder    {folder.path}")
+    for path, reason in list(data.excluded.items())[:5]:
+        log.warning(f"Set aside {path}: {reason}")
+    if len(data.excluded) > 5:
+        log.warning(f"All {len(data.excluded)} files set aside: {folder.path / 'excluded_files.csv'}")
+
+
+def describe_result(
+    status: str,
+    error: str | None,
+    resolved: dict[str, Any],
+    data: ImageData,
+    network: nn.Module,
+    rows: list[dict[str, Any]],
+    throughput: Throughput,
+    warning: str | None,
+    excluded: dict[str, str],
+) -> dict[str, Any]:
+    """The content of result.json. Errors are percentages, of the last epoch; `best` by val top-1."""
+    splits = {
+        name: _split(rows, name) | {"samples": len(images)}
+        for name, images in (("train", data.train), ("val", data.val))
+        if _split(rows, name)
+    }
+    validated = [row for row in rows if row.get("val/top1_error") is not None]
+    best = min(validated, key=lambda row: row["val/top1_error"], default=None)
+    return {
+        "status": status,
+        "error": error,
+        "warning": warning,
+        "seed": resolved["seed"],
+        "epochs": len(rows),
+        "classes": len(data.train.classes),
+        "parameters": parameters(network),
+        **splits,
+        "best": best and {"epoch": best["epoch"], "top1_error": best["val/top1_error"]},
+        "config_hash": config_hash(resolved),
+        "data_fingerprint": data.fingerprint,
+        "excluded_files": len(excluded),
+        **throughput.summary(),
+    }
+
+
+def print_outcome(
+    result: dict[str, Any], folder: RunFolder, logger: WandbLogger | None, config: TrainConfig
+) -> None:
+    """How it went, where everything is, what to try next."""
+    log.info("")
+    if result["status"] != "completed":
+        log.error(f"The run was {result['status']}: {result['error']}. What there is of it: {folder.path}")
+        return
+    log.info(
+        f"Done in {duration(result['wall_seconds'])}: {result['images_per_second']:.3g} images/s,"
+        f" {result['data_wait_fraction']:.0%} of the time waiting for data"
+    )
+    val = result.get("val", {})
+    if "top1_error" in val:
+        guessing = 100 * (1 - 1 / result["classes"])
+        top5 = f", top-5 {val['top5_error']:.1f}%" if "top5_error" in val else ""
+        log.info(f"Validation error: top-1 {val['top1_error']:.1f}%{top5} (guessing: top-1 {guessing:.1f}%)")
+    log.info(f"Curves    {folder.figures / 'curves.png'}")
+    log.info(f"Results   {folder.path / 'result.json'}, metrics.csv beside it")
+    log.info(f"Weights   {folder.checkpoints}")
+    if logger is not None:
+        upload = upload_command(logger)
+        log.info(f"W&B       {f'offline; to upload: {upload}' if upload else logger.experiment.url}")
+    log.info(f"Next      {_next_step(result, config)}")
+
+
+def _next_step(result: dict[str, Any], config: TrainConfig) -> str:
+    if result["warning"]:
+        return result["warning"]
+    if result["data_wait_fraction"] > 0.2 and result["wall_seconds"] > 60:
+        return "the network waited for its images: raise data.workers"
+    if config.model.lrn:
+        return "one innovation off: python src/train.py model.lrn=false    real photographs: data=imagenette"
+    return "other innovations: model.dropout=0, model.activation=tanh, model.pooling=non_overlapping"
+
+
+def parameters(network: nn.Module) -> int:
+    """Number of trained numbers."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def _split(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    for row in reversed(rows):
+        found = {
+            key.partition("/")[2]: value
+            for key, value in row.items()
+            if key.startswith(f"{name}/") and value is not None
+        }
+        if found:
+            return found
+    return {}

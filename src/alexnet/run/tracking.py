@@ -1,0 +1,79 @@
+"""Weights & Biases through Lightning's logger: online where somebody is logged in, else offline."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import WandbLogger
+
+from alexnet.config import LoggerConfig, WandbMode
+from alexnet.errors import UserError
+from alexnet.run.folder import RunFolder
+
+INIT_SECONDS = 20  # wait this long for the server before the run goes on offline
+FINISH_SECONDS = 60  # and this long for the last uploads
+
+log = logging.getLogger(__name__)
+
+
+def build_wandb_logger(
+    config: LoggerConfig, folder: RunFolder, run_config: dict[str, Any], differences: list[str]
+) -> WandbLogger:
+    """A started W&B run that mirrors the run folder. Never asks anything.
+
+    `differences`, what distinguishes the run from the defaults, become tags. Where the server
+    cannot be reached the run is kept offline, beside the rest of the folder. Raises `UserError`
+    where wandb is not installed.
+    """
+    try:
+        import wandb
+    except ImportError as error:
+        raise UserError("logger=wandb needs the package wandb: install it, or use logger=csv.") from error
+
+    os.environ.setdefault("WANDB_SILENT", "true")
+
+    def start(offline: bool) -> WandbLogger:
+        logger = WandbLogger(
+            project=config.project,
+            entity=config.entity,
+            name=folder.path.name,
+            id=folder.path.name,
+            save_dir=folder.path,
+            group=config.group,
+            tags=[*config.tags, *(item[:64] for item in differences)],  # W&B's limit for a tag
+            config=run_config,
+            log_model=config.log_checkpoint and not offline,
+            mode="offline" if offline else "online",
+            settings=wandb.Settings(
+                silent=True, console="off", init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS
+            ),
+        )
+        assert logger.experiment is not None  # starts the run
+        return logger
+
+    if not _wants_online(config.mode):
+        return start(offline=True)
+    try:
+        return start(offline=False)
+    except Exception as error:  # wandb raises many types; none of them is worth losing a run
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        log.warning(f"W&B cannot be reached ({reason}). This run is kept offline.")
+        wandb.teardown()
+        return start(offline=True)
+
+
+def upload_command(logger: WandbLogger) -> str | None:
+    """What to type to upload an offline run; None for one that is online."""
+    run = logger.experiment
+    return f"wandb sync {Path(run.dir).parent}" if run.offline else None
+
+
+def _wants_online(mode: WandbMode) -> bool:
+    import wandb
+
+    if mode is not WandbMode.auto:
+        return mode is WandbMode.online
+    if "WANDB_MODE" in os.environ:
+        return os.environ["WANDB_MODE"] in ("online", "run")
+    return wandb.login(prompt=False, verify=False)

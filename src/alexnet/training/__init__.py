@@ -1,0 +1,1 @@
+"""Training: the update rule, its schedule, the LightningModule and what watches a run."""

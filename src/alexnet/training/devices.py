@@ -1,0 +1,84 @@
+"""From the trainer's and strategy's configuration to Lightning's arguments."""
+
+import os
+from typing import Any
+
+import torch
+
+from alexnet.config import Accelerator, Strategy, StrategyConfig, TrainerConfig
+from alexnet.errors import UserError
+
+PROCESSES_PER_CORE = 4  # on the CPU more than that only stands in its own way
+
+
+def resolve_accelerator(accelerator: Accelerator) -> str:
+    """cpu, gpu or mps. Raises `UserError` for one that this machine does not have."""
+    available = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if accelerator is Accelerator.auto:
+        return next(name for name, there in available.items() if there)
+    if not available[accelerator.value]:
+        there = ", ".join(name for name, is_there in available.items() if is_there)
+        raise UserError(f"trainer.accelerator={accelerator.value}: not on this machine. Choices: {there}.")
+    return accelerator.value
+
+
+def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, batch_size: int) -> None:
+    """Raise `UserError` for more devices than there are, or a batch that does not reach them all."""
+    accelerator = resolve_accelerator(trainer.accelerator)
+    cores = os.cpu_count() or 1
+    most, of_what = {
+        "gpu": (torch.cuda.device_count(), "GPUs"),
+        "mps": (1, "MPS device"),
+        "cpu": (
+            PROCESSES_PER_CORE * cores,
+            f"CPU processes ({PROCESSES_PER_CORE} for each of {cores} cores)",
+        ),
+    }[accelerator]
+    if trainer.devices > most:
+        raise UserError(
+            f"trainer.devices={trainer.devices}: this machine has {most} {of_what}."
+            f" Choose trainer.devices from 1 to {most}."
+        )
+    everywhere = trainer.devices * trainer.num_nodes
+    if strategy.name is Strategy.single and everywhere > 1:
+        raise UserError(f"strategy=single: runs on one device, not on {everywhere}. Choose strategy=ddp.")
+    if batch_size % everywhere:
+        raise UserError(
+            f"data.batch_size={batch_size}: the global batch does not divide over {everywhere} devices."
+        )
+
+
+def workers_per_device(workers: int | None, trainer: TrainerConfig) -> int:
+    """Processes that decode images for one device: as configured, or from the number of cores.
+
+    On the CPU the network itself needs the cores, and one process keeps up with it.
+    """
+    if workers is not None:
+        return workers
+    if resolve_accelerator(trainer.accelerator) == "cpu":
+        return 1
+    return max(1, min(16, (os.cpu_count() or 1) // trainer.devices))
+
+
+def trainer_arguments(trainer: TrainerConfig, strategy: StrategyConfig) -> dict[str, Any]:
+    """Keyword arguments of Lightning's Trainer that come from the configuration."""
+    return {
+        "accelerator": resolve_accelerator(trainer.accelerator),
+        "devices": trainer.devices,
+        "num_nodes": trainer.num_nodes,
+        "strategy": _lightning_strategy(trainer, strategy),
+        "precision": trainer.precision,
+        "max_epochs": trainer.max_epochs,
+        "max_time": trainer.max_time,
+        "check_val_every_n_epoch": trainer.check_val_every_n_epoch,
+        "limit_train_batches": trainer.limit_train_batches,
+        "limit_val_batches": trainer.limit_val_batches,
+        "log_every_n_steps": trainer.log_every_n_steps,
+        "deterministic": trainer.deterministic,
+    }
+
+
+def _lightning_strategy(trainer: TrainerConfig, strategy: StrategyConfig) -> str:
+    if strategy.name is Strategy.auto:
+        return "ddp" if trainer.devices * trainer.num_nodes > 1 else "auto"
+    return "ddp" if strategy.name is Strategy.ddp else "auto"

@@ -1,0 +1,156 @@
+"""One training run from beginning to end: build, fit, write down what came of it."""
+
+import logging
+import time
+from typing import Any
+
+from lightning import Callback, Trainer, seed_everything
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import WandbLogger
+
+from alexnet.config import Logger, TrainConfig
+from alexnet.data.datamodule import ImageDataModule, load_image_data
+from alexnet.errors import UserError
+from alexnet.model.network import AlexNet
+from alexnet.progress import console
+from alexnet.run.environment import describe_environment
+from alexnet.run.folder import RunFolder
+from alexnet.run.log import log_to_file, log_to_terminal
+from alexnet.run.recorder import Recorder
+from alexnet.run.summary import describe_result, print_outcome, print_plan
+from alexnet.run.tracking import build_wandb_logger
+from alexnet.training.devices import check_devices, trainer_arguments, workers_per_device
+from alexnet.training.learning_guard import LearningGuard
+from alexnet.training.module import AlexNetModule
+from alexnet.training.throughput import Throughput
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    config: TrainConfig, resolved: dict[str, Any], overrides: list[str], *, in_sweep: bool = False
+) -> float | None:
+    """Run one training and return its last validation top-1 error in percent.
+
+    `resolved` is the same configuration as plain data, `overrides` what was typed. Raises
+    `UserError` before anything is written for what cannot run; whatever happens after the run
+    folder exists ends in its result.json.
+    """
+    writes = getattr(rank_zero_only, "rank", 0) == 0  # Lightning reads the rank from the environment
+    log_to_terminal(quiet=not writes)
+    if in_sweep and config.trainer.devices > 1:
+        raise UserError(
+            f"--multirun with trainer.devices={config.trainer.devices}: the jobs of a sweep share a process,"
+            " which cannot start several devices again and again. Sweep with trainer.devices=1."
+        )
+    check_devices(config.trainer, config.strategy, config.data.batch_size)
+    seed_everything(config.seed, verbose=False)
+    network_config = config.model
+    data = load_image_data(config.data)
+    classes = len(data.train.classes)
+    network = AlexNet(network_config, classes)
+
+    datamodule = ImageDataModule(
+        data,
+        config.data,
+        crop=network_config.image_size,
+        seed=config.seed,
+        workers=workers_per_device(config.data.workers, config.trainer),
+    )
+    module = AlexNetModule(network, classes, config.optimizer, config.scheduler)
+    throughput = Throughput()
+    guard = LearningGuard(config.callbacks.learning_guard, classes)
+
+    folder = RunFolder.create(config.outputs, resolved, config.run_folder) if writes else None
+    recorder = Recorder(folder, throughput, classes, resolved)
+    callbacks = [throughput, recorder, guard, *_checkpoints(config, folder), *_progress(config)]
+    if folder is None:
+        _trainer(config, callbacks, False).fit(module, datamodule)
+        return None
+
+    folder.write_yaml("config.yaml", resolved)
+    folder.write_yaml("overrides.yaml", overrides)
+    folder.write_json("environment.json", describe_environment(data.fingerprint))
+    folder.write_excluded(data.excluded)
+    handler = log_to_file(folder.path / "train.log")
+    began = time.perf_counter()
+    status, error, logger = "failed", None, None
+    try:
+        print_plan(config, data, network, folder)
+        logger = _logger(config, folder, resolved, overrides)
+        trainer = _trainer(config, callbacks, logger or False)
+        trainer.fit(module, datamodule)
+        status = "completed"
+    except BaseException as problem:
+        interrupted = isinstance(problem, KeyboardInterrupt | SystemExit)
+        status = "interrupted" if interrupted else "failed"
+        error = "stopped by the user" if interrupted else f"{type(problem).__name__}: {problem}"
+        raise
+    finally:
+        excluded = data.excluded | datamodule.unreadable
+        folder.write_excluded(excluded)
+        result = describe_result(
+            status, error, resolved, data, network, recorder.rows, throughput, guard.warning, excluded
+        )
+        result["wall_seconds"] = time.perf_counter() - began
+        folder.write_json("result.json", result)
+        print_outcome(result, folder, logger, config)
+        if logger is not None:
+            _finish(logger, folder, status)
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+    return recorder.rows[-1].get("val/top1_error") if recorder.rows else None
+
+
+def _checkpoints(config: TrainConfig, folder: RunFolder | None) -> list[Callback]:
+    """last.ckpt to go on from, best.ckpt (weights only) to use."""
+    directory = folder.checkpoints if folder else None  # Lightning hands the first rank's to the others
+    kept: list[Callback] = []
+    if config.callbacks.checkpoint.last:
+        kept.append(ModelCheckpoint(directory, filename="last", enable_version_counter=False))
+    if config.callbacks.checkpoint.best:
+        kept.append(
+            ModelCheckpoint(
+                directory,
+                filename="best",
+                monitor="val/top1_error",
+                save_weights_only=True,
+                enable_version_counter=False,
+            )
+        )
+    return kept
+
+
+def _progress(config: TrainConfig) -> list[Callback]:
+    return [RichProgressBar(leave=False)] if config.trainer.progress and console.is_terminal else []
+
+
+def _trainer(config: TrainConfig, callbacks: list[Callback], logger: WandbLogger | bool) -> Trainer:
+    return Trainer(
+        **trainer_arguments(config.trainer, config.strategy),
+        callbacks=callbacks,
+        logger=logger,
+        use_distributed_sampler=False,  # GlobalBatches splits batches over the ranks
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
+        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
+    )
+
+
+def _logger(
+    config: TrainConfig, folder: RunFolder, resolved: dict[str, Any], overrides: list[str]
+) -> WandbLogger | None:
+    if config.logger.kind is Logger.csv:
+        return None
+    return build_wandb_logger(config.logger, folder, resolved, overrides)
+
+
+def _finish(logger: WandbLogger, folder: RunFolder, status: str) -> None:
+    import wandb
+
+    curves = folder.figures / "curves.png"
+    if curves.is_file():
+        logger.log_image("curves", [str(curves)])
+    wandb.finish(exit_code=0 if status == "completed" else 1)

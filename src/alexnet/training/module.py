@@ -1,0 +1,110 @@
+"""A network, its loss, its errors and its update rule, for Lightning."""
+
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import MeanMetric, MetricCollection, SumMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from alexnet.config import OptimizerConfig, SchedulerConfig
+from alexnet.data.datamodule import UNREADABLE
+from alexnet.training.optimizer import build_optimizer
+from alexnet.training.schedule import build_schedule
+
+FEWEST_CLASSES_FOR_TOP5 = 6
+
+
+class TopKError(MulticlassAccuracy):
+    """Percentage of images whose class is not among the k most probable."""
+
+    higher_is_better = False
+
+    def __init__(self, classes: int, k: int) -> None:
+        super().__init__(classes, top_k=k, average="micro", ignore_index=UNREADABLE, validate_args=False)
+
+    def compute(self) -> Tensor:
+        return 100 * (1 - super().compute())
+
+
+class SplitMetrics(MetricCollection):
+    """Mean loss, errors and number of images of one split, each image counted once over all ranks."""
+
+    def __init__(self, split: str, ks: set[int], classes: int) -> None:
+        metrics: dict[str, Any] = {"loss": MeanMetric(), "samples": SumMetric()}
+        metrics |= {f"top{k}_error": TopKError(classes, k) for k in sorted(ks)}
+        super().__init__(metrics, prefix=f"{split}/", compute_groups=False)
+
+    def count(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Take in a batch: losses (N,), logits (N, classes), labels (N,)."""
+        readable = (labels != UNREADABLE).float()
+        for name, metric in self.items(keep_base=True):
+            if name == "loss":
+                metric.update(losses, readable)
+            elif name == "samples":
+                metric.update(readable)
+            else:
+                metric.update(logits, labels)
+
+
+class AlexNetModule(LightningModule):
+    """Trains a classifier by the mean cross-entropy over the global batch (paper §3.5).
+
+    Logs once an epoch: train/loss, train/top1_error, val/loss, val/top1_error, val/top5_error;
+    errors in percent. The training error is that of the augmented images under dropout, as met.
+    """
+
+    def __init__(
+        self, network: nn.Module, classes: int, optimizer: OptimizerConfig, scheduler: SchedulerConfig
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.optimizer, self.scheduler = optimizer, scheduler
+        self.train_metrics = SplitMetrics("train", {1}, classes)
+        self.val_metrics = SplitMetrics("val", {1, 5} if classes >= FEWEST_CLASSES_FOR_TOP5 else {1}, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, labels = batch
+        logits = self(images)
+        losses = functional.cross_entropy(logits, labels, reduction="none", ignore_index=UNREADABLE)
+        self.train_metrics.count(losses.detach(), logits.detach(), labels)
+        self.log_dict(self.train_metrics, on_step=False, on_epoch=True)
+        loss = losses.sum() * self._share_of_sum(len(labels))
+        self.log("train/step_loss", loss.detach(), on_step=True, prog_bar=True)
+        return loss
+
+    def _share_of_sum(self, samples: int) -> Tensor | float:
+        """Factor from a rank's sum of losses to its part of the global batch's mean.
+
+        DDP averages the ranks' gradients; where their shares differ in size, that average is
+        the global batch's only if each counts with its number of samples.
+        """
+        if self.trainer.world_size == 1:
+            return 1 / samples
+        everywhere = self.trainer.strategy.reduce(
+            torch.tensor(float(samples), device=self.device), reduce_op="sum"
+        )
+        return self.trainer.world_size / everywhere
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        images, labels = batch
+        logits = self(images)
+        losses = functional.cross_entropy(logits, labels, reduction="none", ignore_index=UNREADABLE)
+        self.val_metrics.count(losses, logits, labels)
+        self.log_dict(self.val_metrics, on_step=False, on_epoch=True)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = build_optimizer(self.network, self.optimizer)
+        schedule = build_schedule(optimizer, self.scheduler, self.trainer.max_epochs or 1)
+        if schedule is None:
+            return optimizer
+        stepped: dict[str, Any] = {"scheduler": schedule, "interval": "epoch"}
+        if isinstance(schedule, ReduceLROnPlateau):
+            stepped |= {"monitor": "val/top1_error", "frequency": self.trainer.check_val_every_n_epoch}
+        return {"optimizer": optimizer, "lr_scheduler": stepped}

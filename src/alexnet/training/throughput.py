@@ -1,0 +1,63 @@
+"""How fast a run is, and how long it waits for its images."""
+
+from time import perf_counter
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+
+class Throughput(Callback):
+    """Images a second over all devices, and the share of training time spent waiting for data.
+
+    Waiting is everything between the end of a step and the start of the next: fetching, copying
+    and augmenting a batch. Validation is not counted. `epoch_*` are of the current epoch.
+    """
+
+    def __init__(self) -> None:
+        self.images = self.epoch_images = 0
+        self.seconds = self.epoch_seconds = 0.0
+        self.waited = self.epoch_waited = 0.0
+        self._mark = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.epoch_images, self.epoch_seconds, self.epoch_waited = 0, 0.0, 0.0
+        self._mark = perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        waited = self._lap()
+        self.waited += waited
+        self.epoch_waited += waited
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx + 1 == trainer.num_training_batches and pl_module.device.type == "cuda":
+            torch.cuda.synchronize()  # the last steps may still be running
+        self._lap()
+        images = len(batch[1]) * trainer.world_size
+        self.images += images
+        self.epoch_images += images
+
+    def _lap(self) -> float:
+        now = perf_counter()
+        elapsed, self._mark = now - self._mark, now
+        self.seconds += elapsed
+        self.epoch_seconds += elapsed
+        return elapsed
+
+    def summary(self) -> dict[str, float]:
+        """Over the whole run so far."""
+        return _rates(self.images, self.seconds, self.waited)
+
+    def epoch_summary(self) -> dict[str, float]:
+        """Over the current epoch."""
+        return _rates(self.epoch_images, self.epoch_seconds, self.epoch_waited)
+
+
+def _rates(images: int, seconds: float, waited: float) -> dict[str, float]:
+    if seconds == 0:
+        return {"images_per_second": 0.0, "data_wait_fraction": 0.0}
+    return {"images_per_second": images / seconds, "data_wait_fraction": waited / seconds}
