@@ -1,13 +1,12 @@
 """Train a network: python src/train.py [group=choice] [key=value] ..., see --help."""
 
-import hydra
 from omegaconf import DictConfig
 
 from alexnet import cli
 from alexnet.config import TrainConfig
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="train")
+@cli.entry_point("train")
 def main(raw: DictConfig) -> float | None:
     config = cli.read_config(raw, TrainConfig)
     from alexnet.training.fit import train  # torch takes seconds to import; --help does not need it
@@ -16,4 +15,4 @@ def main(raw: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    main()

@@ -8,18 +8,20 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from functools import wraps
 from typing import Any, TypeVar
 
+import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from alexnet.config import TrainConfig
 from alexnet.errors import UserError
-from alexnet.paths import PROJECT
+from alexnet.paths import CONF, PROJECT
 
 Typed = TypeVar("Typed")
 
@@ -27,16 +29,38 @@ OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), rep
 ConfigStore.instance().store(name="schema", node=TrainConfig)
 
 
-def run(main: Callable[[], Any]) -> None:
-    """Run a Hydra entry point; a user's mistake ends it with one line and status 1."""
-    wants_trace = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to here
-    try:
-        main()
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        if wants_trace:
-            raise
-        sys.exit(f"Error: {explain(error)}")
+def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+    """Make a Hydra program of a function; a user's mistake ends it with one line and status 1.
+
+    In a sweep the other jobs still run, and the mistakes are told at the end.
+    """
+
+    def decorate(job: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        mistakes: list[str] = []
+
+        @wraps(job)
+        def forgiving(raw: DictConfig) -> Any:
+            try:
+                return job(raw)
+            except (UserError, OmegaConfBaseException) as error:
+                mistakes.append(explain(error))  # Hydra would print more than that one line
+                return None
+
+        program = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(forgiving)
+
+        @wraps(job)
+        def run() -> None:
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to here
+            try:
+                program()
+            except (HydraException, OmegaConfBaseException) as error:
+                mistakes.append(explain(error))
+            if mistakes:
+                sys.exit("\n".join(f"Error: {mistake}" for mistake in dict.fromkeys(mistakes)))
+
+        return run
+
+    return decorate
 
 
 def read_config(raw: DictConfig, schema: type[Typed]) -> Typed:
@@ -44,7 +68,8 @@ def read_config(raw: DictConfig, schema: type[Typed]) -> Typed:
     missing = sorted(OmegaConf.missing_keys(raw))
     if missing:
         raise UserError(f"{missing[0]} is not set. Give it: {missing[0]}=...")
-    typed = OmegaConf.to_object(raw)
+    given = OmegaConf.create(OmegaConf.to_container(raw))
+    typed = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), given))  # refuses +key=value
     assert isinstance(typed, schema)
     return typed
 
@@ -74,17 +99,28 @@ def explain(error: BaseException) -> str:
     if found := re.search(r"Could not find '([\w/]+)/([^/']+)'", text):
         group, choice = found.groups()
         return f"{group}={choice}: there is no such choice.{_choices(choice, _group_choices(text))}"
-    if found := re.search(r"Could not override '([\w./@]+)'\.\s*No match in the defaults list", text):
-        return f"{found[1]}: there is no such group or key.{_choices(found[1], _known_keys(''))}"
-    if found := re.search(r"Key '([\w-]+)' is not in struct", text):
-        parent = _parent_key(text)
-        key = f"{parent}.{found[1]}" if parent else found[1]
-        return f"{key}: there is no such key.{_choices(found[1], _known_keys(parent))}"
+    found = re.search(r"Could not override '([\w./@]+)'", text) or re.search(r"full_key: (\S+)", text)
+    if found and ("not in" in text or "No match in the defaults list" in text):
+        return _unknown_key(found[1])
     if found := re.search(r"Error merging override (\S+)", text):
         reason = str(error.__cause__ or error).splitlines()[0]
         return f"{found[1]}: {_expected(found[1], reason)}"
+    if isinstance(error, OverrideParseException):
+        return f"Cannot read '{error.override}'. Expected key=value, in quotes where need be."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:2])
+
+
+def _unknown_key(key: str) -> str:
+    node = OmegaConf.structured(TrainConfig)
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        if not isinstance(node, DictConfig) or part not in node:
+            there = ".".join(parts[: depth + 1])
+            choices = node.keys() if isinstance(node, DictConfig) else []
+            return f"{there}: there is no such key.{_choices(part, map(str, choices))}"
+        node = node._get_node(part)
+    return f"{key}: cannot be set like this."
 
 
 def _expected(override: str, reason: str) -> str:
@@ -103,18 +139,3 @@ def _choices(given: str, choices: Iterable[str]) -> str:
 def _group_choices(text: str) -> list[str]:
     _, _, listed = text.partition("Available options in")
     return [line.strip() for line in listed.splitlines()[1:] if line.strip() and ":" not in line]
-
-
-def _parent_key(text: str) -> str:
-    found = re.search(r"full_key: ([\w.\[\]]+)", text) or re.search(r"Could not override '([\w.]+)'", text)
-    return found[1].rpartition(".")[0] if found else ""
-
-
-def _known_keys(parent: str) -> list[str]:
-    node = OmegaConf.structured(TrainConfig)
-    for part in filter(None, parent.split(".")):
-        node_type = OmegaConf.get_type(node, part) if part in node else None
-        if node_type is None or not isinstance(node_type, type):
-            return []
-        node = OmegaConf.structured(node_type)
-    return [str(key) for key in node]

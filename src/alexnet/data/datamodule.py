@@ -18,6 +18,7 @@ from alexnet.data.listing import ImageList, fingerprint, list_splits
 from alexnet.data.order import Draws, GlobalBatches, epoch_draws
 from alexnet.data.sources import bring
 from alexnet.data.survey import Survey, survey
+from alexnet.errors import UserError
 
 UNREADABLE = -1  # label of a file that has stopped decoding since the survey; no loss, no error
 
@@ -88,6 +89,8 @@ class ImageDataModule(LightningDataModule):
 
     def __init__(self, data: ImageData, config: DataConfig, *, crop: int, seed: int, workers: int) -> None:
         super().__init__()
+        if crop > config.stored_size:
+            raise UserError(f"model.image_size={crop}: larger than data.stored_size={config.stored_size}.")
         self.data, self.config, self.seed, self.workers = data, config, seed, workers
         self.datasets = {
             True: ImageDataset(data.train, config.stored_size),

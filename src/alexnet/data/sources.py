@@ -9,6 +9,7 @@ from alexnet.config import DataConfig, DataSource
 from alexnet.data.listing import TRAIN_NAMES
 from alexnet.data.synthetic import make_synthetic
 from alexnet.errors import UserError
+from alexnet.paths import PROJECT
 from alexnet.progress import console, progress_bar
 
 
@@ -20,13 +21,15 @@ def bring(config: DataConfig, workers: int) -> Path:
     root = Path(config.root).expanduser().absolute()
     if config.source is DataSource.folder:
         return root
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{root}.lock"):  # ranks and runs that start together: one works, the others wait
+    if root.is_relative_to(PROJECT / "data"):
+        root.mkdir(parents=True, exist_ok=True)
+    elif not root.is_dir():
+        raise UserError(f"data.root={config.root}: there is no such folder. Make it, or leave data.root out.")
+    with FileLock(root / ".lock"):  # ranks and runs that start together: one works, the others wait
         if config.source is DataSource.synthetic:
             if config.synthetic is None:
                 raise UserError("data.synthetic=null: the size of the synthetic data is not given.")
-            make_synthetic(root, config.synthetic, workers)
-            return root
+            return make_synthetic(root, config.synthetic, workers)
         if config.source is DataSource.cifar10:
             return _find(root) or _fetch_cifar10(root)
         return _find(root) or _fetch_imagenette(root)

@@ -5,11 +5,9 @@ JPEG quality are drawn anew for every image, so that no average colour or single
 """
 
 import colorsys
-import json
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,16 +108,15 @@ def _write(job: tuple[str, int, str], seed: int, folder: Path) -> None:
     draw(pattern, rng).save(path, quality=int(rng.integers(70, 96)))
 
 
-def make_synthetic(root: Path, config: SyntheticConfig, workers: int) -> None:
-    """Make the data set at `root`, unless the one wanted is there already.
+def make_synthetic(root: Path, config: SyntheticConfig, workers: int) -> Path:
+    """The folder under `root` with the data set wanted, made unless it is there already.
 
-    The folder appears whole or not at all: it is made aside and renamed.
+    It appears whole or not at all: it is made aside and renamed.
     """
-    recipe = {"version": VERSION} | asdict(config)
-    receipt = root / "recipe.json"
-    if receipt.is_file() and json.loads(receipt.read_text()) == recipe:
-        return
-    aside = root.with_name(root.name + ".partial")
+    name = f"{config.train_images}+{config.val_images}_seed{config.seed}_v{VERSION}"
+    folder, aside = root / name, root / f"{name}.partial"
+    if folder.is_dir():
+        return folder
     shutil.rmtree(aside, ignore_errors=True)
     for split in ("train", "val"):
         for pattern in CLASSES:
@@ -136,6 +133,4 @@ def make_synthetic(root: Path, config: SyntheticConfig, workers: int) -> None:
     ):
         for _ in pool.map(write, jobs):
             advance(1)
-    (aside / "recipe.json").write_text(json.dumps(recipe, indent=2))
-    shutil.rmtree(root, ignore_errors=True)
-    aside.rename(root)
+    return aside.rename(folder)

@@ -26,17 +26,14 @@ def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, batch_size: 
     """Raise `UserError` for more devices than there are, or a batch that does not reach them all."""
     accelerator = resolve_accelerator(trainer.accelerator)
     cores = os.cpu_count() or 1
-    most, of_what = {
+    most, what = {
         "gpu": (torch.cuda.device_count(), "GPUs"),
         "mps": (1, "MPS device"),
-        "cpu": (
-            PROCESSES_PER_CORE * cores,
-            f"CPU processes ({PROCESSES_PER_CORE} for each of {cores} cores)",
-        ),
+        "cpu": (PROCESSES_PER_CORE * cores, f"processes, {PROCESSES_PER_CORE} for each CPU core"),
     }[accelerator]
     if trainer.devices > most:
         raise UserError(
-            f"trainer.devices={trainer.devices}: this machine has {most} {of_what}."
+            f"trainer.devices={trainer.devices}: more than this machine's {most} {what}."
             f" Choose trainer.devices from 1 to {most}."
         )
     everywhere = trainer.devices * trainer.num_nodes

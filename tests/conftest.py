@@ -1,0 +1,102 @@
+"""Shared by all tests: the real configuration tree, small image folders, runs in a subprocess."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from PIL import Image
+
+from alexnet import cli
+from alexnet.config import ModelConfig, TrainConfig
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def compose_config(*overrides: str) -> TrainConfig:
+    """conf/train.yaml with overrides, as train.py reads it."""
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        return cli.read_config(compose("train", list(overrides)), TrainConfig)
+
+
+def model_config(*overrides: str) -> ModelConfig:
+    """A model preset with overrides: model_config("model=alexnet_2012", "model.width=0.5")."""
+    return compose_config(*overrides).model
+
+
+def save_image(path: Path, rng: np.random.Generator, size: tuple[int, int] = (60, 48)) -> None:
+    """A smooth random RGB picture, `size` wide and high."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(path)
+
+
+@pytest.fixture
+def image_tree(tmp_path: Path) -> Path:
+    """train/ and val/ with classes cat and dog, 6 and 3 JPEG files in each."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 6), ("val", 3)):
+        for name in ("cat", "dog"):
+            for index in range(count):
+                save_image(tmp_path / "images" / split / name / f"{name}{index}.jpg", rng)
+    return tmp_path / "images"
+
+
+class Finished(NamedTuple):
+    """A finished run of an entry point."""
+
+    status: int
+    out: str
+    err: str
+    outputs: Path
+
+    @property
+    def folder(self) -> Path:
+        """The one run folder that it left."""
+        (folder,) = (self.outputs / "runs").iterdir()
+        return folder
+
+    @property
+    def result(self) -> dict[str, Any]:
+        return json.loads((self.folder / "result.json").read_text())
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Callable[..., Finished]:
+    """Runs `python src/train.py ...` as a user would, with outputs and caches in a temporary folder."""
+
+    def run(*arguments: str, environment: dict[str, str] | None = None, timeout: int = 240) -> Finished:
+        outputs = tmp_path / "outputs"
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
+        clean |= {
+            "HOME": str(tmp_path),
+            "NETRC": str(tmp_path / "none"),
+            "ALEXNET_CACHE": str(tmp_path / "cache"),
+        }
+        done = subprocess.run(
+            [sys.executable, str(PROJECT / "src/train.py"), *arguments, f"outputs={outputs}"],
+            cwd=tmp_path,
+            env=clean | (environment or {}),
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr, outputs)
+
+    return run
+
+
+def real_images() -> Path:
+    """The folder of real images that are not part of the repository; skips the test without it."""
+    folder = Path(os.environ.get("ALEXNET_TEST_DATA", PROJECT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real images in {folder} (or give ALEXNET_TEST_DATA)")
+    return folder

@@ -1,0 +1,111 @@
+"""Augmentation in batches against one image at a time in numpy."""
+
+import numpy as np
+import pytest
+import torch
+
+from alexnet.config import AugmentConfig, ColorScale, MeanKind
+from alexnet.data.augmentation import Augmentation, color_axes, mean_image
+from alexnet.data.order import Draws
+from alexnet.data.survey import Survey
+from conftest import compose_config
+
+STORED, CROP, IMAGES = 40, 33, 50
+RNG = np.random.default_rng(0)
+SQUARES = RNG.integers(0, 256, (IMAGES, 3, STORED, STORED), dtype=np.uint8)
+SURVEY = Survey(
+    {},
+    RNG.uniform(0, 255, (3, STORED, STORED)).astype(np.float32),
+    np.linalg.qr(RNG.normal(size=(3, 3)))[0].astype(np.float32),
+    np.array([14831.0, 1376.0, 389.0], np.float32),  # K2's table for ImageNet, squared
+)
+DRAWS = Draws(
+    RNG.random((IMAGES, 2)), RNG.random(IMAGES) < 0.5, RNG.standard_normal((IMAGES, 3)).astype(np.float32)
+)
+
+
+def config(*overrides: str) -> AugmentConfig:
+    return compose_config(*(f"data.augment.{override}" for override in overrides)).data.augment
+
+
+def augmentation(settings: AugmentConfig) -> Augmentation:
+    axes = color_axes(SURVEY, settings.color_scale)
+    return Augmentation(settings, CROP, mean_image(SURVEY, MeanKind.pixel), axes)
+
+
+def reference(settings: AugmentConfig, epoch: int = 0) -> np.ndarray:
+    """The paper's augmentation, one image at a time."""
+    results = []
+    border = (STORED - CROP) // 2
+    mean = SURVEY.mean[:, border : border + CROP, border : border + CROP].astype(np.float64)
+    for square, corner, flip, color in zip(SQUARES, *DRAWS, strict=True):
+        top, left = (int(c * (STORED - CROP + 1)) for c in corner) if settings.crop else (border, border)
+        crop = square[:, top : top + CROP, left : left + CROP].astype(np.float64)
+        if settings.flip and flip:
+            crop = crop[:, :, ::-1]
+        x = crop - mean
+        if settings.color and (settings.color_until_epoch is None or epoch < settings.color_until_epoch):
+            for component in range(3):
+                value = float(SURVEY.eigenvalues[component])
+                reach = (
+                    np.sqrt(value) if settings.color_scale is ColorScale.standard_deviation else value / 255
+                )
+                x += (0.1 * color[component] * reach * SURVEY.eigenvectors[:, component])[:, None, None]
+            if settings.color_scale is ColorScale.standard_deviation:
+                x /= 1.1
+        results.append(x)
+    return np.stack(results)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["crop=false"],
+        ["flip=false"],
+        ["color=false"],
+        ["color_scale=eigenvalue"],
+        ["crop=false", "flip=false", "color=false"],
+    ],
+)
+def test_equals_one_image_at_a_time(overrides: list[str]) -> None:
+    settings = config(*overrides)
+    ours = augmentation(settings).random(torch.from_numpy(SQUARES), DRAWS, 0, torch.float64)
+    np.testing.assert_allclose(ours.numpy(), reference(settings), rtol=1e-5, atol=1e-4)
+
+
+def test_all_crops_are_reached() -> None:
+    """33 * 33 places for 224 out of 256, as the 2012 program drew them."""
+    slack = 32
+    corners = (np.array([0.0, 0.5, 1 - 1e-12]) * (slack + 1)).astype(int)
+    assert corners.tolist() == [0, 16, 32]
+
+
+def test_colour_noise_in_both_readings() -> None:
+    """Standard deviation along the first component, in grey levels: 12.2 in 2012, about 5.8 in ports."""
+    deviations = color_axes(SURVEY, ColorScale.standard_deviation).norm(dim=0) * 0.1
+    eigenvalues = color_axes(SURVEY, ColorScale.eigenvalue).norm(dim=0) * 0.1
+    assert deviations.tolist() == pytest.approx([12.18, 3.71, 1.97], abs=0.01)
+    assert eigenvalues.tolist() == pytest.approx([5.82, 0.54, 0.15], abs=0.01)
+
+
+def test_colour_noise_ends() -> None:
+    settings = config("color_until_epoch=3")
+    squares = torch.from_numpy(SQUARES)
+    for epoch in (2, 3):
+        ours = augmentation(settings).random(squares, DRAWS, epoch, torch.float64).numpy()
+        np.testing.assert_allclose(ours, reference(settings, epoch), rtol=1e-5, atol=1e-4)
+
+
+def test_center() -> None:
+    ours = augmentation(config()).center(torch.from_numpy(SQUARES), torch.float64)
+    expected = SQUARES[:, :, 3:36, 3:36] - SURVEY.mean[:, 3:36, 3:36].astype(np.float64)
+    np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-6)
+
+
+def test_means() -> None:
+    assert torch.equal(mean_image(SURVEY, MeanKind.pixel), torch.from_numpy(SURVEY.mean))
+    channel = mean_image(SURVEY, MeanKind.channel)
+    assert channel.shape == (3, STORED, STORED)
+    np.testing.assert_allclose(channel[:, 0, 0], SURVEY.mean.mean((1, 2)), rtol=1e-5)
+    assert mean_image(SURVEY, MeanKind.zero).abs().sum() == 0

@@ -1,0 +1,86 @@
+"""Decoding: every kind of file that a class folder may hold."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet.data.image import ImageError, read_image
+from conftest import save_image
+
+
+def gradient(width: int, height: int) -> Image.Image:
+    """Red grows to the right, green downwards."""
+    x = np.linspace(0, 255, width)[None, :].repeat(height, 0)
+    y = np.linspace(0, 255, height)[:, None].repeat(width, 1)
+    return Image.fromarray(np.stack([x, y, np.full_like(x, 128)], -1).astype(np.uint8))
+
+
+def test_is_the_resized_centre(tmp_path: Path) -> None:
+    """As the paper has it: shorter side to size, then the centre square."""
+    gradient(400, 300).save(tmp_path / "a.png")
+    ours = read_image(tmp_path / "a.png", 64)
+    resized = gradient(400, 300).resize((85, 64), Image.Resampling.BILINEAR)
+    left = (85 - 64) / 2
+    expected = np.asarray(resized)[:, round(left) : round(left) + 64].transpose(2, 0, 1)
+    assert ours.shape == (3, 64, 64)
+    assert ours.dtype == np.uint8
+    assert np.abs(ours.astype(int) - expected.astype(int)).max() <= 3
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "P", "RGBA", "LA", "1", "I;16", "RGB"])
+def test_modes_become_rgb(tmp_path: Path, mode: str) -> None:
+    grey = gradient(90, 80).convert("L")
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    else:
+        image = grey.convert(mode)
+    path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    image.save(path)
+    square = read_image(path, 32)
+    expected = np.asarray(grey.resize((32, 32), Image.Resampling.BILINEAR, box=(5, 0, 85, 80)))
+    tolerance = 130 if mode == "1" else 6
+    for channel in square:
+        assert np.abs(channel.astype(int) - expected.astype(int)).max() <= tolerance
+
+
+def test_exif_rotation(tmp_path: Path) -> None:
+    upright = gradient(80, 80)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise for viewing
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    upright.save(tmp_path / "b.jpg", quality=95)
+    turned, expected = (read_image(tmp_path / name, 40).astype(int) for name in ("a.jpg", "b.jpg"))
+    assert np.abs(turned - expected).max() <= 8
+
+
+def test_one_pixel_and_a_sliver(tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1), (10, 200, 30)).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png", 16).reshape(3, -1).std(1).max() == 0
+    gradient(20_000, 1).save(tmp_path / "b.png")
+    assert read_image(tmp_path / "b.png", 16).shape == (3, 16, 16)
+
+
+def test_png_named_jpeg(tmp_path: Path) -> None:
+    gradient(50, 50).save(tmp_path / "a.JPEG", format="PNG")
+    assert read_image(tmp_path / "a.JPEG", 16).shape == (3, 16, 16)
+
+
+def test_broken_files_give_a_reason(tmp_path: Path) -> None:
+    save_image(tmp_path / "whole.jpg", np.random.default_rng(0), (200, 200))
+    whole = (tmp_path / "whole.jpg").read_bytes()
+    broken = {
+        "truncated.jpg": whole[: len(whole) // 2],
+        "empty.jpg": b"",
+        "text.jpg": b"this is not an image",
+        "half_a_header.png": b"\x89PNG\r\n\x1a\n\x00",
+    }
+    for name, content in broken.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ImageError, match=r"\w"):
+            read_image(tmp_path / name, 16)
+    with pytest.raises(ImageError, match="No such file"):
+        read_image(tmp_path / "missing.jpg", 16)
+    with pytest.raises(ImageError, match=r"cannot identify image file$"):
+        read_image(tmp_path / "text.jpg", 16)

@@ -1,0 +1,67 @@
+"""Orders and draws depend on (seed, epoch, sample) alone."""
+
+import numpy as np
+import pytest
+
+from alexnet.data.order import GlobalBatches, epoch_draws, epoch_order
+
+
+def batches(
+    samples: int, size: int, ranks: int, seed: int | None = 0, epoch: int = 0
+) -> list[list[list[int]]]:
+    """For each rank, its share of each batch."""
+    return [
+        list(GlobalBatches(samples, size, rank=rank, ranks=ranks, seed=seed, epoch=lambda: 0))
+        for rank in range(ranks)
+    ]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@pytest.mark.parametrize("samples", [1, 7, 24, 25, 97])
+def test_each_sample_once_and_the_same_batches_on_any_ranks(samples: int, ranks: int) -> None:
+    shares = batches(samples, 12, ranks)
+    alone = batches(samples, 12, 1)[0]
+    assert len({len(share) for share in shares}) == 1
+    assert sorted(i for share in shares for batch in share for i in batch) == list(range(samples))
+    together = [sorted(i for batch in step for i in batch) for step in zip(*shares, strict=True)]
+    if samples % 12 == 0 or samples % 12 >= ranks:
+        assert together == [sorted(batch) for batch in alone]
+    if samples >= ranks:
+        assert all(batch for share in shares for batch in share)
+
+
+def test_length() -> None:
+    assert len(GlobalBatches(25, 12)) == 3
+    assert len(GlobalBatches(25, 12, ranks=2)) == 2  # the odd one joins the batch before
+
+
+def test_epochs_and_seeds_differ() -> None:
+    orders = {tuple(epoch_order(seed, epoch, 50)) for seed in (0, 1) for epoch in (0, 1)}
+    assert len(orders) == 4
+    assert epoch_order(3, 7, 50).tolist() == epoch_order(3, 7, 50).tolist()
+
+
+def test_natural_order_without_a_seed() -> None:
+    assert batches(5, 2, 1, seed=None)[0] == [[0, 1], [2, 3], [4]]
+
+
+def test_draws() -> None:
+    draws = epoch_draws(0, 0, 20_000, 1)
+    assert draws.corners.min() >= 0
+    assert draws.corners.max() < 1
+    assert abs(draws.flips.mean() - 0.5) < 0.02
+    assert np.abs(draws.colors.mean(0)).max() < 0.03
+    assert np.abs(draws.colors.std(0) - 1).max() < 0.03
+    other = epoch_draws(0, 1, 20_000, 1)
+    assert not np.array_equal(draws.corners, other.corners)
+
+
+def test_chunks_share_crop_and_flip_but_not_colour() -> None:
+    order = epoch_order(5, 2, 100)
+    corners, flips, colors = epoch_draws(5, 2, 100, 32)
+    for start in range(0, 100, 32):
+        chunk = order[start : start + 32]
+        assert len(np.unique(corners[chunk], axis=0)) == 1
+        assert len(np.unique(flips[chunk])) == 1
+        assert len(np.unique(colors[chunk], axis=0)) == len(chunk)
+    assert len(np.unique(corners, axis=0)) == 4

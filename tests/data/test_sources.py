@@ -1,0 +1,76 @@
+"""Copies on disk are used as they are; what cannot be fetched is said."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torchvision.datasets
+from PIL import Image
+
+from alexnet.data.sources import bring
+from alexnet.errors import UserError
+from conftest import compose_config, save_image
+
+
+def data(*overrides: str) -> Any:
+    return compose_config(*overrides).data
+
+
+@pytest.mark.parametrize("name", ["cifar10", "imagenette"])
+@pytest.mark.parametrize("inside", ["", "imagenette2-320"])
+def test_a_copy_on_disk(image_tree: Path, name: str, inside: str) -> None:
+    root = image_tree
+    if inside:
+        root = image_tree.parent / "root"
+        root.mkdir()
+        image_tree.rename(root / inside)
+    assert bring(data(f"data={name}", f"data.root={root}"), 1) == root / inside
+
+
+def test_folder_is_taken_as_given(tmp_path: Path) -> None:
+    assert bring(data("data=folder", f"data.root={tmp_path}/x"), 1) == tmp_path / "x"
+
+
+@pytest.mark.parametrize("name", ["synthetic", "cifar10"])
+def test_nothing_is_made_in_a_folder_that_is_not_there(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="there is no such folder"):
+        bring(data(f"data={name}", f"data.root={tmp_path}/nowhere"), 1)
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("cifar10", "CIFAR10"), ("imagenette", "Imagenette")])
+def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str) -> None:
+    def unreachable(*_args: Any, **_kwargs: Any) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(getattr(torchvision.datasets, kind), "__init__", unreachable)
+    with pytest.raises(UserError, match=r"could not be fetched .*no route to host.*Put a copy"):
+        bring(data(f"data={name}", f"data.root={tmp_path}"), 1)
+
+
+def test_cifar10_from_torchvisions_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fake:
+        """Two images in each split, in torchvision's form."""
+
+        base_folder = "cifar-10-batches-py"
+        classes = ("cat", "dog")
+
+        def __init__(self, root: str, train: bool, download: bool) -> None:
+            self.train = train
+
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+            if index > 1:
+                raise IndexError
+            return Image.new("RGB", (32, 32), (index * 100, self.train * 50, 7)), index
+
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", Fake)
+    folder = bring(data("data=cifar10", f"data.root={tmp_path}"), 1)
+    pixels = np.asarray(Image.open(folder / "train/dog/00001.png"))
+    assert (pixels == (100, 50, 7)).all()
+    assert bring(data("data=cifar10", f"data.root={tmp_path}"), 1) == folder
+    save_image(folder / "train/dog/x.png", np.random.default_rng(0))
+    assert bring(data("data=cifar10", f"data.root={tmp_path}"), 1) == folder

@@ -1,0 +1,102 @@
+"""The configuration tree: every choice composes, every mistake is named."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from alexnet import cli
+from alexnet.config import Activation, TrainConfig
+from alexnet.errors import UserError
+from conftest import PROJECT, compose_config
+
+GROUPS = sorted(
+    f"{file.parent.name}={file.stem}"
+    for file in (PROJECT / "conf").glob("*/*.yaml")
+    if not file.stem.startswith("_")
+)
+
+
+@pytest.mark.parametrize("choice", GROUPS)
+def test_every_choice_composes(choice: str) -> None:
+    config = compose_config(choice, "data.root=/somewhere")
+    assert isinstance(config, TrainConfig)
+    assert isinstance(config.model.activation, Activation)
+
+
+def test_presets_say_only_what_differs() -> None:
+    """A preset that repeats a value of the preset it builds on would hide what it changes."""
+    for file in (PROJECT / "conf").glob("*/*.yaml"):
+        content = yaml.safe_load(file.read_text()) or {}
+        bases = [base for base in content.pop("defaults", []) if isinstance(base, str) and base != "_self_"]
+        for base in bases:
+            below = yaml.safe_load((file.parent / f"{base}.yaml").read_text())
+            repeated = [key for key, value in content.items() if key in below and below[key] == value]
+            assert not repeated, f"{file.name} repeats {repeated} of {base}.yaml"
+
+
+def mistake(*overrides: str) -> str:
+    """The line that train.py would end with."""
+    try:
+        compose_config(*overrides)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        return cli.explain(error)
+    raise AssertionError(f"{overrides} was accepted")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("model.activation=tahn", ["model.activation=tahn", "Did you mean tanh?", "relu"]),
+        ("model.lnr=true", ["model.lnr", "Did you mean lrn?"]),
+        ("model.lrn=flase", ["model.lrn=flase", "not a valid bool"]),
+        ("model.lrn.k=2", ["model.lrn"]),
+        ("model.dropout=1.5", ["model.dropout=1.5", "from 0 up to"]),
+        ("model.columns=3", ["model.columns=3", "1 or 2"]),
+        ("model.filters=[1,2]", ["model.filters=[1, 2]", "five numbers"]),
+        ("model.lrn_size=4", ["model.lrn_size=4", "odd"]),
+        ("model.canvas_size=100", ["model.canvas_size=100", "227"]),
+        ("model=alexnt", ["model=alexnt", "Did you mean alexnet?", "alexnet_2012"]),
+        ("modle=alexnet", ["modle", "Did you mean model?"]),
+        ("optimzer.lr=1", ["optimzer", "Did you mean optimizer?"]),
+        ("optimizer.lr=-1", ["optimizer.lr=-1", "above 0"]),
+        ("data.augment.flp=true", ["data.augment.flp", "Did you mean flip?"]),
+        ("data=folder", ["data.root is not set"]),
+        ("data.batch_size=0", ["data.batch_size=0"]),
+        ("scheduler.milestones=[0.9,0.5]", ["scheduler.milestones"]),
+        ("trainer.precision=bf17", ["trainer.precision=bf17", "bf16-mixed"]),
+        ("trainer.max_epochs=1.5", ["trainer.max_epochs=1.5"]),
+        ("+surprise=1", ["surprise: there is no such key"]),
+        ("+model.surprise=1", ["model.surprise: there is no such key"]),
+        ("seed=-1", ["seed=-1"]),
+        ("model.lrn=[", ["Cannot read 'model.lrn=['"]),
+    ],
+)
+def test_mistakes_are_told_in_one_line(override: str, expected: list[str]) -> None:
+    line = mistake(override)
+    assert "\n" not in line
+    for part in expected:
+        assert part in line
+
+
+def test_choices_leave_out_what_is_no_choice() -> None:
+    assert "_base" not in mistake("data=imagnet")
+
+
+def test_help_and_mistakes_do_not_wait_for_torch() -> None:
+    code = "import sys, alexnet.cli; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT / "src", check=True)
+
+
+def test_plain_is_what_a_run_can_be_repeated_from(tmp_path: Path) -> None:
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        raw = compose("train", ["model=alexnet_2012", "data.augment.flip=false"])
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(cli.plain(raw)))
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        again = compose("config")
+    assert cli.read_config(again, TrainConfig) == cli.read_config(raw, TrainConfig)

@@ -1,0 +1,57 @@
+"""Devices that cannot be had are refused by name."""
+
+import os
+
+import pytest
+import torch
+
+from alexnet.errors import UserError
+from alexnet.training.devices import check_devices, trainer_arguments, workers_per_device
+from conftest import compose_config
+
+
+def check(*overrides: str) -> None:
+    config = compose_config("trainer.accelerator=cpu", *overrides)
+    check_devices(config.trainer, config.strategy, config.data.batch_size)
+
+
+def test_accepts_what_there_is() -> None:
+    check("trainer.devices=1")
+    check("trainer.devices=2", "strategy=ddp")
+
+
+def test_refuses_more_than_there_is() -> None:
+    most = 4 * (os.cpu_count() or 1)
+    with pytest.raises(UserError, match=rf"trainer.devices=10000.*from 1 to {most}"):
+        check("trainer.devices=10000")
+
+
+def test_refuses_a_batch_that_does_not_divide() -> None:
+    with pytest.raises(UserError, match=r"data.batch_size=33.*2 devices"):
+        check("trainer.devices=2", "data.batch_size=33")
+
+
+def test_single_is_one() -> None:
+    with pytest.raises(UserError, match="strategy=single"):
+        check("trainer.devices=2", "strategy=single")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_refuses_an_accelerator_that_is_not_there() -> None:
+    with pytest.raises(UserError, match=r"trainer.accelerator=gpu.*Choices: cpu"):
+        check("trainer.accelerator=gpu")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "strategy"),
+    [([], "auto"), (["trainer.devices=2"], "ddp"), (["strategy=single"], "auto"), (["strategy=ddp"], "ddp")],
+)
+def test_strategy(overrides: list[str], strategy: str) -> None:
+    config = compose_config("trainer.accelerator=cpu", *overrides)
+    assert trainer_arguments(config.trainer, config.strategy)["strategy"] == strategy
+
+
+def test_workers_as_given() -> None:
+    trainer = compose_config("trainer.accelerator=cpu").trainer
+    assert workers_per_device(0, trainer) == 0
+    assert workers_per_device(None, trainer) == 1

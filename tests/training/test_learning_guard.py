@@ -1,0 +1,49 @@
+"""The guard speaks up when nothing is learnt, and only then."""
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from alexnet.errors import UserError
+from alexnet.training.learning_guard import LearningGuard
+from conftest import compose_config
+
+
+def after_epochs(losses: list[float], *overrides: str) -> LearningGuard:
+    guard = LearningGuard(compose_config(*overrides).callbacks.learning_guard, classes=1000)
+    module: Any = None
+    for epoch, loss in enumerate(losses):
+        trainer: Any = SimpleNamespace(
+            current_epoch=epoch,
+            callback_metrics={"train/loss": torch.tensor(loss)},
+            is_global_zero=True,
+            optimizers=[SimpleNamespace(param_groups=[{"lr": 0.01}])],
+        )
+        guard.on_train_epoch_end(trainer, module)
+    return guard
+
+
+def test_warns_at_guessing() -> None:
+    guard = after_epochs([6.91, 6.907])
+    assert guard.warning is not None
+    assert "ln(1000) = 6.908" in guard.warning
+    assert "model.init=program_2012" in guard.warning
+
+
+def test_is_silent_while_learning_and_before_its_time() -> None:
+    assert after_epochs([6.91, 6.5]).warning is None
+    assert after_epochs([6.91]).warning is None
+
+
+def test_stops_where_asked() -> None:
+    with pytest.raises(UserError, match="Not learning"):
+        after_epochs([6.91, 6.907], "callbacks.learning_guard.stop=true")
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_stops_at_a_loss_that_is_no_number(loss: float) -> None:
+    with pytest.raises(UserError, match=r"smaller optimizer\.lr"):
+        after_epochs([loss])

@@ -1,0 +1,41 @@
+"""Loss and errors of the LightningModule against numpy."""
+
+import numpy as np
+import pytest
+import torch
+
+from alexnet.data.datamodule import UNREADABLE
+from alexnet.training.module import SplitMetrics, TopKError
+
+
+def plain_error(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """Percentage of images whose label is not among the k largest logits."""
+    wrong = [label not in np.argsort(-row)[:k] for row, label in zip(logits, labels, strict=True)]
+    return 100 * float(np.mean(wrong))
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_topk_error(k: int) -> None:
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(300, 12)), rng.integers(0, 12, 300)
+    metric = TopKError(12, k)
+    for part in np.array_split(np.arange(300), 7):
+        metric.update(torch.from_numpy(logits[part]), torch.from_numpy(labels[part]))
+    assert metric.compute().item() == pytest.approx(plain_error(logits, labels, k), abs=1e-4)
+
+
+def test_unreadable_images_count_nowhere() -> None:
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=(40, 8)), rng.integers(0, 8, 40)
+    losses = rng.uniform(size=40)
+    gone = rng.random(40) < 0.3
+    marked = torch.from_numpy(np.where(gone, UNREADABLE, labels))
+    metrics = SplitMetrics("val", {1, 5}, 8)
+    metrics.count(torch.from_numpy(np.where(gone, 0, losses)), torch.from_numpy(logits), marked)
+    computed = {key: value.item() for key, value in metrics.compute().items()}
+    assert computed == {
+        "val/loss": pytest.approx(losses[~gone].mean()),
+        "val/samples": (~gone).sum(),
+        "val/top1_error": pytest.approx(plain_error(logits[~gone], labels[~gone], 1), abs=1e-4),
+        "val/top5_error": pytest.approx(plain_error(logits[~gone], labels[~gone], 5), abs=1e-4),
+    }

@@ -1,0 +1,90 @@
+"""The update rule against numpy, and the parameter groups."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from alexnet.errors import UserError
+from alexnet.training.optimizer import PaperSGD, build_optimizer, parameter_groups
+from conftest import compose_config
+
+
+def run(rule: str, rates: list[float], decay: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
+    """Weights after each step by torch and by the written-out rule, in float64."""
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=5), rng.normal(size=(len(rates), 5))
+    parameter = nn.Parameter(torch.from_numpy(start.copy()))
+    kind = PaperSGD if rule == "paper" else torch.optim.SGD
+    optimizer = kind([parameter], lr=rates[0], momentum=0.9, weight_decay=decay, fused=True)
+    w, v = start.copy(), np.zeros(5)
+    ours, theirs = [], []
+    for rate, gradient in zip(rates, gradients, strict=True):
+        optimizer.param_groups[0]["lr"] = rate
+        parameter.grad = torch.from_numpy(gradient)
+        optimizer.step()
+        if rule == "paper":  # §5: the rate stands inside the velocity
+            v = 0.9 * v - decay * rate * w - rate * gradient
+            w = w + v
+        else:
+            v = 0.9 * v + gradient + decay * w
+            w = w - rate * v
+        ours.append(parameter.detach().numpy().copy())
+        theirs.append(w.copy())
+    return np.array(ours), np.array(theirs)
+
+
+@pytest.mark.parametrize("rule", ["paper", "pytorch"])
+def test_is_the_written_rule(rule: str) -> None:
+    rates = [0.1] * 4 + [0.01] * 4 + [0.001] * 2 + [0.02] * 3
+    np.testing.assert_allclose(*run(rule, rates), rtol=1e-12)
+
+
+def test_rules_differ_where_the_rate_drops() -> None:
+    constant, dropping = [0.1] * 6, [0.1] * 4 + [0.01] * 2
+    np.testing.assert_allclose(run("paper", constant)[0], run("pytorch", constant)[0], rtol=1e-12)
+    assert not np.allclose(run("paper", dropping)[0][4:], run("pytorch", dropping)[0][4:], rtol=1e-3)
+
+
+def test_rate_survives_a_checkpoint() -> None:
+    def optimizer(parameter: nn.Parameter) -> PaperSGD:
+        return PaperSGD([parameter], lr=0.1, momentum=0.9, fused=True)
+
+    straight, stopped = (nn.Parameter(torch.ones(3, dtype=torch.float64)) for _ in range(2))
+    first, second = optimizer(straight), optimizer(stopped)
+    for step in range(4):
+        if step == 2:
+            state = second.state_dict()
+            second = optimizer(stopped)
+            second.load_state_dict(state)
+        for parameter, rule in ((straight, first), (stopped, second)):
+            rule.param_groups[0]["lr"] = 0.1 if step < 2 else 0.01
+            parameter.grad = torch.full((3,), 0.5 + step, dtype=torch.float64)
+            rule.step()
+    assert torch.equal(straight, stopped)
+
+
+def test_groups() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(4, 2))
+    config = compose_config("optimizer=program_2012", "optimizer.lr=0.01").optimizer
+    weights, biases = build_optimizer(network, config).param_groups
+    assert (weights["lr"], weights["weight_decay"]) == (0.01, 0.0005)
+    assert (biases["lr"], biases["weight_decay"]) == (0.02, 0.0)
+    assert [p.dim() for p in weights["params"]] == [4, 2]
+    assert [p.dim() for p in biases["params"]] == [1, 1]
+
+
+def test_papers_groups_are_equal() -> None:
+    weights, biases = parameter_groups(nn.Linear(2, 2), compose_config("optimizer.lr=0.01").optimizer)
+    for key in ("lr", "weight_decay"):
+        assert weights[key] == biases[key]
+
+
+def test_every_parameter_is_covered() -> None:
+    class WithScale(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(2, 2)
+            self.scale = nn.Parameter(torch.ones(1))
+
+    with pytest.raises(UserError, match="scale"):
+        parameter_groups(WithScale(), compose_config().optimizer)
