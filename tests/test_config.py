@@ -88,6 +88,13 @@ def test_choices_leave_out_what_is_no_choice() -> None:
     assert "_base" not in mistake("data=imagnet")
 
 
+@pytest.mark.parametrize("value", ["/my photos/été", "it's", "/a/b", "a=b", "C:\\my data", "'quoted one'"])
+def test_any_path_can_be_typed(value: str) -> None:
+    """As one argument, without quotes for Hydra inside the shell's."""
+    root = compose_config("data=folder", cli.quoted(f"data.root={value}")).data.root
+    assert root == {"'quoted one'": "quoted one"}.get(value, value)
+
+
 def test_help_and_mistakes_do_not_wait_for_torch() -> None:
     code = "import sys, alexnet.cli; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT / "src", check=True)

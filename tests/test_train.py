@@ -230,7 +230,7 @@ def test_wandb_that_does_not_answer(train: Train, synthetic: tuple[str, ...]) ->
 
 
 def test_training_that_does_not_learn_is_noticed(train: Train, synthetic: tuple[str, ...]) -> None:
-    done = train(*SMALL, *synthetic, "model.init=paper", "optimizer.lr=1e-7", "logger=csv")
+    done = train(*SMALL, *synthetic, "optimizer.lr=1e-7", "callbacks.learning_guard.steps=6", "logger=csv")
     assert done.status == 0
     assert "Not learning: after 2 epochs" in done.out
     assert "Not learning" in done.result["warning"]

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import wraps
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -51,6 +53,7 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
         @wraps(job)
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to here
+            sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
             try:
                 program()
             except (HydraException, OmegaConfBaseException) as error:
@@ -61,6 +64,20 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
         return run
 
     return decorate
+
+
+def quoted(argument: str) -> str:
+    """key=value with the value in quotes where Hydra could not read it: paths with spaces, for one."""
+    key, equals, value = argument.partition("=")
+    if argument.startswith("-") or not equals:
+        return argument
+    parser = OverridesParser.create()
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    for candidate in (argument, f"{key}='{escaped}'"):
+        with suppress(HydraException):
+            parser.parse_override(candidate)
+            return candidate
+    return argument
 
 
 def read_config(raw: DictConfig, schema: type[Typed]) -> Typed:

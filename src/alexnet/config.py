@@ -371,11 +371,13 @@ class LearningGuardConfig(Checked):
     """When to say that a run does not learn."""
 
     epochs: int = MISSING
+    steps: int = MISSING
     margin: float = MISSING
     stop: bool = MISSING
 
     def check(self) -> None:
         _check_positive("callbacks.learning_guard.epochs", self.epochs)
+        _check(self.steps >= 0, "callbacks.learning_guard.steps", self.steps, "0 or more")
         _check_fraction("callbacks.learning_guard.margin", self.margin)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet.data.listing import fingerprint, list_splits
+from alexnet.data.listing import check_classes, fingerprint, list_splits
 from alexnet.errors import UserError
 from conftest import save_image
 
@@ -67,8 +67,9 @@ def test_single_image_cannot_be_split(tmp_path: Path) -> None:
 def test_without(image_tree: Path) -> None:
     train, _ = list_splits(image_tree, 0.1)
     assert len(train.without({"train/cat/cat0.jpg"})) == 11
+    check_classes(train)
     with pytest.raises(UserError, match="Class 'cat'"):
-        train.without({path for path in train.paths if "/cat/" in path})
+        check_classes(train.without({path for path in train.paths if "/cat/" in path}))
 
 
 def test_fingerprint_is_of_the_data_not_of_the_place(image_tree: Path) -> None:

@@ -18,6 +18,7 @@ def after_epochs(losses: list[float], *overrides: str) -> LearningGuard:
     for epoch, loss in enumerate(losses):
         trainer: Any = SimpleNamespace(
             current_epoch=epoch,
+            global_step=30 * (epoch + 1),
             callback_metrics={"train/loss": torch.tensor(loss)},
             is_global_zero=True,
             optimizers=[SimpleNamespace(param_groups=[{"lr": 0.01}])],
@@ -36,6 +37,11 @@ def test_warns_at_guessing() -> None:
 def test_is_silent_while_learning_and_before_its_time() -> None:
     assert after_epochs([6.91, 6.5]).warning is None
     assert after_epochs([6.91]).warning is None
+    assert after_epochs([6.91, 6.907], "callbacks.learning_guard.steps=61").warning is None
+
+
+def test_judges_once() -> None:
+    assert after_epochs([6.91, 5.0, 6.907]).warning is None
 
 
 def test_stops_where_asked() -> None:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from alexnet.config import DataConfig
 from alexnet.data.augmentation import Augmentation, color_axes, mean_image
 from alexnet.data.image import ImageError, read_image
-from alexnet.data.listing import ImageList, fingerprint, list_splits
+from alexnet.data.listing import ImageList, check_classes, fingerprint, list_splits
 from alexnet.data.order import Draws, GlobalBatches, epoch_draws
 from alexnet.data.sources import bring
 from alexnet.data.survey import Survey, survey
@@ -51,6 +51,7 @@ def load_image_data(config: DataConfig, workers: int | None = None) -> ImageData
         surveys.append(found)
         kept.append(images.without(set(found.excluded)))
     train, val = kept
+    check_classes(train)
     return ImageData(train, val, surveys[0], excluded, fingerprint(train, val))
 
 
@@ -126,6 +127,7 @@ class ImageDataModule(LightningDataModule):
             batch_sampler=batches,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
+            generator=torch.Generator(),  # or each new iterator would draw from that of the dropout masks
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
         )
 

@@ -29,14 +29,18 @@ class ImageList:
         return len(self.paths)
 
     def without(self, excluded: set[str]) -> "ImageList":
-        """The list less some paths. Raises `UserError` where that leaves a class empty."""
+        """The list less some paths."""
         kept = [(p, c) for p, c in zip(self.paths, self.labels, strict=True) if p not in excluded]
-        empty = set(self.labels) - {label for _, label in kept}
-        if empty:
-            name = self.classes[min(empty)]
-            raise UserError(f"Class '{name}' in {self.root}: none of its files is a readable image.")
         paths, labels = zip(*kept, strict=True) if kept else ((), ())
         return ImageList(self.root, self.classes, paths, labels, self.ignored)
+
+
+def check_classes(images: ImageList) -> None:
+    """Raise `UserError` where a class has no image to learn from."""
+    empty = set(range(len(images.classes))) - set(images.labels)
+    if empty:
+        name = images.classes[min(empty)]
+        raise UserError(f"Class '{name}' in {images.root}: none of its files is a readable image.")
 
 
 def list_splits(root: Path, val_fraction: float) -> tuple[ImageList, ImageList]:

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import math
 import os
 from datetime import datetime
 from pathlib import Path
@@ -59,8 +60,8 @@ class RunFolder:
         self._write(name, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
     def write_json(self, name: str, content: Any) -> None:
-        """Write a JSON file, whole or not at all."""
-        self._write(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        """Write a JSON file, whole or not at all. What is no finite number becomes null."""
+        self._write(name, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Add one epoch to metrics.csv. The first row decides the columns."""
@@ -87,6 +88,14 @@ class RunFolder:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(self.path / name)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _shown(value: Any) -> Any:

@@ -11,7 +11,7 @@ from alexnet.config import LoggerConfig, WandbMode
 from alexnet.errors import UserError
 from alexnet.run.folder import RunFolder
 
-INIT_SECONDS = 20  # wait this long for the server before the run goes on offline
+INIT_SECONDS = 12  # wait this long for the server before the run goes on offline
 FINISH_SECONDS = 60  # and this long for the last uploads
 
 log = logging.getLogger(__name__)

@@ -88,6 +88,8 @@ def train(
         error = "stopped by the user" if interrupted else f"{type(problem).__name__}: {problem}"
         raise
     finally:
+        if recorder.rows:
+            recorder.draw()
         excluded = data.excluded | datamodule.unreadable
         folder.write_excluded(excluded)
         result = describe_result(

@@ -18,16 +18,17 @@ HINT = (
 
 
 class LearningGuard(Callback):
-    """Warn when, after `config.epochs` epochs, the loss is still that of guessing: ln(classes).
+    """Warn when the loss is still that of guessing after `config.epochs` epochs and `config.steps` steps.
 
-    AlexNet's known failure is a loss that stays at ln(classes) for epochs on end (6.9 for 1000
-    classes). Raises `UserError` where `config.stop` says so, and always for a loss that is not
-    a finite number: nothing is learnt after that.
+    Guessing gives ln(classes). AlexNet's known failure is a loss that stays there for epochs on
+    end (6.9 for 1000 classes). Raises `UserError` where `config.stop` says so, and always for a
+    loss that is not a finite number: nothing is learnt after that.
     """
 
     def __init__(self, config: LearningGuardConfig, classes: int) -> None:
         self.config = config
         self.guessing = math.log(classes)
+        self.judged = False
         self.warning: str | None = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -38,7 +39,11 @@ class LearningGuard(Callback):
                 f"The training loss became {loss} in epoch {epochs}. Try a smaller optimizer.lr"
                 f" (it is {trainer.optimizers[0].param_groups[0]['lr']:g})."
             )
-        if epochs != self.config.epochs or loss <= self.guessing * (1 - self.config.margin):
+        early = epochs < self.config.epochs or trainer.global_step < self.config.steps
+        if early or self.judged:
+            return
+        self.judged = True
+        if loss <= self.guessing * (1 - self.config.margin):
             return
         self.warning = (
             f"Not learning: after {epochs} epochs the training loss is {loss:.3f}, and guessing gives"
@@ -50,7 +55,7 @@ class LearningGuard(Callback):
             log.warning(self.warning)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"warning": self.warning}
+        return {"judged": self.judged, "warning": self.warning}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.warning = state_dict["warning"]
+        self.judged, self.warning = state_dict["judged"], state_dict["warning"]
