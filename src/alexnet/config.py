@@ -277,12 +277,16 @@ class OptimizerConfig(Checked):
     weight_decay: float = MISSING
     bias_lr_factor: float = MISSING
     bias_weight_decay: float = MISSING
+    freeze: list[str] = MISSING
+    freeze_from: float = MISSING
 
     def check(self) -> None:
         _check_positive("optimizer.lr", self.lr)
         _check_fraction("optimizer.momentum", self.momentum)
         for key in ("weight_decay", "bias_lr_factor", "bias_weight_decay"):
             _check(getattr(self, key) >= 0, f"optimizer.{key}", getattr(self, key), "0 or more")
+        expected = "a fraction of the run, from 0 to 1"
+        _check(0 <= self.freeze_from <= 1, "optimizer.freeze_from", self.freeze_from, expected)
 
 
 @dataclass

@@ -1,12 +1,14 @@
 """The update rule against numpy, and the parameter groups."""
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from alexnet.errors import UserError
-from alexnet.training.optimizer import PaperSGD, build_optimizer, parameter_groups
+from alexnet.training.optimizer import PaperSGD, build_optimizer, freeze, parameter_groups
 from conftest import compose_config
 
 
@@ -78,6 +80,31 @@ def test_papers_groups_are_equal() -> None:
     weights, biases = parameter_groups(nn.Linear(2, 2), compose_config("optimizer.lr=0.01").optimizer)
     for key in ("lr", "weight_decay"):
         assert weights[key] == biases[key]
+
+
+def test_frozen_layers_stand_still_from_their_time_on() -> None:
+    network = nn.Sequential(OrderedDict(conv1=nn.Linear(3, 3), fc8=nn.Linear(3, 2)))
+    config = compose_config(
+        "optimizer.lr=0.1", "optimizer.freeze=[conv1]", "optimizer.freeze_from=0.5"
+    ).optimizer
+    optimizer = build_optimizer(network, config)
+    names = {group["name"]: len(group["params"]) for group in optimizer.param_groups}
+    assert names == {"conv1.weight": 1, "conv1.bias": 1, "weight": 1, "bias": 1}
+    moved = []
+    for epoch in range(4):
+        freeze(optimizer, epoch / 4)
+        before = [parameter.detach().clone() for parameter in network.parameters()]
+        optimizer.zero_grad()
+        network(torch.ones(2, 3)).square().sum().backward()
+        optimizer.step()
+        moved.append([not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True)])
+    assert moved == [[True] * 4] * 2 + [[False, False, True, True]] * 2
+
+
+def test_a_layer_to_freeze_that_is_not_there() -> None:
+    config = compose_config("optimizer.freeze=[conv9]").optimizer
+    with pytest.raises(UserError, match=r"optimizer.freeze=conv9.*Choices: 0, 1"):
+        parameter_groups(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), config)
 
 
 def test_every_parameter_is_covered() -> None:

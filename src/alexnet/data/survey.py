@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from alexnet.data.image import ImageError, read_image
@@ -46,10 +47,12 @@ def survey(images: ImageList, size: int, cache: Path, workers: int, description:
     Raises `UserError` where not one file is a readable image.
     """
     path = cache / f"{_key(images, size)}.npz"
-    if path.is_file():
-        return _load(path)
-    made = _pass(images, size, workers, description)
-    _save(made, path)
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # of several processes one reads, the others wait
+        if path.is_file():
+            return _load(path)
+        made = _pass(images, size, workers, description)
+        _save(made, path)
     return made
 
 
@@ -114,7 +117,6 @@ def _key(images: ImageList, size: int) -> str:
 
 def _save(made: Survey, path: Path) -> None:
     """Written aside and renamed: a half-written survey is never read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(f".{os.getpid()}.partial")
     with aside.open("wb") as file:
         np.savez(

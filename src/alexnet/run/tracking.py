@@ -18,13 +18,13 @@ log = logging.getLogger(__name__)
 
 
 def build_wandb_logger(
-    config: LoggerConfig, folder: RunFolder, run_config: dict[str, Any], differences: list[str]
+    config: LoggerConfig, folder: RunFolder, run_config: dict[str, Any], overrides: list[str]
 ) -> WandbLogger:
     """A started W&B run that mirrors the run folder. Never asks anything.
 
-    `differences`, what distinguishes the run from the defaults, become tags. Where the server
-    cannot be reached the run is kept offline, beside the rest of the folder. Raises `UserError`
-    where wandb is not installed.
+    Overrides of the network, the data and the recipe become tags. Where the server cannot be
+    reached the run is kept offline, beside the rest of the folder. Raises `UserError` where wandb
+    is not installed.
     """
     try:
         import wandb
@@ -41,7 +41,7 @@ def build_wandb_logger(
             id=folder.path.name,
             save_dir=folder.path,
             group=config.group,
-            tags=[*config.tags, *(item[:64] for item in differences)],  # W&B's limit for a tag
+            tags=[*config.tags, *_tags(overrides)],
             config=run_config,
             log_model=config.log_checkpoint and not offline,
             mode="offline" if offline else "online",
@@ -67,6 +67,12 @@ def upload_command(logger: WandbLogger) -> str | None:
     """What to type to upload an offline run; None for one that is online."""
     run = logger.experiment
     return f"wandb sync {Path(run.dir).parent}" if run.offline else None
+
+
+def _tags(overrides: list[str]) -> list[str]:
+    """What differs from the defaults, without paths and places; a tag has at most 64 characters."""
+    keys = ("model", "optimizer", "scheduler", "experiment", "data=", "data.augment")
+    return [item[:64] for item in overrides if item.lstrip("+").startswith(keys)]
 
 
 def _wants_online(mode: WandbMode) -> bool:

@@ -1,6 +1,7 @@
 """One training run from beginning to end: build, fit, write down what came of it."""
 
 import logging
+import os
 import time
 from typing import Any
 
@@ -144,7 +145,7 @@ def _trainer(config: TrainConfig, callbacks: list[Callback], logger: WandbLogger
 def _logger(
     config: TrainConfig, folder: RunFolder, resolved: dict[str, Any], overrides: list[str]
 ) -> WandbLogger | None:
-    if config.logger.kind is Logger.csv:
+    if config.logger.kind is Logger.csv or os.environ.get("WANDB_MODE") == "disabled":
         return None
     return build_wandb_logger(config.logger, folder, resolved, overrides)
 

@@ -12,7 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from alexnet.config import OptimizerConfig, SchedulerConfig
 from alexnet.data.datamodule import UNREADABLE
-from alexnet.training.optimizer import build_optimizer
+from alexnet.training.optimizer import build_optimizer, freeze
 from alexnet.training.schedule import build_schedule
 
 FEWEST_CLASSES_FOR_TOP5 = 6
@@ -91,6 +91,9 @@ class AlexNetModule(LightningModule):
             torch.tensor(float(samples), device=self.device), reduce_op="sum"
         )
         return self.trainer.world_size / everywhere
+
+    def on_train_epoch_start(self) -> None:
+        freeze(self.trainer.optimizers[0], self.current_epoch / (self.trainer.max_epochs or 1))
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch

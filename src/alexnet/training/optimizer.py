@@ -34,22 +34,39 @@ class PaperSGD(SGD):
 
 
 def parameter_groups(network: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Weights and biases, each with their learning rate and decay.
+    """Weights and biases, each with their learning rate and decay, and layers that freeze apart.
 
-    Raises `UserError` for a parameter that is neither, rather than leave it untrained.
+    Raises `UserError` for a parameter that is neither weight nor bias, rather than leave it
+    untrained, and for a layer to freeze that the network does not have.
     """
-    groups: dict[str, dict[str, Any]] = {
+    settings = {
         "weight": {"lr": config.lr, "weight_decay": config.weight_decay},
         "bias": {"lr": config.lr * config.bias_lr_factor, "weight_decay": config.bias_weight_decay},
     }
-    for kind, group in groups.items():
-        group |= {"name": kind, "params": []}
+    groups: dict[str, dict[str, Any]] = {}
+    layers = []
     for name, parameter in network.named_parameters():
-        kind = name.rpartition(".")[2]
-        if kind not in groups:
+        layer, _, kind = name.rpartition(".")
+        layers.append(layer)
+        if kind not in settings:
             raise UserError(f"Parameter {name} is neither a weight nor a bias: it has no group to learn in.")
-        groups[kind]["params"].append(parameter)
+        group_name = name if layer in config.freeze else kind
+        group = groups.setdefault(group_name, settings[kind] | {"name": group_name, "params": []})
+        group["freeze_from"] = config.freeze_from if layer in config.freeze else None
+        group["params"].append(parameter)
+    for layer in config.freeze:
+        if layer not in layers:
+            raise UserError(
+                f"optimizer.freeze={layer}: no such layer. Choices: {', '.join(dict.fromkeys(layers))}."
+            )
     return list(groups.values())
+
+
+def freeze(optimizer: torch.optim.Optimizer, progress: float) -> None:
+    """Set the rate of the layers whose time has come to 0; `progress` is the part of the run done."""
+    for group in optimizer.param_groups:
+        if group["freeze_from"] is not None and progress >= group["freeze_from"]:
+            group["lr"] = 0.0
 
 
 def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:

@@ -1,0 +1,36 @@
+"""What W&B is told. Whole offline runs are in test_train.py."""
+
+import pytest
+
+from alexnet.config import WandbMode
+from alexnet.run import tracking
+
+
+def test_tags_tell_the_difference_and_no_places() -> None:
+    overrides = [
+        "model.lrn=false",
+        "data=imagenette",
+        "data.root=/home/somebody/secret",
+        "outputs=/x",
+        "seed=3",
+        "data.augment.flip=false",
+        "experiment=" + "x" * 100,
+    ]
+    tags = tracking._tags(overrides)
+    assert tags[:3] == ["model.lrn=false", "data=imagenette", "data.augment.flip=false"]
+    assert len(tags) == 4
+    assert len(tags[3]) == 64
+
+
+def test_mode(monkeypatch: pytest.MonkeyPatch, tmp_path: pytest.TempPathFactory) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", f"{tmp_path}/none")
+    assert tracking._wants_online(WandbMode.online)
+    assert not tracking._wants_online(WandbMode.offline)
+    assert not tracking._wants_online(WandbMode.auto)
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert tracking._wants_online(WandbMode.auto)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert not tracking._wants_online(WandbMode.auto)

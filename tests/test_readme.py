@@ -1,0 +1,39 @@
+"""The README's commands are commands of this project."""
+
+import re
+import shlex
+
+import pytest
+
+from conftest import PROJECT, compose_config
+
+README = (PROJECT / "README.md").read_text()
+GROUPS = "model|data|optimizer|scheduler|trainer|logger|callbacks|experiment"
+COMMANDS = re.findall(r"^python src/train\.py (?!--help)([^#\n]*)", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_train_commands_compose(command: str) -> None:
+    arguments = [argument for argument in shlex.split(command) if argument != "-m"]
+    compose_config(*(re.sub(r",[^\]]*$", "", argument) for argument in arguments))
+
+
+@pytest.mark.parametrize("choice", sorted(set(re.findall(rf"`((?:{GROUPS})=\w+)`", README))))
+def test_choices_exist(choice: str) -> None:
+    compose_config(choice, "data.root=.")
+
+
+@pytest.mark.parametrize("setting", sorted(set(re.findall(rf"`((?:{GROUPS})\.[\w.]+=[\w.]+)", README))))
+def test_settings_exist(setting: str) -> None:
+    compose_config(setting)
+
+
+def test_make_targets_exist() -> None:
+    makefile = (PROJECT / "Makefile").read_text()
+    for target in set(re.findall(r"`?make ([a-z-]+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_links_and_pictures_exist() -> None:
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (PROJECT / target).exists(), target
