@@ -41,10 +41,6 @@ def test_epochs_and_seeds_differ() -> None:
     assert epoch_order(3, 7, 50).tolist() == epoch_order(3, 7, 50).tolist()
 
 
-def test_natural_order_without_a_seed() -> None:
-    assert batches(5, 2, 1, seed=None)[0] == [[0, 1], [2, 3], [4]]
-
-
 def test_draws() -> None:
     draws = epoch_draws(0, 0, 20_000, 1)
     assert draws.corners.min() >= 0

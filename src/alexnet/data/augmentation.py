@@ -33,7 +33,8 @@ class Augmentation:
 
     def random(self, images: Tensor, draws: Draws, epoch: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """What training sees. `draws` has a row for each image."""
-        x = self._crop_and_flip(images, draws).to(dtype) - self.mean.to(images.device, dtype)
+        x = self._crop_and_flip(images, draws).to(dtype)
+        x -= self.mean.to(images.device, dtype)
         last = self.config.color_until_epoch
         if self.config.color and (last is None or epoch < last):
             colors = torch.from_numpy(draws.colors).to(images.device, dtype) * self.config.color_std
@@ -44,22 +45,20 @@ class Augmentation:
         return x
 
     def _crop_and_flip(self, images: Tensor, draws: Draws) -> Tensor:
-        count, device = len(images), images.device
+        device = images.device
         if self.config.crop:
             # slack + 1 places each way, as in the program (convdata.py:253)
-            corners = (draws.corners * (self.slack + 1)).astype(np.int64)
+            corners = torch.from_numpy((draws.corners * (self.slack + 1)).astype(np.int64)).to(device)
         else:
-            corners = np.full((count, 2), self.slack // 2)
-        span = np.arange(self.size)
-        rows = corners[:, :1] + span
-        columns = corners[:, 1:] + span
+            corners = torch.full((len(images), 2), self.slack // 2, device=device)
+        # a view of every crop at every place, from which one is taken for each image
+        places = images.unfold(2, self.size, 1).unfold(3, self.size, 1)
+        sample = torch.arange(len(images), device=device)
+        crops = places[sample, :, corners[:, 0], corners[:, 1]]
         if self.config.flip:
-            columns = np.where(draws.flips[:, None], columns[:, ::-1], columns)
-        sample = torch.arange(count, device=device)[:, None, None, None]
-        channel = torch.arange(3, device=device)[None, :, None, None]
-        y = torch.from_numpy(rows).to(device)[:, None, :, None]
-        x = torch.from_numpy(columns).to(device)[:, None, None, :]
-        return images[sample, channel, y, x]
+            flips = torch.from_numpy(draws.flips).to(device)[:, None, None, None]
+            crops = torch.where(flips, crops.flip(3), crops)
+        return crops
 
 
 def mean_image(survey: Survey, kind: MeanKind) -> Tensor:

@@ -119,8 +119,9 @@ class ImageDataModule(LightningDataModule):
             self.config.batch_size,
             rank=self.trainer.global_rank,
             ranks=self.trainer.world_size,
-            seed=self.seed if training else None,
-            epoch=self._epoch,
+            # validation: always the same mixed order, of which any number of batches is a fair sample
+            seed=self.seed if training else 0,
+            epoch=self._epoch if training else lambda: 0,
         )
         return DataLoader(
             dataset,

@@ -61,7 +61,7 @@ class GlobalBatches(Sampler[list[int]]):
 
     Every sample is visited exactly once an epoch, over all ranks together, and every rank takes
     the same number of steps. The last batch may be smaller; where it would not reach every rank
-    it joins the one before. `seed` None is the natural order.
+    it joins the one before.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class GlobalBatches(Sampler[list[int]]):
         *,
         rank: int = 0,
         ranks: int = 1,
-        seed: int | None = None,
+        seed: int = 0,
         epoch: Callable[[], int] = lambda: 0,
     ) -> None:
         self.samples, self.rank, self.ranks = samples, rank, ranks
@@ -85,10 +85,6 @@ class GlobalBatches(Sampler[list[int]]):
         return len(self.bounds) - 1
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = (
-            np.arange(self.samples)
-            if self.seed is None
-            else epoch_order(self.seed, self.epoch(), self.samples)
-        )
+        order = epoch_order(self.seed, self.epoch(), self.samples)
         for start, end in zip(self.bounds, self.bounds[1:], strict=False):
             yield np.array_split(order[start:end], self.ranks)[self.rank].tolist()
