@@ -333,7 +333,6 @@ class TrainerConfig(Checked):
     limit_val_batches: int | float | None = MISSING
     log_every_n_steps: int = MISSING
     deterministic: bool = MISSING
-    progress: bool = MISSING
 
     def check(self) -> None:
         for key in ("devices", "num_nodes", "max_epochs", "check_val_every_n_epoch", "log_every_n_steps"):

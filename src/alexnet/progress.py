@@ -9,12 +9,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 console = Console(highlight=False, soft_wrap=True)
 
 
+def live_progress() -> Progress:
+    """A bar with count and time left, gone when it is done; invisible where there is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
 @contextmanager
 def progress_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show how many of `total` are done and the time left; yields a function that counts some."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     if not console.is_terminal:
         console.print(f"{description} ({total:,})")
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with live_progress() as progress:
         task = progress.add_task(description, total=total)
         yield lambda count: progress.advance(task, count)

@@ -6,9 +6,7 @@ import pytest
 from alexnet.data.order import GlobalBatches, epoch_draws, epoch_order
 
 
-def batches(
-    samples: int, size: int, ranks: int, seed: int | None = 0, epoch: int = 0
-) -> list[list[list[int]]]:
+def batches(samples: int, size: int, ranks: int, seed: int = 0) -> list[list[list[int]]]:
     """For each rank, its share of each batch."""
     return [
         list(GlobalBatches(samples, size, rank=rank, ranks=ranks, seed=seed, epoch=lambda: 0))

@@ -20,6 +20,8 @@ def log_to_terminal(quiet: bool) -> None:
     root.setLevel(logging.ERROR if quiet else logging.INFO)
     if not root.handlers:
         root.addHandler(_TerminalHandler())
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").addHandler(logging.NullHandler())  # or they would go to stderr
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).handlers.clear()  # their own handler on the terminal
 
@@ -28,7 +30,6 @@ def log_to_file(path: Path) -> logging.Handler:
     """All messages and warnings, with times. The caller removes the handler from the root logger."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.captureWarnings(True)
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)

@@ -7,15 +7,15 @@ from typing import Any
 
 from lightning import Callback, Trainer, seed_everything
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
 
 from alexnet.config import Logger, TrainConfig
 from alexnet.data.datamodule import ImageDataModule, load_image_data
 from alexnet.errors import UserError
 from alexnet.model.network import AlexNet
-from alexnet.progress import console
 from alexnet.run.environment import describe_environment
+from alexnet.run.epoch_progress import EpochProgress
 from alexnet.run.folder import RunFolder
 from alexnet.run.log import log_to_file, log_to_terminal
 from alexnet.run.recorder import Recorder
@@ -65,7 +65,7 @@ def train(
 
     folder = RunFolder.create(config.outputs, resolved, config.run_folder) if writes else None
     recorder = Recorder(folder, throughput, classes, resolved)
-    callbacks = [throughput, recorder, guard, *_checkpoints(config, folder), *_progress(config)]
+    callbacks = [EpochProgress(), throughput, recorder, guard, *_checkpoints(config, folder)]
     if folder is None:
         _trainer(config, callbacks, False).fit(module, datamodule)
         return None
@@ -125,10 +125,6 @@ def _checkpoints(config: TrainConfig, folder: RunFolder | None) -> list[Callback
     return kept
 
 
-def _progress(config: TrainConfig) -> list[Callback]:
-    return [RichProgressBar(leave=False)] if config.trainer.progress and console.is_terminal else []
-
-
 def _trainer(config: TrainConfig, callbacks: list[Callback], logger: WandbLogger | bool) -> Trainer:
     return Trainer(
         **trainer_arguments(config.trainer, config.strategy),
@@ -137,7 +133,7 @@ def _trainer(config: TrainConfig, callbacks: list[Callback], logger: WandbLogger
         use_distributed_sampler=False,  # GlobalBatches splits batches over the ranks
         num_sanity_val_steps=0,
         enable_model_summary=False,
-        enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
+        enable_progress_bar=False,  # EpochProgress instead
         enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
     )
 

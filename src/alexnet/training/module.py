@@ -76,7 +76,7 @@ class AlexNetModule(LightningModule):
         self.train_metrics.count(losses.detach(), logits.detach(), labels)
         self.log_dict(self.train_metrics, on_step=False, on_epoch=True)
         loss = losses.sum() * self._share_of_sum(len(labels))
-        self.log("train/step_loss", loss.detach(), on_step=True, prog_bar=True)
+        self.log("train/step_loss", loss.detach(), on_step=True)
         return loss
 
     def _share_of_sum(self, samples: int) -> Tensor | float:
