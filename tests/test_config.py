@@ -11,7 +11,8 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from alexnet import cli
-from alexnet.config import Activation, TrainConfig
+from alexnet.choices import Activation
+from alexnet.config import TrainConfig
 from alexnet.errors import UserError
 from conftest import PROJECT, compose_config
 

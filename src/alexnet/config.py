@@ -7,131 +7,28 @@ that `--help` and configuration errors answer at once.
 """
 
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 from omegaconf import MISSING
 
+from alexnet.choices import (
+    Accelerator,
+    Activation,
+    ColorScale,
+    DataSource,
+    DropoutPlace,
+    DropoutScaling,
+    Init,
+    Layer1Order,
+    Logger,
+    MeanKind,
+    Pooling,
+    Schedule,
+    Strategy,
+    UpdateRule,
+    WandbMode,
+)
 from alexnet.errors import UserError
-
-
-class Activation(Enum):
-    """Nonlinearity after every layer but the last."""
-
-    relu = "relu"
-    tanh = "tanh"
-    sigmoid = "sigmoid"
-    identity = "identity"
-
-
-class Pooling(Enum):
-    """Max pooling after conv 1, 2 and 5: 3x3 windows 2 apart, or 2x2 windows 2 apart."""
-
-    overlapping = "overlapping"
-    non_overlapping = "non_overlapping"
-
-
-class Layer1Order(Enum):
-    """Order of the stages between conv1 and conv2."""
-
-    activation_lrn_pool = "activation_lrn_pool"
-    lrn_pool_activation = "lrn_pool_activation"
-
-
-class DropoutScaling(Enum):
-    """Where dropout's expectation is kept: multiply by 1-p at test, or by 1/(1-p) in training."""
-
-    test = "test"
-    train = "train"
-
-
-class DropoutPlace(Enum):
-    """Which side of fc6 and fc7 is dropped."""
-
-    output = "output"
-    input = "input"
-
-
-class Init(Enum):
-    """Initial weights and biases, see `alexnet.model.initialization`."""
-
-    paper = "paper"
-    program_2012 = "program_2012"
-    caffe = "caffe"
-    pytorch = "pytorch"
-    he = "he"
-
-
-class DataSource(Enum):
-    """Where the images come from."""
-
-    synthetic = "synthetic"
-    folder = "folder"
-    cifar10 = "cifar10"
-    imagenette = "imagenette"
-
-
-class MeanKind(Enum):
-    """What is subtracted: a mean for each pixel, for each channel, or nothing."""
-
-    pixel = "pixel"
-    channel = "channel"
-    zero = "zero"
-
-
-class ColorScale(Enum):
-    """How far one standard normal draw moves an image along a principal component."""
-
-    standard_deviation = "standard_deviation"
-    eigenvalue = "eigenvalue"
-
-
-class UpdateRule(Enum):
-    """Where the learning rate enters: inside the velocity (paper) or outside it (PyTorch)."""
-
-    paper = "paper"
-    pytorch = "pytorch"
-
-
-class Schedule(Enum):
-    """How the learning rate changes over a run."""
-
-    constant = "constant"
-    step = "step"
-    plateau = "plateau"
-    cosine = "cosine"
-
-
-class Strategy(Enum):
-    """Where the network runs."""
-
-    auto = "auto"
-    single = "single"
-    ddp = "ddp"
-
-
-class Accelerator(Enum):
-    """Kind of device."""
-
-    auto = "auto"
-    cpu = "cpu"
-    gpu = "gpu"
-    mps = "mps"
-
-
-class Logger(Enum):
-    """Where metrics go beside the run folder."""
-
-    wandb = "wandb"
-    csv = "csv"
-
-
-class WandbMode(Enum):
-    """`auto` is online where somebody is logged in, offline elsewhere."""
-
-    auto = "auto"
-    online = "online"
-    offline = "offline"
 
 
 def _check(valid: bool, key: str, value: Any, expected: str) -> None:

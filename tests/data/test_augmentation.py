@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.config import AugmentConfig, ColorScale, MeanKind
+from alexnet.choices import ColorScale, MeanKind
+from alexnet.config import AugmentConfig
 from alexnet.data.augmentation import Augmentation, color_axes, mean_image
 from alexnet.data.order import Draws
 from alexnet.data.survey import Survey

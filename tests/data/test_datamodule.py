@@ -23,7 +23,7 @@ def module(root: Path, *, workers: int = 0, rank: int = 0, ranks: int = 1, epoch
         world_size=ranks,
         current_epoch=epoch,
         training=True,
-        precision="32-true",
+        lightning_module=torch.nn.Linear(1, 1),
         strategy=SimpleNamespace(root_device=torch.device("cpu")),
     )
     made.trainer = trainer

@@ -1,5 +1,6 @@
 """Decoding: every kind of file that a class folder may hold."""
 
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from alexnet.data.image import ImageError, read_image
-from conftest import save_image
+from conftest import real_images, save_image
 
 
 def gradient(width: int, height: int) -> Image.Image:
@@ -65,6 +66,22 @@ def test_one_pixel_and_a_sliver(tmp_path: Path) -> None:
 def test_png_named_jpeg(tmp_path: Path) -> None:
     gradient(50, 50).save(tmp_path / "a.JPEG", format="PNG")
     assert read_image(tmp_path / "a.JPEG", 16).shape == (3, 16, 16)
+
+
+def test_real_photographs(tmp_path: Path) -> None:
+    """Every 30th of Imagenette's files, grey ones among them, against a plain resize by Pillow."""
+    with tarfile.open(real_images() / "imagenette2-224.tar.gz") as archive:
+        members = [m for m in archive if m.name.endswith(".JPEG")][::30]
+        archive.extractall(tmp_path, members=members, filter="data")
+    paths = sorted(tmp_path.rglob("*.JPEG"))
+    modes = set()
+    for path in paths:
+        with Image.open(path) as image:
+            modes.add(image.mode)
+            plain = np.asarray(image.convert("RGB").resize((256, 256), Image.Resampling.BILINEAR))
+        np.testing.assert_array_equal(read_image(path, 256), plain.transpose(2, 0, 1))
+    assert len(paths) == 447
+    assert modes == {"RGB", "L"}
 
 
 def test_broken_files_give_a_reason(tmp_path: Path) -> None:

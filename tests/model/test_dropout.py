@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from alexnet.config import DropoutScaling
+from alexnet.choices import DropoutScaling
 from alexnet.model.dropout import TestScaledDropout, dropout
 from alexnet.model.network import AlexNet
 from conftest import model_config

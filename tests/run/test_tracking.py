@@ -2,7 +2,7 @@
 
 import pytest
 
-from alexnet.config import WandbMode
+from alexnet.choices import WandbMode
 from alexnet.run import tracking
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alexnet.config import AugmentConfig, ColorScale, MeanKind
+from alexnet.choices import ColorScale, MeanKind
+from alexnet.config import AugmentConfig
 from alexnet.data.order import Draws
 from alexnet.data.survey import Survey
 

@@ -155,10 +155,11 @@ class ImageDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, Tensor]:
         assert self.trainer is not None
         images, labels, draws = batch
-        dtype = torch.float64 if self.trainer.precision == "64-true" else torch.float32
+        wanted = next(self.trainer.lightning_module.parameters()).dtype
+        exact = torch.promote_types(wanted, torch.float32)  # 0-255 less a mean needs more than 8 bits
         if draws is None:
-            return self.augmentation.center(images, dtype), labels
-        return self.augmentation.random(images, draws, self._epoch(), dtype), labels
+            return self.augmentation.center(images, exact).to(wanted), labels
+        return self.augmentation.random(images, draws, self._epoch(), exact).to(wanted), labels
 
     def _draws(self, indices: np.ndarray) -> Draws:
         draws = epoch_draws(self.seed, self._epoch(), len(self.data.train), self.config.augment.chunk)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from alexnet.config import DataConfig, DataSource
+from alexnet.choices import DataSource
+from alexnet.config import DataConfig
 from alexnet.data.listing import TRAIN_NAMES
 from alexnet.data.synthetic import make_synthetic
 from alexnet.errors import UserError

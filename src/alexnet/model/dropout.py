@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from alexnet.config import DropoutScaling
+from alexnet.choices import DropoutScaling
 
 
 class TestScaledDropout(nn.Module):

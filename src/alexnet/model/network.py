@@ -8,7 +8,8 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexnet.config import Activation, DropoutPlace, Layer1Order, ModelConfig, Pooling
+from alexnet.choices import Activation, DropoutPlace, Layer1Order, Pooling
+from alexnet.config import ModelConfig
 from alexnet.errors import UserError
 from alexnet.model.dropout import dropout
 from alexnet.model.initialization import initialize

@@ -1,6 +1,8 @@
 """What goes to the terminal, and what goes to train.log."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alexnet.progress import console
@@ -26,11 +28,16 @@ def log_to_terminal(quiet: bool) -> None:
         logging.getLogger(name).handlers.clear()  # their own handler on the terminal
 
 
-def log_to_file(path: Path) -> logging.Handler:
-    """All messages and warnings, with times. The caller removes the handler from the root logger."""
+@contextmanager
+def log_to_file(path: Path) -> Iterator[None]:
+    """All messages and warnings, with times, also to the file at `path`."""
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
-    return handler
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()

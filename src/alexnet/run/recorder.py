@@ -12,7 +12,10 @@ from alexnet.training.throughput import Throughput
 
 log = logging.getLogger(__name__)
 
-METRICS = ("train/loss", "train/top1_error", "val/loss", "val/top1_error", "val/top5_error")
+METRICS = (
+    *("train/loss", "train/top1_error", "train/samples"),
+    *("val/loss", "val/top1_error", "val/top5_error", "val/samples"),
+)
 HEADINGS = "  epoch   train: loss  top-1   val: loss  top-1  top-5   images/s  waited  time left"
 
 
@@ -38,7 +41,7 @@ class Recorder(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # on every rank: reading the metrics adds them up over the ranks
-        known = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        known = {key: value.item() for key, value in trainer.callback_metrics.items()}
         if not self._validated:
             known = {key: value for key, value in known.items() if key.startswith("train/")}
         self._validated = False

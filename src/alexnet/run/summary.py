@@ -16,6 +16,8 @@ from alexnet.training.throughput import Throughput
 
 log = logging.getLogger(__name__)
 
+OUTCOMES = {"failed": "failed", "interrupted": "was interrupted"}
+
 
 def print_plan(config: TrainConfig, data: ImageData, network: nn.Module, folder: RunFolder) -> None:
     """What is about to happen, before it does."""
@@ -48,28 +50,17 @@ def print_plan(config: TrainConfig, data: ImageData, network: nn.Module, folder:
 
 
 def describe_result(
-    status: str,
-    error: str | None,
     resolved: dict[str, Any],
     data: ImageData,
     network: nn.Module,
     rows: list[dict[str, Any]],
     throughput: Throughput,
-    warning: str | None,
-    excluded: dict[str, str],
 ) -> dict[str, Any]:
-    """The content of result.json. Errors are percentages, of the last epoch; `best` by val top-1."""
-    splits = {
-        name: _split(rows, name) | {"samples": len(images)}
-        for name, images in (("train", data.train), ("val", data.val))
-        if _split(rows, name)
-    }
+    """What result.json says of the numbers. Errors are percentages, of the last epoch that has them."""
+    splits = {name: split for name in ("train", "val") if (split := _split(rows, name))}
     validated = [row for row in rows if row.get("val/top1_error") is not None]
     best = min(validated, key=lambda row: row["val/top1_error"], default=None)
     return {
-        "status": status,
-        "error": error,
-        "warning": warning,
         "seed": resolved["seed"],
         "epochs": len(rows),
         "classes": len(data.train.classes),
@@ -78,7 +69,6 @@ def describe_result(
         "best": best and {"epoch": best["epoch"], "top1_error": best["val/top1_error"]},
         "config_hash": config_hash(resolved),
         "data_fingerprint": data.fingerprint,
-        "excluded_files": len(excluded),
         **throughput.summary(),
     }
 
@@ -89,7 +79,7 @@ def print_outcome(
     """How it went, where everything is, what to try next."""
     log.info("")
     if result["status"] != "completed":
-        log.error(f"The run was {result['status']}: {result['error']}. What there is of it: {folder.path}")
+        log.error(f"The run {OUTCOMES[result['status']]}. What there is of it: {folder.path}")
         return
     log.info(
         f"Done in {duration(result['wall_seconds'])}: {result['images_per_second']:.3g} images/s,"
@@ -127,7 +117,7 @@ def parameters(network: nn.Module) -> int:
 def _split(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
     for row in reversed(rows):
         found = {
-            key.partition("/")[2]: value
+            key.partition("/")[2]: int(value) if key.endswith("samples") else value
             for key, value in row.items()
             if key.startswith(f"{name}/") and value is not None
         }

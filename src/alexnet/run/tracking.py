@@ -7,7 +7,8 @@ from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
 
-from alexnet.config import LoggerConfig, WandbMode
+from alexnet.choices import WandbMode
+from alexnet.config import LoggerConfig
 from alexnet.errors import UserError
 from alexnet.run.folder import RunFolder
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from alexnet.config import Accelerator, Strategy, StrategyConfig, TrainerConfig
+from alexnet.choices import Accelerator, Strategy
+from alexnet.config import StrategyConfig, TrainerConfig
 from alexnet.errors import UserError
 
 PROCESSES_PER_CORE = 4  # on the CPU more than that only stands in its own way

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from lightning import Callback, Trainer, seed_everything
@@ -10,8 +11,9 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
 
-from alexnet.config import Logger, TrainConfig
-from alexnet.data.datamodule import ImageDataModule, load_image_data
+from alexnet.choices import Logger
+from alexnet.config import TrainConfig
+from alexnet.data.datamodule import ImageData, ImageDataModule, load_image_data
 from alexnet.errors import UserError
 from alexnet.model.network import AlexNet
 from alexnet.run.environment import describe_environment
@@ -27,6 +29,18 @@ from alexnet.training.module import AlexNetModule
 from alexnet.training.throughput import Throughput
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a run is made of."""
+
+    data: ImageData
+    network: AlexNet
+    module: AlexNetModule
+    datamodule: ImageDataModule
+    throughput: Throughput
+    guard: LearningGuard
 
 
 def train(
@@ -46,42 +60,54 @@ def train(
             " which cannot start several devices again and again. Sweep with trainer.devices=1."
         )
     check_devices(config.trainer, config.strategy, config.data.batch_size)
-    seed_everything(config.seed, verbose=False)
-    network_config = config.model
-    data = load_image_data(config.data)
-    classes = len(data.train.classes)
-    network = AlexNet(network_config, classes)
-
-    datamodule = ImageDataModule(
-        data,
-        config.data,
-        crop=network_config.image_size,
-        seed=config.seed,
-        workers=workers_per_device(config.data.workers, config.trainer),
-    )
-    module = AlexNetModule(network, classes, config.optimizer, config.scheduler)
-    throughput = Throughput()
-    guard = LearningGuard(config.callbacks.learning_guard, classes)
-
+    parts = _build(config)
     folder = RunFolder.create(config.outputs, resolved, config.run_folder) if writes else None
-    recorder = Recorder(folder, throughput, classes, resolved)
-    callbacks = [EpochProgress(), throughput, recorder, guard, *_checkpoints(config, folder)]
+    recorder = Recorder(folder, parts.throughput, parts.module.classes, resolved)
+    callbacks = [EpochProgress(), parts.throughput, recorder, parts.guard, *_checkpoints(config, folder)]
     if folder is None:
-        _trainer(config, callbacks, False).fit(module, datamodule)
+        _trainer(config, callbacks, False).fit(parts.module, parts.datamodule)
         return None
-
     folder.write_yaml("config.yaml", resolved)
     folder.write_yaml("overrides.yaml", overrides)
-    folder.write_json("environment.json", describe_environment(data.fingerprint))
-    folder.write_excluded(data.excluded)
-    handler = log_to_file(folder.path / "train.log")
+    folder.write_json("environment.json", describe_environment(parts.data.fingerprint))
+    folder.write_excluded(parts.data.excluded)
+    with log_to_file(folder.path / "train.log"):
+        print_plan(config, parts.data, parts.network, folder)
+        _fit_and_record(config, resolved, overrides, parts, recorder, folder, callbacks)
+    return recorder.rows[-1].get("val/top1_error") if recorder.rows else None
+
+
+def _build(config: TrainConfig) -> _Parts:
+    seed_everything(config.seed, verbose=False)
+    data = load_image_data(config.data)
+    classes = len(data.train.classes)
+    network = AlexNet(config.model, classes)
+    workers = workers_per_device(config.data.workers, config.trainer)
+    return _Parts(
+        data,
+        network,
+        AlexNetModule(network, classes, config.optimizer, config.scheduler),
+        ImageDataModule(data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers),
+        Throughput(),
+        LearningGuard(config.callbacks.learning_guard, classes),
+    )
+
+
+def _fit_and_record(
+    config: TrainConfig,
+    resolved: dict[str, Any],
+    overrides: list[str],
+    parts: _Parts,
+    recorder: Recorder,
+    folder: RunFolder,
+    callbacks: list[Callback],
+) -> None:
+    """Train; then, whatever happened, write result.json and say how it went."""
     began = time.perf_counter()
     status, error, logger = "failed", None, None
     try:
-        print_plan(config, data, network, folder)
         logger = _logger(config, folder, resolved, overrides)
-        trainer = _trainer(config, callbacks, logger or False)
-        trainer.fit(module, datamodule)
+        _trainer(config, callbacks, logger or False).fit(parts.module, parts.datamodule)
         status = "completed"
     except BaseException as problem:
         interrupted = isinstance(problem, KeyboardInterrupt | SystemExit)
@@ -91,19 +117,15 @@ def train(
     finally:
         if recorder.rows:
             recorder.draw()
-        excluded = data.excluded | datamodule.unreadable
+        excluded = parts.data.excluded | parts.datamodule.unreadable
         folder.write_excluded(excluded)
-        result = describe_result(
-            status, error, resolved, data, network, recorder.rows, throughput, guard.warning, excluded
-        )
-        result["wall_seconds"] = time.perf_counter() - began
+        result = describe_result(resolved, parts.data, parts.network, recorder.rows, parts.throughput)
+        result |= {"status": status, "error": error, "warning": parts.guard.warning}
+        result |= {"excluded_files": len(excluded), "wall_seconds": time.perf_counter() - began}
         folder.write_json("result.json", result)
         print_outcome(result, folder, logger, config)
         if logger is not None:
             _finish(logger, folder, status)
-        logging.getLogger().removeHandler(handler)
-        handler.close()
-    return recorder.rows[-1].get("val/top1_error") if recorder.rows else None
 
 
 def _checkpoints(config: TrainConfig, folder: RunFolder | None) -> list[Callback]:

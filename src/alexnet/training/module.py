@@ -62,6 +62,7 @@ class AlexNetModule(LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
+        self.classes = classes
         self.optimizer, self.scheduler = optimizer, scheduler
         self.train_metrics = SplitMetrics("train", {1}, classes)
         self.val_metrics = SplitMetrics("val", {1, 5} if classes >= FEWEST_CLASSES_FOR_TOP5 else {1}, classes)

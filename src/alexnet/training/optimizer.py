@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from alexnet.config import OptimizerConfig, UpdateRule
+from alexnet.choices import UpdateRule
+from alexnet.config import OptimizerConfig
 from alexnet.errors import UserError
 
 

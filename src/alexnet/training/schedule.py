@@ -3,7 +3,8 @@
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, ReduceLROnPlateau
 
-from alexnet.config import Schedule, SchedulerConfig
+from alexnet.choices import Schedule
+from alexnet.config import SchedulerConfig
 
 
 def build_schedule(
