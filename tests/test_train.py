@@ -303,7 +303,7 @@ def test_progress_on_a_terminal(synthetic: tuple[str, ...], tmp_path: Path) -> N
                 shown += part
     os.close(ours)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-    assert re.search(r"Epoch 2/2  loss \d\.\d+ .*3/3", text)
+    assert re.search(r"Epoch 2/2  loss \d\.\d+ .*4/4", text)
     assert re.search(r"[\r\n] +1/2 +\d\.\d+ +\d+\.\d%", text)
 
 
