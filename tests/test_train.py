@@ -87,7 +87,7 @@ def test_checkpoints_hold_plain_data(train: Train, synthetic: tuple[str, ...]) -
     done = train(*SMALL, *synthetic, "logger=csv")
     last = torch.load(done.folder / "checkpoints/last.ckpt", weights_only=True)
     best = torch.load(done.folder / "checkpoints/best.ckpt", weights_only=True)
-    assert last["config"]["model"]["width"] == 0.0625
+    assert last["config"] == best["config"] == yaml.safe_load((done.folder / "config.yaml").read_text())
     assert last["optimizer_states"]
     assert "optimizer_states" not in best
     assert sum(v.numel() for v in best["state_dict"].values()) == done.result["parameters"]

@@ -58,6 +58,8 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
                 program()
             except (HydraException, OmegaConfBaseException) as error:
                 mistakes.append(explain(error))
+            except KeyboardInterrupt:
+                sys.exit("Stopped.")
             if mistakes and os.environ.get("LOCAL_RANK", "0") != "0":
                 sys.exit(1)  # the first process of this machine tells
             if mistakes:

@@ -8,6 +8,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from alexnet.run.figures import draw_curves, read_metrics
 from alexnet.run.folder import RunFolder
+from alexnet.training.module import FEWEST_CLASSES_FOR_TOP5
 from alexnet.training.throughput import Throughput
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Recorder(Callback):
         optimizer = {"lr": trainer.optimizers[0].param_groups[0]["lr"]}
         row: dict[str, Any] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
         row |= {key: known.get(key) for key in METRICS} | optimizer | rates
-        if self.classes < 6:
+        if self.classes < FEWEST_CLASSES_FOR_TOP5:
             del row["val/top5_error"]
         row["seconds"] = time.perf_counter() - self._began
         self.rows.append(row)
@@ -69,11 +70,6 @@ class Recorder(Callback):
         metrics = read_metrics(self.folder.path / "metrics.csv")
         title = f"{self.config['model']['name']} on {self.config['data']['name']}"
         draw_curves(metrics, self.classes, title, self.folder.figures / "curves.png")
-
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        checkpoint["config"] = self.config
 
     def _line(self, row: dict[str, Any], epochs: int) -> str:
         left = row["seconds"] / row["epoch"] * (epochs - row["epoch"])

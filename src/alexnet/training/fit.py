@@ -60,7 +60,7 @@ def train(
             " which cannot start several devices again and again. Sweep with trainer.devices=1."
         )
     check_devices(config.trainer, config.strategy, config.data.batch_size)
-    parts = _build(config)
+    parts = _build(config, resolved)
     folder = RunFolder.create(config.outputs, resolved, config.run_folder) if writes else None
     recorder = Recorder(folder, parts.throughput, parts.module.classes, resolved)
     callbacks = [EpochProgress(), parts.throughput, recorder, parts.guard, *_checkpoints(config, folder)]
@@ -77,7 +77,7 @@ def train(
     return recorder.rows[-1].get("val/top1_error") if recorder.rows else None
 
 
-def _build(config: TrainConfig) -> _Parts:
+def _build(config: TrainConfig, resolved: dict[str, Any]) -> _Parts:
     seed_everything(config.seed, verbose=False)
     data = load_image_data(config.data)
     classes = len(data.train.classes)
@@ -86,7 +86,7 @@ def _build(config: TrainConfig) -> _Parts:
     return _Parts(
         data,
         network,
-        AlexNetModule(network, classes, config.optimizer, config.scheduler),
+        AlexNetModule(network, classes, config.optimizer, config.scheduler, resolved),
         ImageDataModule(data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers),
         Throughput(),
         LearningGuard(config.callbacks.learning_guard, classes),

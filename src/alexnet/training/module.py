@@ -55,12 +55,19 @@ class AlexNetModule(LightningModule):
 
     Logs once an epoch: train/loss, train/top1_error, val/loss, val/top1_error, val/top5_error;
     errors in percent. The training error is that of the augmented images under dropout, as met.
+    `record`, plain data, goes into every checkpoint as `config`.
     """
 
     def __init__(
-        self, network: nn.Module, classes: int, optimizer: OptimizerConfig, scheduler: SchedulerConfig
+        self,
+        network: nn.Module,
+        classes: int,
+        optimizer: OptimizerConfig,
+        scheduler: SchedulerConfig,
+        record: dict[str, Any],
     ) -> None:
         super().__init__()
+        self.record = record
         self.network = network
         self.classes = classes
         self.optimizer, self.scheduler = optimizer, scheduler
@@ -102,6 +109,9 @@ class AlexNetModule(LightningModule):
         losses = functional.cross_entropy(logits, labels, reduction="none", ignore_index=UNREADABLE)
         self.val_metrics.count(losses, logits, labels)
         self.log_dict(self.val_metrics, on_step=False, on_epoch=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["config"] = self.record
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.network, self.optimizer)
