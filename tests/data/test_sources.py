@@ -8,6 +8,7 @@ import pytest
 import torchvision.datasets
 from PIL import Image
 
+from alexnet.data import sources
 from alexnet.data.sources import bring
 from alexnet.errors import UserError
 from conftest import compose_config, save_image
@@ -26,6 +27,17 @@ def test_a_copy_on_disk(image_tree: Path, name: str, inside: str) -> None:
         root.mkdir()
         image_tree.rename(root / inside)
     assert bring(data(f"data={name}", f"data.root={root}"), 1) == root / inside
+
+
+def test_a_copy_may_be_read_only_and_a_half_written_one_is_none(image_tree: Path) -> None:
+    half = image_tree.parent / "root" / "png.123.partial"
+    half.parent.mkdir()
+    image_tree.rename(half)
+    settings = data("data=imagenette", f"data.root={half.parent}")
+    assert sources._find(half.parent) is None
+    whole = half.rename(half.parent / "png")
+    assert bring(settings, 1) == whole
+    assert not (half.parent / ".lock").exists()
 
 
 def test_folder_is_taken_as_given(tmp_path: Path) -> None:

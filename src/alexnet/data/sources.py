@@ -13,6 +13,8 @@ from alexnet.errors import UserError
 from alexnet.paths import PROJECT
 from alexnet.progress import console, progress_bar
 
+PARTIAL = ".partial"  # at the end of the name of what is being made
+
 
 def bring(config: DataConfig, workers: int) -> Path:
     """The folder that holds the class folders, made or fetched first where need be.
@@ -26,20 +28,28 @@ def bring(config: DataConfig, workers: int) -> Path:
         root.mkdir(parents=True, exist_ok=True)
     elif not root.is_dir():
         raise UserError(f"data.root={config.root}: there is no such folder. Make it, or leave data.root out.")
-    with FileLock(root / ".lock"):  # ranks and runs that start together: one works, the others wait
-        if config.source is DataSource.synthetic:
-            if config.synthetic is None:
-                raise UserError("data.synthetic=null: the size of the synthetic data is not given.")
-            return make_synthetic(root, config.synthetic, workers)
-        if config.source is DataSource.cifar10:
-            return _find(root) or _fetch_cifar10(root)
-        return _find(root) or _fetch_imagenette(root)
+    if config.source is not DataSource.synthetic and (copy := _find(root)):
+        return copy  # used as it is, and may be read-only
+    try:
+        with FileLock(root / ".lock"):  # ranks and runs that start together: one works, the others wait
+            return _make(config, root, workers)
+    except PermissionError as error:
+        raise UserError(f"data.root={config.root}: may not be written to ({error.strerror}).") from error
+
+
+def _make(config: DataConfig, root: Path, workers: int) -> Path:
+    if config.source is DataSource.synthetic:
+        if config.synthetic is None:
+            raise UserError("data.synthetic=null: the size of the synthetic data is not given.")
+        return make_synthetic(root, config.synthetic, workers)
+    fetch = _fetch_cifar10 if config.source is DataSource.cifar10 else _fetch_imagenette
+    return _find(root) or fetch(root)
 
 
 def _find(root: Path) -> Path | None:
     """`root`, or the one folder in it, that holds a folder of training images."""
     for folder in (root, *sorted(root.glob("*/"))):
-        if any((folder / name).is_dir() for name in TRAIN_NAMES):
+        if folder.suffix != PARTIAL and any((folder / name).is_dir() for name in TRAIN_NAMES):
             return folder
     return None
 
@@ -69,7 +79,7 @@ def _fetch_cifar10(root: Path) -> Path:
     except Exception as error:
         raise _not_fetched("CIFAR-10", root, error) from error
 
-    whole, aside = root / "png", root / f"png.{os.getpid()}.partial"
+    whole, aside = root / "png", root / f"png.{os.getpid()}{PARTIAL}"
     with progress_bar("Writing CIFAR-10 as PNG files", sum(map(len, splits.values()))) as advance:
         for name, split in splits.items():
             for label in split.classes:

@@ -47,7 +47,10 @@ def survey(images: ImageList, size: int, cache: Path, workers: int, description:
     Raises `UserError` where not one file is a readable image.
     """
     path = cache / f"{_key(images, size)}.npz"
-    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"data.cache={cache}: cannot be made ({error.strerror}). Give another.") from error
     with FileLock(path.with_suffix(".lock")):  # of several processes one reads, the others wait
         if path.is_file():
             return _load(path)
