@@ -192,7 +192,9 @@ def test_sweep(train: Train, synthetic: tuple[str, ...]) -> None:
         "-m", "debug=fast", "trainer.accelerator=cpu", "model.width=0.0625,0.0001", "seed=0,1", *synthetic
     )
     assert done.status == 1
-    assert "model.width=0.0001" in done.err
+    assert done.err.splitlines() == [
+        "Error: model.dropout=1.5: expected a number from 0 up to, but not including, 1."
+    ]
     folders = sorted((done.outputs / "runs").iterdir())
     assert len(folders) == 2
     seeds = {json.loads((folder / "result.json").read_text())["seed"] for folder in folders}

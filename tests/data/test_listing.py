@@ -1,5 +1,6 @@
 """Listing class folders, and refusing what cannot be trained on."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -70,6 +71,13 @@ def test_without(image_tree: Path) -> None:
     check_classes(train)
     with pytest.raises(UserError, match="Class 'cat'"):
         check_classes(train.without({path for path in train.paths if "/cat/" in path}))
+
+
+def test_one_class_is_nothing_to_learn(image_tree: Path) -> None:
+    for split in ("train", "val"):
+        shutil.rmtree(image_tree / split / "dog")
+    with pytest.raises(UserError, match="only one class, 'cat'"):
+        check_classes(list_splits(image_tree, 0.1)[0])
 
 
 def test_fingerprint_is_of_the_data_not_of_the_place(image_tree: Path) -> None:

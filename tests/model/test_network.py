@@ -189,9 +189,21 @@ def test_order_of_the_stages() -> None:
     assert stages(model_config("model.activation=tanh", small))[0][0] == "Tanh"
 
 
-def test_width_that_does_not_divide() -> None:
-    with pytest.raises(UserError, match=r"model\.width=0\.01"):
-        AlexNet(model_config("model=alexnet_paper", "model.width=0.01"), 10)
+@pytest.mark.parametrize("width", [0.01, 0.3, 0.5, 1.7])
+def test_width_scales_one_column_and_two_alike(width: float) -> None:
+    one, two = (
+        [layer.weight.shape[0] for layer in AlexNet(config, 10).children() if hasattr(layer, "weight")]
+        for config in (model_config(f"model.columns={columns}", f"model.width={width}") for columns in (1, 2))
+    )
+    assert one == two
+    full = (96, 256, 384, 384, 256, 4096, 4096)
+    assert all(abs(a - width * b) <= 1 or a == 2 for a, b in zip(one, full, strict=False))
+    assert one[-1] == 10
+
+
+def test_maps_that_do_not_divide_into_columns() -> None:
+    with pytest.raises(UserError, match=r"model\.columns=2.*97"):
+        AlexNet(model_config("model.columns=2", "model.filters=[97,256,384,384,256]"), 10)
 
 
 def test_image_too_small() -> None:

@@ -36,7 +36,9 @@ class ImageList:
 
 
 def check_classes(images: ImageList) -> None:
-    """Raise `UserError` where a class has no image to learn from."""
+    """Raise `UserError` where a class has no image to learn from, or there is only one class."""
+    if len(images.classes) < 2:
+        raise UserError(f"{images.root}: only one class, '{images.classes[0]}': nothing to tell apart.")
     empty = set(range(len(images.classes))) - set(images.labels)
     if empty:
         name = images.classes[min(empty)]

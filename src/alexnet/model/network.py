@@ -31,7 +31,7 @@ class AlexNet(nn.Module):
     conv2, conv4 and conv5 see their own column only, conv3 and the fully connected layers see
     both (paper §3.5, figure 2). `config.columns` says what is connected, not where it runs.
 
-    Raises `UserError` where width and columns leave no whole number of maps.
+    Raises `UserError` where a layer does not divide into the columns, or the image is too small.
     """
 
     def __init__(self, config: ModelConfig, classes: int) -> None:
@@ -80,11 +80,11 @@ class AlexNet(nn.Module):
 
 
 def _scaled(count: int, config: ModelConfig) -> int:
-    scaled = round(count * config.width)
-    if scaled < 1 or scaled % config.columns:
+    """`count` times the width, to the nearest even number: one column and two then have the same layers."""
+    scaled = count if config.width == 1 else max(2, 2 * round(count * config.width / 2))
+    if scaled % config.columns:
         raise UserError(
-            f"model.width={config.width}: a layer of {count} becomes {scaled}, which does not divide"
-            f" into model.columns={config.columns}."
+            f"model.columns={config.columns}: a layer of {scaled} maps or units does not divide into columns."
         )
     return scaled
 
