@@ -189,7 +189,7 @@ def test_a_mistake_ends_in_one_line(train: Train, overrides: list[str], expected
 def test_sweep(train: Train, synthetic: tuple[str, ...]) -> None:
     """Each job has its own folder and its own W&B run; a job that cannot run fails alone."""
     done = train(
-        "-m", "debug=fast", "trainer.accelerator=cpu", "model.width=0.0625,0.0001", "seed=0,1", *synthetic
+        "-m", "debug=fast", "trainer.accelerator=cpu", "model.dropout=0.5,1.5", "seed=0,1", *synthetic
     )
     assert done.status == 1
     assert done.err.splitlines() == [

@@ -35,23 +35,24 @@ def build_wandb_logger(
     os.environ.setdefault("WANDB_SILENT", "true")
 
     def start(offline: bool) -> WandbLogger:
-        logger = WandbLogger(
+        run = wandb.init(
             project=config.project,
             entity=config.entity,
             name=folder.path.name,
             id=folder.path.name,
-            save_dir=folder.path,
+            dir=folder.path,
             group=config.group,
             tags=[*config.tags, *_tags(overrides)],
             config=run_config,
-            log_model=config.log_checkpoint and not offline,
             mode="offline" if offline else "online",
             settings=wandb.Settings(
                 silent=True, console="off", init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS
             ),
         )
-        assert logger.experiment is not None  # starts the run
-        return logger
+        run.define_metric("trainer/global_step")
+        run.define_metric("*", step_metric="trainer/global_step", step_sync=True)  # as Lightning does
+        upload = config.log_checkpoint and not offline
+        return WandbLogger(experiment=run, save_dir=folder.path, log_model=upload)
 
     if not _wants_online(config.mode):
         return start(offline=True)
