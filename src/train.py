@@ -6,7 +6,7 @@ from alexnet import cli
 from alexnet.config import TrainConfig
 
 
-@cli.entry_point("train")
+@cli.entry_point("train", TrainConfig)
 def main(raw: DictConfig) -> float | None:
     config = cli.read_config(raw, TrainConfig)
     from alexnet.training.fit import train  # torch takes seconds to import; --help does not need it

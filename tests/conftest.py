@@ -16,6 +16,8 @@ from PIL import Image
 from alexnet import cli
 from alexnet.config import ModelConfig, TrainConfig
 
+cli.register("train", TrainConfig)
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -71,8 +73,14 @@ class Finished(NamedTuple):
 def train(tmp_path: Path) -> Callable[..., Finished]:
     """Runs `python src/train.py ...` as a user would, with outputs and caches in a temporary folder."""
 
-    def run(*arguments: str, environment: dict[str, str] | None = None, timeout: int = 240) -> Finished:
+    def run(
+        *arguments: str,
+        program: str = "train.py",
+        environment: dict[str, str] | None = None,
+        timeout: int = 240,
+    ) -> Finished:
         outputs = tmp_path / "outputs"
+        where = [f"outputs={outputs}"] if program == "train.py" else []
         clean = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
         clean |= {
             "HOME": str(tmp_path),
@@ -80,7 +88,7 @@ def train(tmp_path: Path) -> Callable[..., Finished]:
             "ALEXNET_CACHE": str(tmp_path / "cache"),
         }
         done = subprocess.run(
-            [sys.executable, str(PROJECT / "src/train.py"), *arguments, f"outputs={outputs}"],
+            [sys.executable, str(PROJECT / "src" / program), *arguments, *where],
             cwd=tmp_path,
             env=clean | (environment or {}),
             capture_output=True,

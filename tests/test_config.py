@@ -46,7 +46,7 @@ def mistake(*overrides: str) -> str:
     try:
         compose_config(*overrides)
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        return cli.explain(error)
+        return cli.explain(error, TrainConfig)
     raise AssertionError(f"{overrides} was accepted")
 
 

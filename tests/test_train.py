@@ -138,6 +138,27 @@ def test_two_processes_give_the_numbers_of_one(
             assert two[split][key] == pytest.approx(one[split][key], rel=1e-6), (split, key)
 
 
+def test_from_a_pack_as_from_the_files(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
+    results = []
+    for name in ("files", "pack"):
+        if name == "pack":
+            prepared = train(*synthetic, program="prepare.py")
+            assert prepared.status == 0, prepared.err
+            assert "61 for training, 31 for validation" in prepared.out
+        done = train(*SMALL, *synthetic, "logger=csv", f"run_folder={tmp_path / name}")
+        assert f"from {name} " in done.out
+        results.append(json.loads((tmp_path / name / "result.json").read_text()))
+    files, pack = results
+    for key in ("train", "val", "data_fingerprint", "config_hash"):
+        assert files[key] == pack[key], key
+
+
+def test_prepare_tells_mistakes_in_one_line(train: Train) -> None:
+    done = train("data.rot=/x", program="prepare.py")
+    assert (done.status, done.out) == (1, "")
+    assert "Did you mean root?" in done.err
+
+
 def test_bad_files_are_named_and_counted(train: Train, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     root = tmp_path / "my photos é"

@@ -21,21 +21,21 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from alexnet.config import TrainConfig
 from alexnet.errors import UserError
 from alexnet.paths import CONF, PROJECT
 
 Typed = TypeVar("Typed")
 
 OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
-ConfigStore.instance().store(name="schema", node=TrainConfig)
 
 
-def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+def entry_point(name: str, schema: type) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make a Hydra program of a function; a user's mistake ends it with one line and status 1.
 
-    In a sweep the other jobs still run, and the mistakes are told at the end.
+    Its configuration is conf/<name>.yaml, of the form of `schema`, which that file names
+    <name>_schema. In a sweep the other jobs still run, and the mistakes are told at the end.
     """
+    register(name, schema)
 
     def decorate(job: Callable[[DictConfig], Any]) -> Callable[[], None]:
         mistakes: list[str] = []
@@ -45,10 +45,10 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
             try:
                 return job(raw)
             except (UserError, OmegaConfBaseException) as error:
-                mistakes.append(explain(error))  # Hydra would print more than that one line
+                mistakes.append(explain(error, schema))  # Hydra would print more than that one line
                 return None
 
-        program = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(forgiving)
+        program = hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(forgiving)
 
         @wraps(job)
         def run() -> None:
@@ -57,7 +57,7 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
             try:
                 program()
             except (HydraException, OmegaConfBaseException) as error:
-                mistakes.append(explain(error))
+                mistakes.append(explain(error, schema))
             except KeyboardInterrupt:
                 sys.exit("Stopped.")
             if mistakes and os.environ.get("LOCAL_RANK", "0") != "0":
@@ -68,6 +68,11 @@ def entry_point(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Cal
         return run
 
     return decorate
+
+
+def register(name: str, schema: type) -> None:
+    """Make a schema known to Hydra as <name>_schema."""
+    ConfigStore.instance().store(name=f"{name}_schema", node=schema)
 
 
 def quoted(argument: str) -> str:
@@ -112,7 +117,7 @@ def in_sweep() -> bool:
     return HydraConfig.get().mode is RunMode.MULTIRUN
 
 
-def explain(error: BaseException) -> str:
+def explain(error: BaseException, schema: type) -> str:
     """One line for a configuration error: what, where, and the valid or nearest choice."""
     if isinstance(error, UserError):
         return str(error)
@@ -122,7 +127,7 @@ def explain(error: BaseException) -> str:
         return f"{group}={choice}: there is no such choice.{_choices(choice, _group_choices(text))}"
     found = re.search(r"Could not override '([\w./@]+)'", text) or re.search(r"full_key: (\S+)", text)
     if found and ("not in" in text or "No match in the defaults list" in text):
-        return _unknown_key(found[1])
+        return _unknown_key(found[1], schema)
     if found := re.search(r"Error merging override (\S+)", text):
         reason = str(error.__cause__ or error).splitlines()[0]
         return f"{found[1]}: {_expected(found[1], reason)}"
@@ -132,8 +137,8 @@ def explain(error: BaseException) -> str:
     return " ".join(lines[:2])
 
 
-def _unknown_key(key: str) -> str:
-    node = OmegaConf.structured(TrainConfig)
+def _unknown_key(key: str, schema: type) -> str:
+    node = OmegaConf.structured(schema)
     parts = key.split(".")
     for depth, part in enumerate(parts):
         if not isinstance(node, DictConfig) or part not in node:

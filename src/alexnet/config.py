@@ -147,6 +147,7 @@ class DataConfig(Checked):
     source: DataSource = MISSING
     root: str = MISSING
     cache: str = MISSING
+    pack: str | None = MISSING
     batch_size: int = MISSING
     lr: float = MISSING
     epochs: int = MISSING
@@ -307,3 +308,10 @@ class TrainConfig(Checked):
 
     def check(self) -> None:
         _check(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 4294967295")
+
+
+@dataclass
+class PrepareConfig:
+    """Everything that `prepare.py` needs."""
+
+    data: DataConfig = field(default_factory=DataConfig)

@@ -8,14 +8,13 @@ from alexnet.choices import ColorScale, MeanKind
 from alexnet.config import AugmentConfig
 from alexnet.data.augmentation import Augmentation, color_axes, mean_image
 from alexnet.data.order import Draws
-from alexnet.data.survey import Survey
+from alexnet.data.statistics import Statistics
 from conftest import compose_config
 
 STORED, CROP, IMAGES = 40, 33, 50
 RNG = np.random.default_rng(0)
 SQUARES = RNG.integers(0, 256, (IMAGES, 3, STORED, STORED), dtype=np.uint8)
-SURVEY = Survey(
-    {},
+STATISTICS = Statistics(
     RNG.uniform(0, 255, (3, STORED, STORED)).astype(np.float32),
     np.linalg.qr(RNG.normal(size=(3, 3)))[0].astype(np.float32),
     np.array([14831.0, 1376.0, 389.0], np.float32),  # K2's table for ImageNet, squared
@@ -30,15 +29,15 @@ def config(*overrides: str) -> AugmentConfig:
 
 
 def augmentation(settings: AugmentConfig) -> Augmentation:
-    axes = color_axes(SURVEY, settings.color_scale)
-    return Augmentation(settings, CROP, mean_image(SURVEY, MeanKind.pixel), axes)
+    axes = color_axes(STATISTICS, settings.color_scale)
+    return Augmentation(settings, CROP, mean_image(STATISTICS, MeanKind.pixel), axes)
 
 
 def reference(settings: AugmentConfig, epoch: int = 0) -> np.ndarray:
     """The paper's augmentation, one image at a time."""
     results = []
     border = (STORED - CROP) // 2
-    mean = SURVEY.mean[:, border : border + CROP, border : border + CROP].astype(np.float64)
+    mean = STATISTICS.mean[:, border : border + CROP, border : border + CROP].astype(np.float64)
     for square, corner, flip, color in zip(SQUARES, *DRAWS, strict=True):
         top, left = (int(c * (STORED - CROP + 1)) for c in corner) if settings.crop else (border, border)
         crop = square[:, top : top + CROP, left : left + CROP].astype(np.float64)
@@ -47,11 +46,11 @@ def reference(settings: AugmentConfig, epoch: int = 0) -> np.ndarray:
         x = crop - mean
         if settings.color and (settings.color_until_epoch is None or epoch < settings.color_until_epoch):
             for component in range(3):
-                value = float(SURVEY.eigenvalues[component])
+                value = float(STATISTICS.eigenvalues[component])
                 reach = (
                     np.sqrt(value) if settings.color_scale is ColorScale.standard_deviation else value / 255
                 )
-                x += (0.1 * color[component] * reach * SURVEY.eigenvectors[:, component])[:, None, None]
+                x += (0.1 * color[component] * reach * STATISTICS.eigenvectors[:, component])[:, None, None]
             if settings.color_scale is ColorScale.standard_deviation:
                 x /= 1.1
         results.append(x)
@@ -84,8 +83,8 @@ def test_all_crops_are_reached() -> None:
 
 def test_colour_noise_in_both_readings() -> None:
     """Standard deviation along the first component, in grey levels: 12.2 in 2012, about 5.8 in ports."""
-    deviations = color_axes(SURVEY, ColorScale.standard_deviation).norm(dim=0) * 0.1
-    eigenvalues = color_axes(SURVEY, ColorScale.eigenvalue).norm(dim=0) * 0.1
+    deviations = color_axes(STATISTICS, ColorScale.standard_deviation).norm(dim=0) * 0.1
+    eigenvalues = color_axes(STATISTICS, ColorScale.eigenvalue).norm(dim=0) * 0.1
     assert deviations.tolist() == pytest.approx([12.18, 3.71, 1.97], abs=0.01)
     assert eigenvalues.tolist() == pytest.approx([5.82, 0.54, 0.15], abs=0.01)
 
@@ -100,13 +99,13 @@ def test_colour_noise_ends() -> None:
 
 def test_center() -> None:
     ours = augmentation(config()).center(torch.from_numpy(SQUARES), torch.float64)
-    expected = SQUARES[:, :, 3:36, 3:36] - SURVEY.mean[:, 3:36, 3:36].astype(np.float64)
+    expected = SQUARES[:, :, 3:36, 3:36] - STATISTICS.mean[:, 3:36, 3:36].astype(np.float64)
     np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-6)
 
 
 def test_means() -> None:
-    assert torch.equal(mean_image(SURVEY, MeanKind.pixel), torch.from_numpy(SURVEY.mean))
-    channel = mean_image(SURVEY, MeanKind.channel)
+    assert torch.equal(mean_image(STATISTICS, MeanKind.pixel), torch.from_numpy(STATISTICS.mean))
+    channel = mean_image(STATISTICS, MeanKind.channel)
     assert channel.shape == (3, STORED, STORED)
-    np.testing.assert_allclose(channel[:, 0, 0], SURVEY.mean.mean((1, 2)), rtol=1e-5)
-    assert mean_image(SURVEY, MeanKind.zero).abs().sum() == 0
+    np.testing.assert_allclose(channel[:, 0, 0], STATISTICS.mean.mean((1, 2)), rtol=1e-5)
+    assert mean_image(STATISTICS, MeanKind.zero).abs().sum() == 0

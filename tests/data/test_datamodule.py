@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.data.datamodule import UNREADABLE, ImageDataModule, load_image_data
+from alexnet.data.datamodule import ImageDataModule
+from alexnet.data.dataset import UNREADABLE, load_image_data
 from alexnet.errors import UserError
 from conftest import compose_config, save_image
 
@@ -120,4 +121,4 @@ def test_many_files_in_no_order(tmp_path: Path) -> None:
         save_image(tmp_path / "images" / f"class{index % 3}" / f"{index}.png", rng, (20, 20))
     data = module(tmp_path / "images").data
     assert (len(data.train), len(data.val)) == (27, 3)
-    assert list(data.train.paths) == sorted(data.train.paths)
+    assert list(data.train.images.paths) == sorted(data.train.images.paths)

@@ -20,20 +20,22 @@ def test_statistics(image_tree: Path, tmp_path: Path) -> None:
     images, _ = list_splits(image_tree, 0.1)
     found = made(images, tmp_path)
     squares = np.stack([read_image(images.root / path, 32) for path in images.paths]).astype(np.float64)
-    np.testing.assert_allclose(found.mean, squares.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(found.statistics.mean, squares.mean(0), rtol=1e-6)
     pixels = squares.transpose(1, 0, 2, 3).reshape(3, -1)
     covariance = np.cov(pixels, bias=True)
-    vectors = found.eigenvectors.astype(np.float64)
+    vectors = found.statistics.eigenvectors.astype(np.float64)
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-6)
-    np.testing.assert_allclose(vectors * found.eigenvalues @ vectors.T, covariance, rtol=1e-4, atol=1e-2)
-    assert list(found.eigenvalues) == sorted(found.eigenvalues, reverse=True)
+    np.testing.assert_allclose(
+        vectors * found.statistics.eigenvalues @ vectors.T, covariance, rtol=1e-4, atol=1e-2
+    )
+    assert list(found.statistics.eigenvalues) == sorted(found.statistics.eigenvalues, reverse=True)
 
 
 def test_does_not_depend_on_the_threads(image_tree: Path, tmp_path: Path) -> None:
     images, _ = list_splits(image_tree, 0.1)
     one, four = made(images, tmp_path / "a", 1), made(images, tmp_path / "b", 4)
-    np.testing.assert_array_equal(one.mean, four.mean)
-    np.testing.assert_array_equal(one.eigenvalues, four.eigenvalues)
+    np.testing.assert_array_equal(one.statistics.mean, four.statistics.mean)
+    np.testing.assert_array_equal(one.statistics.eigenvalues, four.statistics.eigenvalues)
 
 
 def test_bad_files_are_named_with_their_reason(image_tree: Path, tmp_path: Path) -> None:
@@ -52,7 +54,7 @@ def test_cache_notices_a_change(image_tree: Path, tmp_path: Path, monkeypatch: p
     images, _ = list_splits(image_tree, 0.1)
     first, again = made(images, tmp_path), made(images, tmp_path)
     assert len(passes) == 1
-    np.testing.assert_array_equal(first.mean, again.mean)
+    np.testing.assert_array_equal(first.statistics.mean, again.statistics.mean)
     assert first.excluded == again.excluded
     (image_tree / "train/cat/cat0.jpg").write_bytes(b"")
     assert made(images, tmp_path).excluded

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.data.datamodule import UNREADABLE
+from alexnet.data.dataset import UNREADABLE
 from alexnet.training.module import SplitMetrics, TopKError
 
 

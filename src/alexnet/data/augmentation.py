@@ -7,7 +7,7 @@ from torch import Tensor
 from alexnet.choices import ColorScale, MeanKind
 from alexnet.config import AugmentConfig
 from alexnet.data.order import Draws
-from alexnet.data.survey import Survey
+from alexnet.data.statistics import Statistics
 
 
 class Augmentation:
@@ -34,7 +34,7 @@ class Augmentation:
 
     def random(self, images: Tensor, draws: Draws, epoch: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """What training sees. `draws` has a row for each image."""
-        x = self._crop_and_flip(images, draws).to(dtype)
+        x = self.crop_and_flip(images, draws).to(dtype)
         x -= self.mean.to(images.device, dtype)
         last = self.config.color_until_epoch
         if self.config.color and (last is None or epoch < last):
@@ -45,7 +45,8 @@ class Augmentation:
                 x /= 1 + self.config.color_std
         return x
 
-    def _crop_and_flip(self, images: Tensor, draws: Draws) -> Tensor:
+    def crop_and_flip(self, images: Tensor, draws: Draws) -> Tensor:
+        """The crops that training sees, still uint8."""
         device = images.device
         if self.config.crop:
             # slack + 1 places each way, as in the program (convdata.py:253)
@@ -62,9 +63,9 @@ class Augmentation:
         return crops
 
 
-def mean_image(survey: Survey, kind: MeanKind) -> Tensor:
+def mean_image(statistics: Statistics, kind: MeanKind) -> Tensor:
     """The mean to subtract, (3, S, S): of each pixel, of each channel, or zero."""
-    mean = torch.from_numpy(survey.mean)
+    mean = torch.from_numpy(statistics.mean)
     if kind is MeanKind.pixel:
         return mean
     if kind is MeanKind.channel:
@@ -72,13 +73,13 @@ def mean_image(survey: Survey, kind: MeanKind) -> Tensor:
     return torch.zeros_like(mean)
 
 
-def color_axes(survey: Survey, scale: ColorScale) -> Tensor:
+def color_axes(statistics: Statistics, scale: ColorScale) -> Tensor:
     """How far one standard normal draw moves an image along each principal component.
 
     `standard_deviation` is the 2012 program (convdata.py:113), on ImageNet about 122, 37 and 20
     grey levels before the factor 0.1. `eigenvalue` is the paper's text in units where white is
     1, as later ports have it: about 55, 5 and 1. (Taken in grey levels it would be 14,831.)
     """
-    variances = torch.from_numpy(survey.eigenvalues)
+    variances = torch.from_numpy(statistics.eigenvalues)
     lengths = variances.sqrt() if scale is ColorScale.standard_deviation else variances / 255
-    return torch.from_numpy(survey.eigenvectors) * lengths
+    return torch.from_numpy(statistics.eigenvectors) * lengths

@@ -1,84 +1,18 @@
 """Images for Lightning: uint8 squares from the workers, augmented in batches on the device."""
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from alexnet.config import DataConfig
 from alexnet.data.augmentation import Augmentation, color_axes, mean_image
-from alexnet.data.image import ImageError, read_image
-from alexnet.data.listing import ImageList, check_classes, fingerprint, list_splits
+from alexnet.data.dataset import UNREADABLE, ImageData
 from alexnet.data.order import Draws, GlobalBatches, epoch_draws
-from alexnet.data.sources import bring
-from alexnet.data.survey import Survey, survey
 from alexnet.errors import UserError
-
-UNREADABLE = -1  # label of a file that has stopped decoding since the survey; no loss, no error
-
-
-@dataclass(frozen=True)
-class ImageData:
-    """A data set ready for training: readable images only.
-
-    `excluded` maps the path of every file set aside to the reason.
-    """
-
-    train: ImageList
-    val: ImageList
-    survey: Survey
-    excluded: dict[str, str]
-    fingerprint: str
-
-
-def load_image_data(config: DataConfig, workers: int | None = None) -> ImageData:
-    """Bring, list and survey a data set. Raises `UserError` for what the user has to mend."""
-    workers = workers or os.cpu_count() or 1
-    root = bring(config, workers)
-    cache = Path(config.cache).expanduser()
-    excluded: dict[str, str] = {}
-    kept: list[ImageList] = []
-    surveys: list[Survey] = []
-    for name, images in zip(("training", "validation"), list_splits(root, config.val_fraction), strict=True):
-        found = survey(images, config.stored_size, cache, workers, f"Reading the {name} images")
-        excluded |= dict.fromkeys(images.ignored, "not an image by its name") | found.excluded
-        surveys.append(found)
-        kept.append(images.without(set(found.excluded)))
-    train, val = kept
-    check_classes(train)
-    return ImageData(train, val, surveys[0], excluded, fingerprint(train, val))
-
-
-class ImageDataset(Dataset[tuple[Tensor, int, int]]):
-    """(uint8 square (3, size, size), label, index) of each image of a list."""
-
-    def __init__(self, images: ImageList, size: int) -> None:
-        self.images, self.size = images, size
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
-        try:
-            square = read_image(self.images.root / self.images.paths[index], self.size)
-        except ImageError:
-            return torch.zeros(3, self.size, self.size, dtype=torch.uint8), UNREADABLE, index
-        return torch.from_numpy(square), self.images.labels[index], index
-
-    def why_unreadable(self, index: int) -> tuple[str, str]:
-        """Path and reason of an image that came with the label `UNREADABLE`."""
-        path = self.images.paths[index]
-        try:
-            read_image(self.images.root / path, self.size)
-        except ImageError as error:
-            return path, str(error)
-        return path, "could not be read at one time"
 
 
 class ImageDataModule(LightningDataModule):
@@ -93,15 +27,11 @@ class ImageDataModule(LightningDataModule):
         if crop > config.stored_size:
             raise UserError(f"model.image_size={crop}: larger than data.stored_size={config.stored_size}.")
         self.data, self.config, self.seed, self.workers = data, config, seed, workers
-        self.datasets = {
-            True: ImageDataset(data.train, config.stored_size),
-            False: ImageDataset(data.val, config.stored_size),
-        }
         self.augmentation = Augmentation(
             config.augment,
             crop,
-            mean_image(data.survey, config.mean),
-            color_axes(data.survey, config.augment.color_scale),
+            mean_image(data.statistics, config.mean),
+            color_axes(data.statistics, config.augment.color_scale),
         )
         self.unreadable: dict[str, str] = {}
 
@@ -113,9 +43,9 @@ class ImageDataModule(LightningDataModule):
 
     def _loader(self, training: bool) -> DataLoader[Any]:
         assert self.trainer is not None
-        dataset = self.datasets[training]
+        images = self.data.train if training else self.data.val
         batches = GlobalBatches(
-            len(dataset),
+            len(images),
             self.config.batch_size,
             rank=self.trainer.global_rank,
             ranks=self.trainer.world_size,
@@ -124,7 +54,7 @@ class ImageDataModule(LightningDataModule):
             epoch=self._epoch if training else lambda: 0,
         )
         return DataLoader(
-            dataset,
+            images,
             batch_sampler=batches,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
@@ -141,8 +71,9 @@ class ImageDataModule(LightningDataModule):
         assert self.trainer is not None
         images, labels, indices = batch
         training = bool(self.trainer.training)
+        split = self.data.train if training else self.data.val
         for index in indices[labels == UNREADABLE].tolist():
-            path, reason = self.datasets[training].why_unreadable(index)
+            path, reason = split.why_unreadable(index)
             self.unreadable[path] = reason
         draws = self._draws(indices.numpy()) if training else None
         return images, labels, draws
@@ -167,4 +98,4 @@ class ImageDataModule(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """What prediction needs beside the weights."""
-        return {"classes": list(self.data.train.classes), "mean": self.augmentation.mean.clone()}
+        return {"classes": list(self.data.classes), "mean": self.augmentation.mean.clone()}

@@ -11,14 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from filelock import FileLock
-from numpy.typing import NDArray
 
 from alexnet.data.image import ImageError, read_image
 from alexnet.data.listing import ImageList
+from alexnet.data.statistics import PixelSums, Statistics
 from alexnet.errors import UserError
 from alexnet.progress import progress_bar
 
@@ -28,17 +27,10 @@ CHUNK = 32  # files decoded by a thread before it hands over its sums
 
 @dataclass(frozen=True)
 class Survey:
-    """What a pass over one split found. Pixels are RGB, 0-255.
-
-    `mean` (3, size, size) is the mean image; `eigenvectors` (3, 3) holds the principal
-    components of the RGB covariance over all pixels, one a column, largest first;
-    `eigenvalues` (3,) are their variances in squared grey levels.
-    """
+    """What a pass over one split found: files that do not decode, and why; how the pixels are spread."""
 
     excluded: dict[str, str]
-    mean: NDArray[np.float32]
-    eigenvectors: NDArray[np.float32]
-    eigenvalues: NDArray[np.float32]
+    statistics: Statistics
 
 
 def survey(images: ImageList, size: int, cache: Path, workers: int, description: str) -> Survey:
@@ -61,50 +53,27 @@ def survey(images: ImageList, size: int, cache: Path, workers: int, description:
 
 def _pass(images: ImageList, size: int, workers: int, description: str) -> Survey:
     excluded: dict[str, str] = {}
-    pixel_sum = np.zeros((3, size, size))
-    product_sum = np.zeros((3, 3))
+    sums = PixelSums(size)
     chunks = [images.paths[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
     with ThreadPoolExecutor(workers) as pool, progress_bar(description, len(images)) as advance:
-        for part in pool.map(partial(_read_chunk, images.root, size), chunks):
-            excluded |= part.excluded
-            pixel_sum += part.pixel_sum
-            product_sum += part.product_sum
+        for reasons, part in pool.map(partial(_read_chunk, images.root, size), chunks):
+            excluded |= reasons
+            sums.join(part)
             advance(CHUNK)
-    count = len(images) - len(excluded)
-    if count == 0:
+    if sums.images == 0:
         first = f"{images.paths[0]}: {excluded[images.paths[0]]}" if images.paths else "no files"
         raise UserError(f"{images.root}: none of {len(images)} files is a readable image ({first}).")
-    channel_mean = pixel_sum.mean((1, 2)) / count
-    covariance = product_sum / (count * size**2) - np.outer(channel_mean, channel_mean)
-    eigenvalues, eigenvectors = np.linalg.eigh(covariance)
-    return Survey(
-        excluded,
-        (pixel_sum / count).astype(np.float32),
-        eigenvectors[:, ::-1].astype(np.float32),
-        eigenvalues[::-1].clip(0).astype(np.float32),
-    )
+    return Survey(excluded, sums.statistics())
 
 
-class _Part(NamedTuple):
-    """Sums over some files. Whole numbers below 2**53: exact, so that their order changes nothing."""
-
-    excluded: dict[str, str]
-    pixel_sum: NDArray[np.float64]
-    product_sum: NDArray[np.float64]
-
-
-def _read_chunk(root: Path, size: int, paths: tuple[str, ...]) -> _Part:
-    part = _Part({}, np.zeros((3, size, size)), np.zeros((3, 3)))
+def _read_chunk(root: Path, size: int, paths: tuple[str, ...]) -> tuple[dict[str, str], PixelSums]:
+    excluded, sums = {}, PixelSums(size)
     for path in paths:
         try:
-            square = read_image(root / path, size)
+            sums.add(read_image(root / path, size))
         except ImageError as error:
-            part.excluded[path] = str(error)
-            continue
-        flat = square.reshape(3, -1).astype(np.float64)
-        np.add(part.pixel_sum, square, out=part.pixel_sum)
-        np.add(part.product_sum, flat @ flat.T, out=part.product_sum)
-    return part
+            excluded[path] = str(error)
+    return excluded, sums
 
 
 def _key(images: ImageList, size: int) -> str:
@@ -121,18 +90,13 @@ def _key(images: ImageList, size: int) -> str:
 def _save(made: Survey, path: Path) -> None:
     """Written aside and renamed: a half-written survey is never read."""
     aside = path.with_suffix(f".{os.getpid()}.partial")
+    excluded = np.frombuffer(json.dumps(made.excluded).encode(), np.uint8)
     with aside.open("wb") as file:
-        np.savez(
-            file,
-            excluded=np.frombuffer(json.dumps(made.excluded).encode(), np.uint8),
-            mean=made.mean,
-            eigenvectors=made.eigenvectors,
-            eigenvalues=made.eigenvalues,
-        )
+        np.savez(file, excluded=excluded, **made.statistics._asdict())
     aside.replace(path)
 
 
 def _load(path: Path) -> Survey:
     with np.load(path) as arrays:
         excluded = json.loads(arrays["excluded"].tobytes())
-        return Survey(excluded, arrays["mean"], arrays["eigenvectors"], arrays["eigenvalues"])
+        return Survey(excluded, Statistics(*(arrays[name] for name in Statistics._fields)))

@@ -7,7 +7,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import nn
 
 from alexnet.config import TrainConfig
-from alexnet.data.datamodule import ImageData
+from alexnet.data.dataset import ImageData
 from alexnet.run.folder import RunFolder, config_hash
 from alexnet.run.recorder import duration
 from alexnet.run.tracking import upload_command
@@ -35,7 +35,7 @@ def print_plan(config: TrainConfig, data: ImageData, network: nn.Module, folder:
     log.info(f"Model     {model.name}: {parameters(network):,} parameters, {', '.join(switches)}")
     log.info(
         f"Data      {config.data.name}: {len(data.train):,} training and {len(data.val):,} validation images"
-        f" of {len(data.train.classes)} classes{set_aside}"
+        f" of {len(data.classes)} classes, from {data.origin}{set_aside}"
     )
     log.info(
         f"Training  {trainer.max_epochs} epochs, global batch {config.data.batch_size}{split}, learning rate"
@@ -63,7 +63,7 @@ def describe_result(
     return {
         "seed": resolved["seed"],
         "epochs": len(rows),
-        "classes": len(data.train.classes),
+        "classes": len(data.classes),
         "parameters": parameters(network),
         **splits,
         "best": best and {"epoch": best["epoch"], "top1_error": best["val/top1_error"]},

@@ -13,7 +13,8 @@ from lightning.pytorch.loggers import WandbLogger
 
 from alexnet.choices import Logger
 from alexnet.config import TrainConfig
-from alexnet.data.datamodule import ImageData, ImageDataModule, load_image_data
+from alexnet.data.datamodule import ImageDataModule
+from alexnet.data.dataset import ImageData, load_image_data
 from alexnet.errors import UserError
 from alexnet.model.network import AlexNet
 from alexnet.run.environment import describe_environment
@@ -80,7 +81,7 @@ def train(
 def _build(config: TrainConfig, resolved: dict[str, Any]) -> _Parts:
     seed_everything(config.seed, verbose=False)
     data = load_image_data(config.data)
-    classes = len(data.train.classes)
+    classes = len(data.classes)
     network = AlexNet(config.model, classes)
     workers = workers_per_device(config.data.workers, config.trainer)
     return _Parts(

@@ -11,7 +11,7 @@ from torchmetrics import MeanMetric, MetricCollection, SumMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from alexnet.config import OptimizerConfig, SchedulerConfig
-from alexnet.data.datamodule import UNREADABLE
+from alexnet.data.dataset import UNREADABLE
 from alexnet.training.optimizer import build_optimizer, freeze
 from alexnet.training.schedule import build_schedule
 

@@ -1,0 +1,57 @@
+"""How the pixels of a data set are spread: mean image and principal components of the colours."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Statistics(NamedTuple):
+    """Over a set of RGB squares, 0-255.
+
+    `mean` (3, size, size) is the mean image; `eigenvectors` (3, 3) holds the principal
+    components of the RGB covariance over all pixels, one a column, largest first;
+    `eigenvalues` (3,) are their variances in squared grey levels.
+    """
+
+    mean: NDArray[np.float32]
+    eigenvectors: NDArray[np.float32]
+    eigenvalues: NDArray[np.float32]
+
+
+class PixelSums:
+    """Sums from which the statistics follow.
+
+    Whole numbers below 2**53 are exact in float64: in what order images are added changes nothing.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.images = 0
+        self.pixels = np.zeros((3, size, size))
+        self.products = np.zeros((3, 3))
+
+    def add(self, square: NDArray[np.uint8]) -> None:
+        """Take in one image, (3, size, size)."""
+        flat = square.reshape(3, -1).astype(np.float64)
+        self.images += 1
+        self.pixels += square
+        self.products += flat @ flat.T
+
+    def join(self, other: "PixelSums") -> None:
+        """Take in what another has added up."""
+        self.images += other.images
+        self.pixels += other.pixels
+        self.products += other.products
+
+    def statistics(self) -> Statistics:
+        """Of at least one image."""
+        mean = self.pixels / self.images
+        channels = mean.mean((1, 2))
+        covariance = self.products / (self.images * self.size**2) - np.outer(channels, channels)
+        eigenvalues, eigenvectors = np.linalg.eigh(covariance)
+        return Statistics(
+            mean.astype(np.float32),
+            eigenvectors[:, ::-1].astype(np.float32),
+            eigenvalues[::-1].clip(0).astype(np.float32),
+        )

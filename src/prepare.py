@@ -1,0 +1,28 @@
+"""Decode a data set once, into a pack that training maps: python src/prepare.py data=... [key=value] ..."""
+
+from omegaconf import DictConfig
+
+from alexnet import cli
+from alexnet.config import PrepareConfig
+
+
+@cli.entry_point("prepare", PrepareConfig)
+def main(raw: DictConfig) -> None:
+    config = cli.read_config(raw, PrepareConfig)
+    from alexnet.data.pack import make_pack
+    from alexnet.progress import console
+
+    pack = make_pack(config.data)
+    console.print(f"Pack      {pack.folder}")
+    console.print(f"Images    {len(pack.train.rows):,} for training, {len(pack.val.rows):,} for validation")
+    for path, reason in list(pack.excluded.items())[:5]:
+        console.print(f"Set aside {path}: {reason}", markup=False)
+    if pack.excluded:
+        console.print(
+            f"Set aside {len(pack.excluded)} files in all, named in {pack.folder / 'manifest.json'}"
+        )
+    console.print("train.py uses the pack from now on, while data.root stays the same.")
+
+
+if __name__ == "__main__":
+    main()
