@@ -98,6 +98,18 @@ def test_begins_again_where_the_data_has_changed(image_tree: Path, monkeypatch: 
     assert len(make_pack(settings).train.rows) == 13
 
 
+def test_images_that_have_changed_since(image_tree: Path) -> None:
+    settings = config(image_tree)
+    folder = make_pack(settings).folder
+    (image_tree / "train/cat/cat1.jpg").unlink()
+    with pytest.raises(UserError, match="have changed since they were packed"):
+        load_image_data(settings)
+    moved = image_tree.rename(image_tree.with_name("moved"))
+    assert not image_tree.exists()
+    assert load_image_data(settings).origin == f"pack {folder}"  # a pack stands without its files
+    assert moved.is_dir()
+
+
 @pytest.mark.parametrize("harm", ["truncate", "manifest", "labels", "version"])
 def test_a_damaged_pack_is_refused(image_tree: Path, harm: str) -> None:
     folder = make_pack(config(image_tree)).folder

@@ -76,8 +76,14 @@ def open_pack(folder: Path) -> Pack:
             statistics = Statistics(*(arrays[name] for name in Statistics._fields))
     except (OSError, KeyError, ValueError) as error:
         raise UserError(
-            f"{folder}: not a whole pack ({error}). Remove the folder, and make it again with prepare.py."
+            f"{folder}: not a whole pack ({error}). Give another data.pack, or remove this one and"
+            " make it again with prepare.py."
         ) from error
+    if Path(manifest["root"]).is_dir() and folder_state(Path(manifest["root"])) != manifest["state"]:
+        raise UserError(
+            f"The images in {manifest['root']} have changed since they were packed. Remove {folder}, and"
+            " make it again with prepare.py."
+        )
     return Pack(
         folder,
         tuple(manifest["classes"]),
@@ -87,6 +93,13 @@ def open_pack(folder: Path) -> Pack:
         manifest["excluded"],
         manifest["fingerprint"],
     )
+
+
+def folder_state(root: Path) -> str:
+    """A hash of the times at which files were added to or removed from the class folders."""
+    folders = sorted(path for path in (*root.glob("*/"), *root.glob("*/*/")) if path.is_dir())
+    times = [(str(path.relative_to(root)), path.stat().st_mtime_ns) for path in folders]
+    return hashlib.sha256(repr(times).encode()).hexdigest()[:16]
 
 
 def make_pack(config: DataConfig) -> Pack:
@@ -123,6 +136,7 @@ def make_pack(config: DataConfig) -> Pack:
             "excluded": excluded | bad["train"] | bad["val"],
             "fingerprint": fingerprint(*kept.values()),
             "root": str(root),
+            "state": folder_state(root),
         }
         (aside / "manifest.json").write_text(json.dumps(manifest, indent=1))
         for leftover in ("plan.json", *(f"{name}_done.npy" for name in SPLITS)):
