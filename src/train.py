@@ -9,7 +9,10 @@ from alexnet.config import TrainConfig
 @cli.entry_point("train", TrainConfig)
 def main(raw: DictConfig) -> float | None:
     config = cli.read_config(raw, TrainConfig)
-    from alexnet.training.fit import train  # torch takes seconds to import; --help does not need it
+    from alexnet.data.pack import check_there
+
+    check_there(config.data)
+    from alexnet.training.fit import train  # imports torch, which takes seconds: after the quick checks
 
     return train(config, cli.plain(raw), cli.typed_overrides(), in_sweep=cli.in_sweep())
 

@@ -97,7 +97,8 @@ def test_any_path_can_be_typed(value: str) -> None:
 
 
 def test_help_and_mistakes_do_not_wait_for_torch() -> None:
-    code = "import sys, alexnet.cli; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
+    modules = "alexnet.cli, alexnet.data.pack"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT / "src", check=True)
 
 

@@ -41,10 +41,10 @@ def test_a_copy_may_be_read_only_and_a_half_written_one_is_none(image_tree: Path
 
 
 def test_folder_is_taken_as_given(tmp_path: Path) -> None:
-    assert bring(data("data=folder", f"data.root={tmp_path}/x"), 1) == tmp_path / "x"
+    assert bring(data("data=folder", f"data.root={tmp_path}"), 1) == tmp_path
 
 
-@pytest.mark.parametrize("name", ["synthetic", "cifar10"])
+@pytest.mark.parametrize("name", ["synthetic", "cifar10", "folder"])
 def test_nothing_is_made_in_a_folder_that_is_not_there(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="there is no such folder"):
         bring(data(f"data={name}", f"data.root={tmp_path}/nowhere"), 1)

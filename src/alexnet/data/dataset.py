@@ -12,11 +12,10 @@ from torch.utils.data import Dataset
 from alexnet.config import DataConfig
 from alexnet.data.image import ImageError, read_image
 from alexnet.data.listing import ImageList, check_classes, fingerprint, list_splits
-from alexnet.data.pack import Pack, PackSplit, open_pack, pack_folder
+from alexnet.data.pack import Pack, PackSplit, check_there, open_pack, pack_folder
 from alexnet.data.sources import bring
 from alexnet.data.statistics import Statistics
 from alexnet.data.survey import survey
-from alexnet.errors import UserError
 
 UNREADABLE = -1  # label of a file that has stopped decoding since the survey; no loss, no error
 
@@ -59,11 +58,10 @@ def load_image_data(config: DataConfig) -> ImageData:
 
     Raises `UserError` for what the user has to mend.
     """
+    check_there(config)
     folder = pack_folder(config)
     if folder.is_dir():
         return _from_pack(open_pack(folder))
-    if config.pack is not None:
-        raise UserError(f"data.pack={config.pack}: there is no pack. Make it: python src/prepare.py ...")
     return _from_files(config)
 
 

@@ -52,10 +52,8 @@ def list_splits(root: Path, val_fraction: float) -> tuple[ImageList, ImageList]:
     root/<class>/, or a train folder alone, of which `val_fraction` of each class is held out,
     chosen by a hash of the path, so that adding files moves few of the others.
 
-    Raises `UserError` for a missing folder, a class without images, a class unknown in training.
+    Raises `UserError` for a class without images, a class unknown in training.
     """
-    if not root.is_dir():
-        raise UserError(f"data.root={root}: there is no such folder.")
     train_folder = next((root / name for name in TRAIN_NAMES if (root / name).is_dir()), None)
     val_folder = next((root / name for name in VAL_NAMES if (root / name).is_dir()), None)
     if train_folder is None or val_folder is None:

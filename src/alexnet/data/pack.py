@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from alexnet.config import DataConfig
 from alexnet.data.image import ImageError, read_image
 from alexnet.data.listing import ImageList, check_classes, fingerprint, list_splits
-from alexnet.data.sources import PARTIAL, bring
+from alexnet.data.sources import PARTIAL, bring, check_root
 from alexnet.data.statistics import PixelSums, Statistics
 from alexnet.errors import UserError
 from alexnet.progress import console, progress_bar
@@ -63,6 +63,15 @@ def pack_folder(config: DataConfig) -> Path:
     settings = (VERSION, config.source.value, root, config.stored_size, config.val_fraction)
     key = hashlib.sha256(f"{settings} {config.synthetic}".encode()).hexdigest()[:12]
     return Path(config.cache).expanduser().absolute() / "packs" / f"{config.name}-{key}"
+
+
+def check_there(config: DataConfig) -> None:
+    """Raise `UserError` where there is neither a pack nor a folder of images to read."""
+    if pack_folder(config).is_dir():
+        return
+    if config.pack is not None:
+        raise UserError(f"data.pack={config.pack}: there is no pack. Make it: python src/prepare.py ...")
+    check_root(config)
 
 
 def open_pack(folder: Path) -> Pack:

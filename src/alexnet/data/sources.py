@@ -16,18 +16,25 @@ from alexnet.progress import console, progress_bar
 PARTIAL = ".partial"  # at the end of the name of what is being made
 
 
+def check_root(config: DataConfig) -> Path:
+    """The absolute `data.root`. Raises `UserError` where it is missing; only our own place is made."""
+    root = Path(config.root).expanduser().absolute()
+    ours = config.source is not DataSource.folder and root.is_relative_to(PROJECT / "data")
+    if not root.is_dir() and not ours:
+        advice = "" if config.source is DataSource.folder else " Make it, or leave data.root out."
+        raise UserError(f"data.root={config.root}: there is no such folder.{advice}")
+    return root
+
+
 def bring(config: DataConfig, workers: int) -> Path:
     """The folder that holds the class folders, made or fetched first where need be.
 
     Raises `UserError` where there is no copy and none can be fetched.
     """
-    root = Path(config.root).expanduser().absolute()
+    root = check_root(config)
     if config.source is DataSource.folder:
         return root
-    if root.is_relative_to(PROJECT / "data"):
-        root.mkdir(parents=True, exist_ok=True)
-    elif not root.is_dir():
-        raise UserError(f"data.root={config.root}: there is no such folder. Make it, or leave data.root out.")
+    root.mkdir(parents=True, exist_ok=True)
     if config.source is not DataSource.synthetic and (copy := _find(root)):
         return copy  # used as it is, and may be read-only
     try:
