@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from alexnet.config import DataConfig
-from alexnet.data.image import ImageError, read_image
+from alexnet.data.image import ImageError, read_image, why_unreadable
 from alexnet.data.listing import ImageList, check_classes, fingerprint, list_splits
 from alexnet.data.pack import Pack, PackSplit, check_there, open_pack, pack_folder
 from alexnet.data.sources import bring
@@ -120,11 +120,7 @@ class ImageFiles(Images):
 
     def why_unreadable(self, index: int) -> tuple[str, str]:
         path = self.images.paths[index]
-        try:
-            read_image(self.images.root / path, self.size)
-        except ImageError as error:
-            return path, str(error)
-        return path, "could not be read at one time"
+        return path, why_unreadable(self.images.root / path, self.size)
 
 
 class PackedImages(Images):

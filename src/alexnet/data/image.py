@@ -33,6 +33,15 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
+def why_unreadable(path: Path, size: int) -> str:
+    """The reason why a file did not decode, by trying once more."""
+    try:
+        read_image(path, size)
+    except ImageError as error:
+        return str(error)
+    return "could not be read at one time"
+
+
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)

@@ -20,7 +20,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from alexnet.config import DataConfig
-from alexnet.data.image import ImageError, read_image
+from alexnet.data.image import ImageError, read_image, why_unreadable
 from alexnet.data.listing import ImageList, check_classes, fingerprint, list_splits
 from alexnet.data.sources import PARTIAL, bring, check_root
 from alexnet.data.statistics import PixelSums, Statistics
@@ -216,15 +216,8 @@ def _write_split(aside: Path, name: str, images: ImageList, size: int, workers: 
             advance(written)
     for array in (pixels, labels, done):
         array.flush()
-    return {images.paths[row]: _reason(images, row, size) for row in np.flatnonzero(labels == BAD).tolist()}
-
-
-def _reason(images: ImageList, row: int, size: int) -> str:
-    try:
-        read_image(images.root / images.paths[row], size)
-    except ImageError as error:
-        return str(error)
-    return "could not be read at one time"
+    bad = [images.paths[row] for row in np.flatnonzero(labels == BAD).tolist()]
+    return {path: why_unreadable(images.root / path, size) for path in bad}
 
 
 def _write_statistics(aside: Path, size: int, workers: int) -> None:
