@@ -2,11 +2,11 @@
 
     python benchmarks/input.py <folder with train/<class>/ and val/<class>/> [--workers 2] [--rounds 5]
 
-Both deliver random 224 crops, half of them mirrored, in batches of 128, with as many workers;
-ours as uint8, ready to be copied to a device, where the mean is subtracted.
-The reference is that of torchvision's classification training: ImageFolder, shorter side to 256,
-RandomCrop, RandomHorizontalFlip, ToTensor, Normalize. The pipelines take turns, so that a machine
-that slows down slows both; the ratio is taken round by round.
+Both deliver random 224 crops, half of them mirrored, in batches of 128; ours as uint8, of which
+the device then makes floats less the mean. The reference is that of torchvision's classification
+training: ImageFolder, shorter side to 256, RandomCrop, RandomHorizontalFlip, ToTensor, Normalize, in a
+DataLoader with as many worker processes as ours has threads. The pipelines take turns, so that a
+machine that slows down slows all; the ratio is taken round by round.
 """
 
 import argparse
@@ -14,8 +14,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Generator
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from alexnet import cli
 from alexnet.choices import MeanKind
-from alexnet.config import TrainConfig
+from alexnet.config import PrepareConfig, TrainConfig
 from alexnet.data.augmentation import Augmentation, color_axes, mean_image
 from alexnet.data.dataset import ImageData, load_image_data
+from alexnet.data.loader import BatchLoader
 from alexnet.data.order import Draws, GlobalBatches, epoch_draws
-from alexnet.data.pack import make_pack
+from alexnet.data.packing import make_pack
 from alexnet.paths import CONF
 
 BATCH, CROP = 128, 224
@@ -41,30 +42,32 @@ BATCH, CROP = 128, 224
 
 def main() -> None:
     arguments = _arguments()
-    with tempfile.TemporaryDirectory() as folder:
-        cli.register("train", TrainConfig)
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            raw = compose("train", ["data=folder", "data.augment.color=false"])
-        OmegaConf.update(raw, "data.root", str(arguments.folder.resolve()))
-        OmegaConf.update(raw, "data.cache", folder)
-        config = cli.read_config(raw, TrainConfig).data
-        files = load_image_data(config)
-        began = time.perf_counter()
-        make_pack(config)
-        seconds = time.perf_counter() - began
-        packed = load_image_data(config)
-        count = len(files.train) + len(files.val)
-        print(f"{count:,} images, {arguments.workers} workers, torch {torch.__version__}")
-        print(f"packing: {count / seconds:,.0f} images/s, once")
-        pipelines: dict[str, Callable[[], Iterable[Any]]] = {
+    with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
+        config = _config("train", TrainConfig, arguments.folder, f"data.cache={folder}/files").data
+        pipelines: dict[str, Callable[[], Generator[Any]]] = {
             "reference": lambda: _reference(arguments.folder, arguments.workers),
-            "files": lambda: _ours(files, config.augment, arguments.workers),
-            "pack": lambda: _ours(packed, config.augment, arguments.workers),
         }
+        files = load_image_data(config)
+        images = len(files.train) + len(files.val)
+        print(f"{images:,} images, {arguments.workers} workers, torch {torch.__version__}")
+        sources = {"files": files}
+        for kind in ("raw", "jpeg"):
+            place = f"data.pack={folder}/{kind}"
+            prepare = _config("prepare", PrepareConfig, arguments.folder, place, f"format={kind}")
+            began = time.perf_counter()
+            pack = make_pack(prepare)
+            seconds = time.perf_counter() - began
+            size = sum(file.stat().st_size for file in pack.folder.iterdir())
+            print(
+                f"packing {kind}: {images / seconds:,.0f} images/s, {size / images / 1000:,.1f} kB an image"
+            )
+            sources[f"{kind} pack"] = load_image_data(prepare.data)
+        for name, data in sources.items():
+            pipelines[name] = partial(_ours, data, config.augment, arguments.workers)
         rates: dict[str, list[float]] = {name: [] for name in pipelines}
         for _ in range(arguments.rounds):
             for name, pipeline in pipelines.items():
-                rates[name].append(_rate(pipeline(), arguments.batches))
+                rates[name].append(_rate(pipeline(), arguments.seconds))
     print(f"{'':12}{'images/s: median':>18}{'min':>8}{'max':>8}{'ratio: median':>16}{'min':>7}{'max':>7}")
     for name, measured in rates.items():
         ratios = [a / b for a, b in zip(measured, rates["reference"], strict=True)]
@@ -74,24 +77,36 @@ def main() -> None:
         )
 
 
+def _config(name: str, schema: type[Any], root: Path, *overrides: str) -> Any:
+    cli.register(name, schema)
+    typed = [f"data.root={root.resolve()}", "data.augment.color=false", "data.max_unreadable=1"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        raw = compose(name, [cli.quoted(text) for text in ("data=folder", *typed, *overrides)])
+    return cli.read_config(raw, schema)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--scratch", type=Path, help="where the packs are made for the time being")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batches", type=int, default=16, help="batches in each round")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each pipeline in each round")
     return parser.parse_args()
 
 
-def _rate(batches: Iterable[Any], count: int) -> float:
-    iterator = iter(batches)
-    next(iterator)  # starts the workers
-    began = time.perf_counter()
-    images = sum(len(batch) for batch in islice(iterator, count))
-    return images / (time.perf_counter() - began)
+def _rate(batches: Generator[Any], seconds: float) -> float:
+    next(batches)  # starts the workers
+    images, began = 0, time.perf_counter()
+    for batch in batches:
+        images += len(batch)
+        if (passed := time.perf_counter() - began) >= seconds:
+            break
+    batches.close()
+    return images / passed
 
 
-def _reference(folder: Path, workers: int) -> Iterable[Any]:
+def _reference(folder: Path, workers: int) -> Generator[Any]:
     pipeline = transforms.Compose(
         [
             transforms.Resize(256),
@@ -102,18 +117,22 @@ def _reference(folder: Path, workers: int) -> Iterable[Any]:
         ]
     )
     images = datasets.ImageFolder(str(folder / "train"), pipeline)
-    for batch, _ in DataLoader(images, BATCH, shuffle=True, num_workers=workers, drop_last=True):
-        yield batch
+    while True:
+        for batch, _ in DataLoader(images, BATCH, shuffle=True, num_workers=workers):
+            yield batch
 
 
-def _ours(data: ImageData, augment: Any, workers: int) -> Iterable[Any]:
+def _ours(data: ImageData, augment: Any, workers: int) -> Generator[Any]:
     mean = mean_image(data.statistics, MeanKind.pixel)
     augmentation = Augmentation(augment, CROP, mean, color_axes(data.statistics, augment.color_scale))
     batches = GlobalBatches(len(data.train), BATCH)
-    draws = epoch_draws(0, 0, len(data.train), 1)
-    for squares, _, indices in DataLoader(data.train, batch_sampler=batches, num_workers=workers):
-        rows = indices.numpy()
-        yield augmentation.crop_and_flip(squares, Draws(*(table[rows] for table in draws)))
+    for epoch in count():
+        draws = epoch_draws(0, epoch, len(data.train), 1)
+        loader = BatchLoader(
+            data.train, batches, size=mean.shape[-1], workers=workers, position=lambda e=epoch: (e, 0)
+        )
+        for squares, _, indices in loader:
+            yield augmentation.crop_and_flip(squares, Draws(*(table[indices] for table in draws)))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ from alexnet.config import PrepareConfig
 @cli.entry_point("prepare", PrepareConfig)
 def main(raw: DictConfig) -> None:
     config = cli.read_config(raw, PrepareConfig)
-    from alexnet.data.pack import make_pack
+    from alexnet.data.packing import make_pack
     from alexnet.progress import console
 
-    pack = make_pack(config.data)
-    console.print(f"Pack      {pack.folder}")
+    pack = make_pack(config)
+    size = sum(file.stat().st_size for file in pack.folder.iterdir())
+    console.print(f"Pack      {pack.folder} ({pack.format.value}, {size / 1e9:,.2f} GB)")
     console.print(f"Images    {len(pack.train.rows):,} for training, {len(pack.val.rows):,} for validation")
     for path, reason in list(pack.excluded.items())[:5]:
         console.print(f"Set aside {path}: {reason}", markup=False)

@@ -9,7 +9,7 @@ from alexnet.config import TrainConfig
 @cli.entry_point("train", TrainConfig)
 def main(raw: DictConfig) -> float | None:
     config = cli.read_config(raw, TrainConfig)
-    from alexnet.data.pack import check_there
+    from alexnet.data.places import check_there
 
     check_there(config.data)
     from alexnet.training.fit import train  # imports torch, which takes seconds: after the quick checks

@@ -97,7 +97,7 @@ def test_any_path_can_be_typed(value: str) -> None:
 
 
 def test_help_and_mistakes_do_not_wait_for_torch() -> None:
-    modules = "alexnet.cli, alexnet.data.pack"
+    modules = "alexnet.cli, alexnet.data.places"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT / "src", check=True)
 

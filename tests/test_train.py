@@ -146,7 +146,7 @@ def test_from_a_pack_as_from_the_files(train: Train, synthetic: tuple[str, ...],
             assert prepared.status == 0, prepared.err
             assert "61 for training, 31 for validation" in prepared.out
         done = train(*SMALL, *synthetic, "logger=csv", f"run_folder={tmp_path / name}")
-        assert f"from {name} " in done.out
+        assert f"from {'raw pack' if name == 'pack' else 'files in'} " in done.out
         results.append(json.loads((tmp_path / name / "result.json").read_text()))
     files, pack = results
     for key in ("train", "val", "data_fingerprint", "config_hash"):
@@ -173,7 +173,13 @@ def test_bad_files_are_named_and_counted(train: Train, tmp_path: Path) -> None:
     Image.new("L", (50, 40), 100).save(root / "cat/grey.jpg")
     Image.new("CMYK", (50, 40), (9, 80, 0, 40)).save(root / "dog/cmyk.jpg")
     Image.new("RGB", (1, 1), (9, 80, 0)).save(root / "dog/one.png")
-    done = train(*SMALL, "data=folder", f"data.root={root}", "data.batch_size=4", "logger=csv")
+    arguments = (*SMALL, "data=folder", f"data.root={root}", "data.batch_size=4", "logger=csv")
+    refused = train(*arguments)
+    assert refused.status == 1
+    assert "3 of 22 images (14%) cannot be read, more than data.max_unreadable=0.001." in refused.err
+    assert "data.max_unreadable=0.2" in refused.err
+    assert not refused.outputs.exists()
+    done = train(*arguments, "data.max_unreadable=0.2")
     assert done.status == 0, done.err
     assert done.result["excluded_files"] == 4
     with (done.folder / "excluded_files.csv").open() as file:

@@ -57,6 +57,14 @@ class DataSource(Enum):
     folder = "folder"
     cifar10 = "cifar10"
     imagenette = "imagenette"
+    imagenet = "imagenet"
+
+
+class PackFormat(Enum):
+    """What a pack holds: pixels as they are, or JPEG files of a tenth of their size."""
+
+    raw = "raw"
+    jpeg = "jpeg"
 
 
 class MeanKind(Enum):

@@ -22,6 +22,7 @@ from alexnet.choices import (
     Layer1Order,
     Logger,
     MeanKind,
+    PackFormat,
     Pooling,
     Schedule,
     Strategy,
@@ -153,6 +154,7 @@ class DataConfig(Checked):
     epochs: int = MISSING
     workers: int | None = MISSING
     val_fraction: float = MISSING
+    max_unreadable: float = MISSING
     stored_size: int = MISSING
     mean: MeanKind = MISSING
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -163,6 +165,10 @@ class DataConfig(Checked):
         _check(self.epochs >= 1, "data.epochs", self.epochs, "1 or more")
         _check(self.workers is None or self.workers >= 0, "data.workers", self.workers, "0 or more, or null")
         _check(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "a number between 0 and 1")
+        _check(
+            0 <= self.max_unreadable <= 1, "data.max_unreadable", self.max_unreadable, "a share, from 0 to 1"
+        )
+        _check(self.stored_size >= 1, "data.stored_size", self.stored_size, "1 or more pixels")
 
 
 @dataclass
@@ -311,7 +317,12 @@ class TrainConfig(Checked):
 
 
 @dataclass
-class PrepareConfig:
+class PrepareConfig(Checked):
     """Everything that `prepare.py` needs."""
 
     data: DataConfig = field(default_factory=DataConfig)
+    format: PackFormat = MISSING
+    quality: int = MISSING
+
+    def check(self) -> None:
+        _check(1 <= self.quality <= 100, "quality", self.quality, "a JPEG quality from 1 to 100")

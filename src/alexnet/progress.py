@@ -1,12 +1,13 @@
 """Progress of long work on the terminal; silent on all ranks but the first."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("LOCAL_RANK", "0") != "0")
 
 
 def live_progress() -> Progress:
@@ -16,10 +17,13 @@ def live_progress() -> Progress:
 
 
 @contextmanager
-def progress_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` are done and the time left; yields a function that counts some."""
+def progress_bar(description: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` are done and the time left; yields a function that counts some.
+
+    `done` of them were there before.
+    """
     if not console.is_terminal:
         console.print(f"{description} ({total:,})")
     with live_progress() as progress:
-        task = progress.add_task(description, total=total)
+        task = progress.add_task(description, total=total, completed=done)
         yield lambda count: progress.advance(task, count)

@@ -74,6 +74,29 @@ def test_equals_one_image_at_a_time(overrides: list[str]) -> None:
     np.testing.assert_allclose(ours.numpy(), reference(settings), rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("overrides", [[], ["crop=false"], ["flip=false"]])
+def test_accelerators_crop_as_the_cpu_does(overrides: list[str]) -> None:
+    """The form for accelerators, run on the CPU, against the form for the CPU."""
+    made = augmentation(config(*overrides))
+    corners = (DRAWS.corners * (STORED - CROP + 1)).astype(np.int64)
+    squares = torch.from_numpy(SQUARES)
+    expected = made._copy_each(squares, corners, DRAWS.flips)
+    assert torch.equal(made._gather(squares, corners, DRAWS.flips), expected)
+    assert expected.dtype == torch.uint8
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("overrides", [[], ["crop=false"], ["color_scale=eigenvalue"]])
+def test_gpu_equals_cpu(overrides: list[str]) -> None:
+    made, squares = augmentation(config(*overrides)), torch.from_numpy(SQUARES)
+    for dtype, tolerance in ((torch.float32, 1e-3), (torch.float64, 1e-10)):
+        on_cpu = made.random(squares, DRAWS, 0, dtype)
+        on_gpu = made.random(squares.cuda(), DRAWS, 0, dtype)
+        torch.testing.assert_close(on_gpu.cpu(), on_cpu, rtol=0, atol=tolerance)
+        torch.testing.assert_close(made.center(squares.cuda(), dtype).cpu(), made.center(squares, dtype))
+
+
 def test_all_crops_are_reached() -> None:
     """33 * 33 places for 224 out of 256, as the 2012 program drew them."""
     slack = 32

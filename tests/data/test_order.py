@@ -9,7 +9,7 @@ from alexnet.data.order import GlobalBatches, epoch_draws, epoch_order
 def batches(samples: int, size: int, ranks: int, seed: int = 0) -> list[list[list[int]]]:
     """For each rank, its share of each batch."""
     return [
-        list(GlobalBatches(samples, size, rank=rank, ranks=ranks, seed=seed, epoch=lambda: 0))
+        [b.tolist() for b in GlobalBatches(samples, size, rank=rank, ranks=ranks, seed=seed).of_epoch(0)]
         for rank in range(ranks)
     ]
 

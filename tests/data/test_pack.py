@@ -1,23 +1,39 @@
-"""Packs: the same images as the files, whole or not at all."""
+"""Packs hold what the files hold, survive a kill, and are refused where they are damaged."""
 
 import json
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from alexnet.config import DataConfig
-from alexnet.data import pack as pack_module
-from alexnet.data.dataset import load_image_data
-from alexnet.data.pack import make_pack, open_pack, pack_folder
+from alexnet.choices import PackFormat
+from alexnet.config import DataConfig, PrepareConfig
+from alexnet.data import packing
+from alexnet.data.dataset import UNREADABLE, ImageData, Images, load_image_data
+from alexnet.data.image import decode_square
+from alexnet.data.image_list import ImageList
+from alexnet.data.pack import Pack, open_pack
+from alexnet.data.packing import make_pack
+from alexnet.data.places import pack_folder
 from alexnet.errors import UserError
-from conftest import compose_config, save_image
+from conftest import PROJECT, compose_config, save_image
 
 
 def config(root: Path, *overrides: str) -> DataConfig:
-    cache = f"data.cache={root.parent}/cache"
-    return compose_config("data=folder", f"data.root={root}", cache, "data.stored_size=32", *overrides).data
+    typed = ("data=folder", f"data.root={root}", f"data.cache={root.parent}/cache", "data.stored_size=32")
+    return compose_config(*typed, "data.max_unreadable=0.2", *overrides).data
+
+
+def made(data: DataConfig, packed: PackFormat = PackFormat.raw, quality: int = 90) -> Pack:
+    return make_pack(PrepareConfig(data, packed, quality))
+
+
+def squares(images: Images) -> tuple[np.ndarray, list[int]]:
+    out = np.empty((len(images), 3, 32, 32), np.uint8)
+    return out, [images.read(index, out[index]) for index in range(len(images))]
 
 
 @pytest.fixture
@@ -28,22 +44,67 @@ def bad_tree(image_tree: Path) -> Path:
     return image_tree
 
 
-def test_holds_what_the_files_hold(bad_tree: Path) -> None:
+def both(bad_tree: Path, packed: PackFormat) -> tuple[ImageData, ImageData]:
     settings = config(bad_tree)
     files = load_image_data(settings)
-    made = make_pack(settings)
-    packed = load_image_data(settings)
-    assert packed.origin == f"pack {made.folder}"
-    assert (packed.classes, packed.fingerprint) == (files.classes, files.fingerprint)
-    assert packed.excluded == files.excluded
+    folder = made(settings, packed).folder
+    data = load_image_data(settings)
+    assert data.origin == f"{packed.value} pack {folder}"
+    return files, data
+
+
+@pytest.mark.parametrize("packed", PackFormat)
+def test_holds_what_the_files_hold(bad_tree: Path, packed: PackFormat) -> None:
+    files, data = both(bad_tree, packed)
+    assert (data.classes, data.fingerprint) == (files.classes, files.fingerprint)
+    assert (data.excluded, data.unreadable) == (files.excluded, files.unreadable)
+    assert data.unreadable == 2
     for name in ("mean", "eigenvectors", "eigenvalues"):
-        np.testing.assert_array_equal(getattr(packed.statistics, name), getattr(files.statistics, name))
-    for ours, theirs in ((packed.train, files.train), (packed.val, files.val)):
-        assert len(ours) == len(theirs)
-        for index in range(len(ours)):
-            (square, *rest), (expected, *same) = ours[index], theirs[index]
-            assert torch.equal(square, expected)
-            assert rest == same
+        np.testing.assert_array_equal(getattr(data.statistics, name), getattr(files.statistics, name))
+    for ours, theirs in ((data.train, files.train), (data.val, files.val)):
+        (pixels, labels), (expected, same) = squares(ours), squares(theirs)
+        assert labels == same
+        assert [ours.path(i) for i in range(len(ours))] == [theirs.path(i) for i in range(len(theirs))]
+        if packed is PackFormat.raw:
+            np.testing.assert_array_equal(pixels, expected)
+        else:
+            assert 0 < np.abs(pixels.astype(int) - expected).mean() < 4
+
+
+def test_jpeg_quality(bad_tree: Path) -> None:
+    """What is stored is a JPEG file of its own: the better, the larger and the nearer."""
+    sizes, errors = [], []
+    for quality in (30, 95):
+        pack = made(config(bad_tree, f"data.pack={bad_tree.parent}/{quality}"), PackFormat.jpeg, quality)
+        assert pack.train.ends is not None
+        first = bytes(pack.train.images[: pack.train.ends[0]])
+        original = decode_square((bad_tree / "train/cat/cat0.jpg").read_bytes(), 32)
+        errors.append(np.abs(decode_square(first, 32).astype(int) - original).mean())
+        sizes.append(int(pack.train.ends[-1]))
+    assert sizes[0] < sizes[1]
+    assert errors[0] > errors[1]
+
+
+def test_manifest_and_statistics_say_what_is_inside(bad_tree: Path) -> None:
+    folder = made(config(bad_tree)).folder
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["images"] == {"train": 12, "val": 6}
+    assert manifest["excluded"]["train/cat/cat2.jpg"] == "empty file"
+    assert manifest["excluded"]["train/dog/notes.txt"] == "not an image by its name"
+    assert (manifest["classes"], manifest["class_names"]) == (["cat", "dog"], ["cat", "dog"])
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "manifest.json",
+        "statistics.npz",
+        *(f"{split}_{kind}.npy" for split in ("train", "val") for kind in ("images", "labels", "names")),
+    ]
+    images, labels = (np.load(folder / f"train_{kind}.npy") for kind in ("images", "labels"))
+    kept = images[labels >= 0].astype(np.float64)
+    with np.load(folder / "statistics.npz") as arrays:
+        np.testing.assert_allclose(arrays["mean"], kept.mean(0), rtol=1e-6)
+        np.testing.assert_allclose(arrays["channel_means"], kept.mean((0, 2, 3)), rtol=1e-5)
+        pixels = kept.transpose(1, 0, 2, 3).reshape(3, -1)
+        vectors, deviations = arrays["eigenvectors"].astype(np.float64), arrays["standard_deviations"]
+        np.testing.assert_allclose((vectors.T @ pixels).std(1), deviations, rtol=1e-4)
 
 
 def test_a_pack_that_is_not_there(image_tree: Path) -> None:
@@ -60,66 +121,127 @@ def test_each_setting_has_its_own(image_tree: Path) -> None:
     assert pack_folder(config(image_tree, "data.pack=/somewhere")) == Path("/somewhere")
 
 
-def test_goes_on_after_a_kill(bad_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pack_module, "CHUNK", 2)
-    whole = make_pack(config(bad_tree, f"data.pack={bad_tree.parent}/whole"))
+def test_another_format_in_the_same_place(image_tree: Path) -> None:
+    made(config(image_tree))
+    assert made(config(image_tree)).format is PackFormat.raw
+    with pytest.raises(UserError, match="a pack of format raw is there already"):
+        made(config(image_tree), PackFormat.jpeg)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
+
+
+@pytest.mark.parametrize("packed", PackFormat)
+@pytest.mark.parametrize("survived", [1, 7, 13, 17])
+def test_goes_on_after_a_kill(
+    bad_tree: Path, monkeypatch: pytest.MonkeyPatch, packed: PackFormat, survived: int
+) -> None:
+    monkeypatch.setattr(packing, "CHUNK", 2)
+    monkeypatch.setattr(packing, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(packing.os, "cpu_count", lambda: 1)  # so that it is known what a kill leaves
+    whole = made(config(bad_tree, f"data.pack={bad_tree.parent}/whole"), packed)
     settings = config(bad_tree, f"data.pack={bad_tree.parent}/stopped")
-    real, read = pack_module.read_image, []
+    real, read = ImageList.square, []
 
-    def dying(path: Path, size: int) -> np.ndarray:
-        if len(read) == 7:
+    def dying(images: ImageList, index: int, size: int) -> np.ndarray:
+        if len(read) >= survived:
             raise KeyboardInterrupt
-        read.append(path)
-        return real(path, size)
+        read.append(index)
+        return real(images, index, size)
 
-    monkeypatch.setattr(pack_module, "read_image", dying)
+    monkeypatch.setattr(ImageList, "square", dying)
     with pytest.raises(KeyboardInterrupt):
-        make_pack(settings)
+        made(settings, packed)
     assert not pack_folder(settings).exists()
     with pytest.raises(UserError, match="there is no pack"):
         load_image_data(settings)
 
-    again: list[Path] = []
-    monkeypatch.setattr(pack_module, "read_image", lambda path, size: again.append(path) or real(path, size))
-    stopped = make_pack(settings)
-    assert len(set(again)) < 18  # of 12 + 6 files, not all once more
-    np.testing.assert_array_equal(stopped.train.images, whole.train.images)
-    np.testing.assert_array_equal(stopped.val.labels, whole.val.labels)
+    again: list[str] = []
+
+    def counting(images: ImageList, index: int, size: int) -> np.ndarray:
+        again.append(images.path(index))
+        return real(images, index, size)
+
+    monkeypatch.setattr(ImageList, "square", counting)
+    stopped = made(settings, packed)
+    assert len(again) == len(set(again))
+    assert len(again) == 18 - survived // 2 * 2  # whole chunks are kept
+    assert contents(stopped.folder) == contents(whole.folder)
     assert stopped.excluded == whole.excluded
+
+
+def test_a_real_kill(image_tree: Path) -> None:
+    """kill -9 by the process itself while it packs; then the command once more."""
+    folder = image_tree.parent / "pack"
+    program = f"""
+        import os, signal, sys, time
+        sys.path[:0] = [{str(PROJECT / "src")!r}]
+        from alexnet.data import packing
+        packing.CHUNK, packing.SAVE_SECONDS = 2, 0.0
+        real = packing.ImageList.square
+        def dying(images, index, size):
+            if index == 9:
+                time.sleep(1)  # until what was decoded before is written
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(images, index, size)
+        packing.ImageList.square = dying
+        sys.argv = ["prepare.py", "data=folder", "data.root={image_tree}", "data.pack={folder}"]
+        sys.argv += ["data.cache={image_tree.parent}/cache"]
+        import prepare
+        prepare.main()
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, check=False)
+    assert done.returncode == -9, done.stderr
+    assert not folder.exists()
+    left = folder.with_name("pack.partial")
+    assert (left / "train_progress.npz").is_file()
+    settings = config(image_tree, f"data.pack={folder}", "data.stored_size=256")
+    whole = made(config(image_tree, f"data.pack={image_tree.parent}/whole", "data.stored_size=256"))
+    assert contents(made(settings).folder) == contents(whole.folder)
+    assert not left.exists()
 
 
 def test_begins_again_where_the_data_has_changed(image_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = config(image_tree)
-    monkeypatch.setattr(pack_module, "_write_statistics", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+
+    def dying(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(packing, "_write_statistics", dying)
     with pytest.raises(KeyboardInterrupt):
-        make_pack(settings)
+        made(settings)
     monkeypatch.undo()
     save_image(image_tree / "train/cat/new.jpg", np.random.default_rng(5))
-    assert len(make_pack(settings).train.rows) == 13
+    assert len(made(settings).train.rows) == 13
 
 
-def test_images_that_have_changed_since(image_tree: Path) -> None:
+def test_images_that_have_changed_since(image_tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = config(image_tree)
-    folder = make_pack(settings).folder
+    folder = made(settings).folder
     (image_tree / "train/cat/cat1.jpg").unlink()
     with pytest.raises(UserError, match="have changed since they were packed"):
         load_image_data(settings)
+    load_image_data(config(image_tree, f"data.pack={folder}"))  # asked for by name: said, not refused
+    assert "have changed since they were packed. " in capsys.readouterr().out
     moved = image_tree.rename(image_tree.with_name("moved"))
     assert not image_tree.exists()
-    assert load_image_data(settings).origin == f"pack {folder}"  # a pack stands without its files
+    assert load_image_data(settings).origin == f"raw pack {folder}"  # a pack stands without its files
     assert moved.is_dir()
 
 
-@pytest.mark.parametrize("harm", ["truncate", "manifest", "labels", "version"])
+@pytest.mark.parametrize("harm", ["truncate", "manifest", "labels", "version", "statistics", "jpegs"])
 def test_a_damaged_pack_is_refused(image_tree: Path, harm: str) -> None:
-    folder = make_pack(config(image_tree)).folder
-    if harm == "truncate":
-        images = folder / "train_images.npy"
+    folder = made(config(image_tree), PackFormat.jpeg if harm == "jpegs" else PackFormat.raw).folder
+    if harm in ("truncate", "jpegs"):
+        images = folder / ("train_images.npy" if harm == "truncate" else "train_images.jpegs")
         images.write_bytes(images.read_bytes()[:-100])
     elif harm == "manifest":
         (folder / "manifest.json").write_text("{")
     elif harm == "labels":
         np.save(folder / "val_labels.npy", np.zeros(3, np.int64))
+    elif harm == "statistics":
+        (folder / "statistics.npz").write_bytes((folder / "statistics.npz").read_bytes()[:200])
     else:
         manifest = json.loads((folder / "manifest.json").read_text())
         (folder / "manifest.json").write_text(json.dumps(manifest | {"version": 99}))
@@ -127,15 +249,89 @@ def test_a_damaged_pack_is_refused(image_tree: Path, harm: str) -> None:
         open_pack(folder)
 
 
+@pytest.mark.parametrize("packed", PackFormat)
+def test_a_pack_that_is_harmed_while_it_is_open(image_tree: Path, packed: PackFormat) -> None:
+    made(config(image_tree), packed)
+    data = load_image_data(config(image_tree))
+    images = data.train
+    with images.split.file.open("r+b") as file:  # type: ignore[attr-defined]
+        file.truncate(200)
+    out = np.empty((3, 32, 32), np.uint8)
+    assert images.read(11, out) == UNREADABLE
+    assert set(data.newly_unreadable()) == {"train/dog/dog5.jpg"}
+
+
 def test_too_little_disk(image_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = pack_module.shutil.disk_usage(image_tree)
-    monkeypatch.setattr(pack_module.shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(UserError, match=r"The pack needs .* GB .*data.pack="):
-        make_pack(config(image_tree))
+    usage = packing.shutil.disk_usage(image_tree)
+    monkeypatch.setattr(packing.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(UserError, match=r"The pack needs .* GB .*data.pack=.*format=jpeg"):
+        made(config(image_tree))
 
 
 def test_a_class_of_bad_files(image_tree: Path) -> None:
     for path in (image_tree / "train/cat").iterdir():
         path.write_bytes(b"")
     with pytest.raises(UserError, match="Class 'cat'"):
-        make_pack(config(image_tree))
+        made(config(image_tree))
+
+
+def test_too_many_bad_files(bad_tree: Path) -> None:
+    """All are named first; once so many are allowed, what was decoded is used."""
+    settings = config(bad_tree, "data.max_unreadable=0.1")
+    with pytest.raises(UserError, match=r"2 of 18 images \(11%\).*All are named in (.*\.csv)") as refused:
+        made(settings)
+    named = Path(str(refused.value).partition("named in ")[2].partition(".csv")[0] + ".csv").read_text()
+    assert "train/cat/cat2.jpg,empty file" in named
+    assert "val/dog/dog0.jpg,cannot identify image file" in named
+    with pytest.raises(UserError, match="2 of 18 images"):  # from the files as well
+        load_image_data(settings)
+    settings.max_unreadable = 0.12
+    assert len(made(settings).train.rows) == 11
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory from /proc")
+def test_a_million_images_open_at_once(tmp_path: Path) -> None:
+    """The size of ImageNet: in under a second, its index in under 200 MB (sparse files, 252 GB by name)."""
+    train, val, size = 1_281_167, 50_000, 256
+    for name, count in (("train", train), ("val", val)):
+        shape = (count, 3, size, size)
+        np.lib.format.open_memmap(tmp_path / f"{name}_images.npy", "w+", np.uint8, shape)
+        np.save(tmp_path / f"{name}_labels.npy", np.arange(count, dtype=np.int64) % 1000)
+        names = np.array([f"ILSVRC2012_img_train.tar/n00000000/n00000000_{i}.JPEG" for i in range(1000)], "S")
+        np.save(tmp_path / f"{name}_names.npy", np.resize(names, count))
+    np.savez(
+        tmp_path / "statistics.npz",
+        mean=np.zeros((3, size, size), np.float32),
+        eigenvectors=np.eye(3),
+        eigenvalues=np.ones(3),
+    )
+    manifest = {"version": packing.PACK_VERSION, "format": "raw", "images": {"train": train, "val": val}}
+    manifest |= {"classes": [str(i) for i in range(1000)], "excluded": {}, "unreadable": 0}
+    manifest |= {"fingerprint": "0", "root": "/nowhere", "seen": {}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    program = f"""
+        import sys, time
+        sys.path[:0] = [{str(PROJECT / "src")!r}]
+        from pathlib import Path
+        import numpy as np
+        from alexnet.data.dataset import PackedImages
+        from alexnet.data.order import GlobalBatches
+        from alexnet.data.pack import open_pack
+        def memory():
+            return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+        before, began = memory(), time.perf_counter()
+        pack = open_pack(Path({str(tmp_path)!r}))
+        images = PackedImages(pack.train)
+        seconds, opened = time.perf_counter() - began, memory() - before
+        out = np.empty((3, {size}, {size}), np.uint8)
+        assert images.read({train - 1}, out) == {(train - 1) % 1000} and out.sum() == 0
+        assert images.path(1) == "ILSVRC2012_img_train.tar/n00000000/n00000000_1.JPEG"
+        print(seconds, opened, memory() - before)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    seconds, opened, read = map(float, done.stdout.split())
+    print(f"opened in {seconds:.3f} s, index {opened:.0f} MB, with a read {read:.0f} MB")
+    assert 10 < opened <= read < 200

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from alexnet.config import SyntheticConfig
-from alexnet.data.listing import list_splits
+from alexnet.data.folders import Walk, list_folders
 from alexnet.data.synthetic import CLASSES, draw, make_synthetic
 
 
@@ -17,12 +17,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_imagenets_layout(folder: Path) -> None:
-    train, val = list_splits(folder, 0.1)
+    train, val = list_folders(Walk(folder), 0.1)
     assert (len(train), len(val)) == (40, 20)
     assert train.classes == val.classes == tuple(sorted(CLASSES))
     sizes = set()
-    for path in train.paths:
-        with Image.open(folder / path) as image:
+    for row in range(len(train)):
+        with Image.open(folder / train.path(row)) as image:
             assert image.format == "JPEG"
             sizes.add(image.size)
     assert len(sizes) > 30

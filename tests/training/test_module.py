@@ -36,6 +36,7 @@ def test_unreadable_images_count_nowhere() -> None:
     assert computed == {
         "val/loss": pytest.approx(losses[~gone].mean()),
         "val/samples": (~gone).sum(),
+        "val/unreadable": gone.sum(),
         "val/top1_error": pytest.approx(plain_error(logits[~gone], labels[~gone], 1), abs=1e-4),
         "val/top5_error": pytest.approx(plain_error(logits[~gone], labels[~gone], 5), abs=1e-4),
     }

@@ -1,17 +1,19 @@
-"""Images for Lightning: uint8 squares from the workers, augmented in batches on the device."""
+"""Images for Lightning: uint8 squares read by threads, augmented in batches on the device."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from alexnet.config import DataConfig
 from alexnet.data.augmentation import Augmentation, color_axes, mean_image
-from alexnet.data.dataset import UNREADABLE, ImageData
+from alexnet.data.dataset import UNREADABLE, ImageData, Images
+from alexnet.data.loader import Batch, BatchLoader
 from alexnet.data.order import Draws, GlobalBatches, epoch_draws
+from alexnet.data.unreadable import check_unreadable
 from alexnet.errors import UserError
 
 
@@ -33,50 +35,54 @@ class ImageDataModule(LightningDataModule):
             mean_image(data.statistics, config.mean),
             color_axes(data.statistics, config.augment.color_scale),
         )
-        self.unreadable: dict[str, str] = {}
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        return self._loader(training=True)
+    def train_dataloader(self) -> BatchLoader:
+        return self._loader(self.data.train, self.seed, self._position)
 
-    def val_dataloader(self) -> DataLoader[Any]:
-        return self._loader(training=False)
+    def val_dataloader(self) -> BatchLoader:
+        # always the same mixed order, of which any number of batches is a fair sample
+        return self._loader(self.data.val, 0, lambda: (0, 0))
 
-    def _loader(self, training: bool) -> DataLoader[Any]:
+    def _loader(self, images: Images, seed: int, position: Callable[[], tuple[int, int]]) -> BatchLoader:
         assert self.trainer is not None
-        images = self.data.train if training else self.data.val
         batches = GlobalBatches(
             len(images),
             self.config.batch_size,
             rank=self.trainer.global_rank,
             ranks=self.trainer.world_size,
-            # validation: always the same mixed order, of which any number of batches is a fair sample
-            seed=self.seed if training else 0,
-            epoch=self._epoch if training else lambda: 0,
+            seed=seed,
         )
-        return DataLoader(
+        return BatchLoader(
             images,
-            batch_sampler=batches,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
-            generator=torch.Generator(),  # or each new iterator would draw from that of the dropout masks
-            pin_memory=self.trainer.strategy.root_device.type == "cuda",
+            batches,
+            size=self.config.stored_size,
+            workers=self.workers,
+            position=position,
+            pinned=self.trainer.strategy.root_device.type == "cuda",
         )
+
+    def _position(self) -> tuple[int, int]:
+        """The epoch, and how many of its batches were trained on before the run was stopped."""
+        assert self.trainer is not None
+        return self._epoch(), self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
 
     def _epoch(self) -> int:
         assert self.trainer is not None
         return self.trainer.current_epoch
 
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Note the files that have stopped decoding, and look up the draws while still on the CPU."""
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Any:
+        """Look up the draws while still on the CPU. Raises `UserError` for too many unreadable images."""
         assert self.trainer is not None
-        images, labels, indices = batch
-        training = bool(self.trainer.training)
-        split = self.data.train if training else self.data.val
-        for index in indices[labels == UNREADABLE].tolist():
-            path, reason = split.why_unreadable(index)
-            self.unreadable[path] = reason
-        draws = self._draws(indices.numpy()) if training else None
-        return images, labels, draws
+        # of several ranks one alone must not stop: Census does, after the epoch, on all of them
+        if self.trainer.world_size == 1 and (batch.labels == UNREADABLE).any():
+            self.check_unreadable(self.data.newly_unreadable())
+        draws = self._draws(batch.indices) if self.trainer.training else None
+        return batch.squares, batch.labels, draws
+
+    def check_unreadable(self, unreadable: dict[str, str]) -> None:
+        """Raise `UserError` where too many images have stopped decoding."""
+        images = len(self.data.train) + len(self.data.val)
+        check_unreadable(unreadable, images, self.config.max_unreadable, f"Data from {self.data.origin}")
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         images, labels, draws = batch
@@ -98,4 +104,5 @@ class ImageDataModule(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """What prediction needs beside the weights."""
-        return {"classes": list(self.data.classes), "mean": self.augmentation.mean.clone()}
+        classes = {"classes": list(self.data.classes), "class_names": list(self.data.class_names)}
+        return classes | {"mean": self.augmentation.mean.clone()}

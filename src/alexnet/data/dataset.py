@@ -3,45 +3,62 @@
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
+import numpy as np
+from numpy.typing import NDArray
 
 from alexnet.config import DataConfig
-from alexnet.data.image import ImageError, read_image, why_unreadable
-from alexnet.data.listing import ImageList, check_classes, fingerprint, list_splits
-from alexnet.data.pack import Pack, PackSplit, check_there, open_pack, pack_folder
+from alexnet.data.image import ImageError
+from alexnet.data.image_list import ImageList, check_classes, fingerprint
+from alexnet.data.imagenet import class_names
+from alexnet.data.listing import cache_folder, list_images
+from alexnet.data.pack import Pack, PackSplit, check_current, open_pack
+from alexnet.data.places import check_there, pack_folder
 from alexnet.data.sources import bring
 from alexnet.data.statistics import Statistics
 from alexnet.data.survey import survey
+from alexnet.data.unreadable import check_unreadable
 
-UNREADABLE = -1  # label of a file that has stopped decoding since the survey; no loss, no error
-
-Sample = tuple[Tensor, int, int]  # uint8 square (3, size, size), label, index
+UNREADABLE = -1  # label of an image that has stopped decoding since the survey; no loss, no error
 
 
-class Images(Dataset[Sample], ABC):
-    """One split: samples by index."""
+class Images(ABC):
+    """One split: squares and labels by index, from any number of threads.
+
+    `labels` (images,); `unreadable` maps the path of each image that did not decode to the reason.
+    """
+
+    def __init__(self, labels: NDArray[np.int64]) -> None:
+        self.labels = labels
+        self.unreadable: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, index: int, out: NDArray[np.uint8]) -> int:
+        """Write a square into `out` (3, size, size) and return its label, or zeros and `UNREADABLE`."""
+        try:
+            self._read(index, out)
+        except ImageError as error:
+            self.unreadable[self.path(index)] = str(error)
+            out[...] = 0
+            return UNREADABLE
+        return int(self.labels[index])
 
     @abstractmethod
-    def __len__(self) -> int: ...
+    def path(self, index: int) -> str:
+        """The file that an image is, or was packed from."""
 
     @abstractmethod
-    def __getitem__(self, index: int) -> Sample: ...
-
-    @abstractmethod
-    def why_unreadable(self, index: int) -> tuple[str, str]:
-        """Path and reason of an image that came with the label `UNREADABLE`."""
+    def _read(self, index: int, out: NDArray[np.uint8]) -> None: ...
 
 
 @dataclass(frozen=True)
 class ImageData:
     """A data set ready for training: readable images only.
 
-    `excluded` maps the path of every file set aside to the reason; `origin` says in words where
-    the images are read from.
+    `excluded` maps the path of every file set aside to the reason, `unreadable` of them because they
+    did not decode; `origin` says in words where the images are read from.
     """
 
     classes: tuple[str, ...]
@@ -49,8 +66,19 @@ class ImageData:
     val: Images
     statistics: Statistics
     excluded: dict[str, str]
+    unreadable: int
     fingerprint: str
     origin: str
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are, where they are ImageNet's."""
+        names = class_names()
+        return tuple(names.get(name, name) for name in self.classes)
+
+    def newly_unreadable(self) -> dict[str, str]:
+        """Images that have stopped decoding since training began, and why."""
+        return self.train.unreadable | self.val.unreadable
 
 
 def load_image_data(config: DataConfig) -> ImageData:
@@ -61,7 +89,9 @@ def load_image_data(config: DataConfig) -> ImageData:
     check_there(config)
     folder = pack_folder(config)
     if folder.is_dir():
-        return _from_pack(open_pack(folder))
+        pack = open_pack(folder)
+        check_current(pack, asked_for=config.pack is not None)
+        return _from_pack(pack)
     return _from_files(config)
 
 
@@ -72,69 +102,67 @@ def _from_pack(pack: Pack) -> ImageData:
         PackedImages(pack.val),
         pack.statistics,
         pack.excluded,
+        pack.unreadable,
         pack.fingerprint,
-        f"pack {pack.folder}",
+        f"{pack.format.value} pack {pack.folder}",
     )
 
 
 def _from_files(config: DataConfig) -> ImageData:
     workers = os.cpu_count() or 1
     root = bring(config, workers)
-    cache = Path(config.cache).expanduser()
-    lists = list_splits(root, config.val_fraction)
+    found = list_images(config, root)
+    lists = (found.train, found.val)
+    cache = cache_folder(config, "surveys")
     surveys = [
         survey(images, config.stored_size, cache, workers, f"Reading the {name} images")
         for name, images in zip(("training", "validation"), lists, strict=True)
     ]
-    excluded: dict[str, str] = {}
-    for images, found in zip(lists, surveys, strict=True):
-        excluded |= dict.fromkeys(images.ignored, "not an image by its name") | found.excluded
-    train, val = (images.without(set(excluded)) for images in lists)
+    unreadable = surveys[0].unreadable | surveys[1].unreadable
+    reasons = cache / f"{found.train.key()}.unreadable.csv"
+    check_unreadable(unreadable, sum(map(len, lists)), config.max_unreadable, str(root), reasons)
+    ignored = {path: "not an image by its name" for images in lists for path in images.ignored}
+    train, val = (images.without(unreadable) for images in lists)
     check_classes(train)
     return ImageData(
         train.classes,
-        ImageFiles(train, config.stored_size),
-        ImageFiles(val, config.stored_size),
+        ImageFiles(train),
+        ImageFiles(val),
         surveys[0].statistics,
-        excluded,
+        ignored | unreadable,
+        len(unreadable),
         fingerprint(train, val),
         f"files in {root}",
     )
 
 
 class ImageFiles(Images):
-    """Samples decoded from image files."""
+    """Squares decoded from image files."""
 
-    def __init__(self, images: ImageList, size: int) -> None:
-        self.images, self.size = images, size
+    def __init__(self, images: ImageList) -> None:
+        super().__init__(images.labels)
+        self.images = images
 
-    def __len__(self) -> int:
-        return len(self.images)
+    def path(self, index: int) -> str:
+        return self.images.path(index)
 
-    def __getitem__(self, index: int) -> Sample:
-        try:
-            square = read_image(self.images.root / self.images.paths[index], self.size)
-        except ImageError:
-            return torch.zeros(3, self.size, self.size, dtype=torch.uint8), UNREADABLE, index
-        return torch.from_numpy(square), self.images.labels[index], index
-
-    def why_unreadable(self, index: int) -> tuple[str, str]:
-        path = self.images.paths[index]
-        return path, why_unreadable(self.images.root / path, self.size)
+    def _read(self, index: int, out: NDArray[np.uint8]) -> None:
+        out[...] = self.images.square(index, out.shape[-1])
 
 
 class PackedImages(Images):
-    """Samples copied from a memory-mapped pack."""
+    """Squares read from a pack."""
 
     def __init__(self, split: PackSplit) -> None:
+        super().__init__(split.labels[split.rows])
         self.split = split
+        self._descriptor = split.open()
 
-    def __len__(self) -> int:
-        return len(self.split.rows)
+    def __del__(self) -> None:
+        os.close(self._descriptor)
 
-    def __getitem__(self, index: int) -> Sample:
-        row = self.split.rows[index]
-        return torch.from_numpy(self.split.images[row].copy()), int(self.split.labels[row]), index
+    def path(self, index: int) -> str:
+        return os.fsdecode(self.split.names[self.split.rows[index]])
 
-    def why_unreadable(self, index: int) -> tuple[str, str]:
-        return f"image {self.split.rows[index]} of the pack", "cannot be: packs hold readable images only"
+    def _read(self, index: int, out: NDArray[np.uint8]) -> None:
+        self.split.read(self._descriptor, int(self.split.rows[index]), out)

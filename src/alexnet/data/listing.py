@@ -1,111 +1,128 @@
-"""Which images there are, and of which class: trees with a folder for each class."""
+"""The images of a data set, looked up once and remembered.
+
+A list is kept in the data cache with the time of change of every folder, archive and file that it
+came from, and made again when one of these has changed.
+"""
 
 import hashlib
-from collections import defaultdict
-from dataclasses import dataclass, replace
+import os
+import time
 from pathlib import Path
+from typing import NamedTuple
 
-from alexnet.data.image import EXTENSIONS
+from filelock import FileLock
+
+from alexnet.choices import DataSource
+from alexnet.config import DataConfig
+from alexnet.data.arrays import load_arrays, save_arrays
+from alexnet.data.folders import Walk, list_folders
+from alexnet.data.image_list import ARRAYS, ImageList
+from alexnet.data.imagenet import completeness, list_imagenet
 from alexnet.errors import UserError
+from alexnet.progress import console
 
-TRAIN_NAMES = ("train",)
-VAL_NAMES = ("val", "validation", "valid", "test")
+VERSION = 1  # raise it when the form of a list, or what is taken as an image, changes
+SPLITS = ("train", "val")
+SETTLED_NS = 1_000_000_000  # what has changed within a second may change again without a new time
 
 
-@dataclass(frozen=True)
-class ImageList:
-    """Images of one split: paths relative to `root`, and the class index of each.
+class Listing(NamedTuple):
+    """The images of both splits, and when what they were found in had last changed (`Walk.seen`)."""
 
-    `ignored` holds the files that are no images by their names.
+    train: ImageList
+    val: ImageList
+    seen: dict[str, int]
+
+
+def list_images(config: DataConfig, root: Path) -> Listing:
+    """Training and validation images under `root`, in the form that the data source has.
+
+    Raises `UserError` for what cannot be trained on.
     """
-
-    root: Path
-    classes: tuple[str, ...]
-    paths: tuple[str, ...]
-    labels: tuple[int, ...]
-    ignored: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def without(self, excluded: set[str]) -> "ImageList":
-        """The list less some paths."""
-        kept = [(p, c) for p, c in zip(self.paths, self.labels, strict=True) if p not in excluded]
-        paths, labels = zip(*kept, strict=True) if kept else ((), ())
-        return ImageList(self.root, self.classes, paths, labels, self.ignored)
-
-
-def check_classes(images: ImageList) -> None:
-    """Raise `UserError` where a class has no image to learn from, or there is only one class."""
-    if len(images.classes) < 2:
-        raise UserError(f"{images.root}: only one class, '{images.classes[0]}': nothing to tell apart.")
-    empty = set(range(len(images.classes))) - set(images.labels)
-    if empty:
-        name = images.classes[min(empty)]
-        raise UserError(f"Class '{name}' in {images.root}: none of its files is a readable image.")
+    settings = f"{VERSION} {config.source} {config.val_fraction} {root.resolve()}"
+    key = hashlib.sha256(settings.encode(errors="surrogateescape")).hexdigest()[:24]
+    path = cache_folder(config, "lists") / f"{key}.npz"
+    with FileLock(path.with_suffix(".lock")):  # of several processes one looks, the others wait
+        if (known := _load(path, root)) is not None:
+            _tell(config, known)
+            return known
+        began, walk = time.time_ns(), Walk(root)
+        if config.source is DataSource.imagenet:
+            train, val = list_imagenet(walk)
+        else:
+            train, val = list_folders(walk, config.val_fraction)
+        found = Listing(train, val, walk.seen)
+        newest = max(*walk.seen.values(), *(int(split.times.max(initial=0)) for split in (train, val)))
+        if newest < began - SETTLED_NS:
+            _save(path, found)
+    _tell(config, found)
+    return found
 
 
-def list_splits(root: Path, val_fraction: float) -> tuple[ImageList, ImageList]:
-    """Training and validation images under `root`, sorted by class and path.
-
-    Takes root/train/<class>/ with root/val/<class>/ (or validation, valid, test); or
-    root/<class>/, or a train folder alone, of which `val_fraction` of each class is held out,
-    chosen by a hash of the path, so that adding files moves few of the others.
-
-    Raises `UserError` for a class without images, a class unknown in training.
-    """
-    train_folder = next((root / name for name in TRAIN_NAMES if (root / name).is_dir()), None)
-    val_folder = next((root / name for name in VAL_NAMES if (root / name).is_dir()), None)
-    if train_folder is None or val_folder is None:
-        return _hold_out(_list_classes(root, train_folder or root), val_fraction)
-    train = _list_classes(root, train_folder)
-    return train, _list_classes(root, val_folder, train.classes)
+def _tell(config: DataConfig, found: Listing) -> None:
+    if config.source is DataSource.imagenet and (note := completeness(found.train, found.val)):
+        console.print(note)
 
 
-def fingerprint(*splits: ImageList) -> str:
-    """A hash of every image's relative path, class and size in bytes, the same on any machine."""
-    digest = hashlib.sha256()
-    for split in splits:
-        for path, label in zip(split.paths, split.labels, strict=True):
-            digest.update(f"{path}\0{split.classes[label]}\0{(split.root / path).stat().st_size}\n".encode())
-        digest.update(b"\n")
-    return digest.hexdigest()[:16]
+def unchanged(root: Path, seen: dict[str, int]) -> bool:
+    """Whether nothing was added to, removed from or renamed in what was looked at."""
+    base = os.fspath(root)
+    try:
+        return all(os.stat(f"{base}/{name}").st_mtime_ns == time_ns for name, time_ns in seen.items())  # noqa: PTH116
+    except OSError:
+        return False
 
 
-def _list_classes(root: Path, folder: Path, classes: tuple[str, ...] | None = None) -> ImageList:
-    found = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
-    if not found:
-        raise UserError(f"{folder}: no class folders. Expected {folder}/<class>/<image files>.")
-    unknown = sorted(set(found) - set(classes or found))
-    if unknown:
-        raise UserError(f"{folder}/{unknown[0]}: a class that is not among the training images.")
-    classes = classes or found
-    paths: list[str] = []
-    labels: list[int] = []
-    ignored = [str(entry.relative_to(root)) for entry in sorted(folder.iterdir()) if entry.is_file()]
-    for name in found:
-        files = sorted(path for path in (folder / name).rglob("*") if path.is_file())
-        images = [path for path in files if path.suffix.lower() in EXTENSIONS]
-        if not images:
-            raise UserError(f"{folder / name}: no images in this class folder. Add some, or remove it.")
-        paths += [str(path.relative_to(root)) for path in images]
-        labels += [classes.index(name)] * len(images)
-        ignored += [str(path.relative_to(root)) for path in files if path.suffix.lower() not in EXTENSIONS]
-    return ImageList(root, classes, tuple(paths), tuple(labels), tuple(ignored))
+def cache_folder(config: DataConfig, kind: str) -> Path:
+    """A folder in the data cache, made if need be. Raises `UserError` where it cannot be."""
+    folder = Path(config.cache).expanduser().absolute() / kind
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"data.cache={config.cache}: cannot be made ({error.strerror}). Give another."
+        ) from error
+    return folder
 
 
-def _hold_out(images: ImageList, fraction: float) -> tuple[ImageList, ImageList]:
-    """Split each class by the order of its paths' hashes; at least one image on either side."""
-    by_class: dict[int, list[str]] = defaultdict(list)
-    for path, label in zip(images.paths, images.labels, strict=True):
-        by_class[label].append(path)
-    held: set[str] = set()
-    for label, paths in by_class.items():
-        if len(paths) < 2:
-            name = images.classes[label]
-            raise UserError(f"Class '{name}' in {images.root}: one image cannot be split into train and val.")
-        count = min(max(1, round(fraction * len(paths))), len(paths) - 1)
-        held.update(sorted(paths, key=lambda path: hashlib.sha256(path.encode()).digest())[:count])
-    train = images.without(held)
-    val = replace(images.without(set(images.paths) - held), ignored=())
-    return train, val
+def _save(path: Path, found: Listing) -> None:
+    splits = (found.train, found.val)
+    arrays = {
+        f"{name}_{array}": getattr(split, array)
+        for name, split in zip(SPLITS, splits, strict=True)
+        for array in ARRAYS
+    }
+    ignored = [split.ignored for split in splits]
+    save_arrays(path, arrays, {"seen": found.seen, "classes": found.train.classes, "ignored": ignored})
+
+
+def _load(path: Path, root: Path) -> Listing | None:
+    """What was listed before, if every folder and file is still as it was then."""
+    try:
+        arrays, notes = load_arrays(path)
+    except (OSError, ValueError):
+        return None
+    train, val = (
+        ImageList(
+            root,
+            tuple(notes["classes"]),
+            **{array: arrays[f"{name}_{array}"] for array in ARRAYS},
+            ignored=tuple(ignored),
+        )
+        for name, ignored in zip(SPLITS, notes["ignored"], strict=True)
+    )
+    if unchanged(root, notes["seen"]) and _same_files(train) and _same_files(val):
+        return Listing(train, val, notes["seen"])
+    return None
+
+
+def _same_files(images: ImageList) -> bool:
+    base = os.fspath(images.root)
+    try:
+        for name, size, time_ns in images.files():
+            status = os.stat(f"{base}/{name}")  # noqa: PTH116 - a Path for each of a million is slow
+            if (status.st_size, status.st_mtime_ns) != (size, time_ns):
+                return False
+    except OSError:
+        return False
+    return True

@@ -3,14 +3,13 @@
 Neither workers nor ranks nor a restart changes the order of an epoch or what a sample looks like.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Sampler
 
 
 class _Stream(IntEnum):
@@ -56,7 +55,7 @@ def epoch_draws(seed: int, epoch: int, samples: int, chunk: int) -> Draws:
     return Draws(corners, flips, colors)
 
 
-class GlobalBatches(Sampler[list[int]]):
+class GlobalBatches:
     """This rank's share of each global batch.
 
     Every sample is visited exactly once an epoch, over all ranks together, and every rank takes
@@ -65,17 +64,10 @@ class GlobalBatches(Sampler[list[int]]):
     """
 
     def __init__(
-        self,
-        samples: int,
-        batch_size: int,
-        *,
-        rank: int = 0,
-        ranks: int = 1,
-        seed: int = 0,
-        epoch: Callable[[], int] = lambda: 0,
+        self, samples: int, batch_size: int, *, rank: int = 0, ranks: int = 1, seed: int = 0
     ) -> None:
-        self.samples, self.rank, self.ranks = samples, rank, ranks
-        self.seed, self.epoch = seed, epoch
+        self.samples, self.batch_size = samples, batch_size
+        self.rank, self.ranks, self.seed = rank, ranks, seed
         starts = list(range(0, samples, batch_size))
         if len(starts) > 1 and samples - starts[-1] < ranks:
             starts.pop()
@@ -84,7 +76,13 @@ class GlobalBatches(Sampler[list[int]]):
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
-    def __iter__(self) -> Iterator[list[int]]:
-        order = epoch_order(self.seed, self.epoch(), self.samples)
-        for start, end in zip(self.bounds, self.bounds[1:], strict=False):
-            yield np.array_split(order[start:end], self.ranks)[self.rank].tolist()
+    @property
+    def largest(self) -> int:
+        """Most samples that this rank has in a batch."""
+        return -(-int(np.diff(self.bounds).max()) // self.ranks)
+
+    def of_epoch(self, epoch: int, first: int = 0) -> Iterator[NDArray[np.int64]]:
+        """The samples of each batch of an epoch, from its batch number `first` on."""
+        order = epoch_order(self.seed, epoch, self.samples)
+        for start, end in list(zip(self.bounds, self.bounds[1:], strict=False))[first:]:
+            yield np.array_split(order[start:end], self.ranks)[self.rank]

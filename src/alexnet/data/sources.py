@@ -7,32 +7,22 @@ from filelock import FileLock
 
 from alexnet.choices import DataSource
 from alexnet.config import DataConfig
-from alexnet.data.listing import TRAIN_NAMES
+from alexnet.data.folders import TRAIN_NAMES
+from alexnet.data.places import FOUND_NOT_MADE, check_root
 from alexnet.data.synthetic import make_synthetic
 from alexnet.errors import UserError
-from alexnet.paths import PROJECT
 from alexnet.progress import console, progress_bar
 
 PARTIAL = ".partial"  # at the end of the name of what is being made
 
 
-def check_root(config: DataConfig) -> Path:
-    """The absolute `data.root`. Raises `UserError` where it is missing; only our own place is made."""
-    root = Path(config.root).expanduser().absolute()
-    ours = config.source is not DataSource.folder and root.is_relative_to(PROJECT / "data")
-    if not root.is_dir() and not ours:
-        advice = "" if config.source is DataSource.folder else " Make it, or leave data.root out."
-        raise UserError(f"data.root={config.root}: there is no such folder.{advice}")
-    return root
-
-
 def bring(config: DataConfig, workers: int) -> Path:
-    """The folder that holds the class folders, made or fetched first where need be.
+    """The folder that holds the images, made or fetched first where need be.
 
     Raises `UserError` where there is no copy and none can be fetched.
     """
     root = check_root(config)
-    if config.source is DataSource.folder:
+    if config.source in FOUND_NOT_MADE:
         return root
     root.mkdir(parents=True, exist_ok=True)
     if config.source is not DataSource.synthetic and (copy := _find(root)):

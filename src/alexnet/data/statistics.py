@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 
@@ -18,25 +19,35 @@ class Statistics(NamedTuple):
     eigenvectors: NDArray[np.float32]
     eigenvalues: NDArray[np.float32]
 
+    @property
+    def channel_means(self) -> NDArray[np.float32]:
+        """Mean red, green and blue."""
+        return self.mean.mean((1, 2))
+
+    @property
+    def standard_deviations(self) -> NDArray[np.float32]:
+        """Along the principal components, in grey levels."""
+        return np.sqrt(self.eigenvalues)
+
 
 class PixelSums:
     """Sums from which the statistics follow.
 
-    Whole numbers below 2**53 are exact in float64: in what order images are added changes nothing.
+    Whole numbers, exact in int64 and below 2**53 in float64: in what order images are added changes nothing.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.images = 0
-        self.pixels = np.zeros((3, size, size))
+        self.pixels = np.zeros((3, size, size), np.int64)
         self.products = np.zeros((3, 3))
 
     def add(self, square: NDArray[np.uint8]) -> None:
         """Take in one image, (3, size, size)."""
-        flat = square.reshape(3, -1).astype(np.float64)
+        flat = torch.from_numpy(square).reshape(3, -1).double()
         self.images += 1
         self.pixels += square
-        self.products += flat @ flat.T
+        self.products += (flat @ flat.T).numpy()
 
     def join(self, other: "PixelSums") -> None:
         """Take in what another has added up."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from alexnet.data.unreadable import write_reasons
 from alexnet.errors import UserError
 
 # where and how a run is watched does not change what it computes
@@ -76,10 +77,7 @@ class RunFolder:
 
     def write_excluded(self, excluded: dict[str, str]) -> None:
         """Write excluded_files.csv: each file that was set aside, and why."""
-        with (self.path / "excluded_files.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["file", "reason"])
-            writer.writerows(sorted(excluded.items()))
+        write_reasons(self.path / "excluded_files.csv", excluded)
 
     def _write(self, name: str, text: str) -> None:
         aside = self.path / f".{name}.partial"

@@ -47,9 +47,9 @@ def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, batch_size: 
 
 
 def workers_per_device(workers: int | None, trainer: TrainerConfig) -> int:
-    """Processes that decode images for one device: as configured, or from the number of cores.
+    """Threads that read images for one device: as configured, or from the number of cores.
 
-    On the CPU the network itself needs the cores, and one process keeps up with it.
+    On the CPU the network itself needs the cores, and one thread keeps up with it.
     """
     if workers is not None:
         return workers

@@ -24,6 +24,7 @@ from alexnet.run.log import log_to_file, log_to_terminal
 from alexnet.run.recorder import Recorder
 from alexnet.run.summary import describe_result, print_outcome, print_plan
 from alexnet.run.tracking import build_wandb_logger
+from alexnet.training.census import Census
 from alexnet.training.devices import check_devices, trainer_arguments, workers_per_device
 from alexnet.training.learning_guard import LearningGuard
 from alexnet.training.module import AlexNetModule
@@ -64,7 +65,14 @@ def train(
     parts = _build(config, resolved)
     folder = RunFolder.create(config.outputs, resolved, config.run_folder) if writes else None
     recorder = Recorder(folder, parts.throughput, parts.module.classes, resolved)
-    callbacks = [EpochProgress(), parts.throughput, recorder, parts.guard, *_checkpoints(config, folder)]
+    callbacks = [
+        EpochProgress(),
+        Census(parts.datamodule),
+        parts.throughput,
+        recorder,
+        parts.guard,
+        *_checkpoints(config, folder),
+    ]
     if folder is None:
         _trainer(config, callbacks, False).fit(parts.module, parts.datamodule)
         return None
@@ -118,7 +126,7 @@ def _fit_and_record(
     finally:
         if recorder.rows:
             recorder.draw()
-        excluded = parts.data.excluded | parts.datamodule.unreadable
+        excluded = parts.data.excluded | parts.data.newly_unreadable()
         folder.write_excluded(excluded)
         result = describe_result(resolved, parts.data, parts.network, recorder.rows, parts.throughput)
         result |= {"status": status, "error": error, "warning": parts.guard.warning}

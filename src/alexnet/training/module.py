@@ -31,10 +31,10 @@ class TopKError(MulticlassAccuracy):
 
 
 class SplitMetrics(MetricCollection):
-    """Mean loss, errors and number of images of one split, each image counted once over all ranks."""
+    """Mean loss, errors and numbers of readable and unreadable images of one split, over all ranks."""
 
     def __init__(self, split: str, ks: set[int], classes: int) -> None:
-        metrics: dict[str, Any] = {"loss": MeanMetric(), "samples": SumMetric()}
+        metrics: dict[str, Any] = {"loss": MeanMetric(), "samples": SumMetric(), "unreadable": SumMetric()}
         metrics |= {f"top{k}_error": TopKError(classes, k) for k in sorted(ks)}
         super().__init__(metrics, prefix=f"{split}/", compute_groups=False)
 
@@ -44,8 +44,8 @@ class SplitMetrics(MetricCollection):
         for name, metric in self.items(keep_base=True):
             if name == "loss":
                 metric.update(losses, readable)
-            elif name == "samples":
-                metric.update(readable)
+            elif name in ("samples", "unreadable"):
+                metric.update(readable if name == "samples" else 1 - readable)
             else:
                 metric.update(logits, labels)
 

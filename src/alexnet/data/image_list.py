@@ -1,0 +1,129 @@
+"""The images of a split, as arrays: a million of them take a hundred megabytes."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexnet.data.image import ImageError, decode_square
+from alexnet.errors import UserError
+
+ARRAYS = ("paths", "labels", "sizes", "times", "offsets", "tar_lengths")
+
+
+class Entry(NamedTuple):
+    """One image: its file, or the tar that holds it and where in it."""
+
+    path: str  # relative to the root; of a tar's member: <tar>/<member>
+    label: int
+    size: int  # bytes
+    time: int = 0  # ns of the last change; 0 in a tar
+    offset: int = 0  # in the tar, where the image begins
+    tar_length: int = 0  # bytes of `path` that name the tar; 0: a file of its own
+
+
+@dataclass(frozen=True, eq=False)
+class ImageList:
+    """Images of one split, by class and then by file name: the same order from folders and from tars.
+
+    The arrays hold `Entry`'s fields; `paths` are encoded as file names are. `ignored` holds the
+    files that are no images by their names.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    paths: NDArray[np.bytes_]
+    labels: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    times: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    tar_lengths: NDArray[np.int64]
+    ignored: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, root: Path, classes: tuple[str, ...], entries: Iterable[Entry], ignored: Iterable[str] = ()
+    ) -> "ImageList":
+        """A list of `entries`, sorted."""
+        rows = sorted(entries, key=lambda entry: (entry.label, _name(entry.path), entry.path))
+        paths = np.array([os.fsencode(row.path) for row in rows], dtype=np.bytes_)
+        numbers = np.array([row[1:] for row in rows], np.int64).reshape(-1, 5).T
+        arrays = dict(zip(ARRAYS, (paths, *np.ascontiguousarray(numbers)), strict=True))
+        return cls(root, classes, **arrays, ignored=tuple(ignored))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def path(self, index: int) -> str:
+        """Of one image, relative to `root`."""
+        return os.fsdecode(self.paths[index])
+
+    def square(self, index: int, size: int) -> NDArray[np.uint8]:
+        """One image as (3, size, size) RGB. Raises `ImageError` where it cannot be read."""
+        try:
+            return decode_square(self._read(index), size)
+        except OSError as error:
+            raise ImageError(error.strerror or str(error)) from error
+
+    def _read(self, index: int) -> bytes:
+        path, inside = self.paths[index], self.tar_lengths[index]
+        with (self.root / os.fsdecode(path[:inside] if inside else path)).open("rb", buffering=0) as file:
+            if inside:
+                return os.pread(file.fileno(), int(self.sizes[index]), int(self.offsets[index]))
+            return file.readall()
+
+    def files(self) -> Iterator[tuple[str, int, int]]:
+        """Path, size and time of each image that is a file of its own."""
+        alone = np.flatnonzero(self.tar_lengths == 0)
+        arrays = (self.paths, self.sizes, self.times)
+        for path, size, time in zip(*(array[alone].tolist() for array in arrays), strict=True):
+            yield os.fsdecode(path), size, time
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "ImageList":
+        """Some of the images."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in ARRAYS})
+
+    def without(self, excluded: Iterable[str]) -> "ImageList":
+        """The list less some paths."""
+        gone = np.array([os.fsencode(path) for path in excluded], dtype=np.bytes_)
+        return self.select(~np.isin(self.paths, gone)) if len(gone) else self
+
+    def key(self) -> str:
+        """A hash of what the images are and of when and where they were seen so."""
+        digest = hashlib.sha256(f"{self.root.resolve()}\n".encode())
+        for array in (self.paths, self.labels, self.sizes, self.times, self.offsets):
+            digest.update(array.tobytes())
+        return digest.hexdigest()[:24]
+
+
+def check_classes(images: ImageList) -> None:
+    """Raise `UserError` where a class has no image to learn from, or there is only one class."""
+    if len(images.classes) < 2:
+        raise UserError(f"{images.root}: only one class, '{images.classes[0]}': nothing to tell apart.")
+    empty = np.flatnonzero(np.bincount(images.labels, minlength=len(images.classes)) == 0)
+    if len(empty):
+        name = images.classes[empty[0]]
+        raise UserError(f"Class '{name}' in {images.root}: none of its files is a readable image.")
+
+
+def fingerprint(*splits: ImageList) -> str:
+    """A hash of every image's name, class and size in bytes: the same anywhere, from folders or tars."""
+    digest = hashlib.sha256()
+    for split in splits:
+        for path, label, size in zip(split.paths.tolist(), split.labels.tolist(), split.sizes, strict=True):
+            digest.update(
+                f"{_name(os.fsdecode(path))}\0{split.classes[label]}\0{size}\n".encode(
+                    errors="surrogateescape"
+                )
+            )
+        digest.update(b"\n")
+    return digest.hexdigest()[:16]
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -1,0 +1,226 @@
+"""ImageNet (ILSVRC-2012) in the forms in which people have it.
+
+Training images: the official tar of tars, a folder of its inner tars, or a folder for each class.
+Validation images: the official flat tar, a flat folder, or a folder for each class; the flat ones
+need a file that tells their classes. Kaggle's layout is the same under ILSVRC/Data/CLS-LOC.
+"""
+
+import csv
+import tarfile
+from collections.abc import Callable, Iterable
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+from alexnet.data.folders import Walk, is_image, list_class_folders
+from alexnet.data.image_list import Entry, ImageList
+from alexnet.data.tars import tar_members
+from alexnet.errors import UserError
+
+CLASSES = 1000
+TRAIN_IMAGES, VAL_IMAGES = 1_281_167, 50_000
+
+TRAIN_TAR, VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
+TRAIN_FOLDERS, VAL_FOLDERS = ("train", "ILSVRC2012_img_train"), ("val", "ILSVRC2012_img_val")
+KAGGLE_IMAGES = Path("ILSVRC/Data/CLS-LOC")
+KAGGLE_TRUTH = "LOC_val_solution.csv"
+CAFFE_TRUTH = "val.txt"
+DEVKIT = "ILSVRC2012_devkit_t12"
+DEVKIT_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+DEVKIT_META = "meta.mat"
+
+Truth = dict[str, str]  # name of a validation image, without its ending -> wnid
+
+
+@cache
+def class_names() -> dict[str, str]:
+    """wnid -> what it is, such as n01440764 -> "tench, Tinca tinca", in the order of the labels."""
+    lines = Path(__file__).with_name("ilsvrc2012_synsets.txt").read_text().splitlines()
+    return dict(line.split(" ", 1) for line in lines)
+
+
+def list_imagenet(walk: Walk) -> tuple[ImageList, ImageList]:
+    """Training and validation images; labels in the order of the wnids.
+
+    Some of the 1000 classes are enough. Raises `UserError` that names what is missing.
+    """
+    root = walk.root
+    bases = [root, *(base for base in _kaggle_folders(root) if base.is_dir())]
+    train = _list_train(walk, bases)
+    unknown = sorted(set(train.classes) - set(class_names()))
+    if unknown:
+        raise UserError(
+            f"{root}: '{unknown[0]}' is none of ImageNet's 1,000 classes. For other classes: data=folder."
+        )
+    return train, _list_val(walk, bases, train.classes)
+
+
+def completeness(train: ImageList, val: ImageList) -> str | None:
+    """What there is too little of, in words; None for all of ILSVRC-2012."""
+    found = (len(train.classes), len(train), len(val))
+    whole = (CLASSES, TRAIN_IMAGES, VAL_IMAGES)
+    if found == whole:
+        return None
+    kinds = ("classes", "training images", "validation images")
+    parts = [
+        f"{n:,} of {all_:,} {kind}" for n, all_, kind in zip(found, whole, kinds, strict=True) if n != all_
+    ]
+    return f"Not all of ImageNet: {', '.join(parts)}."
+
+
+def _kaggle_folders(root: Path) -> list[Path]:
+    parts = KAGGLE_IMAGES.parts
+    return [root.joinpath(*parts[start:]) for start in range(len(parts))]
+
+
+def _list_train(walk: Walk, bases: list[Path]) -> ImageList:
+    if tar := _first_file(bases, TRAIN_TAR):
+        return _by_folder(walk, [tar])
+    for folder in _folders(bases, TRAIN_FOLDERS):
+        if walk.subfolders(folder):
+            return list_class_folders(walk, folder)
+        if tars := sorted(folder.glob("*.tar")):
+            return _by_folder(walk, tars)
+    raise UserError(
+        f"{walk.root}: no training images. Put there {TRAIN_TAR} (from image-net.org: ILSVRC2012,"
+        " Training images, Task 1 & 2), a folder train/ with a folder for each class, or Kaggle's ILSVRC/."
+    )
+
+
+def _list_val(walk: Walk, bases: list[Path], classes: tuple[str, ...]) -> ImageList:
+    if tar := _first_file(bases, VAL_TAR):
+        walk.note(tar)
+        return _by_truth(walk, bases, classes, tar_members(walk.root, [tar]), tar)
+    for folder in _folders(bases, VAL_FOLDERS):
+        if walk.subfolders(folder):
+            return list_class_folders(walk, folder, classes)
+        return _by_truth(walk, bases, classes, list(walk.files(folder)), folder)
+    raise UserError(
+        f"{walk.root}: no validation images. Put there {VAL_TAR} (from image-net.org: ILSVRC2012,"
+        " Validation images), or a folder val/ with these images, flat or in a folder for each class."
+    )
+
+
+def _first_file(bases: list[Path], name: str) -> Path | None:
+    return next((base / name for base in bases if (base / name).is_file()), None)
+
+
+def _folders(bases: list[Path], names: tuple[str, ...]) -> list[Path]:
+    return [base / name for base in bases for name in names if (base / name).is_dir()]
+
+
+def _by_folder(walk: Walk, tars: list[Path]) -> ImageList:
+    """Each member is of the class whose folder, or inner tar, it lies in."""
+    for tar in tars:
+        walk.note(tar)
+    images, ignored = _split(tar_members(walk.root, tars))
+    wnids = [entry.path.split("/")[-2].removesuffix(".tar") for entry in images]
+    classes = tuple(sorted(set(wnids)))
+    labels = {wnid: label for label, wnid in enumerate(classes)}
+    entries = [entry._replace(label=labels[wnid]) for entry, wnid in zip(images, wnids, strict=True)]
+    return ImageList.of(walk.root, classes, entries, ignored)
+
+
+def _by_truth(
+    walk: Walk, bases: list[Path], classes: tuple[str, ...], found: list[Entry], place: Path
+) -> ImageList:
+    """Each image is of the class that the ground truth gives for its name."""
+    images, ignored = _split(found)
+    if not images:
+        raise UserError(f"{place}: no images in it.")
+    truth, source = _ground_truth(walk, bases, place)
+    labels = {wnid: label for label, wnid in enumerate(classes)}
+    entries = []
+    for entry in images:
+        wnid = truth.get(_stem(entry.path))
+        if wnid is None:
+            raise UserError(f"{source} does not tell the class of {entry.path}. Is it for these images?")
+        if wnid not in labels:
+            raise UserError(f"{entry.path} is a {wnid}, and there are no training images of that class.")
+        entries.append(entry._replace(label=labels[wnid]))
+    return ImageList.of(walk.root, classes, entries, ignored)
+
+
+def _split(entries: Iterable[Entry]) -> tuple[list[Entry], list[str]]:
+    images, ignored = [], []
+    for entry in entries:
+        if is_image(entry.path):
+            images.append(entry)
+        else:
+            ignored.append(entry.path)
+    return images, ignored
+
+
+def _stem(path: str) -> str:
+    return path.rpartition("/")[2].partition(".")[0]
+
+
+def _ground_truth(walk: Walk, bases: list[Path], images: Path) -> tuple[Truth, Path]:
+    """The classes of the validation images, and the file that tells them."""
+    readers: dict[str, Callable[[Path], Truth]] = {
+        KAGGLE_TRUTH: _read_kaggle,
+        f"{DEVKIT}.tar.gz": _read_devkit_tar,
+        DEVKIT_TRUTH: _read_devkit,
+        CAFFE_TRUTH: _read_caffe,
+    }
+    root = walk.root
+    # a root inside Kaggle's layout, which has the file at its top
+    above = [up for up in root.parents[:3] if root.is_relative_to(up / KAGGLE_IMAGES)]
+    places = [*bases, *above, *(base / DEVKIT / "data" for base in bases), *(base / "data" for base in bases)]
+    for name, read in readers.items():
+        if path := _first_file(places, name):
+            walk.note(path)
+            try:
+                return read(path), path
+            except UserError:
+                raise
+            except Exception as error:  # whatever a damaged file makes a reader say
+                raise UserError(f"{path}: cannot be read ({error}). Fetch it again.") from error
+    raise UserError(
+        f"{images}: no file tells the classes of these images. Put into {root} {DEVKIT}.tar.gz (from"
+        f" image-net.org: ILSVRC2012, Development kit, Task 1 & 2) or {KAGGLE_TRUTH} (from Kaggle: ImageNet"
+        " Object Localization Challenge), or sort them into a folder for each class."
+    )
+
+
+def _read_kaggle(path: Path) -> Truth:
+    """Rows ILSVRC2012_val_00048981,n03995372 85 1 499 272: the class, then boxes."""
+    with path.open(newline="") as file:
+        return {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(file)}
+
+
+def _read_caffe(path: Path) -> Truth:
+    """Lines ILSVRC2012_val_00000001.JPEG 65: the place of the wnid among all 1000."""
+    wnids = list(class_names())
+    rows = (line.split() for line in path.read_text().splitlines() if line.strip())
+    return {_stem(name): wnids[int(label)] for name, label in rows}
+
+
+def _read_devkit_tar(path: Path) -> Truth:
+    with tarfile.open(path) as tar:
+        files = {}
+        for name in (DEVKIT_TRUTH, DEVKIT_META):
+            file = tar.extractfile(f"{DEVKIT}/data/{name}")
+            assert file is not None
+            files[name] = file.read()
+    return _truth_of_ids(files[DEVKIT_TRUTH].decode(), files[DEVKIT_META])
+
+
+def _read_devkit(path: Path) -> Truth:
+    meta = path.with_name(DEVKIT_META)
+    if not meta.is_file():
+        raise UserError(
+            f"{path} gives numbers, and {DEVKIT_META}, which tells their classes, is not beside it."
+            f" Both are in {DEVKIT}.tar.gz, from image-net.org."
+        )
+    return _truth_of_ids(path.read_text(), meta.read_bytes())
+
+
+def _truth_of_ids(text: str, meta: bytes) -> Truth:
+    """The n-th number is the ILSVRC2012_ID of the n-th image's class, which is not the label."""
+    from scipy.io import loadmat
+
+    synsets = loadmat(BytesIO(meta), squeeze_me=True)["synsets"]
+    wnids = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in synsets}
+    ids = [int(line) for line in text.split()]
+    return {f"ILSVRC2012_val_{number:08d}": wnids[id_] for number, id_ in enumerate(ids, start=1)}

@@ -1,0 +1,43 @@
+"""How many images may be missing before a run is no longer what it says it is."""
+
+import csv
+from pathlib import Path
+
+from alexnet.errors import UserError
+
+
+def check_unreadable(
+    unreadable: dict[str, str], images: int, most: float, place: str, names: Path | None = None
+) -> None:
+    """Raise `UserError` where more than the share `most` of `images` cannot be read.
+
+    `unreadable` maps paths to reasons; all of them are written to the file `names` first.
+    """
+    if len(unreadable) <= most * images:
+        return
+    if names is not None:
+        write_reasons(names, unreadable)
+    path, reason = next(iter(unreadable.items()))
+    listed = f" All are named in {names}." if names and len(unreadable) > 1 else ""
+    share = len(unreadable) / images
+    raise UserError(
+        f"{place}: {len(unreadable):,} of {images:,} images ({100 * share:.2g}%) cannot be read, more than"
+        f" data.max_unreadable={most:g}. One is {path}: {reason}.{listed} Mend or remove them, or allow"
+        f" so many: data.max_unreadable={_above(share)}."
+    )
+
+
+def write_reasons(path: Path, reasons: dict[str, str]) -> None:
+    """Write a CSV file: each file that was set aside, and why."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "reason"])
+        writer.writerows(sorted(reasons.items()))
+
+
+def _above(share: float) -> str:
+    """A round number not below a share."""
+    for digits in range(1, 6):
+        if (rounded := round(share + 0.5 * 10**-digits, digits)) <= 2 * share:
+            return f"{min(rounded, 1):g}"
+    return "1"
