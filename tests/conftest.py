@@ -14,7 +14,8 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from alexnet import cli
-from alexnet.config import ModelConfig, TrainConfig
+from alexnet.config import ModelConfig, SyntheticConfig, TrainConfig
+from alexnet.data.synthetic import make_synthetic
 
 cli.register("train", TrainConfig)
 
@@ -69,8 +70,27 @@ class Finished(NamedTuple):
         return json.loads((self.folder / "result.json").read_text())
 
 
+Train = Callable[..., Finished]
+
+# a network for tests that run the real program
+SMALL = ("model.width=0.0625", "model.hidden=[256,256]", "trainer.accelerator=cpu", "trainer.max_epochs=2")
+
+
+@pytest.fixture(scope="session")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Overrides for a small synthetic data set, made once."""
+    root = tmp_path_factory.mktemp("synthetic")
+    make_synthetic(root, SyntheticConfig(61, 31, 0), 2)
+    return (
+        f"data.root={root}",
+        "data.synthetic.train_images=61",
+        "data.synthetic.val_images=31",
+        "data.batch_size=20",
+    )
+
+
 @pytest.fixture
-def train(tmp_path: Path) -> Callable[..., Finished]:
+def train(tmp_path: Path) -> Train:
     """Runs `python src/train.py ...` as a user would, with outputs and caches in a temporary folder."""
 
     def run(

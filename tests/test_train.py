@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,26 +20,7 @@ import torch
 import yaml
 from PIL import Image
 
-from alexnet.config import SyntheticConfig
-from alexnet.data.synthetic import make_synthetic
-from conftest import PROJECT, Finished, real_images, save_image
-
-Train = Callable[..., Finished]
-
-SMALL = ("model.width=0.0625", "model.hidden=[256,256]", "trainer.accelerator=cpu", "trainer.max_epochs=2")
-
-
-@pytest.fixture(scope="session")
-def synthetic(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    """Overrides for a small synthetic data set, made once."""
-    root = tmp_path_factory.mktemp("synthetic")
-    make_synthetic(root, SyntheticConfig(61, 31, 0), 2)
-    return (
-        f"data.root={root}",
-        "data.synthetic.train_images=61",
-        "data.synthetic.val_images=31",
-        "data.batch_size=20",
-    )
+from conftest import PROJECT, SMALL, Train, real_images, save_image
 
 
 def test_leaves_everything_that_the_contract_names(train: Train, synthetic: tuple[str, ...]) -> None:
@@ -136,27 +116,6 @@ def test_two_processes_give_the_numbers_of_one(
     for split in ("train", "val"):
         for key in ("loss", "top1_error"):
             assert two[split][key] == pytest.approx(one[split][key], rel=1e-6), (split, key)
-
-
-def test_from_a_pack_as_from_the_files(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
-    results = []
-    for name in ("files", "pack"):
-        if name == "pack":
-            prepared = train(*synthetic, program="prepare.py")
-            assert prepared.status == 0, prepared.err
-            assert "61 for training, 31 for validation" in prepared.out
-        done = train(*SMALL, *synthetic, "logger=csv", f"run_folder={tmp_path / name}")
-        assert f"from {'raw pack' if name == 'pack' else 'files in'} " in done.out
-        results.append(json.loads((tmp_path / name / "result.json").read_text()))
-    files, pack = results
-    for key in ("train", "val", "data_fingerprint", "config_hash"):
-        assert files[key] == pack[key], key
-
-
-def test_prepare_tells_mistakes_in_one_line(train: Train) -> None:
-    done = train("data.rot=/x", program="prepare.py")
-    assert (done.status, done.out) == (1, "")
-    assert "Did you mean root?" in done.err
 
 
 def test_bad_files_are_named_and_counted(train: Train, tmp_path: Path) -> None:

@@ -103,3 +103,62 @@ def test_broken_files_give_a_reason(tmp_path: Path) -> None:
             read_image(tmp_path / name, 16)
     with pytest.raises(ImageError, match=r"cannot identify image file$"):
         read_image(tmp_path / "text.jpg", 16)
+
+
+def photograph(width: int, height: int) -> Image.Image:
+    """Smooth shapes and some grain."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).astype(float)
+    return Image.fromarray((smooth + rng.normal(0, 6, smooth.shape)).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("size", [(2048, 1600), (1300, 4100), (900, 700)])
+def test_large_jpegs_are_decoded_on_a_coarser_grid(
+    tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As good as decoding every pixel, and that is not done where it can be helped."""
+    photograph(*size).save(tmp_path / "a.jpg", quality=92)
+    grids = []
+    real = Image.Image.load
+    monkeypatch.setattr(Image.Image, "load", lambda image: grids.append(image.size) or real(image))
+    ours = read_image(tmp_path / "a.jpg", 128).astype(int)
+    assert min(grids[0]) <= min(size) / 2
+    assert min(grids[0]) >= 2 * 128
+    monkeypatch.undo()
+    with Image.open(tmp_path / "a.jpg") as image:
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        box = (left, top, left + side, top + side)
+        plain = np.asarray(image.resize((128, 128), Image.Resampling.BILINEAR, box=box)).transpose(2, 0, 1)
+    difference = np.abs(ours - plain)
+    assert difference.mean() < 1
+    assert np.quantile(difference, 0.999) < 8
+
+
+@pytest.mark.parametrize("kind", ["baseline", "progressive", "grey", "exif", "comment"])
+def test_plain_jpegs_do_not_need_pillow(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fast decoder reads them, to the same pixels."""
+    image = photograph(300, 256).convert("L" if kind == "grey" else "RGB")
+    exif = Image.Exif()
+    exif[0x010E] = "a long description " * 200
+    more = {
+        "progressive": {"progressive": True},
+        "exif": {"exif": exif},
+        "comment": {"comment": b"\xff\xc0" * 50},
+    }
+    image.save(tmp_path / "a.jpg", quality=90, **more.get(kind, {}))
+    with Image.open(tmp_path / "a.jpg") as again:
+        pixels = np.asarray(again.convert("RGB"))[:, 22:278].transpose(2, 0, 1)
+    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("Pillow was asked"))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg", 256), pixels)
+
+
+def test_every_truncation_is_noticed(tmp_path: Path) -> None:
+    """Wherever a JPEG is cut off, but for its last bytes, it is not taken for whole."""
+    photograph(160, 120).save(tmp_path / "a.jpg", quality=80)
+    whole = (tmp_path / "a.jpg").read_bytes()
+    for length in range(0, len(whole) - 16, 97):
+        with pytest.raises(ImageError):
+            decode_square(whole[:length], 64)
+    decode_square(whole, 64)

@@ -1,161 +1,38 @@
 """ImageNet in every form that people have it, in small: the same images, in the same order, everywhere."""
 
-import csv
 import os
 import shutil
-import tarfile
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.io import savemat
 
 from alexnet.config import DataConfig
 from alexnet.data import listing
 from alexnet.data.dataset import load_image_data
 from alexnet.data.folders import Walk
-from alexnet.data.image_list import ImageList, fingerprint
+from alexnet.data.image_list import Entry, ImageList, fingerprint
 from alexnet.data.imagenet import class_names, completeness, list_imagenet
 from alexnet.errors import UserError
 from conftest import compose_config, real_images, save_image
-
-WNIDS = ("n01440764", "n02102040", "n03000684")
-IDS = {"n03000684": 1, "n01440764": 2, "n02102040": 3}  # ILSVRC2012_IDs are in another order than labels
+from imagenet_forms import (
+    FORMS,
+    WNIDS,
+    class_folders,
+    devkit_tar,
+    draw_pictures,
+    kaggle,
+    official,
+    train_tar,
+    truth,
+    val_tar,
+)
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """train/<wnid>/ and val/<wnid>/, 4 and 2 images a class, under ImageNet's own kind of names."""
-    root = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    number = 0
-    for wnid in WNIDS:
-        for index in (10, 9, 1001, 200):
-            save_image(root / "train" / wnid / f"{wnid}_{index}.JPEG", rng)
-    for _ in range(2):
-        for wnid in (WNIDS[2], WNIDS[0], WNIDS[1]):
-            number += 1
-            save_image(root / "val" / wnid / f"ILSVRC2012_val_{number:08d}.JPEG", rng)
-    return root
-
-
-def flat_val(pictures: Path, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    for path in sorted(pictures.glob("val/*/*")):
-        shutil.copy(path, folder)
-
-
-def truth(pictures: Path) -> dict[str, str]:
-    """Name of each validation image -> wnid, in the order of the names."""
-    return {path.stem: path.parent.name for path in sorted(pictures.glob("val/*/*"), key=lambda p: p.name)}
-
-
-def train_tar(pictures: Path, root: Path) -> None:
-    with tarfile.open(root / "ILSVRC2012_img_train.tar", "w") as outer:
-        for wnid in reversed(WNIDS):
-            inner = root / f"{wnid}.tar"
-            with tarfile.open(inner, "w") as tar:
-                for path in sorted((pictures / "train" / wnid).iterdir(), reverse=True):
-                    tar.add(path, path.name)
-            outer.add(inner, inner.name)
-            inner.unlink()
-
-
-def val_tar(pictures: Path, root: Path) -> None:
-    with tarfile.open(root / "ILSVRC2012_img_val.tar", "w") as tar:
-        for path in sorted(pictures.glob("val/*/*"), key=lambda p: p.name):
-            tar.add(path, f"./{path.name}")
-
-
-def devkit_files(pictures: Path) -> dict[str, bytes]:
-    """The two files of the devkit, meta.mat in the form of the real one: all synsets, leaves first."""
-    fields = [("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("num_children", "O")]
-    synsets = np.zeros((len(WNIDS) + 1, 1), dtype=fields)
-    for wnid, id_ in IDS.items():
-        synsets[id_ - 1, 0] = (np.array([[id_]]), wnid, class_names()[wnid], np.array([[0]]))
-    synsets[-1, 0] = (np.array([[1001]]), "n00001740", "entity", np.array([[2]]))
-    mat = BytesIO()
-    savemat(mat, {"synsets": synsets})
-    numbers = "".join(f"{IDS[wnid]}\n" for wnid in truth(pictures).values())
-    return {"meta.mat": mat.getvalue(), "ILSVRC2012_validation_ground_truth.txt": numbers.encode()}
-
-
-def devkit_tar(pictures: Path, root: Path) -> None:
-    with tarfile.open(root / "ILSVRC2012_devkit_t12.tar.gz", "w:gz") as tar:
-        for name, data in devkit_files(pictures).items():
-            member = tarfile.TarInfo(f"ILSVRC2012_devkit_t12/data/{name}")
-            member.size = len(data)
-            tar.addfile(member, BytesIO(data))
-
-
-def kaggle_csv(pictures: Path, root: Path) -> None:
-    with (root / "LOC_val_solution.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["ImageId", "PredictionString"])
-        for name, wnid in sorted(truth(pictures).items(), reverse=True):
-            writer.writerow([name, f"{wnid} 85 1 499 272 {wnid} 1 1 2 2"])
-
-
-def official(pictures: Path, root: Path) -> Path:
-    for make in (train_tar, val_tar, devkit_tar):
-        make(pictures, root)
-    return root
-
-
-def half_extracted(pictures: Path, root: Path) -> Path:
-    """The outer tar is unpacked, the inner ones are not; the devkit is."""
-    train_tar(pictures, root)
-    with tarfile.open(root / "ILSVRC2012_img_train.tar") as tar:
-        tar.extractall(root / "train", filter="data")
-    (root / "ILSVRC2012_img_train.tar").unlink()
-    flat_val(pictures, root / "val")
-    (root / "ILSVRC2012_devkit_t12/data").mkdir(parents=True)
-    for name, data in devkit_files(pictures).items():
-        (root / "ILSVRC2012_devkit_t12/data" / name).write_bytes(data)
-    return root
-
-
-def kaggle(pictures: Path, root: Path) -> Path:
-    inside = root / "ILSVRC/Data/CLS-LOC"
-    shutil.copytree(pictures / "train", inside / "train")
-    flat_val(pictures, inside / "val")
-    save_image(inside / "test/ILSVRC2012_test_00000001.JPEG", np.random.default_rng(0))
-    kaggle_csv(pictures, root)
-    return root
-
-
-def kaggle_inside(pictures: Path, root: Path) -> Path:
-    return kaggle(pictures, root) / "ILSVRC/Data/CLS-LOC"
-
-
-def class_folders(pictures: Path, root: Path) -> Path:
-    shutil.copytree(pictures, root, dirs_exist_ok=True)
-    return root
-
-
-def flat_beside_caffes_list(pictures: Path, root: Path) -> Path:
-    shutil.copytree(pictures / "train", root / "train")
-    flat_val(pictures, root / "val")
-    wnids = list(class_names())
-    lines = [f"{name}.JPEG {wnids.index(wnid)}\n" for name, wnid in truth(pictures).items()]
-    (root / "val.txt").write_text("".join(lines))
-    return root
-
-
-def flat_beside_the_devkits_files(pictures: Path, root: Path) -> Path:
-    shutil.copytree(pictures / "train", root / "train")
-    flat_val(pictures, root / "val")
-    for name, data in devkit_files(pictures).items():
-        (root / name).write_bytes(data)
-    return root
-
-
-FORMS = (
-    *(official, half_extracted, kaggle, kaggle_inside, class_folders),
-    *(flat_beside_caffes_list, flat_beside_the_devkits_files),
-)
+    return draw_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 def listed(root: Path) -> tuple[ImageList, ImageList]:
@@ -179,7 +56,7 @@ def test_every_form_holds_the_same(
     for images, split in ((train, "train"), (val, "val")):
         for row in range(len(images)):
             wnid = images.classes[images.labels[row]]
-            original = ImageListOf(pictures / split / wnid / name(images, row))
+            original = alone(pictures / split / wnid / name(images, row))
             np.testing.assert_array_equal(images.square(row, 24), original.square(0, 24))
     plain = listed(pictures)
     assert [name(train, row) for row in range(12)] == [name(plain[0], row) for row in range(12)]
@@ -187,9 +64,7 @@ def test_every_form_holds_the_same(
     assert fingerprint(train, val) == fingerprint(*plain)
 
 
-def ImageListOf(path: Path) -> ImageList:  # noqa: N802 - reads like a constructor
-    from alexnet.data.image_list import Entry
-
+def alone(path: Path) -> ImageList:
     return ImageList.of(path.parent, ("a", "b"), [Entry(path.name, 0, path.stat().st_size)])
 
 

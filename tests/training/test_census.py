@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +14,7 @@ from alexnet.data.datamodule import ImageDataModule
 from alexnet.data.dataset import load_image_data
 from alexnet.errors import UserError
 from alexnet.training.census import Census
-from conftest import Finished, compose_config
-
-Train = Callable[..., Finished]
+from conftest import SMALL, Train, compose_config
 
 
 def census(root: Path, most: float = 0.001) -> Census:
@@ -66,7 +63,7 @@ def test_two_processes_share_what_they_could_not_read(
 ) -> None:
     """Files that vanish after the survey: whichever rank meets them, all are named, or both ranks stop."""
     arguments = [
-        *("model.width=0.0625", "model.hidden=[256,256]", "trainer.accelerator=cpu", "trainer.max_epochs=2"),
+        *SMALL,
         *("data=folder", f"data.root={image_tree}", "data.batch_size=4", "logger=csv"),
         *("callbacks.checkpoint.last=false", "callbacks.checkpoint.best=false"),
     ]

@@ -34,8 +34,10 @@ def decode_square(data: bytes, size: int) -> NDArray[np.uint8]:
         height, width = pixels.shape[1:]
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
-        square = pixels[None, :, top : top + side, left : left + side]
-        return interpolate(square, (size, size), mode="bilinear", antialias=True)[0].numpy()
+        square = pixels[:, top : top + side, left : left + side]
+        if side != size:
+            square = interpolate(square[None], (size, size), mode="bilinear", antialias=True)[0]
+        return square.numpy()
     except Exception as error:  # decoders raise many types for a broken file
         raise ImageError(str(error).split(" '")[0].split(" <")[0] or type(error).__name__) from error
 
