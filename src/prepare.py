@@ -22,7 +22,10 @@ def main(raw: DictConfig) -> None:
         console.print(
             f"Set aside {len(pack.excluded)} files in all, named in {pack.folder / 'manifest.json'}"
         )
-    console.print("train.py uses the pack from now on, while data.root stays the same.")
+    if config.data.pack is None:
+        console.print("train.py uses the pack from now on, while data.root stays the same.")
+    else:
+        console.print(f"To train from it: python src/train.py ... data.pack={config.data.pack}", markup=False)
 
 
 if __name__ == "__main__":

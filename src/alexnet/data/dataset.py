@@ -111,18 +111,22 @@ def _from_pack(pack: Pack) -> ImageData:
 def _from_files(config: DataConfig) -> ImageData:
     workers = os.cpu_count() or 1
     root = bring(config, workers)
-    found = list_images(config, root)
-    lists = (found.train, found.val)
+    listing = list_images(config, root)
+    lists = (listing.train, listing.val)
     cache = cache_folder(config, "surveys")
     surveys = [
         survey(images, config.stored_size, cache, workers, f"Reading the {name} images")
         for name, images in zip(("training", "validation"), lists, strict=True)
     ]
-    unreadable = surveys[0].unreadable | surveys[1].unreadable
-    reasons = cache / f"{found.train.key()}.unreadable.csv"
+    unreadable = {
+        images.path(row): reason
+        for images, found in zip(lists, surveys, strict=True)
+        for row, reason in found.unreadable.items()
+    }
+    reasons = cache / f"{listing.train.key()}.unreadable.csv"
     check_unreadable(unreadable, sum(map(len, lists)), config.max_unreadable, str(root), reasons)
     ignored = {path: "not an image by its name" for images in lists for path in images.ignored}
-    train, val = (images.without(unreadable) for images in lists)
+    train, val = (images.without(found.unreadable) for images, found in zip(lists, surveys, strict=True))
     check_classes(train)
     return ImageData(
         train.classes,
@@ -162,7 +166,7 @@ class PackedImages(Images):
         os.close(self._descriptor)
 
     def path(self, index: int) -> str:
-        return os.fsdecode(self.split.names[self.split.rows[index]])
+        return self.split.names[self.split.rows[index]].decode(errors="backslashreplace")
 
     def _read(self, index: int, out: NDArray[np.uint8]) -> None:
         self.split.read(self._descriptor, int(self.split.rows[index]), out)

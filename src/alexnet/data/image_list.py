@@ -60,8 +60,8 @@ class ImageList:
         return len(self.paths)
 
     def path(self, index: int) -> str:
-        """Of one image, relative to `root`."""
-        return os.fsdecode(self.paths[index])
+        """Of one image, relative to `root`, in a form that can be printed."""
+        return self.paths[index].decode(errors="backslashreplace")
 
     def square(self, index: int, size: int) -> NDArray[np.uint8]:
         """One image as (3, size, size) RGB. Raises `ImageError` where it cannot be read."""
@@ -88,10 +88,11 @@ class ImageList:
         """Some of the images."""
         return replace(self, **{name: getattr(self, name)[rows] for name in ARRAYS})
 
-    def without(self, excluded: Iterable[str]) -> "ImageList":
-        """The list less some paths."""
-        gone = np.array([os.fsencode(path) for path in excluded], dtype=np.bytes_)
-        return self.select(~np.isin(self.paths, gone)) if len(gone) else self
+    def without(self, rows: Iterable[int]) -> "ImageList":
+        """The list less some images."""
+        kept = np.ones(len(self), np.bool_)
+        kept[list(rows)] = False
+        return self.select(kept)
 
     def key(self) -> str:
         """A hash of what the images are and of when and where they were seen so."""

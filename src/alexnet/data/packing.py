@@ -63,66 +63,67 @@ def make_pack(config: PrepareConfig) -> Pack:
     when it is whole. Raises `UserError` for data that cannot be trained on, too little disk, or a
     pack of another format in the same place.
     """
-    data = config.data
-    folder = pack_folder(data)
-    workers = os.cpu_count() or 1
+    folder = pack_folder(config.data)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(
-            f"{folder.parent}: cannot be made ({error.strerror}). Give data.pack=<folder>."
-        ) from error
+        reason = f"cannot be made ({error.strerror}). Give another place: data.pack=<folder>."
+        raise UserError(f"{folder.parent}: {reason}") from error
     with FileLock(folder.with_name(f"{folder.name}.lock")):
-        if folder.is_dir():
-            pack = open_pack(folder)
-            check_current(pack, asked_for=data.pack is not None)
-            if pack.format is not config.format:
-                raise UserError(
-                    f"{folder}: a pack of format {pack.format.value} is there already. Use it, remove it,"
-                    " or give another place: data.pack=<folder>."
-                )
-            return pack
-        root = bring(data, workers)
-        found = list_images(data, root)
-        lists = dict(zip(SPLITS, (found.train, found.val), strict=True))
-        aside = folder.with_name(f"{folder.name}{PARTIAL}")
-        _resume_or_begin(aside, config, lists)
-        unreadable: dict[str, str] = {}
-        kept = {}
-        for name, images in lists.items():
-            progress = _write_split(aside, name, images, config, workers)
-            bad = {images.path(row): reason for row, reason in progress.unreadable.items()}
-            unreadable |= bad
-            kept[name] = images.without(bad)
-            if name == "train":
-                check_classes(kept[name])
-                _write_statistics(aside, progress.sums)
-        reasons = folder.with_name(f"{folder.name}.unreadable.csv")
-        check_unreadable(unreadable, sum(map(len, lists.values())), data.max_unreadable, str(root), reasons)
-        if not len(kept["val"]):
-            raise UserError(f"{root}: none of the validation files is a readable image.")
-        names = class_names()
-        ignored = {path: "not an image by its name" for images in lists.values() for path in images.ignored}
-        manifest = {
-            "version": PACK_VERSION,
-            "format": config.format.value,
-            "size": data.stored_size,
-            "images": {name: len(images) for name, images in lists.items()},
-            "unreadable": len(unreadable),
-            "fingerprint": fingerprint(*kept.values()),
-            "root": str(root),
-            "excluded": ignored | unreadable,
-            "classes": found.train.classes,
-            "class_names": [names.get(name, name) for name in found.train.classes],
-            "seen": found.seen,
-        }
-        (aside / "manifest.json").write_text(json.dumps(manifest, indent=1))
-        (aside / "plan.json").unlink()
-        for name in SPLITS:
-            (aside / f"{name}_progress.npz").unlink()
-        aside.rename(folder)
-        reasons.unlink(missing_ok=True)
-    return open_pack(folder)
+        if not folder.is_dir():
+            _make(config, folder)
+    pack = open_pack(folder)
+    check_current(pack, asked_for=config.data.pack is not None)
+    if pack.format is not config.format:
+        raise UserError(
+            f"{folder}: a pack of format {pack.format.value} is there already. Use it, remove it,"
+            " or give another place: data.pack=<folder>."
+        )
+    return pack
+
+
+def _make(config: PrepareConfig, folder: Path) -> None:
+    """Everything is written to a folder aside, which is renamed in the end."""
+    workers = os.cpu_count() or 1
+    root = bring(config.data, workers)
+    found = list_images(config.data, root)
+    lists = dict(zip(SPLITS, (found.train, found.val), strict=True))
+    aside = folder.with_name(f"{folder.name}{PARTIAL}")
+    _resume_or_begin(aside, config, lists)
+    unreadable: dict[str, str] = {}
+    kept = []
+    for name, images in lists.items():
+        progress = _write_split(aside, name, images, config, workers)
+        unreadable |= {images.path(row): reason for row, reason in progress.unreadable.items()}
+        kept.append(images.without(progress.unreadable))
+        if name == "train":
+            check_classes(kept[0])
+            _write_statistics(aside, progress.sums)
+    reasons = folder.with_name(f"{folder.name}.unreadable.csv")
+    check_unreadable(
+        unreadable, sum(map(len, lists.values())), config.data.max_unreadable, str(root), reasons
+    )
+    if not len(kept[1]):
+        raise UserError(f"{root}: none of the validation files is a readable image.")
+    ignored = {path: "not an image by its name" for images in lists.values() for path in images.ignored}
+    manifest = {
+        "version": PACK_VERSION,
+        "format": config.format.value,
+        "size": config.data.stored_size,
+        "images": {name: len(images) for name, images in lists.items()},
+        "unreadable": len(unreadable),
+        "fingerprint": fingerprint(*kept),
+        "root": str(root),
+        "excluded": ignored | unreadable,
+        "classes": found.train.classes,
+        "class_names": [class_names().get(name, name) for name in found.train.classes],
+        "seen": found.seen,
+    }
+    (aside / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    for leftover in ("plan.json", *(f"{name}_progress.npz" for name in SPLITS)):
+        (aside / leftover).unlink()
+    aside.rename(folder)
+    reasons.unlink(missing_ok=True)
 
 
 def _resume_or_begin(aside: Path, config: PrepareConfig, lists: dict[str, ImageList]) -> None:
@@ -232,7 +233,6 @@ class _JpegWriter:
         self.ends = np.load(ends, mmap_mode="r+")
         self.end = int(self.ends[done - 1]) if done else 0
         self.file = path.open("r+b" if done else "wb")
-        self.file.truncate(self.end)
         self.file.seek(self.end)
 
     def encode(self, row: int, square: NDArray[np.uint8]) -> bytes:

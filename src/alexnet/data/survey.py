@@ -23,9 +23,9 @@ CHUNK = 32  # files decoded by a thread before it hands over its sums
 
 @dataclass(frozen=True)
 class Survey:
-    """What a pass over one split found: files that do not decode, and why; how the pixels are spread."""
+    """What a pass over one split found: which images do not decode, and why; how the pixels are spread."""
 
-    unreadable: dict[str, str]
+    unreadable: dict[int, str]
     statistics: Statistics
 
 
@@ -38,23 +38,23 @@ def survey(images: ImageList, size: int, cache: Path, workers: int, description:
     with FileLock(path.with_suffix(".lock")):  # of several processes one reads, the others wait
         if path.is_file():
             arrays, unreadable = load_arrays(path)
-            return Survey(unreadable, Statistics(**arrays))
+            return Survey(dict(unreadable), Statistics(**arrays))
         made = _pass(images, size, workers, description)
-        save_arrays(path, made.statistics._asdict(), made.unreadable)
+        save_arrays(path, made.statistics._asdict(), list(made.unreadable.items()))
     return made
 
 
 def _pass(images: ImageList, size: int, workers: int, description: str) -> Survey:
-    def read(rows: range) -> tuple[dict[str, str], PixelSums]:
+    def read(rows: range) -> tuple[dict[int, str], PixelSums]:
         unreadable, part = {}, PixelSums(size)
         for row in rows:
             try:
                 part.add(images.square(row, size))
             except ImageError as error:
-                unreadable[images.path(row)] = str(error)
+                unreadable[row] = str(error)
         return unreadable, part
 
-    unreadable: dict[str, str] = {}
+    unreadable: dict[int, str] = {}
     sums = PixelSums(size)
     chunks = [range(start, min(start + CHUNK, len(images))) for start in range(0, len(images), CHUNK)]
     with progress_bar(description, len(images)) as advance:
@@ -63,6 +63,6 @@ def _pass(images: ImageList, size: int, workers: int, description: str) -> Surve
             sums.join(part)
             advance(len(reasons) + part.images)
     if sums.images == 0:
-        first = next((f"{path}: {reason}" for path, reason in unreadable.items()), "no files")
+        first = next((f"{images.path(row)}: {reason}" for row, reason in unreadable.items()), "no files")
         raise UserError(f"{images.root}: none of {len(images)} files is a readable image ({first}).")
     return Survey(unreadable, sums.statistics())
