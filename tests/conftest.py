@@ -14,10 +14,11 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from alexnet import cli
-from alexnet.config import ModelConfig, SyntheticConfig, TrainConfig
+from alexnet.config import ModelConfig, PrepareConfig, SyntheticConfig, TrainConfig
 from alexnet.data.synthetic import make_synthetic
 
 cli.register("train", TrainConfig)
+cli.register("prepare", PrepareConfig)
 
 PROJECT = Path(__file__).resolve().parents[1]
 

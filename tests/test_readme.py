@@ -4,18 +4,30 @@ import re
 import shlex
 
 import pytest
+from hydra import compose, initialize_config_dir
 
+from alexnet import cli
+from alexnet.config import PrepareConfig
 from conftest import PROJECT, compose_config
 
 README = (PROJECT / "README.md").read_text()
 GROUPS = "model|data|optimizer|scheduler|trainer|logger|callbacks|experiment"
-COMMANDS = re.findall(r"^python src/train\.py (?!--help)([^#\n]*)", README, re.MULTILINE)
+COMMANDS = re.findall(r"^python src/(train|prepare)\.py (?!--help)([^#\n]*)", README, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_train_commands_compose(command: str) -> None:
+@pytest.mark.parametrize(("program", "command"), COMMANDS)
+def test_commands_compose(program: str, command: str) -> None:
     arguments = [argument for argument in shlex.split(command) if argument != "-m"]
-    compose_config(*(re.sub(r",[^\]]*$", "", argument) for argument in arguments))
+    first = [re.sub(r",[^\]]*$", "", argument) for argument in arguments]
+    if program == "train":
+        compose_config(*first)
+    else:
+        with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+            cli.read_config(compose("prepare", first), PrepareConfig)
+
+
+def test_both_programs_have_commands() -> None:
+    assert {program for program, _ in COMMANDS} == {"train", "prepare"}
 
 
 @pytest.mark.parametrize("choice", sorted(set(re.findall(rf"`((?:{GROUPS})=\w+)`", README))))

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,3 +177,10 @@ def test_bad_images_in_a_tar(pictures: Path, tmp_path: Path) -> None:
     assert "truncated" in data.excluded[f"{tar}/n02102040/n02102040_10.JPEG"]
     assert (len(data.train), len(data.excluded)) == (10, 2)
     assert data.class_names[0] == "tench, Tinca tinca"
+
+
+def test_a_tar_without_images(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with tarfile.open(tmp_path / "ILSVRC2012_img_train.tar", "w") as tar:
+        tar.add(tmp_path / "notes.txt", "notes.txt")
+    assert "ILSVRC2012_img_train.tar: no images in it." in missing(tmp_path)

@@ -10,6 +10,7 @@ import pytest
 from alexnet.config import DataConfig
 from alexnet.data import listing as listing_module
 from alexnet.data.listing import list_images
+from alexnet.errors import UserError
 from conftest import compose_config, save_image
 
 
@@ -77,3 +78,10 @@ def test_a_damaged_list_is_made_again(config: DataConfig, walks: list[int]) -> N
     path.write_bytes(path.read_bytes()[:300])
     assert len(list_images(config, root).train) == 12
     assert len(walks) == 2
+
+
+def test_a_cache_that_cannot_be_written_to(config: DataConfig, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    config.cache = str(tmp_path / "file")
+    with pytest.raises(UserError, match=r"data.cache=.*cannot be written to \(.*\). Give another."):
+        list_images(config, Path(config.root))

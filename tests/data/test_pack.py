@@ -224,10 +224,18 @@ def test_images_that_have_changed_since(image_tree: Path, capsys: pytest.Capture
         load_image_data(settings)
     load_image_data(config(image_tree, f"data.pack={folder}"))  # asked for by name: said, not refused
     assert "have changed since they were packed. " in capsys.readouterr().out
-    moved = image_tree.rename(image_tree.with_name("moved"))
-    assert not image_tree.exists()
-    assert load_image_data(settings).origin == f"raw pack {folder}"  # a pack stands without its files
-    assert moved.is_dir()
+
+
+def test_a_pack_stands_without_its_files_and_anywhere(image_tree: Path) -> None:
+    settings = config(image_tree)
+    folder = made(settings).folder
+    expected, labels = squares(load_image_data(settings).train)
+    image_tree.rename(image_tree.with_name("moved"))
+    assert load_image_data(settings).origin == f"raw pack {folder}"
+    copy = folder.rename(image_tree.with_name("copy"))
+    pixels, same = squares(load_image_data(config(Path("/nowhere"), f"data.pack={copy}")).train)
+    np.testing.assert_array_equal(pixels, expected)
+    assert same == labels
 
 
 @pytest.mark.parametrize("harm", ["truncate", "manifest", "labels", "version", "statistics", "jpegs"])

@@ -62,9 +62,8 @@ def completeness(train: ImageList, val: ImageList) -> str | None:
     if found == whole:
         return None
     kinds = ("classes", "training images", "validation images")
-    parts = [
-        f"{n:,} of {all_:,} {kind}" for n, all_, kind in zip(found, whole, kinds, strict=True) if n != all_
-    ]
+    rows = zip(found, whole, kinds, strict=True)
+    parts = [f"{count:,} of {wanted:,} {kind}" for count, wanted, kind in rows if count != wanted]
     return f"Not all of ImageNet: {', '.join(parts)}."
 
 
@@ -114,6 +113,8 @@ def _by_folder(walk: Walk, tars: list[Path]) -> ImageList:
     for tar in tars:
         walk.note(tar)
     images, ignored = _split(tar_members(walk.root, tars))
+    if not images:
+        raise UserError(f"{tars[0]}: no images in it.")
     wnids = [entry.path.split("/")[-2].removesuffix(".tar") for entry in images]
     classes = tuple(sorted(set(wnids)))
     labels = {wnid: label for label, wnid in enumerate(classes)}

@@ -78,10 +78,10 @@ def cache_folder(config: DataConfig, kind: str) -> Path:
     folder = Path(config.cache).expanduser().absolute() / kind
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
     except OSError as error:
-        raise UserError(
-            f"data.cache={config.cache}: cannot be made ({error.strerror}). Give another."
-        ) from error
+        reason = f"cannot be written to ({error.strerror}). Give another."
+        raise UserError(f"data.cache={config.cache}: {reason}") from error
     return folder
 
 
