@@ -118,6 +118,17 @@ def test_too_many_files_that_break(image_tree: Path) -> None:
         seen(data)
 
 
+def test_what_was_set_aside_before_counts_too(image_tree: Path) -> None:
+    for name in ("cat0", "cat1"):
+        (image_tree / f"train/cat/{name}.jpg").write_bytes(b"")
+    data = module(image_tree)
+    data.config.max_unreadable = 0.12
+    seen(data)  # two of 18 are allowed
+    (image_tree / "train/cat/cat2.jpg").unlink()
+    with pytest.raises(UserError, match="3 of 18 images.*No such file"):
+        seen(data)
+
+
 def test_an_epoch_is_gone_on_with_where_it_stopped(image_tree: Path) -> None:
     whole, rest = seen(module(image_tree, epoch=3)), seen(module(image_tree, epoch=3, done=2, workers=2))
     assert (len(whole), len(rest)) == (3, 1)

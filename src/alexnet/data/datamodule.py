@@ -80,9 +80,11 @@ class ImageDataModule(LightningDataModule):
         return batch.squares, batch.labels, draws
 
     def check_unreadable(self, unreadable: dict[str, str]) -> None:
-        """Raise `UserError` where too many images have stopped decoding."""
-        images = len(self.data.train) + len(self.data.val)
-        check_unreadable(unreadable, images, self.config.max_unreadable, f"Data from {self.data.origin}")
+        """Raise `UserError` where these, which have stopped decoding, are too many."""
+        earlier = self.data.unreadable
+        images = len(self.data.train) + len(self.data.val) + earlier
+        place = f"Data from {self.data.origin}"
+        check_unreadable(unreadable, images, self.config.max_unreadable, place, earlier=earlier)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         images, labels, draws = batch

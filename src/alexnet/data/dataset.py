@@ -124,7 +124,7 @@ def _from_files(config: DataConfig) -> ImageData:
         for row, reason in found.unreadable.items()
     }
     reasons = cache / f"{listing.train.key()}.unreadable.csv"
-    check_unreadable(unreadable, sum(map(len, lists)), config.max_unreadable, str(root), reasons)
+    check_unreadable(unreadable, sum(map(len, lists)), config.max_unreadable, str(root), names=reasons)
     ignored = {path: "not an image by its name" for images in lists for path in images.ignored}
     train, val = (images.without(found.unreadable) for images, found in zip(lists, surveys, strict=True))
     check_classes(train)

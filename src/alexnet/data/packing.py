@@ -100,9 +100,8 @@ def _make(config: PrepareConfig, folder: Path) -> None:
             check_classes(kept[0])
             _write_statistics(aside, progress.sums)
     reasons = folder.with_name(f"{folder.name}.unreadable.csv")
-    check_unreadable(
-        unreadable, sum(map(len, lists.values())), config.data.max_unreadable, str(root), reasons
-    )
+    images_listed = sum(map(len, lists.values()))
+    check_unreadable(unreadable, images_listed, config.data.max_unreadable, str(root), names=reasons)
     if not len(kept[1]):
         raise UserError(f"{root}: none of the validation files is a readable image.")
     ignored = {path: "not an image by its name" for images in lists.values() for path in images.ignored}

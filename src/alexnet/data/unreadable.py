@@ -7,21 +7,29 @@ from alexnet.errors import UserError
 
 
 def check_unreadable(
-    unreadable: dict[str, str], images: int, most: float, place: str, names: Path | None = None
+    unreadable: dict[str, str],
+    images: int,
+    most: float,
+    place: str,
+    *,
+    earlier: int = 0,
+    names: Path | None = None,
 ) -> None:
     """Raise `UserError` where more than the share `most` of `images` cannot be read.
 
-    `unreadable` maps paths to reasons; all of them are written to the file `names` first.
+    `unreadable` maps paths to reasons; all of them are written to the file `names` first. `earlier`
+    is how many more were set aside before.
     """
-    if len(unreadable) <= most * images:
+    count = len(unreadable) + earlier
+    if not unreadable or count <= most * images:
         return
     if names is not None:
         write_reasons(names, unreadable)
     path, reason = next(iter(unreadable.items()))
     listed = f" All are named in {names}." if names and len(unreadable) > 1 else ""
-    share = len(unreadable) / images
+    share = count / images
     raise UserError(
-        f"{place}: {len(unreadable):,} of {images:,} images ({100 * share:.2g}%) cannot be read, more than"
+        f"{place}: {count:,} of {images:,} images ({100 * share:.2g}%) cannot be read, more than"
         f" data.max_unreadable={most:g}. One is {path}: {reason}.{listed} Mend or remove them, or allow"
         f" so many: data.max_unreadable={_above(share)}."
     )
