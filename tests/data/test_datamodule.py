@@ -125,7 +125,7 @@ def test_what_was_set_aside_before_counts_too(image_tree: Path) -> None:
     data.config.max_unreadable = 0.12
     seen(data)  # two of 18 are allowed
     (image_tree / "train/cat/cat2.jpg").unlink()
-    with pytest.raises(UserError, match="3 of 18 images.*No such file"):
+    with pytest.raises(UserError, match=r"3 of 18 images.*No such file"):
         seen(data)
 
 
