@@ -75,6 +75,13 @@ class MeanKind(Enum):
     zero = "zero"
 
 
+class ValCrops(Enum):
+    """What validation sees of an image: its centre, or the mean over ten crops."""
+
+    center = "center"
+    ten = "ten"
+
+
 class ColorScale(Enum):
     """How far one standard normal draw moves an image along a principal component."""
 

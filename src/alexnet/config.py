@@ -27,6 +27,7 @@ from alexnet.choices import (
     Schedule,
     Strategy,
     UpdateRule,
+    ValCrops,
     WandbMode,
 )
 from alexnet.errors import UserError
@@ -67,7 +68,10 @@ class ModelConfig(Checked):
     activation: Activation = MISSING
     pooling: Pooling = MISSING
     columns: int = MISSING
+    communication: bool = MISSING
     init: Init = MISSING
+    init_bias: bool = MISSING
+    removed: list[str] = MISSING
     width: float = MISSING
     # input
     image_size: int = MISSING
@@ -89,6 +93,8 @@ class ModelConfig(Checked):
         _check_fraction("model.dropout", self.dropout)
         _check(self.columns in (1, 2), "model.columns", self.columns, "1 or 2")
         _check_positive("model.width", self.width)
+        middle = {"conv3", "conv4", "conv5"}
+        _check(set(self.removed) <= middle, "model.removed", self.removed, "some of conv3, conv4, conv5")
         _check(len(self.filters) == 5, "model.filters", self.filters, "five numbers, conv1 to conv5")
         _check(len(self.hidden) == 2, "model.hidden", self.hidden, "two numbers, fc6 and fc7")
         _check(min(*self.filters, *self.hidden) > 0, "model.filters and model.hidden", 0, "numbers above 0")
@@ -157,6 +163,7 @@ class DataConfig(Checked):
     max_unreadable: float = MISSING
     stored_size: int = MISSING
     mean: MeanKind = MISSING
+    val_crops: ValCrops = MISSING
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     synthetic: SyntheticConfig | None = None
 
@@ -297,10 +304,30 @@ class CallbacksConfig(Checked):
 
 
 @dataclass
+class ClaimConfig(Checked):
+    """What an experiment tests: what the paper and the 2012 program's run log say about it.
+
+    `top1` and `top5`, and `log_top1` and `log_top5`, are the experiment's error less that of its
+    baseline, in percentage points: positive where what is switched off was of use.
+    """
+
+    text: str = MISSING
+    section: str = MISSING
+    top1: float | None = None
+    top5: float | None = None
+    split: str | None = None
+    log_top1: float | None = None
+    log_top5: float | None = None
+    log_split: str | None = None
+    log_file: str | None = None
+
+
+@dataclass
 class TrainConfig(Checked):
     """Everything that `train.py` needs."""
 
     seed: int = MISSING
+    claim: ClaimConfig | None = None
     outputs: str = MISSING
     run_folder: str | None = MISSING
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -55,7 +55,7 @@ SIDES = {
     "conv3": 13,
     "conv4": 13,
     "conv5": 13,
-    "stage5": 6,
+    "pool5": 6,
 }
 
 
@@ -85,7 +85,7 @@ def test_non_overlapping_pooling_keeps_the_sizes() -> None:
         network = AlexNet(model_config("model.pooling=non_overlapping"), 10)
         assert network.stage1(torch.empty(1, 96, 55, 55)).shape[2:] == (27, 27)
         assert network.stage2(torch.empty(1, 256, 27, 27)).shape[2:] == (13, 13)
-        assert network.stage5(torch.empty(1, 256, 13, 13)).shape[2:] == (6, 6)
+        assert network.pool5(torch.empty(1, 256, 13, 13)).shape[2:] == (6, 6)
 
 
 def test_224_on_a_227_canvas() -> None:

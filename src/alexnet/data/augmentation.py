@@ -33,6 +33,14 @@ class Augmentation:
         crop = images[..., border : border + self.size, border : border + self.size]
         return crop.to(dtype) - self.mean.to(images.device, dtype)
 
+    def ten(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Corners, centre, and their mirror images, less the mean (paper §4.1): (N, 10, 3, size, size)."""
+        end, border = self.slack, self.slack // 2
+        corners = ((0, 0), (0, end), (end, 0), (end, end), (border, border))
+        crops = [images[..., top : top + self.size, left : left + self.size] for top, left in corners]
+        every = torch.stack([*crops, *(crop.flip(-1) for crop in crops)], 1)
+        return every.to(dtype) - self.mean.to(images.device, dtype)
+
     def random(self, images: Tensor, draws: Draws, epoch: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """What training sees. `draws` has a row for each image."""
         x = self.crop_and_flip(images, draws).to(dtype)

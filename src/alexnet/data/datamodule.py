@@ -8,6 +8,7 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
+from alexnet.choices import ValCrops
 from alexnet.config import DataConfig
 from alexnet.data.augmentation import Augmentation, color_axes, mean_image
 from alexnet.data.dataset import UNREADABLE, ImageData, Images
@@ -21,7 +22,8 @@ class ImageDataModule(LightningDataModule):
     """Global batches of augmented images.
 
     `batch_size` is that of all devices together. A batch arrives as (images (N, 3, crop, crop)
-    float, labels (N,)); a label `UNREADABLE` counts neither in loss nor in error.
+    float, labels (N,)), in ten-crop validation with images (N, 10, 3, crop, crop); a label
+    `UNREADABLE` counts neither in loss nor in error.
     """
 
     def __init__(self, data: ImageData, config: DataConfig, *, crop: int, seed: int, workers: int) -> None:
@@ -97,7 +99,9 @@ class ImageDataModule(LightningDataModule):
         wanted = next(self.trainer.lightning_module.parameters()).dtype
         exact = torch.promote_types(wanted, torch.float32)  # 0-255 less a mean needs more than 8 bits
         if draws is None:
-            return self.augmentation.center(images, exact).to(wanted), labels
+            ten = self.config.val_crops is ValCrops.ten
+            crops = self.augmentation.ten if ten else self.augmentation.center
+            return crops(images, exact).to(wanted), labels
         return self.augmentation.random(images, draws, self._epoch(), exact).to(wanted), labels
 
     def _draws(self, indices: np.ndarray) -> Draws:

@@ -31,14 +31,16 @@ _CAFFE = {
 STARTS = {Init.paper: _PAPER, Init.program_2012: _PROGRAM_2012, Init.caffe: _CAFFE}
 
 
-def initialize(network: nn.Module, init: Init) -> None:
-    """Set the weights of the layers named in `LAYERS`, drawing from torch's generator.
+def initialize(network: nn.Module, init: Init, bias: bool = True) -> None:
+    """Set the weights of the layers named in `LAYERS` that the network has, drawing from torch's generator.
 
-    `he` draws normally with variance 2 / fan-in and zero biases; `pytorch` is torch's default.
+    Without `bias` all biases are 0, whatever `init` says. `he` draws normally with variance
+    2 / fan-in and zero biases; `pytorch` is torch's default.
     """
-    for name in LAYERS:
-        layer = network.get_submodule(name)
-        assert isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None
+    layers = dict(network.named_children())
+    for name in (name for name in LAYERS if name in layers):
+        layer = layers[name]
+        assert isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear) and layer.bias is not None
         if init is Init.pytorch:
             layer.reset_parameters()
         elif init is Init.he:
@@ -48,3 +50,5 @@ def initialize(network: nn.Module, init: Init) -> None:
             start = STARTS[init][name]
             nn.init.normal_(layer.weight, std=start.weight_std)
             nn.init.constant_(layer.bias, start.bias)
+        if not bias:
+            nn.init.zeros_(layer.bias)

@@ -29,7 +29,8 @@ class AlexNet(nn.Module):
     Takes float images (N, 3, image_size, image_size), raw RGB 0-255 less the mean, and returns
     logits (N, classes). With two columns the maps and units of a layer are halved between them:
     conv2, conv4 and conv5 see their own column only, conv3 and the fully connected layers see
-    both (paper §3.5, figure 2). `config.columns` says what is connected, not where it runs.
+    both (paper §3.5, figure 2); without `config.communication` only fc8 does. `config.columns` says
+    what is connected, not where it runs. A layer in `config.removed` is left out with its activation.
 
     Raises `UserError` where a layer does not divide into the columns, or the image is too small.
     """
@@ -39,6 +40,7 @@ class AlexNet(nn.Module):
         self.config = config
         self.classes = classes
         columns = config.columns
+        apart = 1 if config.communication else columns  # groups of the layers that connect the columns
         c1, c2, c3, c4, c5 = (_scaled(maps, config) for maps in config.filters)
         f6, f7 = (_scaled(units, config) for units in config.hidden)
 
@@ -47,36 +49,59 @@ class AlexNet(nn.Module):
         self.stage1 = _stage1(config)  # -> 27x27x96
         self.conv2 = nn.Conv2d(c1, c2, 5, padding=2, groups=columns)  # -> 27x27x256
         self.stage2 = _stage2(config)  # -> 13x13x256
-        self.conv3 = nn.Conv2d(c2, c3, 3, padding=1)  # -> 13x13x384, from both columns
-        self.stage3 = nn.Sequential(OrderedDict(activation=_activation(config)))
-        self.conv4 = nn.Conv2d(c3, c4, 3, padding=1, groups=columns)  # -> 13x13x384
-        self.stage4 = nn.Sequential(OrderedDict(activation=_activation(config)))
-        self.conv5 = nn.Conv2d(c4, c5, 3, padding=1, groups=columns)  # -> 13x13x256
-        self.stage5 = nn.Sequential(
-            OrderedDict(activation=_activation(config), pool=_pool(config))
-        )  # -> 6x6x256
+        maps = c2
+        if "conv3" not in config.removed:
+            self.conv3 = nn.Conv2d(maps, c3, 3, padding=1, groups=apart)  # -> 13x13x384, from both columns
+            self.stage3 = nn.Sequential(OrderedDict(activation=_activation(config)))
+            maps = c3
+        if "conv4" not in config.removed:
+            self.conv4 = nn.Conv2d(maps, c4, 3, padding=1, groups=columns)  # -> 13x13x384
+            self.stage4 = nn.Sequential(OrderedDict(activation=_activation(config)))
+            maps = c4
+        if "conv5" not in config.removed:
+            self.conv5 = nn.Conv2d(maps, c5, 3, padding=1, groups=columns)  # -> 13x13x256
+            self.stage5 = nn.Sequential(OrderedDict(activation=_activation(config)))
+            maps = c5
+        self.pool5 = _pool(config)  # -> 6x6x256
 
         side = _last_side(config)
         drop_input = config.dropout_place is DropoutPlace.input
         self.drop_conv = _drop(config, drop_input)
-        self.fc6 = nn.Linear(c5 * side * side, f6)  # 9216 -> 4096
+        self.fc6 = _full(maps * side * side, f6, apart)  # 9216 -> 4096
         self.stage6 = _hidden_stage(config, dropped=True)
-        self.fc7 = nn.Linear(f6, f7)  # 4096 -> 4096
+        self.fc7 = _full(f6, f7, apart)  # 4096 -> 4096
         self.stage7 = _hidden_stage(config, dropped=not drop_input)
         self.fc8 = nn.Linear(f7, classes)  # 4096 -> classes
-        initialize(self, config.init)
+        initialize(self, config.init, config.init_bias)
 
     def forward(self, images: Tensor) -> Tensor:
         x = functional.pad(images, (0, self.margin, 0, self.margin)) if self.margin else images
         x = self.stage1(self.conv1(x))
         x = self.stage2(self.conv2(x))
-        x = self.stage3(self.conv3(x))
-        x = self.stage4(self.conv4(x))
-        x = self.stage5(self.conv5(x))
-        x = self.drop_conv(x.flatten(1))
+        if "conv3" not in self.config.removed:
+            x = self.stage3(self.conv3(x))
+        if "conv4" not in self.config.removed:
+            x = self.stage4(self.conv4(x))
+        if "conv5" not in self.config.removed:
+            x = self.stage5(self.conv5(x))
+        x = self.drop_conv(self.pool5(x).flatten(1))
         x = self.stage6(self.fc6(x))
         x = self.stage7(self.fc7(x))
         return self.fc8(x)
+
+
+class ColumnsLinear(nn.Conv1d):
+    """A fully connected layer within each of several columns: (N, inputs) to (N, outputs)."""
+
+    def __init__(self, inputs: int, outputs: int, columns: int) -> None:
+        super().__init__(inputs, outputs, 1, groups=columns)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.unsqueeze(-1)).squeeze(-1)
+
+
+def _full(inputs: int, outputs: int, columns: int) -> nn.Module:
+    return nn.Linear(inputs, outputs) if columns == 1 else ColumnsLinear(inputs, outputs, columns)
 
 
 def _scaled(count: int, config: ModelConfig) -> int:

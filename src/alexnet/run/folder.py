@@ -15,7 +15,7 @@ from alexnet.data.unreadable import write_reasons
 from alexnet.errors import UserError
 
 # where and how a run is watched does not change what it computes
-UNHASHED = ("outputs", "run_folder", "logger")
+UNHASHED = ("outputs", "run_folder", "logger", "claim")
 
 
 def config_hash(config: dict[str, Any]) -> str:

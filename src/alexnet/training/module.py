@@ -105,10 +105,15 @@ class AlexNetModule(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
-        logits = self(images)
+        logits = self(images) if images.ndim == 4 else self._mean_over_crops(images)
         losses = functional.cross_entropy(logits, labels, reduction="none", ignore_index=UNREADABLE)
         self.val_metrics.count(losses, logits, labels)
         self.log_dict(self.val_metrics, on_step=False, on_epoch=True)
+
+    def _mean_over_crops(self, images: Tensor) -> Tensor:
+        """Logarithms of the mean probabilities over crops (N, crops, 3, H, W) (paper §4.1)."""
+        probabilities = [self(crop).float().softmax(1) for crop in images.unbind(1)]  # few at a time: memory
+        return torch.stack(probabilities).mean(0).log()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.record

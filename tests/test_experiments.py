@@ -1,0 +1,98 @@
+"""Experiments change one factor each, say what they test, and train."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+
+from alexnet import cli
+from alexnet.config import TrainConfig
+from alexnet.training.fit import train as run
+from conftest import PROJECT
+
+FOLDER = PROJECT / "conf/experiment"
+RECIPES = {"alexnet_2012", "alexnet_caffe", "alexnet_paper"}  # whole recipes, not experiments
+
+# experiment -> its baseline, and the keys that are its factor
+FACTORS = {
+    "baseline": (None, set()),
+    "no_lrn": ("baseline", {"model.lrn"}),
+    "tanh": ("baseline", {"model.activation"}),
+    "sigmoid": ("baseline", {"model.activation"}),
+    "no_dropout": ("baseline", {"model.dropout"}),
+    "non_overlapping_pooling": ("baseline", {"model.pooling"}),
+    "no_crops_and_flips": ("baseline", {"data.augment.crop", "data.augment.flip"}),
+    "no_color_noise": ("baseline", {"data.augment.color"}),
+    "two_columns": ("baseline", {"model.columns"}),
+    "no_communication": ("two_columns", {"model.communication"}),
+    "half_size": ("baseline", {"model.filters"}),
+    "no_conv3": ("baseline", {"model.removed"}),
+    "no_conv4": ("baseline", {"model.removed"}),
+    "no_conv5": ("baseline", {"model.removed"}),
+    "paper_init": ("baseline", {"model.init"}),
+    "zero_biases": ("baseline", {"model.init_bias"}),
+    "no_weight_decay": ("baseline", {"optimizer.weight_decay"}),
+    "ten_crops": ("baseline", {"data.val_crops"}),
+}
+
+
+def resolved(*overrides: str) -> dict[str, Any]:
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        return cli.plain(compose("train", list(overrides)))
+
+
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def test_every_experiment_is_here() -> None:
+    assert {path.stem for path in FOLDER.glob("*.yaml")} - RECIPES == set(FACTORS)
+
+
+@pytest.mark.parametrize("data", ["synthetic", "imagenette"])
+@pytest.mark.parametrize("name", FACTORS)
+def test_changes_one_factor(name: str, data: str) -> None:
+    baseline, factor = FACTORS[name]
+    ours = flat(resolved(f"experiment={name}", f"data={data}"))
+    theirs = flat(resolved(*([f"experiment={baseline}"] if baseline else []), f"data={data}"))
+    differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
+    assert {key for key in differing if not key.startswith("claim")} == factor
+
+
+@pytest.mark.parametrize("name", sorted(FACTORS.keys() - {"baseline"}))
+def test_says_what_it_tests(name: str) -> None:
+    text = (FOLDER / f"{name}.yaml").read_text()
+    header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
+    assert "§" in header
+    assert f"Command: python src/train.py experiment={name} " in header
+    assert f"baseline: experiment={FACTORS[name][0] if name != 'half_size' else 'two_columns'}" in header
+    assert "Cost:" in header
+    claim = yaml.safe_load(text)["claim"]
+    assert f"§{claim['section']}" in header or f"§{claim['section']}" in header.replace("in §", "§")
+    for figure in ("top1", "top5"):
+        if claim.get(f"log_{figure}") is not None:
+            assert claim["log_split"]
+            assert claim["log_file"]
+    if claim.get("top1") is not None:
+        assert f"{abs(claim['top1']):g}" in header or "over 1 point" in header or "37.5" in header
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_trains_for_a_step(name: str, image_tree: Path, tmp_path: Path) -> None:
+    overrides = [
+        *(f"experiment={name}", "data=folder", f"data.root={image_tree}", f"data.cache={tmp_path}/cache"),
+        *("data.batch_size=4", "data.workers=0", "logger=csv", "trainer.accelerator=cpu", "model.width=0.05"),
+        *("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"),
+        *(f"run_folder={tmp_path}/run", "callbacks.checkpoint.last=false", "callbacks.checkpoint.best=false"),
+    ]
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        raw = compose("train", overrides)
+    error = run(cli.read_config(raw, TrainConfig), cli.plain(raw), overrides)
+    assert error is not None
+    recorded = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    assert (recorded["claim"] is None) == (name == "baseline")
