@@ -126,6 +126,19 @@ def test_center() -> None:
     np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-6)
 
 
+def test_ten_crops() -> None:
+    ours = augmentation(config()).ten(torch.from_numpy(SQUARES), torch.float64).numpy()
+    mean = STATISTICS.mean[:, 3:36, 3:36].astype(np.float64)
+    assert ours.shape == (IMAGES, 10, 3, CROP, CROP)
+    for square, crops in zip(SQUARES, ours, strict=True):
+        expected = []
+        for top, left in ((0, 0), (0, 7), (7, 0), (7, 7), (3, 3)):
+            expected.append(square[:, top : top + 33, left : left + 33] - mean)
+        for top, left in ((0, 0), (0, 7), (7, 0), (7, 7), (3, 3)):
+            expected.append(square[:, top : top + 33, left : left + 33][:, :, ::-1] - mean)
+        np.testing.assert_allclose(crops, np.stack(expected), rtol=1e-6)
+
+
 def test_means() -> None:
     assert torch.equal(mean_image(STATISTICS, MeanKind.pixel), torch.from_numpy(STATISTICS.mean))
     channel = mean_image(STATISTICS, MeanKind.channel)

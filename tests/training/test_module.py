@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from alexnet.data.dataset import UNREADABLE
-from alexnet.training.module import SplitMetrics, TopKError
+from alexnet.training.module import AlexNetModule, SplitMetrics, TopKError
+from conftest import compose_config
 
 
 def plain_error(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
@@ -40,3 +41,17 @@ def test_unreadable_images_count_nowhere() -> None:
         "val/top1_error": pytest.approx(plain_error(logits[~gone], labels[~gone], 1), abs=1e-4),
         "val/top5_error": pytest.approx(plain_error(logits[~gone], labels[~gone], 5), abs=1e-4),
     }
+
+
+def test_ten_crops_average_probabilities() -> None:
+    """Not logits: the paper's ten-crop reading (§4.1)."""
+    rng = np.random.default_rng(2)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 7)).double()
+    config = compose_config()
+    module = AlexNetModule(network, 7, config.optimizer, config.scheduler, {})
+    crops = torch.from_numpy(rng.normal(size=(5, 10, 3, 2, 2)))
+    logits = torch.stack([network(crops[:, k]) for k in range(10)], 1).detach().numpy()
+    probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    with torch.no_grad():
+        ours = module._mean_over_crops(crops).exp().numpy()
+    np.testing.assert_allclose(ours, probabilities.mean(1), rtol=1e-5)
