@@ -5,7 +5,7 @@ from alexnet.sweep.naming import job_name, sweep_name
 
 def test_a_job_is_named_by_what_it_sets_beyond_the_command() -> None:
     command = ["model.lrn=true,false", "seed=range(0,3)", "data.root='/my photos'", "trainer.max_epochs=3"]
-    job = ["model.lrn=false", "seed=1", "data.root='/my photos'", "trainer.max_epochs=3"]
+    job = ["model.lrn=False", "seed=1", "data.root='/my photos'", "trainer.max_epochs=3"]
     assert job_name(job, command) == "model.lrn=false,seed=1"
     assert job_name(["seed=0"], ["seed=0"]) == "run"
 

@@ -56,8 +56,8 @@ def test_a_sweep_and_the_same_command_again(train: Train, synthetic: tuple[str, 
 
 
 def test_two_devices_in_every_job(train: Train, synthetic: tuple[str, ...]) -> None:
-    """Lightning starts the second process from the job's own command line, not from the sweep's."""
-    done = train("-m", *FAST, *synthetic, "seed=0,1", "trainer.devices=2")
+    """Two jobs of two processes at once: each second one starts from its job's own command line."""
+    done = train("-m", *FAST, *synthetic, "seed=0,1", "trainer.devices=2", "hydra.launcher.jobs=2")
     assert done.status == 0, done.err
     found = results(the_sweep(done.outputs))
     assert set(found) == {"seed=0", "seed=1"}

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -18,7 +19,8 @@ STYLES = {
     State.failed: "red",
     State.stopped: "yellow",
 }
-OTHER_LINES = 8  # of the terminal, beside the rows: headings, the line below, the prompt
+OTHER_LINES = 5  # of the terminal, beside rows and reasons: headings, the line below, the prompt
+REASONS = 4  # of the jobs that failed last
 
 
 @contextmanager
@@ -63,18 +65,17 @@ class LiveTable:
         pass  # the next refresh shows it
 
     def refresh(self, entries: Sequence[Entry]) -> None:
-        room = max(3, console.height - OTHER_LINES)
-        table = Table(
-            caption=summary(entries, self._at_once), caption_justify="left", box=None, pad_edge=False
-        )
+        failed = [entry for entry in entries if entry.state is State.failed][-REASONS:]
+        reasons = [f"{entry.job.name}: {entry.reason}" for entry in failed]
+        room = max(3, console.height - OTHER_LINES - len(reasons))
+        table = Table(box=None, pad_edge=False)
         table.add_column("job", overflow="fold")
         for heading in ("state", "epoch", "val top-1", "time", "left"):
             table.add_column(heading, justify="right", no_wrap=True)
         for entry in most_telling(entries, room):
             table.add_row(*_cells(entry), style=STYLES[entry.state])
-            if entry.state is State.failed:
-                table.add_row(Text(f"  {entry.reason}", style="red"))
-        self._live.update(table, refresh=True)
+        lines = [Text(text, style="red", no_wrap=True, overflow="ellipsis") for text in reasons]
+        self._live.update(Group(table, *lines, summary(entries, self._at_once)), refresh=True)
 
 
 def most_telling(entries: Sequence[Entry], room: int) -> list[Entry]:

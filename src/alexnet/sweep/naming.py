@@ -31,11 +31,18 @@ def job_name(overrides: Sequence[str], command: Iterable[str]) -> str:
     """What a job sets beyond what `command` sets for all jobs: model.lrn=false,seed=1."""
     common = {o.get_key_element() for o in _parse(command) if not o.is_sweep_override()}
     own = [o for o in _parse(overrides) if o.get_key_element() not in common]
-    return _safe(",".join(str(override.input_line) for override in own)) or "run"
+    return _safe(",".join(_as_typed(override) for override in own)) or "run"
 
 
 def _parse(overrides: Iterable[str]) -> list[Override]:
     return OverridesParser.create().parse_overrides(list(overrides))
+
+
+def _as_typed(override: Override) -> str:
+    value = override.value()
+    if isinstance(value, bool):  # Hydra's sweeper writes True for true
+        return f"{override.get_key_element()}={str(value).lower()}"
+    return str(override.input_line)
 
 
 def _safe(name: str) -> str:
