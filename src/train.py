@@ -14,7 +14,7 @@ def main(raw: DictConfig) -> float | None:
     check_there(config.data)
     from alexnet.training.fit import train  # imports torch, which takes seconds: after the quick checks
 
-    return train(config, cli.plain(raw), cli.typed_overrides(), in_sweep=cli.in_sweep())
+    return train(config, cli.plain(raw), cli.typed_overrides(), shares_process=cli.shares_process())
 
 
 if __name__ == "__main__":

@@ -159,7 +159,10 @@ def test_bad_files_are_named_and_counted(train: Train, tmp_path: Path) -> None:
         (["data.root=/nowhere/at/all"], "data.root=/nowhere/at/all"),
         (["data=folder", "data.root=/nowhere"], "data.root=/nowhere: there is no such folder"),
         (["trainer.devices=64000"], "trainer.devices=64000"),
-        (["-m", "seed=0,1", "trainer.devices=2"], "--multirun with trainer.devices=2"),
+        (
+            ["-m", "hydra/launcher=basic", "seed=0,1", "trainer.devices=2"],
+            "hydra/launcher=basic with trainer.devices=2",
+        ),
     ],
 )
 def test_a_mistake_ends_in_one_line(train: Train, overrides: list[str], expected: str) -> None:
@@ -172,11 +175,10 @@ def test_a_mistake_ends_in_one_line(train: Train, overrides: list[str], expected
     assert not (done.outputs / "runs").exists()
 
 
-def test_sweep(train: Train, synthetic: tuple[str, ...]) -> None:
+def test_sweep_in_one_process(train: Train, synthetic: tuple[str, ...]) -> None:
     """Each job has its own folder and its own W&B run; a job that cannot run fails alone."""
-    done = train(
-        "-m", "debug=fast", "trainer.accelerator=cpu", "model.dropout=0.5,1.5", "seed=0,1", *synthetic
-    )
+    fast = ("debug=fast", "trainer.accelerator=cpu", "hydra/launcher=basic")
+    done = train("-m", *fast, "model.dropout=0.5,1.5", "seed=0,1", *synthetic)
     assert done.status == 1
     assert done.err.splitlines() == [
         "Error: model.dropout=1.5: expected a number from 0 up to, but not including, 1."

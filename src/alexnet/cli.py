@@ -23,10 +23,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from alexnet.errors import UserError
 from alexnet.paths import CONF, PROJECT
+from alexnet.sweep.naming import sweep_name
 
 Typed = TypeVar("Typed")
 
 OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
+OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
 
 
 def entry_point(name: str, schema: type) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
@@ -56,10 +58,10 @@ def entry_point(name: str, schema: type) -> Callable[[Callable[[DictConfig], Any
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
             try:
                 program()
-            except (HydraException, OmegaConfBaseException) as error:
+            except (UserError, HydraException, OmegaConfBaseException) as error:
                 mistakes.append(explain(error, schema))
-            except KeyboardInterrupt:
-                sys.exit("Stopped.")
+            except KeyboardInterrupt as stopped:
+                sys.exit(str(stopped) or "Stopped.")
             if mistakes and os.environ.get("LOCAL_RANK", "0") != "0":
                 sys.exit(1)  # the first process of this machine tells
             if mistakes:
@@ -112,9 +114,10 @@ def typed_overrides() -> list[str]:
     return list(HydraConfig.get().overrides.task)
 
 
-def in_sweep() -> bool:
-    """Whether this is one job of `--multirun`."""
-    return HydraConfig.get().mode is RunMode.MULTIRUN
+def shares_process() -> bool:
+    """Whether other jobs of a sweep run in this process, too: only Hydra's basic launcher does that."""
+    hydra_config = HydraConfig.get()
+    return hydra_config.mode is RunMode.MULTIRUN and hydra_config.runtime.choices["hydra/launcher"] == "basic"
 
 
 def explain(error: BaseException, schema: type) -> str:

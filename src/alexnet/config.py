@@ -268,6 +268,7 @@ class LoggerConfig(Checked):
     entity: str | None = MISSING
     mode: WandbMode = MISSING
     group: str | None = MISSING
+    name: str | None = MISSING
     tags: list[str] = MISSING
     log_checkpoint: bool = MISSING
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from alexnet.progress import duration
 from alexnet.run.figures import draw_curves, read_metrics
 from alexnet.run.folder import RunFolder
 from alexnet.training.module import FEWEST_CLASSES_FOR_TOP5
@@ -85,13 +86,6 @@ class Recorder(Callback):
             duration(left).rjust(9),
         )
         return "  ".join(cells)
-
-
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def _number(value: float | None, unit: str) -> str:

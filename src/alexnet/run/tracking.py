@@ -2,7 +2,9 @@
 
 import logging
 import os
+import re
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
@@ -38,8 +40,8 @@ def build_wandb_logger(
         run = wandb.init(
             project=config.project,
             entity=config.entity,
-            name=folder.path.name,
-            id=folder.path.name,
+            name=config.name or folder.path.name,
+            id=_run_id(folder),
             dir=folder.path,
             group=config.group,
             tags=[*config.tags, *_tags(overrides)],
@@ -69,6 +71,12 @@ def upload_command(logger: WandbLogger) -> str | None:
     """What to type to upload an offline run; None for one that is online."""
     run = logger.experiment
     return f"wandb sync {Path(run.dir).parent}" if run.offline else None
+
+
+def _run_id(folder: RunFolder) -> str:
+    """An id that no other run has: folders of two sweeps may have the same name."""
+    allowed = re.sub(r"[^-.\w]+", "-", folder.path.name)
+    return f"{allowed[:80]}-{token_hex(4)}"
 
 
 def _tags(overrides: list[str]) -> list[str]:

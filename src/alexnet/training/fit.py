@@ -46,7 +46,7 @@ class _Parts:
 
 
 def train(
-    config: TrainConfig, resolved: dict[str, Any], overrides: list[str], *, in_sweep: bool = False
+    config: TrainConfig, resolved: dict[str, Any], overrides: list[str], *, shares_process: bool = False
 ) -> float | None:
     """Run one training and return its last validation top-1 error in percent.
 
@@ -56,10 +56,10 @@ def train(
     """
     writes = getattr(rank_zero_only, "rank", 0) == 0  # Lightning reads the rank from the environment
     log_to_terminal(quiet=not writes)
-    if in_sweep and config.trainer.devices > 1:
+    if shares_process and config.trainer.devices > 1:
         raise UserError(
-            f"--multirun with trainer.devices={config.trainer.devices}: the jobs of a sweep share a process,"
-            " which cannot start several devices again and again. Sweep with trainer.devices=1."
+            f"hydra/launcher=basic with trainer.devices={config.trainer.devices}: the jobs share a process,"
+            " which cannot start several devices again and again. Use hydra/launcher=process."
         )
     check_devices(config.trainer, config.strategy, config.data.batch_size)
     parts = _build(config, resolved)

@@ -1,0 +1,97 @@
+"""One run of a sweep, and what its folder says of it."""
+
+import csv
+import json
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alexnet.errors import UserError
+
+NO_REASON = "ended without a result, and without saying why"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that is to be: its folder is made by the run itself."""
+
+    name: str
+    folder: Path
+    command: tuple[str, ...]
+    config_hash: str
+    devices: int = 1
+    epochs: int = 1
+
+    @property
+    def log(self) -> Path:
+        """What the run prints; beside its folder, which does not exist before the run."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
+    def result(self) -> dict[str, Any]:
+        """Its result.json; empty where there is none."""
+        try:
+            content = json.loads((self.folder / "result.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def is_done(self) -> bool:
+        """Whether it has been run to its end, with this very configuration."""
+        result = self.result()
+        return result.get("status") == "completed" and result.get("config_hash") == self.config_hash
+
+    def objective(self) -> float | None:
+        """The validation top-1 error of its last epoch, in percent."""
+        return self.result().get("val", {}).get("top1_error")
+
+    def last_epoch(self) -> dict[str, str]:
+        """The last whole row of its metrics.csv; empty before the first epoch has ended."""
+        try:
+            text = (self.folder / "metrics.csv").read_text()
+        except OSError:
+            return {}
+        lines = text[: text.rfind("\n") + 1].splitlines()
+        return next(csv.DictReader([lines[0], lines[-1]])) if len(lines) > 1 else {}
+
+    def check_place(self) -> None:
+        """Raise `UserError` where its folder holds the finished run of another configuration."""
+        if self.result().get("status") == "completed" and not self.is_done():
+            raise UserError(
+                f"{self.folder} holds a finished run of another configuration. Move it away, or give"
+                " this sweep a folder of its own: hydra.sweep.dir=..."
+            )
+
+    def set_aside(self) -> None:
+        """Rename what an unfinished run left here to <folder>.failed-1 (-2, ...), its log beside it."""
+        if not self.folder.exists() and not self.log.exists():
+            return
+        count = 1
+        while True:
+            aside = self.folder.with_name(f"{self.folder.name}.failed-{count}")
+            log = aside.with_name(f"{aside.name}.log")
+            if not aside.exists() and not log.exists():
+                break
+            count += 1
+        for old, new in ((self.folder, aside), (self.log, log)):
+            if old.exists():
+                old.rename(new)
+
+    def why_failed(self, status: int) -> str:
+        """Why it came to nothing, in one line; `status` as from a shell: 128 + n is signal n."""
+        if error := self.result().get("error"):
+            return _first_line(str(error))
+        if status > 128:
+            name = signal.Signals(status - 128).name if status - 128 in set(signal.Signals) else status - 128
+            memory = ", perhaps for want of memory" if name == "SIGKILL" else ""
+            return f"killed by {name}{memory}"
+        try:
+            lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines()]
+        except OSError:
+            lines = []
+        said = [line for line in lines if line]
+        return said[-1].removeprefix("Error: ") if said else f"{NO_REASON} (status {status})"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else NO_REASON

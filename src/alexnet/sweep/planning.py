@@ -1,0 +1,102 @@
+"""From the overrides of a sweep's job to the single run that does it."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from alexnet import cli
+from alexnet.errors import UserError
+from alexnet.run.folder import config_hash
+from alexnet.sweep.job import Job
+from alexnet.sweep.naming import job_name
+
+# what is about the sweep, and not about the run
+SWEEP_KEYS = ("mode", "run.", "sweep.", "sweep=", "sweeper", "launcher")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job, and the configuration that Hydra composes for it."""
+
+    job: Job
+    config: DictConfig
+    run: DictConfig  # config without hydra
+    overrides: list[str]
+
+
+def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], number: int) -> Planned:
+    """The job that `overrides` ask for, in a folder under hydra.sweep.dir.
+
+    `sweep` is the configuration of the whole command. Raises `UserError` where run_folder is given,
+    or where the job's folder holds the result of something else.
+    """
+    config = loader.load_sweep_config(sweep, list(overrides))
+    with open_dict(config):
+        config.hydra.job.id = job_name(overrides, sweep.hydra.overrides.task)
+        config.hydra.job.num = number
+    HydraConfig.instance().set_config(config)  # for ${hydra:...} in what follows
+    folder = Path(str(sweep.hydra.sweep.dir)).absolute()
+    place = folder / str(config.hydra.sweep.subdir)
+    run = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    resolved = cli.plain(run)
+    if resolved["run_folder"] is not None:
+        raise UserError(
+            f"run_folder={resolved['run_folder']}: the jobs of a sweep cannot share a folder."
+            " Give hydra.sweep.dir=..., where each makes its own."
+        )
+    own = [_quoted("run_folder", place)]
+    if resolved["logger"]["name"] is None:
+        own.append(_quoted("logger.name", place.relative_to(folder)))
+    if resolved["logger"]["group"] is None:
+        own.append(_quoted("logger.group", folder.name))
+    job = Job(
+        name=str(place.relative_to(folder)),
+        folder=place,
+        command=(*_program(config), *_about_the_run(sweep), *overrides, *own),
+        config_hash=config_hash(resolved),
+        devices=resolved["trainer"]["devices"],
+        epochs=resolved["trainer"]["max_epochs"],
+    )
+    job.check_place()
+    return Planned(job, config, run, list(overrides))
+
+
+def unique_jobs(planned: Sequence[Planned]) -> list[Job]:
+    """Each job once. Raises `UserError` where different ones would have the same folder."""
+    jobs: dict[Path, Job] = {}
+    for job in (item.job for item in planned):
+        known = jobs.setdefault(job.folder, job)
+        if known.config_hash != job.config_hash:
+            raise UserError(
+                f"hydra.sweep.subdir gives different jobs the same folder, {job.folder}."
+                " Name in it what differs between them."
+            )
+    return list(jobs.values())
+
+
+def _program(config: DictConfig) -> list[str]:
+    """This program, with the flags that decide which configuration it reads."""
+    main = Path(sys.argv[0]).absolute()
+    program = [sys.executable, str(main)]
+    sources = [source for source in config.hydra.runtime.config_sources if source.provider == "command-line"]
+    program += [part for source in sources for part in ("--config-dir", str(source.path))]
+    if config.hydra.job.config_name != main.stem:
+        program += ["--config-name", str(config.hydra.job.config_name)]
+    return program
+
+
+def _about_the_run(sweep: DictConfig) -> list[str]:
+    def key(override: str) -> str:
+        return override.lstrip("+~").removeprefix("hydra").lstrip("./")
+
+    return [item for item in sweep.hydra.overrides.hydra if not key(item).startswith(SWEEP_KEYS)]
+
+
+def _quoted(key: str, value: object) -> str:
+    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"

@@ -1,0 +1,97 @@
+"""hydra/launcher=process: each job of a sweep is a process of its own, see `alexnet.sweep`.
+
+hydra_plugins has no __init__.py: it is a namespace that Hydra's other plugins share. Hydra runs
+every module in it at each start, so that this is the only one, and a light one.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from alexnet.sweep.planning import Planned
+
+
+@dataclass
+class ProcessLauncherConf:
+    """Keys of hydra.launcher."""
+
+    _target_: str = "hydra_plugins.process_launcher.ProcessLauncher"
+    jobs: int | None = None  # at a time; null: one for each trainer.devices GPUs, one on the CPU
+    grace_seconds: float = 20  # after Ctrl-C, for a job to write down what it has
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher", name="process", node=ProcessLauncherConf, provider="process_launcher"
+)
+
+
+class FailedReturn(JobReturn):
+    """Of a job that failed: raises its error, without the line that Hydra prints before."""
+
+    @property  # type: ignore[misc]  # nobody sets it again
+    def return_value(self) -> Any:
+        raise self._return_value
+
+
+class ProcessLauncher(Launcher):
+    """Runs the jobs that are not done yet, and returns the objectives of all.
+
+    In a sweep's folder there is one launcher at a time. A sweeper may call `launch` again and again.
+    """
+
+    def __init__(self, jobs: int | None, grace_seconds: float) -> None:
+        self._at_once, self._grace = jobs, grace_seconds
+        self._lock: Any = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        _check_jobs(self._at_once)  # here, where the error reaches the user as it is
+        self._loader, self._config = hydra_context.config_loader, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from alexnet.sweep.devices import Devices, visible_gpus
+        from alexnet.sweep.planning import plan_job, unique_jobs
+        from alexnet.sweep.running import failure, lock_sweep, run_jobs
+
+        setup_globals()
+        folder = Path(str(self._config.hydra.sweep.dir)).absolute()
+        self._lock = self._lock or lock_sweep(folder)  # held until this process ends
+        planned = [
+            plan_job(self._loader, self._config, overrides, initial_job_idx + index)
+            for index, overrides in enumerate(job_overrides)
+        ]
+        devices = Devices(visible_gpus(planned[0].config.trainer.accelerator.value), self._at_once)
+        entries = run_jobs(unique_jobs(planned), devices, folder, self._grace)
+        problem = failure(entries)
+        return [_returned(item, problem) for item in planned]
+
+
+def _returned(planned: "Planned", problem: Exception | None) -> JobReturn:
+    config = planned.config
+    known: dict[str, Any] = {
+        "overrides": planned.overrides,
+        "cfg": planned.run,
+        "hydra_cfg": OmegaConf.masked_copy(config, "hydra"),
+        "working_dir": str(planned.job.folder),
+        "task_name": config.hydra.job.name,
+    }
+    if planned.job.is_done():
+        return JobReturn(**known, status=JobStatus.COMPLETED, _return_value=planned.job.objective())
+    return FailedReturn(**known, status=JobStatus.FAILED, _return_value=problem)
+
+
+def _check_jobs(jobs: int | None) -> None:
+    from alexnet.errors import UserError
+
+    if os.name != "posix":
+        raise UserError("hydra/launcher=process needs Linux or macOS. Here: hydra/launcher=basic.")
+    if jobs is not None and jobs < 1:
+        raise UserError(f"hydra.launcher.jobs={jobs}: expected 1 or more, or null.")

@@ -1,0 +1,187 @@
+"""`python src/train.py -m ...` as a user runs it, with small networks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import PROJECT, SMALL, Train
+
+FAST = ("debug=fast", "trainer.accelerator=cpu", "logger=csv")
+
+
+def results(sweep: Path) -> dict[str, dict[str, Any]]:
+    """The results of a sweep by the jobs' names."""
+    return {path.parent.name: json.loads(path.read_text()) for path in sweep.glob("*/result.json")}
+
+
+def the_sweep(outputs: Path) -> Path:
+    (sweep,) = (outputs / "sweeps").iterdir()
+    return sweep
+
+
+def test_a_sweep_and_the_same_command_again(train: Train, synthetic: tuple[str, ...]) -> None:
+    """Own folders, the sweep's W&B group, failures alone; then only what is missing is run."""
+    command = ("-m", "debug=fast", "trainer.accelerator=cpu", "model.dropout=0.5,1.5", "seed=0", *synthetic)
+    done = train(*command)
+    assert done.status == 1
+    (line,) = done.err.splitlines()
+    assert line.startswith(
+        "Error: 1 of 2 jobs failed. model.dropout=1.5: model.dropout=1.5: expected a number"
+    )
+    sweep = the_sweep(done.outputs)
+    assert sweep.name.startswith("model.dropout_")
+    assert "Failed   model.dropout=1.5" in done.out
+    (result,) = results(sweep).values()
+    assert result["status"] == "completed"
+    folder = sweep / "model.dropout=0.5"
+    assert "model.dropout=0.5" in yaml.safe_load((folder / "overrides.yaml").read_text())
+    (recorded,) = (folder / "wandb").glob("offline-run-*/run-*.wandb")
+    assert sweep.name.encode() in recorded.read_bytes()
+    assert not (done.outputs / "runs").exists()
+
+    written = (folder / "result.json").stat().st_mtime_ns
+    again = train(*(item.replace("1.5", "0.25") for item in command))
+    assert again.status == 0, again.err
+    assert "2 jobs, 1 of them done before" in again.out
+    assert (folder / "result.json").stat().st_mtime_ns == written
+    assert set(results(sweep)) == {"model.dropout=0.5", "model.dropout=0.25"}
+
+
+def test_two_devices_in_every_job(train: Train, synthetic: tuple[str, ...]) -> None:
+    """Two jobs of two processes at once: each second one starts from its job's own command line."""
+    done = train("-m", *FAST, *synthetic, "seed=0,1", "trainer.devices=2", "hydra.launcher.jobs=2")
+    assert done.status == 0, done.err
+    found = results(the_sweep(done.outputs))
+    assert set(found) == {"seed=0", "seed=1"}
+    assert all(result["status"] == "completed" for result in found.values())
+    for log in the_sweep(done.outputs).glob("*.log"):
+        assert log.read_text().count("Folder") == 1
+
+
+def test_killed_in_the_middle_and_started_again(
+    train: Train, synthetic: tuple[str, ...], tmp_path: Path
+) -> None:
+    """kill -9 of the launcher's process group; afterwards everything is as if it had not been."""
+    command = ("-m", *SMALL, *synthetic, "logger=csv", "model.lrn=true,false", "seed=0")
+    sweep = tmp_path / "killed"
+    where = (f"hydra.sweep.dir={sweep}", f"outputs={tmp_path / 'outputs'}")
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT / "src/train.py"), *command, *where],
+        cwd=tmp_path,
+        env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.time() + 120
+    while not (sweep / "model.lrn=false" / "metrics.csv").exists():
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    first = (sweep / "model.lrn=true" / "result.json").read_bytes()
+    again = train(*command, f"hydra.sweep.dir={sweep}")
+    undisturbed = train(*command)
+    assert (again.status, undisturbed.status) == (0, 0), again.err
+    assert (sweep / "model.lrn=true" / "result.json").read_bytes() == first
+    assert (sweep / "model.lrn=false.failed-1" / "metrics.csv").exists()
+    mended, whole = results(sweep), results(the_sweep(undisturbed.outputs))
+    for name in ("model.lrn=true", "model.lrn=false"):
+        for split in ("train", "val"):
+            assert mended[name][split] == whole[name][split]
+
+
+def test_three_processes_in_the_same_second(synthetic: tuple[str, ...], tmp_path: Path) -> None:
+    """The same command three times at once: three run folders."""
+    where = (f"outputs={tmp_path / 'outputs'}",)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(PROJECT / "src/train.py"), *FAST, *synthetic, *where],
+            cwd=tmp_path,
+            env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+        )
+        for _ in range(3)
+    ]
+    assert [process.wait(timeout=240) for process in processes] == [0, 0, 0]
+    folders = list((tmp_path / "outputs/runs").iterdir())
+    assert len(folders) == 3
+    assert all(
+        json.loads((folder / "result.json").read_text())["status"] == "completed" for folder in folders
+    )
+
+
+def test_the_objective_reaches_the_sweeper(synthetic: tuple[str, ...], tmp_path: Path) -> None:
+    """A sweeper that calls the launcher twice, as Optuna's does: with numbers, errors and a batch again."""
+    program = tmp_path / "sweeper.py"
+    program.write_text(SWEEPER)
+    done = subprocess.run(
+        [sys.executable, str(program), str(PROJECT / "src/train.py"), *FAST, *synthetic],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(PROJECT / "src"), "ALEXNET_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads(done.stdout.splitlines()[-1])
+    result = json.loads((tmp_path / "sweep/model.dropout=0.5/result.json").read_text())
+    assert first == [["COMPLETED", result["val"]["top1_error"]], ["FAILED", "UserError"]]
+    assert second == [["COMPLETED", result["val"]["top1_error"]]]
+
+
+SWEEPER = """
+import json, sys
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, RunMode
+from hydra._internal.callbacks import Callbacks
+from alexnet import cli
+from alexnet.config import TrainConfig
+from alexnet.paths import CONF
+
+cli.register("train", TrainConfig)
+common = sys.argv[2:]
+sys.argv = sys.argv[1:2]
+with initialize_config_dir(str(CONF), version_base="1.3"):
+    loader = GlobalHydra.instance().config_loader()
+    config = loader.load_configuration("train", [*common, "hydra.sweep.dir=sweep"], RunMode.MULTIRUN)
+    launcher = Plugins.instance().instantiate_launcher(
+        config=config, task_function=None,
+        hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config)),
+    )
+    def told(item):
+        try:
+            return [item.status.name, item.return_value]
+        except Exception as error:
+            return [item.status.name, type(error).__name__]
+    first = launcher.launch([[*common, "model.dropout=0.5"], [*common, "model.dropout=1.5"]], 0)
+    second = launcher.launch([[*common, "model.dropout=0.5"]], 2)
+    print(json.dumps([[told(item) for item in batch] for batch in (first, second)]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["seed=0,1", "run_folder=x"], "run_folder=x: the jobs of a sweep cannot share a folder"),
+        (["seed=0,1", "hydra.sweep.subdir=same"], "hydra.sweep.subdir gives different jobs the same folder"),
+        (["seed=0,1", "hydra.launcher.jobs=0"], "hydra.launcher.jobs=0: expected 1 or more"),
+    ],
+)
+def test_a_mistake_ends_in_one_line(train: Train, overrides: list[str], expected: str) -> None:
+    done = train("-m", *FAST, *overrides)
+    assert done.status == 1
+    (line,) = done.err.splitlines()
+    assert line.startswith("Error: ") and expected in line
+    assert not (done.outputs / "runs").exists()
