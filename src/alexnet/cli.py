@@ -23,12 +23,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from alexnet.errors import UserError
 from alexnet.paths import CONF, PROJECT
-from alexnet.sweep.naming import sweep_name
+from alexnet.sweep.naming import settings_name, sweep_name
 
 Typed = TypeVar("Typed")
 
 OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
 OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
+OmegaConf.register_new_resolver("settings_name", settings_name, replace=True)
 
 
 def entry_point(name: str, schema: type) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:

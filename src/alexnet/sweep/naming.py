@@ -27,6 +27,14 @@ def sweep_name(overrides: Iterable[str]) -> str:
     return "_".join(filter(None, [_safe(",".join(swept)), _hash("\n".join(fixed))]))
 
 
+def settings_name(overrides: Iterable[str]) -> str:
+    """What a command sets for all jobs of a study: data=imagenette,model.width=0.25."""
+    left_out = {*UNHASHED, "study", "experiment", "seed"}
+    fixed = [override for override in _parse(overrides) if not override.is_sweep_override()]
+    kept = [item for item in fixed if item.get_key_element().split(".")[0] not in left_out]
+    return _safe(",".join(sorted(_as_typed(override) for override in kept))) or "default"
+
+
 def job_name(overrides: Sequence[str], command: Iterable[str]) -> str:
     """What a job sets beyond what `command` sets for all jobs: model.lrn=false,seed=1."""
     common = {o.get_key_element() for o in _parse(command) if not o.is_sweep_override()}

@@ -1,0 +1,51 @@
+"""Studies: experiments that belong together, each seed in its own folder, again only what is missing."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alexnet.sweep.naming import settings_name
+from conftest import PROJECT, SMALL, Train, compose_config
+
+STUDIES = sorted(path.stem for path in (PROJECT / "conf/study").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_its_experiments_exist(study: str) -> None:
+    compose_config(f"study={study}")
+    hydra = yaml.safe_load((PROJECT / f"conf/study/{study}.yaml").read_text())["hydra"]
+    params = hydra["sweeper"]["params"]
+    names = params["experiment"].split(",")
+    assert len(names) == len(set(names)) > 1
+    for name in names:
+        compose_config(f"study={study}", f"experiment={name}")
+    assert params["seed"] == "0,1,2"
+    assert f"/studies/{study}/" in hydra["sweep"]["dir"]
+
+
+def test_the_folder_names_what_all_jobs_share() -> None:
+    assert settings_name(["study=innovations"]) == "default"
+    assert settings_name(["study=innovations", "seed=0,1,2,3", "logger=csv", "outputs=/x"]) == "default"
+    given = ["study=innovations", "model.width=0.25", "data=imagenette", "experiment=baseline,tanh"]
+    assert settings_name(given) == "data=imagenette,model.width=0.25"
+
+
+def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...]) -> None:
+    command = ("-m", "study=innovations", "experiment=baseline,no_lrn", "seed=0", *SMALL, *synthetic)
+    first = train(*command, "trainer.max_epochs=1", "logger=csv")
+    assert first.status == 0, first.err
+    (study,) = (first.outputs / "studies/innovations").iterdir()
+    runs = {
+        path.parent.relative_to(study): json.loads(path.read_text()) for path in study.glob("*/*/result.json")
+    }
+    assert set(runs) == {Path("baseline/seed=0"), Path("no_lrn/seed=0")}
+    assert {run["status"] for run in runs.values()} == {"completed"}
+    claims = [yaml.safe_load((study / name / "config.yaml").read_text())["claim"] for name in sorted(runs)]
+    assert claims[0] is None
+    assert claims[1]["section"] == "3.3"
+    times = {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")}
+    again = train(*command, "trainer.max_epochs=1", "logger=csv")
+    assert again.status == 0, again.err
+    assert {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")} == times
