@@ -259,6 +259,8 @@ def test_interrupted(synthetic: tuple[str, ...], tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # a shell that started these tests in the background would have it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.time() + 120
     while not (folder / "metrics.csv").exists():
