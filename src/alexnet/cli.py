@@ -28,7 +28,8 @@ from alexnet.sweep.naming import sweep_name
 Typed = TypeVar("Typed")
 
 OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
-OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
+# Hydra hands a sweep's cache on to its jobs, which are thus in the same sweep's folder
+OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True, use_cache=True)
 
 
 def entry_point(name: str, schema: type) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
@@ -128,6 +129,8 @@ def explain(error: BaseException, schema: type) -> str:
     if found := re.search(r"Could not find '([\w/]+)/([^/']+)'", text):
         group, choice = found.groups()
         return f"{group}={choice}: there is no such choice.{_choices(choice, _group_choices(text))}"
+    if "hydra/launcher/submitit_" in text:
+        return "hydra/launcher=slurm needs a plugin of Hydra: install hydra-submitit-launcher."
     found = re.search(r"Could not override '([\w./@]+)'", text) or re.search(r"full_key: (\S+)", text)
     if found and ("not in" in text or "No match in the defaults list" in text):
         return _unknown_key(found[1], schema)

@@ -165,7 +165,7 @@ def test_stopping_leaves_no_process(tmp_path: Path, number: signal.Signals) -> N
         sweep.send_signal(number)
         _, err = sweep.communicate(timeout=20)
     assert sweep.returncode == 1
-    assert err == "Stopped: 0 of 4 jobs are done. The same command does the rest.\n"
+    assert err == "Stopped: 0 of 4 jobs done. The same command does the rest.\n"
     assert [group_members(group) for group in groups] == [[], [], []]
     assert json.loads((jobs[0] / "result.json").read_text())["status"] == "interrupted"
     assert not (jobs[1] / "result.json").exists()
