@@ -144,6 +144,8 @@ def explain(error: BaseException, schema: type) -> str:
 
 
 def _unknown_key(key: str, schema: type) -> str:
+    if key.startswith("hydra."):
+        return f"{key}: Hydra has no such key. Those that it has: python src/train.py --cfg hydra"
     node = OmegaConf.structured(schema)
     parts = key.split(".")
     for depth, part in enumerate(parts):

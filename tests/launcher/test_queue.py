@@ -66,7 +66,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.05)
 
 
-def start_sweep(folder: Path, at_once: int, *behaviours: str) -> "subprocess.Popen[str]":
+def start_sweep(folder: Path, at_once: int, *behaviours: str, grace: float = 2) -> "subprocess.Popen[str]":
     """A sweep as a shell's foreground starts one: it heeds signals, whatever pytest inherited."""
 
     def heed() -> None:
@@ -79,6 +79,7 @@ def start_sweep(folder: Path, at_once: int, *behaviours: str) -> "subprocess.Pop
             str(Path(__file__).with_name("fake_sweep.py")),
             str(folder),
             str(at_once),
+            str(grace),
             *behaviours,
         ],
         env=os.environ | {"PYTHONPATH": str(PROJECT / "src"), "PYTHONUNBUFFERED": "1"},
@@ -163,13 +164,26 @@ def test_stopping_leaves_no_process(tmp_path: Path, number: signal.Signals) -> N
         groups = [json.loads((job / "seen.json").read_text())["group"] for job in jobs]
         assert all(group_members(group) for group in groups)
         sweep.send_signal(number)
-        _, err = sweep.communicate(timeout=20)
+        out, err = sweep.communicate(timeout=20)
     assert sweep.returncode == 1
+    assert "Stopping 3 jobs: 2 s" in out
     assert err == "Stopped: 0 of 4 jobs done. The same command does the rest.\n"
     assert [group_members(group) for group in groups] == [[], [], []]
     assert json.loads((jobs[0] / "result.json").read_text())["status"] == "interrupted"
     assert not (jobs[1] / "result.json").exists()
     assert "start job=3" not in journal(tmp_path)
+
+
+def test_asking_twice_stops_at_once(tmp_path: Path) -> None:
+    with start_sweep(tmp_path, 1, "deaf", grace=60) as sweep:
+        wait_for((tmp_path / "job=0" / "metrics.csv").exists)
+        assert sweep.stdout is not None
+        sweep.send_signal(signal.SIGINT)
+        while not sweep.stdout.readline().startswith("Stopping"):
+            assert sweep.poll() is None
+        sweep.send_signal(signal.SIGINT)
+        sweep.communicate(timeout=20)
+    assert sweep.returncode == 1
 
 
 def test_no_orphans_and_nothing_twice_after_kill_9(tmp_path: Path) -> None:
