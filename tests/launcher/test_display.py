@@ -23,17 +23,10 @@ def entries(folder: Path, *states: State) -> list[Entry]:
 
 
 def test_the_table_on_a_terminal(tmp_path: Path) -> None:
+    program = str(Path(__file__).with_name("fake_sweep.py"))
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [
-            sys.executable,
-            str(Path(__file__).with_name("fake_sweep.py")),
-            str(tmp_path),
-            "1",
-            "2",
-            "ok",
-            "fail",
-        ],
+        [sys.executable, program, str(tmp_path), "1", "2", "ok", "fail"],
         env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "PYTHONPATH": str(PROJECT / "src")},
         stdout=theirs,
         stderr=theirs,

@@ -177,6 +177,7 @@ with initialize_config_dir(str(CONF), version_base="1.3"):
         (["seed=0,1", "run_folder=x"], "run_folder=x: the jobs of a sweep cannot share a folder"),
         (["seed=0,1", "hydra.sweep.subdir=same"], "hydra.sweep.subdir gives different jobs the same folder"),
         (["seed=0,1", "hydra/launcher=slurm"], "install hydra-submitit-launcher"),
+        (["seed=0,1", "hydra.launcher.job=2"], "hydra.launcher.job: Hydra has no such key"),
         (["seed=0,1", "hydra.launcher.jobs=0"], "hydra.launcher.jobs=0: expected 1 or more"),
     ],
 )
