@@ -43,7 +43,7 @@ def test_the_table_on_a_terminal(tmp_path: Path) -> None:
     assert re.search(r"job=1 +waiting", text)
     assert "1 waiting, 1 running" in text
     last = text[text.rindex("val top-1") :]
-    assert re.search(r"job=0 +done +1/1 +40\.5% +0:0\d", last)
+    assert re.search(r"job=0 +done +1/1 +40\.5% +0:\d\d", last)
     assert re.search(r"job=1 +failed", last)
     assert "the weights are gone." in last
     assert "1 done, 1 failed" in last

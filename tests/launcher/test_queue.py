@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def group_members(group: int) -> list[int]:
     return members
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.time() + seconds
     while not condition():
         assert time.time() < deadline
@@ -127,7 +128,7 @@ def test_a_failure_is_its_own_job_s_only(tmp_path: Path, capsys: pytest.CaptureF
     assert "without a result" in entries[3].reason
     out = capsys.readouterr().out
     assert "Started  job=0" in out
-    assert "Failed   job=0 after 0:00: the weights are gone." in out
+    assert re.search(r"^Failed   job=0 after 0:\d\d: the weights are gone\.$", out, re.MULTILINE)
     assert "2 of 5 jobs done" in out
     problem = failure(entries)
     assert problem and str(problem).startswith("3 of 5 jobs failed. job=0: the weights are gone (see ")
@@ -139,7 +140,7 @@ def test_a_killed_job_fails_alone(tmp_path: Path) -> None:
         wait_for(lambda: "end job=2" in journal(tmp_path))
         pid = int((tmp_path / "journal").read_text().split()[2])
         os.kill(pid, signal.SIGKILL)
-        out, err = sweep.communicate(timeout=20)
+        out, err = sweep.communicate(timeout=60)
     assert sweep.returncode == 1
     assert "Failed   job=0" in out and "killed by SIGKILL" in out
     assert err.startswith("Error: 1 of 3 jobs failed. job=0: killed by SIGKILL")
@@ -150,7 +151,7 @@ def test_what_a_failed_job_started_ends_with_it(tmp_path: Path) -> None:
         wait_for((tmp_path / "job=0" / "child").exists)
         wait_for(lambda: (tmp_path / "job=0" / "child").read_text() != "")
         os.kill(int((tmp_path / "journal").read_text().split()[2]), signal.SIGKILL)
-        sweep.communicate(timeout=20)
+        sweep.communicate(timeout=60)
     assert not is_alive(int((tmp_path / "job=0" / "child").read_text()))
 
 
@@ -164,7 +165,7 @@ def test_stopping_leaves_no_process(tmp_path: Path, number: signal.Signals) -> N
         groups = [json.loads((job / "seen.json").read_text())["group"] for job in jobs]
         assert all(group_members(group) for group in groups)
         sweep.send_signal(number)
-        out, err = sweep.communicate(timeout=20)
+        out, err = sweep.communicate(timeout=60)
     assert sweep.returncode == 1
     assert "Stopping 3 jobs: 2 s" in out
     assert err == "Stopped: 0 of 4 jobs done. The same command does the rest.\n"
@@ -182,7 +183,7 @@ def test_asking_twice_stops_at_once(tmp_path: Path) -> None:
         while not sweep.stdout.readline().startswith("Stopping"):
             assert sweep.poll() is None
         sweep.send_signal(signal.SIGINT)
-        sweep.communicate(timeout=20)
+        sweep.communicate(timeout=60)
     assert sweep.returncode == 1
 
 
@@ -194,9 +195,9 @@ def test_no_orphans_and_nothing_twice_after_kill_9(tmp_path: Path) -> None:
         wait_for((tmp_path / "job=2" / "metrics.csv").exists)
         groups = [json.loads((tmp_path / f"job={i}" / "seen.json").read_text())["group"] for i in (1, 2)]
         os.killpg(sweep.pid, signal.SIGKILL)
-    wait_for(lambda: not any(group_members(group) for group in groups), 5)
+    wait_for(lambda: not any(group_members(group) for group in groups))
     with start_sweep(tmp_path, 2, "ok", "ok", "ok") as again:
-        out, err = again.communicate(timeout=20)
+        out, err = again.communicate(timeout=60)
     assert (again.returncode, err) == (0, "")
     assert "3 jobs, 1 of them done before" in out
     starts = [line for line in journal(tmp_path) if line.startswith("start")]
@@ -210,7 +211,7 @@ def test_no_orphans_and_nothing_twice_after_kill_9(tmp_path: Path) -> None:
 def test_of_three_launchers_one_runs(tmp_path: Path) -> None:
     """Started at the same time in the same folder: no job runs twice, and the others say why not."""
     sweeps = [start_sweep(tmp_path, 1, *["ok"] * 3) for _ in range(3)]
-    ended = [sweep.communicate(timeout=30) for sweep in sweeps]
+    ended = [sweep.communicate(timeout=60) for sweep in sweeps]
     assert sorted(sweep.returncode for sweep in sweeps) == [0, 1, 1]
     refusals = [err for _, err in ended if err]
     assert len(refusals) == 2

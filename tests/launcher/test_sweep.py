@@ -45,6 +45,7 @@ def test_a_sweep_and_the_same_command_again(train: Train, synthetic: tuple[str, 
     assert "model.dropout=0.5" in yaml.safe_load((folder / "overrides.yaml").read_text())
     (recorded,) = (folder / "wandb").glob("offline-run-*/run-*.wandb")
     assert sweep.name.encode() in recorded.read_bytes()
+    assert recorded.name.startswith("run-model.dropout-0.5-")  # an id that W&B allows
     assert not (done.outputs / "runs").exists()
 
     written = (folder / "result.json").stat().st_mtime_ns
