@@ -41,6 +41,12 @@ def journal(folder: Path) -> list[str]:
     return [" ".join(line.split()[:2]) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def pid_of(name: str, folder: Path) -> int:
+    """The process of a job that has started."""
+    lines = [line.split() for line in (folder / "journal").read_text().splitlines()]
+    return next(int(pid) for what, job, pid in lines if (what, job) == ("start", name))
+
+
 def is_alive(pid: int) -> bool:
     """Whether it still runs: one that is dead and was not collected does not."""
     with contextlib.suppress(ProcessLookupError, FileNotFoundError):
@@ -138,7 +144,7 @@ def test_a_failure_is_its_own_job_s_only(tmp_path: Path, capsys: pytest.CaptureF
 def test_a_killed_job_fails_alone(tmp_path: Path) -> None:
     with start_sweep(tmp_path, 2, "hang", "ok", "ok") as sweep:
         wait_for(lambda: "end job=2" in journal(tmp_path))
-        pid = int((tmp_path / "journal").read_text().split()[2])
+        pid = pid_of("job=0", tmp_path)
         os.kill(pid, signal.SIGKILL)
         out, err = sweep.communicate(timeout=60)
     assert sweep.returncode == 1
@@ -150,7 +156,7 @@ def test_what_a_failed_job_started_ends_with_it(tmp_path: Path) -> None:
     with start_sweep(tmp_path, 1, "family", "ok") as sweep:
         wait_for((tmp_path / "job=0" / "child").exists)
         wait_for(lambda: (tmp_path / "job=0" / "child").read_text() != "")
-        os.kill(int((tmp_path / "journal").read_text().split()[2]), signal.SIGKILL)
+        os.kill(pid_of("job=0", tmp_path), signal.SIGKILL)
         sweep.communicate(timeout=60)
     assert not is_alive(int((tmp_path / "job=0" / "child").read_text()))
 
