@@ -28,8 +28,9 @@ from alexnet.sweep.naming import settings_name, sweep_name
 Typed = TypeVar("Typed")
 
 OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
-OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
-OmegaConf.register_new_resolver("settings_name", settings_name, replace=True)
+# Hydra hands a sweep's cache on to its jobs, which are thus in the same sweep's folder
+OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True, use_cache=True)
+OmegaConf.register_new_resolver("settings_name", settings_name, replace=True, use_cache=True)
 
 
 def entry_point(name: str, schema: type) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
@@ -129,6 +130,8 @@ def explain(error: BaseException, schema: type) -> str:
     if found := re.search(r"Could not find '([\w/]+)/([^/']+)'", text):
         group, choice = found.groups()
         return f"{group}={choice}: there is no such choice.{_choices(choice, _group_choices(text))}"
+    if "hydra/launcher/submitit_" in text:
+        return "hydra/launcher=slurm needs a plugin of Hydra: install hydra-submitit-launcher."
     found = re.search(r"Could not override '([\w./@]+)'", text) or re.search(r"full_key: (\S+)", text)
     if found and ("not in" in text or "No match in the defaults list" in text):
         return _unknown_key(found[1], schema)
@@ -142,6 +145,8 @@ def explain(error: BaseException, schema: type) -> str:
 
 
 def _unknown_key(key: str, schema: type) -> str:
+    if key.startswith("hydra."):
+        return f"{key}: Hydra has no such key. Those that it has: python src/train.py --cfg hydra"
     node = OmegaConf.structured(schema)
     parts = key.split(".")
     for depth, part in enumerate(parts):

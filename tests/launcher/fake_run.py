@@ -31,7 +31,7 @@ def main(folder: Path, config_hash: str, behaviour: str) -> None:
         (folder / "child").write_text(str(child.pid))
     result = {"status": "completed", "error": None, "config_hash": config_hash, "val": {"top1_error": 40.5}}
     try:
-        time.sleep(600 if behaviour in ("hang", "deaf", "family") else 0.3)
+        time.sleep(600 if behaviour in ("hang", "deaf", "family") else 0.5)
     except KeyboardInterrupt:
         result |= {"status": "interrupted", "error": "stopped by the user"}
         (folder / "result.json").write_text(json.dumps(result))

@@ -1,4 +1,4 @@
-"""A sweep of fake runs in a process of its own: fake_sweep.py <folder> <jobs at a time> <behaviour>...
+"""A sweep of fake runs in a process of its own: fake_sweep.py <folder> <at once> <grace> <behaviour>...
 
 As the launcher plugin does it, without Hydra: locks the folder, runs the jobs, status 1 where one failed.
 """
@@ -20,10 +20,10 @@ def fake_job(folder: Path, behaviour: str, config_hash: str = "abc", devices: in
     return Job(folder.name, folder, command, config_hash, devices, epochs=1)
 
 
-def main(folder: Path, at_once: int, behaviours: list[str]) -> None:
+def main(folder: Path, at_once: int, grace: float, behaviours: list[str]) -> None:
     lock = lock_sweep(folder)
     jobs = [fake_job(folder / f"job={i}", behaviour) for i, behaviour in enumerate(behaviours)]
-    problem = failure(run_jobs(jobs, Devices([], at_once), folder, grace=2))
+    problem = failure(run_jobs(jobs, Devices([], at_once), folder, grace=grace))
     lock.release()
     if problem:
         raise problem
@@ -31,7 +31,7 @@ def main(folder: Path, at_once: int, behaviours: list[str]) -> None:
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
+        main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4:])
     except UserError as error:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt as stopped:

@@ -23,9 +23,10 @@ def entries(folder: Path, *states: State) -> list[Entry]:
 
 
 def test_the_table_on_a_terminal(tmp_path: Path) -> None:
+    program = str(Path(__file__).with_name("fake_sweep.py"))
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("fake_sweep.py")), str(tmp_path), "1", "ok", "fail"],
+        [sys.executable, program, str(tmp_path), "1", "2", "ok", "fail"],
         env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "PYTHONPATH": str(PROJECT / "src")},
         stdout=theirs,
         stderr=theirs,
@@ -42,7 +43,7 @@ def test_the_table_on_a_terminal(tmp_path: Path) -> None:
     assert re.search(r"job=1 +waiting", text)
     assert "1 waiting, 1 running" in text
     last = text[text.rindex("val top-1") :]
-    assert re.search(r"job=0 +done +1/1 +40\.5% +0:0\d", last)
+    assert re.search(r"job=0 +done +1/1 +40\.5% +0:\d\d", last)
     assert re.search(r"job=1 +failed", last)
     assert "the weights are gone." in last
     assert "1 done, 1 failed" in last

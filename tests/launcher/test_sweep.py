@@ -45,6 +45,7 @@ def test_a_sweep_and_the_same_command_again(train: Train, synthetic: tuple[str, 
     assert "model.dropout=0.5" in yaml.safe_load((folder / "overrides.yaml").read_text())
     (recorded,) = (folder / "wandb").glob("offline-run-*/run-*.wandb")
     assert sweep.name.encode() in recorded.read_bytes()
+    assert recorded.name.startswith("run-model.dropout-0.5-")  # an id that W&B allows
     assert not (done.outputs / "runs").exists()
 
     written = (folder / "result.json").stat().st_mtime_ns
@@ -176,6 +177,8 @@ with initialize_config_dir(str(CONF), version_base="1.3"):
     [
         (["seed=0,1", "run_folder=x"], "run_folder=x: the jobs of a sweep cannot share a folder"),
         (["seed=0,1", "hydra.sweep.subdir=same"], "hydra.sweep.subdir gives different jobs the same folder"),
+        (["seed=0,1", "hydra/launcher=slurm"], "install hydra-submitit-launcher"),
+        (["seed=0,1", "hydra.launcher.job=2"], "hydra.launcher.job: Hydra has no such key"),
         (["seed=0,1", "hydra.launcher.jobs=0"], "hydra.launcher.jobs=0: expected 1 or more"),
     ],
 )

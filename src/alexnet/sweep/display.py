@@ -33,7 +33,15 @@ def shown(at_once: int) -> Iterator[Display]:
         yield LiveTable(live, at_once)
 
 
-class Lines:
+class _Shown:
+    """What is the same with and without a terminal."""
+
+    def stopping(self, running: int, grace: float) -> None:
+        jobs = "1 job" if running == 1 else f"{running} jobs"
+        console.print(f"Stopping {jobs}: {grace:g} s to write down what there is. Again: at once.")
+
+
+class Lines(_Shown):
     """One line when a job starts, ends or fails."""
 
     def changed(self, entry: Entry) -> None:
@@ -55,7 +63,7 @@ class Lines:
         pass
 
 
-class LiveTable:
+class LiveTable(_Shown):
     """All jobs, or as many as the terminal has room for."""
 
     def __init__(self, live: Live, at_once: int) -> None:

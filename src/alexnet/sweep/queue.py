@@ -48,6 +48,9 @@ class Display(Protocol):
     def refresh(self, entries: Sequence[Entry]) -> None:
         """Some time has passed."""
 
+    def stopping(self, running: int, grace: float) -> None:
+        """The jobs that run are asked to end, and have `grace` seconds."""
+
 
 @dataclass
 class Stop:
@@ -115,7 +118,10 @@ class Queue:
 
     def _stop(self, stop: Stop) -> None:
         asked, deadline = stop.asked, time.monotonic() + self._grace
-        for entry in self._of(State.running):
+        running = self._of(State.running)
+        if running:
+            self._display.stopping(len(running), self._grace)
+        for entry in running:
             assert entry.process is not None
             entry.process.interrupt()
         while self._of(State.running) and stop.asked == asked and time.monotonic() < deadline:

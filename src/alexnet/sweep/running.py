@@ -40,17 +40,17 @@ def run_jobs(jobs: Sequence[Job], devices: Devices, folder: Path, grace: float) 
         queue = Queue(jobs, devices, display, grace)
         waiting = sum(entry.state is State.waiting for entry in queue.entries)
         before = f", {len(jobs) - waiting} of them done before" if waiting < len(jobs) else ""
-        console.print(f"Sweep    {len(jobs)} jobs{before}, {at_once} at a time: {folder}", markup=False)
+        console.print(f"Sweep    {_jobs(len(jobs))}{before}, {at_once} at a time: {folder}", markup=False)
         try:
             queue.run()
         except KeyboardInterrupt:
             done = sum(entry.state is State.done for entry in queue.entries)
             raise KeyboardInterrupt(
-                f"Stopped: {done} of {len(jobs)} jobs are done. The same command does the rest."
+                f"Stopped: {done} of {_jobs(len(jobs))} done. The same command does the rest."
             ) from None
     done = sum(entry.state is State.done for entry in queue.entries)
     after = f" after {duration(time.monotonic() - began)}" if waiting else ""
-    console.print(f"{done} of {len(jobs)} jobs done{after}: {folder}", markup=False)
+    console.print(f"{done} of {_jobs(len(jobs))} done{after}: {folder}", markup=False)
     return queue.entries
 
 
@@ -62,6 +62,10 @@ def failure(entries: Sequence[Entry]) -> UserError | None:
     first = failed[0]
     others = f" {len(failed) - 1} more failed." if len(failed) > 1 else ""
     return UserError(
-        f"{len(failed)} of {len(entries)} jobs failed. {first.job.name}: {first.reason.rstrip('.')} (see"
+        f"{len(failed)} of {_jobs(len(entries))} failed. {first.job.name}: {first.reason.rstrip('.')} (see"
         f" {first.job.log}).{others} The same command runs them again."
     )
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job{'' if count == 1 else 's'}"
