@@ -3,6 +3,7 @@
 import glob
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,7 +29,10 @@ class Arms:
 def read_study(folder: Path, baseline: str | None) -> Arms:
     """The runs in <folder>/<arm>/seed=<n>/. Raises `UserError` where there are none, or no baseline."""
     if not folder.is_dir():
-        raise UserError(f"study={folder}: there is no such folder.{_neighbours(folder)}")
+        there = folder.parent.iterdir() if folder.parent.is_dir() else ()
+        raise UserError(
+            f"study={folder}: there is no such folder.{_near(folder.name, (p.name for p in there))}"
+        )
     paths = sorted(path for path in folder.glob("*/seed=*") if path.is_dir())
     if not paths:
         raise UserError(f"study={folder}: there are no runs in it. Expected <arm>/seed=<n>/ folders.")
@@ -38,10 +42,10 @@ def read_study(folder: Path, baseline: str | None) -> Arms:
         _add(read_run(path, f"{path.parent.name} {path.name}"), path, arms[path.parent.name], left_out)
     name = baseline or "baseline"
     if name not in arms:
-        asked = f"baseline={baseline}: there is no such arm." if baseline else "No arm is called baseline."
-        near = get_close_matches(name, arms, n=1, cutoff=0.5) if baseline else []
-        asked += f" Did you mean {near[0]}?" if near else "" if baseline else " Give one: baseline=<arm>."
-        raise UserError(f"{asked} Arms: {', '.join(arms)}.")
+        problem = "No arm is called baseline. Give one: baseline=<arm>."
+        if baseline:
+            problem = f"baseline={baseline}: there is no such arm.{_near(baseline, arms)}"
+        raise UserError(f"{problem} Arms: {', '.join(arms)}.")
     every_seed = {path.name for path in paths}
     for arm in arms:
         missing = every_seed - {path.name for path in paths if path.parent.name == arm}
@@ -64,7 +68,7 @@ def read_runs(pattern: str, baseline: str | None) -> Arms:
     groups: dict[str, dict[int, Run]] = {}
     left_out: list[LeftOut] = []
     for path in paths:
-        run = read_run(path, path.name)
+        run = read_run(path, str(path))
         key = json.dumps(run.settings, sort_keys=True) if isinstance(run, Run) else ""
         _add(run, path, groups.setdefault(key, {}) if key else {}, left_out)
     if len(groups) < 2:
@@ -103,8 +107,8 @@ def _add(run: Run | LeftOut, path: Path, group: dict[int, Run], left_out: list[L
         left_out.append(run)
         return
     if run.seed in group:  # names begin with date and time: the later name is the newer run
-        older = group[run.seed].path
-        left_out.append(LeftOut(older.name, f"{path.name} has the same settings and seed, and is newer"))
+        older = str(group[run.seed].path)
+        left_out.append(LeftOut(older, f"{path} has the same settings and seed, and is newer"))
     group[run.seed] = run
 
 
@@ -129,9 +133,6 @@ def _choose_baseline(settings: list[dict[str, Any]], wanted: str | None) -> tupl
     raise UserError(f"{problem} Give baseline='<key>=<value> ...', one of: {'; '.join(names)}.")
 
 
-def _neighbours(folder: Path) -> str:
-    """What there is in place of a folder that is not there."""
-    if not folder.parent.is_dir():
-        return ""
-    there = sorted(path.name for path in folder.parent.iterdir() if path.is_dir())
-    return f" In {folder.parent} there are: {', '.join(there[:8])}." if there else ""
+def _near(wanted: str, names: Iterable[str]) -> str:
+    found = get_close_matches(wanted, list(names), n=1, cutoff=0.5)
+    return f" Did you mean {found[0]}?" if found else ""

@@ -23,6 +23,7 @@ table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabu
 th, td { padding: 0.35rem 0.7rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
   max-width: 22rem; }
 td.number, th { white-space: nowrap; }
+td.words { min-width: 12rem; }
 tbody tr:nth-child(even) { background: var(--stripe); }
 figure { margin: 1rem 0; }
 figure img { display: block; width: 100%; min-width: 40rem; max-width: 62rem; height: auto; }
@@ -78,8 +79,8 @@ def _table(table: Table) -> str:
 
 
 def _cell(text: str) -> str:
-    short = ' class="number"' if len(text) < 24 else ""  # numbers and names stay on one line
-    return f"<td{short}>{escape(text)}</td>"
+    kind = "number" if len(text) < 24 else "words"  # numbers and names stay on one line
+    return f'<td class="{kind}">{escape(text)}</td>'
 
 
 def _figure(name: str, picture: Picture) -> str:

@@ -75,8 +75,8 @@ def _check_alike(run: Run, name: str, reference: Run, baseline: str, allow: set[
     if problem:
         kind, text = problem
         raise UserError(
-            f"Cannot compare: {name} and {baseline} seed={reference.seed} differ in {text}."
-            f" If that cannot matter: allow=[{kind.value}]"
+            f"Cannot compare: {name} and {baseline} seed={reference.seed} differ in {text};"
+            f" {run.path} and {reference.path}. If that cannot matter: allow=[{kind.value}]"
         )
 
 

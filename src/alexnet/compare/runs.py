@@ -45,6 +45,8 @@ class Claim:
     @classmethod
     def read(cls, content: Any, run: Path) -> "Claim":
         """From the mapping in config.yaml; none at all is an empty claim. Raises `UserError`."""
+        if not isinstance(content, dict | None):
+            raise UserError(f"{run / 'config.yaml'}: claim={content}: expected a mapping.")
         given = {key: value for key, value in (content or {}).items() if value is not None}
         known = {field: given[field] for field in cls.__dataclass_fields__ if field in given}
         for key, value in known.items():
@@ -86,7 +88,6 @@ class Run:
     claim: Claim
     top1_error: float
     top5_error: float | None
-    val_samples: int | None
     metrics: dict[str, list[float]]
     epochs: int
     data_fingerprint: str
@@ -100,7 +101,7 @@ class Run:
 
     def epochs_to(self, training_error: float) -> int | None:
         """The first epoch with at most this top-1 error in training, in percent; None: never."""
-        rows = zip(self.metrics.get("epoch", []), self.metrics.get("train/top1_error", []), strict=True)
+        rows = zip(self.metrics.get("epoch", []), self.metrics.get("train/top1_error", []), strict=False)
         return next((int(epoch) for epoch, error in rows if error <= training_error), None)
 
 
@@ -150,7 +151,6 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         claim=Claim.read(config.get("claim"), path),
         top1_error=float(result["val"]["top1_error"]),
         top5_error=result["val"].get("top5_error"),
-        val_samples=result["val"].get("samples"),
         metrics=read_metrics(metrics) if metrics.is_file() else {},
         epochs=int(result["epochs"]),
         data_fingerprint=str(result["data_fingerprint"]),

@@ -25,6 +25,9 @@ def draw_cost(comparison: Comparison, theme: Theme) -> Figure:
     """Difference in top-1 error over images a second; the names stand in a column beside the points."""
     points = sorted(_points(comparison), key=lambda point: point.effect)
     figure = Figure(figsize=(8.2, max(4.2, 1.2 + 0.38 * len(points))), layout="constrained")
+    if not points:
+        figure.text(0.5, 0.5, "These runs do not say how fast they trained.", ha="center")
+        return figure
     axes = figure.subplots()
     tidy(axes)
     axes.axhline(0, color=theme.text, linewidth=1)

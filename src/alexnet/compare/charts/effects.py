@@ -32,7 +32,7 @@ def draw_effects(comparison: Comparison, theme: Theme) -> Figure:
         axes.tick_params(axis="y", length=0)
     figure.supxlabel("difference in error, arm minus baseline (percentage points)", fontsize=10)
     shown = [_marker("o", theme.measured, f"measured, {comparison.confidence:.0%} interval")]
-    shown.append(_marker("o", theme.measured, "measured, not resolved", hollow=True))
+    shown.append(_marker("o", theme.measured, "measured, not resolved or no interval", hollow=True))
     if any(arm.claim.top1 is not None or arm.claim.top5 is not None for arm in arms):
         shown.append(_marker("D", theme.paper, "paper"))
     if any(arm.claim.log_top1 is not None or arm.claim.log_top5 is not None for arm in arms):
@@ -83,7 +83,8 @@ def _limits(rows: list[_Row]) -> tuple[float, float]:
     room = max(max(points) - min(points), 2 * half, 0.2)
     low = max(min([*points, *(low for low, _ in intervals)]), min(points) - room)
     high = min(max([*points, *(high for _, high in intervals)]), max(points) + room)
-    return low - 0.05 * (high - low), high + 0.05 * (high - low)
+    margin = 0.05 * max(high - low, 1)
+    return low - margin, high + margin
 
 
 def _marker(marker: str, color: str, text: str, hollow: bool = False) -> Line2D:

@@ -1,7 +1,7 @@
 """Colours of the charts, on light and on dark."""
 
 import io
-import textwrap
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,8 +62,10 @@ def tidy(axes: Axes) -> None:
 
 
 def wrapped(name: str, width: int = 24) -> str:
-    """An arm's name in lines of up to `width` characters, at most three."""
-    broken = name.replace("_", "_\u200b").replace("=", "=\u200b")  # may break after these
-    lines = textwrap.wrap(broken.replace("\u200b", " "), width)
-    joined = "\n".join(lines[:3]) + (" ..." if len(lines) > 3 else "")
-    return joined.replace("_ ", "_").replace("= ", "=")
+    """An arm's name in lines of about `width` characters, broken after _, = or a space; at most three."""
+    lines = [""]
+    for part in re.split(r"(?<=[_= ])", name):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part[:width]
+    return "\n".join(line.strip() for line in lines[:3]) + (" ..." if len(lines) > 3 else "")
