@@ -221,11 +221,20 @@ def test_the_newer_of_two_equal_runs(tmp_path: Path) -> None:
 
 def test_two_groups_need_to_be_told_which_is_the_baseline(tmp_path: Path) -> None:
     pattern = write_runs(tmp_path / "runs", [{}, NO_LRN])
-    with pytest.raises(UserError, match=r"not clear.*one of: model.lrn=true; model.lrn=false"):
+    with pytest.raises(UserError, match=r"not clear.* differ in model.lrn \(true, false\)\.$"):
         read_runs(pattern, None)
-    with pytest.raises(UserError, match=r"baseline=model.lrn=maybe describes none of the arms"):
+    with pytest.raises(UserError, match=r"baseline=model.lrn=maybe describes none of the 2 arms"):
         read_runs(pattern, "model.lrn=maybe")
     assert set(read_runs(pattern, "model.lrn=false").arms) == {"baseline", "model.lrn=true"}
+
+
+def test_a_zoo_of_runs_is_told_in_few_words(tmp_path: Path) -> None:
+    keys = ("model.lrn", "model.dropout", "model.activation", "model.pooling", "optimizer.lr", "model.name")
+    pattern = write_runs(tmp_path / "runs", [{}, dict.fromkeys(keys, "other")])
+    with pytest.raises(
+        UserError, match=r"\(alexnet, other\).*and 2 more keys: a narrower pattern may help\.$"
+    ):
+        read_runs(pattern, None)
 
 
 def test_runs_without_arms(tmp_path: Path) -> None:

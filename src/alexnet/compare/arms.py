@@ -116,13 +116,12 @@ def _choose_baseline(settings: list[dict[str, Any]], wanted: str | None) -> tupl
     """The index of the baseline among groups of runs, and the rule that chose it."""
     keys = dict.fromkeys(key for other in settings[1:] for key in differences(settings[0], other))
     values = [{key: shown(each.get(key, ABSENT)) for key in keys} for each in settings]
-    names = [" ".join(f"{key}={value}" for key, value in each.items()) for each in values]
     if wanted is not None:
-        asked = wanted.split()
-        found = [index for index, name in enumerate(names) if set(asked) <= set(name.split())]
+        asked = set(wanted.split())
+        found = [index for index, each in enumerate(values) if asked <= {f"{k}={v}" for k, v in each.items()}]
         if len(found) == 1:
             return found[0], f"as given, {wanted}"
-        problem = f"baseline={wanted} describes {len(found) or 'none'} of the arms."
+        problem = f"baseline={wanted} describes {len(found) or 'none'} of the {len(values)} arms."
     else:
         commonest = {key: Counter(each[key] for each in values).most_common(2) for key in keys}
         clear = all(len(top) == 1 or top[0][1] > top[1][1] for top in commonest.values())
@@ -130,7 +129,11 @@ def _choose_baseline(settings: list[dict[str, Any]], wanted: str | None) -> tupl
         if clear and usual in values:
             return values.index(usual), "the runs with the commonest value of every key that differs"
         problem = "It is not clear which of these runs are the baseline."
-    raise UserError(f"{problem} Give baseline='<key>=<value> ...', one of: {'; '.join(names)}.")
+    listed = [f"{key} ({', '.join(dict.fromkeys(each[key] for each in values))})" for key in keys]
+    more = f", and {len(listed) - 4} more keys: a narrower pattern may help" if len(listed) > 4 else ""
+    raise UserError(
+        f"{problem} Give baseline='<key>=<value> ...'. The runs differ in {', '.join(listed[:4])}{more}."
+    )
 
 
 def _near(wanted: str, names: Iterable[str]) -> str:

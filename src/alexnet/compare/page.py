@@ -20,11 +20,16 @@ h2 { font-size: 1.15rem; margin-top: 2rem; }
 p, li { max-width: 48rem; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.35rem 0.7rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
+th, td { padding: 0.35rem 0.6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
   max-width: 22rem; }
 td.number, th { white-space: nowrap; }
-td.words { min-width: 12rem; }
+td.words { min-width: 18rem; }
+tbody tr { background: var(--back); }
 tbody tr:nth-child(even) { background: var(--stripe); }
+td:first-child, th:first-child { position: sticky; left: 0; background: inherit; }
+th:first-child { background: var(--back); }
+@media (max-width: 40rem) {
+  td:first-child { white-space: normal; min-width: 6rem; max-width: 8rem; overflow-wrap: anywhere; } }
 figure { margin: 1rem 0; }
 figure img { display: block; width: 100%; min-width: 40rem; max-width: 62rem; height: auto; }
 figcaption { color: var(--soft); max-width: 48rem; }

@@ -19,15 +19,14 @@ def effects_table(comparison: Comparison) -> Table:
     """What each arm changes, beside what was claimed. Differences are in percentage points."""
     top5 = any(arm.top5 for arm in comparison.arms)
     interval = f"{comparison.confidence:.0%} interval"
-    headings = ["arm", "changes", "top-1", interval, *(["top-5", interval] if top5 else [])]
-    headings += ["pairs", "verdict on top-1", *(["on top-5"] if top5 else []), "paper", "2012 run log"]
+    headings = ["arm", "top-1", interval, *(["top-5", interval] if top5 else []), "pairs"]
+    headings += ["top-1 is", *(["top-5 is"] if top5 else []), "changes", "paper", "2012 run log"]
     rows = []
     for arm in comparison.arms:
-        second = [difference(arm.top5), interval_text(arm.top5)] if top5 else []
-        verdicts = [verdict(effect) for effect in ([arm.top1, arm.top5] if top5 else [arm.top1])]
-        pairs = str(len(arm.runs))
-        first = [arm.name, arm.factor_text, difference(arm.top1), interval_text(arm.top1)]
-        rows.append([*first, *second, pairs, *verdicts, paper_text(arm), log_text(arm)])
+        effects = [arm.top1, arm.top5] if top5 else [arm.top1]
+        row = [text for effect in effects for text in (difference(effect), interval_text(effect))]
+        row += [str(len(arm.runs)), *map(verdict, effects)]
+        rows.append([arm.name, *row, arm.factor_text, paper_text(arm), log_text(arm)])
     return Table(headings, rows)
 
 
