@@ -48,7 +48,7 @@ def print_comparison(comparison: Comparison, folder: Path) -> None:
         short_effects_table(comparison), f"Error, arm minus {comparison.baseline.name} (percentage points)"
     )
     _print_table(costs_table(comparison), "Errors, epochs and cost")
-    console.print(f"Measured on {comparison.split}; paper and 2012 run log: top-1 / top-5.", markup=False)
+    console.print(f"Measured on {comparison.split}; claims are of top-1 error.", markup=False)
     for each in comparison.left_out:
         console.print(f"Left out  {each.name}: {each.reason}", markup=False, style="yellow")
     for note in comparison.notes():
@@ -58,9 +58,10 @@ def print_comparison(comparison: Comparison, folder: Path) -> None:
 
 def _print_table(table: Table, title: str) -> None:
     shown = RichTable(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    shown.padding, shown.pad_edge = (0, 1, 0, 0), False
     for heading in table.headings:
-        words = heading in ("arm", "top-1 is")  # only these may take several lines
-        shown.add_column(heading, no_wrap=not words, overflow="fold")
+        words = heading in ("arm", "top-1 is")  # only these give way in a narrow terminal
+        shown.add_column(heading.replace(" ", "\n"), no_wrap=not words, overflow="fold")
     for row in table.rows:
         shown.add_row(*map(escape, row))
     # what is piped has no width: wide enough for every cell

@@ -31,7 +31,7 @@ def effects_table(comparison: Comparison) -> Table:
 
 
 def short_effects_table(comparison: Comparison) -> Table:
-    """The same for a terminal, without splits, sources and the interval of top-5."""
+    """The same in 80 columns: claims of top-1 only, without splits and sources."""
     top5 = any(arm.top5 for arm in comparison.arms)
     interval = f"{comparison.confidence:.0%} interval"
     headings = [
@@ -39,7 +39,7 @@ def short_effects_table(comparison: Comparison) -> Table:
         "top-1",
         interval,
         *(["top-5"] if top5 else []),
-        "pairs",
+        "n",
         "top-1 is",
         "paper",
         "run log",
@@ -49,7 +49,7 @@ def short_effects_table(comparison: Comparison) -> Table:
         row = [arm.name, difference(arm.top1), interval_text(arm.top1)]
         row += [*([difference(arm.top5)] if top5 else []), str(len(arm.runs)), verdict(arm.top1)]
         claim = arm.claim
-        rows.append([*row, _two(claim.top1, claim.top5), _two(claim.log_top1, claim.log_top5)])
+        rows.append([*row, _number(claim.top1, "+.3g"), _number(claim.log_top1, "+.3g")])
     return Table(headings, rows)
 
 
@@ -59,9 +59,9 @@ def costs_table(comparison: Comparison) -> Table:
         "arm",
         "top-1 error",
         "top-5 error",
-        f"epochs to {comparison.training_error:g}% training error",
+        f"epochs to {comparison.training_error:g}%",
     ]
-    headings += ["images/s", "minutes a run", "peak memory", "parameters"]
+    headings += ["images/s", "minutes", "peak MB", "parameters"]
     rows = []
     for arm in comparison.everything:
         seconds = arm.mean(lambda run: run.wall_seconds)
@@ -74,7 +74,7 @@ def costs_table(comparison: Comparison) -> Table:
                 epochs_text(arm, comparison.baseline),
                 speed_text(arm),
                 _number(None if seconds is None else seconds / 60, ".1f"),
-                _number(memory, ",.0f", " MB"),
+                _number(memory, ",.0f"),
                 _number(arm.mean(lambda run: run.parameters), ",.0f"),
             ]
         )
@@ -119,12 +119,12 @@ def log_text(arm: ArmResult) -> str:
 
 
 def epochs_text(arm: ArmResult, baseline: ArmResult) -> str:
-    """Mean epochs to the training error, and how many times the baseline's; or that it was not reached."""
+    """Mean epochs to the training error, and how many times the baseline's; or how many runs reached it."""
     reached = [epoch for epoch in arm.epochs_to_error if epoch is not None]
     if not reached:
         return "not reached"
     if arm.epochs_needed is None:
-        return f"reached by {len(reached)} of {len(arm.runs)}"
+        return f"{len(reached)} of {len(arm.runs)} runs"
     if arm is baseline or not baseline.epochs_needed:
         return f"{arm.epochs_needed:.1f}"
     return f"{arm.epochs_needed:.1f} ({arm.epochs_needed / baseline.epochs_needed:.2g}x)"
