@@ -24,7 +24,10 @@ class _Point:
 def draw_cost(comparison: Comparison, theme: Theme) -> Figure:
     """Difference in top-1 error over images a second; the names stand in a column beside the points."""
     points = sorted(_points(comparison), key=lambda point: point.effect)
-    figure = Figure(figsize=(8.2, max(4.2, 1.2 + 0.38 * len(points))), layout="constrained")
+    names = [wrapped(point.name, 36) for point in points]
+    line = 0.2 * max((name.count("\n") + 1 for name in names), default=1)  # inches that a name takes
+    inches = max(4.2, 1.2 + 1.5 * line * len(points))
+    figure = Figure(figsize=(8.8, inches), layout="constrained")
     if not points:
         figure.text(0.5, 0.5, "These runs do not say how fast they trained.", ha="center")
         return figure
@@ -46,9 +49,9 @@ def draw_cost(comparison: Comparison, theme: Theme) -> Figure:
         if point.interval is not None:
             axes.plot([point.speed] * 2, point.interval, color=theme.measured, alpha=0.45, linewidth=2)
     heights = [(point.effect - low) / (high - low) for point in points]
-    for point, height in zip(points, spread(heights, 1 / max(len(points), 9)), strict=True):
+    for point, name, height in zip(points, names, spread(heights, line / (inches - 0.8)), strict=True):
         axes.annotate(
-            wrapped(point.name, 30),
+            name,
             (point.speed, point.effect),
             (1.06, height),
             textcoords="axes fraction",

@@ -29,7 +29,7 @@ def draw_effects(comparison: Comparison, theme: Theme) -> Figure:
     columns[0].set_yticks(range(len(arms)), [f"{wrapped(arm.name)}  n={len(arm.runs)}" for arm in arms])
     columns[0].set_ylim(len(arms) - 0.4, -0.6)
     for axes in columns:
-        axes.tick_params(axis="y", length=0)
+        axes.tick_params(axis="y", length=0, pad=8)
     figure.supxlabel("difference in error, arm minus baseline (percentage points)", fontsize=10)
     shown = [_marker("o", theme.measured, f"measured, {comparison.confidence:.0%} interval")]
     shown.append(_marker("o", theme.measured, "measured, not resolved or no interval", hollow=True))
