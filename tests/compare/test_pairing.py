@@ -163,7 +163,7 @@ def test_commits_that_leave_src_alone_are_the_same_code(
     ("prepare", "given", "expected"),
     [
         ("nothing", {}, "there is no such folder"),
-        ("empty", {}, "there are no runs in it"),
+        ("empty", {}, "there are no <arm>/seed=<n>/ folders in it. For runs in another order: runs="),
         ("no_baseline", {}, "No arm is called baseline. Give one: baseline=<arm>. Arms: no_lrn, tanh."),
         ("study", {"baseline": "nolrn"}, "there is no such arm. Did you mean no_lrn?"),
         ("alone", {}, "Nothing to pair: no arm shares a seed with baseline."),

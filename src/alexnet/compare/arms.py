@@ -35,7 +35,10 @@ def read_study(folder: Path, baseline: str | None) -> Arms:
         )
     paths = sorted(path for path in folder.glob("*/seed=*") if path.is_dir())
     if not paths:
-        raise UserError(f"study={folder}: there are no runs in it. Expected <arm>/seed=<n>/ folders.")
+        raise UserError(
+            f"study={folder}: there are no <arm>/seed=<n>/ folders in it. For runs in another order:"
+            f" runs='{folder}/*'"
+        )
     arms: dict[str, dict[int, Run]] = {path.parent.name: {} for path in paths}
     left_out: list[LeftOut] = []
     for path in paths:
