@@ -135,3 +135,11 @@ class WandbMode(Enum):
     auto = "auto"
     online = "online"
     offline = "offline"
+
+
+class Difference(Enum):
+    """What runs must have in common to be compared, unless they are allowed to differ in it."""
+
+    code = "code"
+    data = "data"
+    epochs = "epochs"

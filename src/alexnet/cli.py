@@ -33,13 +33,18 @@ OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True, use_cach
 OmegaConf.register_new_resolver("settings_name", settings_name, replace=True, use_cache=True)
 
 
-def entry_point(name: str, schema: type) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+def entry_point(
+    name: str, schema: type, *, groups: bool = True
+) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make a Hydra program of a function; a user's mistake ends it with one line and status 1.
 
     Its configuration is conf/<name>.yaml, of the form of `schema`, which that file names
     <name>_schema. In a sweep the other jobs still run, and the mistakes are told at the end.
+    Without `groups` the folders of conf/ are none of this program's: its keys may have their names.
     """
     register(name, schema)
+    if not groups:
+        ConfigStore.instance().store(name=name, node=OmegaConf.load(CONF / f"{name}.yaml"))
 
     def decorate(job: Callable[[DictConfig], Any]) -> Callable[[], None]:
         mistakes: list[str] = []
@@ -52,7 +57,8 @@ def entry_point(name: str, schema: type) -> Callable[[Callable[[DictConfig], Any
                 mistakes.append(explain(error, schema))  # Hydra would print more than that one line
                 return None
 
-        program = hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(forgiving)
+        where = str(CONF) if groups else None
+        program = hydra.main(version_base="1.3", config_path=where, config_name=name)(forgiving)
 
         @wraps(job)
         def run() -> None:

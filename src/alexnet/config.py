@@ -16,6 +16,7 @@ from alexnet.choices import (
     Activation,
     ColorScale,
     DataSource,
+    Difference,
     DropoutPlace,
     DropoutScaling,
     Init,
@@ -354,3 +355,23 @@ class PrepareConfig(Checked):
 
     def check(self) -> None:
         _check(1 <= self.quality <= 100, "quality", self.quality, "a JPEG quality from 1 to 100")
+
+
+@dataclass
+class CompareConfig(Checked):
+    """Everything that `compare.py` needs."""
+
+    study: str | None = MISSING
+    runs: str | None = MISSING
+    baseline: str | None = MISSING
+    out: str | None = MISSING
+    training_error: float = MISSING
+    confidence: float = MISSING
+    allow: list[Difference] = MISSING
+
+    def check(self) -> None:
+        if (self.study is None) == (self.runs is None):
+            raise UserError("Give what to compare: either study=<folder> or runs='<pattern>'.")
+        expected = "a percentage from 0 to 100"
+        _check(0 <= self.training_error <= 100, "training_error", self.training_error, expected)
+        _check(0 < self.confidence < 1, "confidence", self.confidence, "a number between 0 and 1")

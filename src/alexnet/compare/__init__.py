@@ -1,0 +1,1 @@
+"""Comparing finished runs: arms paired with a baseline by seed, differences with intervals, a report."""

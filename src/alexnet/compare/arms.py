@@ -1,0 +1,144 @@
+"""Which runs make an arm, and which arm is the baseline."""
+
+import glob
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from alexnet.compare.runs import LeftOut, Run, is_run, read_run
+from alexnet.errors import UserError
+
+ABSENT = "absent"  # the value of a key that a run's configuration does not have
+
+
+@dataclass
+class Arms:
+    """Completed runs by arm, each arm's by seed; `baseline` names one of the arms."""
+
+    title: str
+    arms: dict[str, dict[int, Run]]
+    baseline: str
+    baseline_rule: str  # how the baseline was chosen, for the report
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+def read_study(folder: Path, baseline: str | None) -> Arms:
+    """The runs in <folder>/<arm>/seed=<n>/. Raises `UserError` where there are none, or no baseline."""
+    if not folder.is_dir():
+        there = folder.parent.iterdir() if folder.parent.is_dir() else ()
+        raise UserError(
+            f"study={folder}: there is no such folder.{_near(folder.name, (p.name for p in there))}"
+        )
+    paths = sorted(path for path in folder.glob("*/seed=*") if path.is_dir())
+    if not paths:
+        raise UserError(
+            f"study={folder}: there are no <arm>/seed=<n>/ folders in it. For runs in another order:"
+            f" runs='{folder}/*'"
+        )
+    arms: dict[str, dict[int, Run]] = {path.parent.name: {} for path in paths}
+    left_out: list[LeftOut] = []
+    for path in paths:
+        _add(read_run(path, f"{path.parent.name} {path.name}"), path, arms[path.parent.name], left_out)
+    name = baseline or "baseline"
+    if name not in arms:
+        problem = "No arm is called baseline. Give one: baseline=<arm>."
+        if baseline:
+            problem = f"baseline={baseline}: there is no such arm.{_near(baseline, arms)}"
+        raise UserError(f"{problem} Arms: {', '.join(arms)}.")
+    every_seed = {path.name for path in paths}
+    for arm in arms:
+        missing = every_seed - {path.name for path in paths if path.parent.name == arm}
+        left_out += [LeftOut(f"{arm} {seed}", "there is no such run") for seed in sorted(missing)]
+    rule = "as given" if baseline else "the arm of this name"
+    return Arms(folder.resolve().name, arms, name, rule, left_out)
+
+
+def read_runs(pattern: str, baseline: str | None) -> Arms:
+    """Runs whose folders match a glob pattern, in arms by what they differ in.
+
+    The baseline is the arm that `baseline` describes ("model.lrn=true"), or the one that has the
+    commonest value of every key that differs. Raises `UserError` where that is no single arm.
+    """
+    found = glob.glob(str(Path(pattern).expanduser()), recursive=True)  # noqa: PTH207 (may be absolute)
+    matches = sorted(map(Path, found))
+    paths = [path for path in matches if is_run(path)]
+    if not paths:
+        raise UserError(f"runs={pattern}: there is no run's folder among the {len(matches)} that match.")
+    groups: dict[str, dict[int, Run]] = {}
+    left_out: list[LeftOut] = []
+    for path in paths:
+        run = read_run(path, str(path))
+        key = json.dumps(run.settings, sort_keys=True) if isinstance(run, Run) else ""
+        _add(run, path, groups.setdefault(key, {}) if key else {}, left_out)
+    if len(groups) < 2:
+        which = (
+            "None of these runs is complete" if not groups else "All completed runs have the same settings"
+        )
+        raise UserError(f"runs={pattern}: {which}; there is nothing to compare.")
+    settings = [next(iter(group.values())).settings for group in groups.values()]
+    index, rule = _choose_baseline(settings, baseline)
+    names = [
+        "baseline" if number == index else label(differences(settings[index], each))
+        for number, each in enumerate(settings)
+    ]
+    return Arms(f"runs {pattern}", dict(zip(names, groups.values(), strict=True)), "baseline", rule, left_out)
+
+
+def differences(baseline: dict[str, Any], arm: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Keys that differ, each with the baseline's and the arm's value."""
+    keys = [*baseline, *(key for key in arm if key not in baseline)]
+    pairs = {key: (baseline.get(key, ABSENT), arm.get(key, ABSENT)) for key in keys}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def label(changed: dict[str, tuple[Any, Any]]) -> str:
+    """An arm's name from what it changes: model.lrn=false model.dropout=0.0."""
+    return " ".join(f"{key}={shown(value)}" for key, (_, value) in changed.items())
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _add(run: Run | LeftOut, path: Path, group: dict[int, Run], left_out: list[LeftOut]) -> None:
+    if isinstance(run, LeftOut):
+        left_out.append(run)
+        return
+    if run.seed in group:  # names begin with date and time: the later name is the newer run
+        older = str(group[run.seed].path)
+        left_out.append(LeftOut(older, f"{path} has the same settings and seed, and is newer"))
+    group[run.seed] = run
+
+
+def _choose_baseline(settings: list[dict[str, Any]], wanted: str | None) -> tuple[int, str]:
+    """The index of the baseline among groups of runs, and the rule that chose it."""
+    keys = dict.fromkeys(key for other in settings[1:] for key in differences(settings[0], other))
+    values = [{key: shown(each.get(key, ABSENT)) for key in keys} for each in settings]
+    if wanted is not None:
+        asked = set(wanted.split())
+        found = [index for index, each in enumerate(values) if asked <= {f"{k}={v}" for k, v in each.items()}]
+        if len(found) == 1:
+            return found[0], f"as given, {wanted}"
+        problem = f"baseline={wanted} describes {len(found) or 'none'} of the {len(values)} arms."
+    else:
+        commonest = {key: Counter(each[key] for each in values).most_common(2) for key in keys}
+        clear = all(len(top) == 1 or top[0][1] > top[1][1] for top in commonest.values())
+        usual = {key: top[0][0] for key, top in commonest.items()}
+        if clear and usual in values:
+            return values.index(usual), "the runs with the commonest value of every key that differs"
+        problem = "It is not clear which of these runs are the baseline."
+    listed = [f"{key} ({', '.join(dict.fromkeys(each[key] for each in values))})" for key in keys]
+    more = f", and {len(listed) - 4} more keys: a narrower pattern may help" if len(listed) > 4 else ""
+    raise UserError(
+        f"{problem} Give baseline='<key>=<value> ...'. The runs differ in {', '.join(listed[:4])}{more}."
+    )
+
+
+def _near(wanted: str, names: Iterable[str]) -> str:
+    found = get_close_matches(wanted, list(names), n=1, cutoff=0.5)
+    return f" Did you mean {found[0]}?" if found else ""

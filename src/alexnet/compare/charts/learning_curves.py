@@ -1,0 +1,54 @@
+"""learning_curves.png: validation error over the epochs, each arm beside the baseline."""
+
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from alexnet.compare.charts.theme import Theme, tidy, wrapped
+from alexnet.compare.comparison import ArmResult, Comparison
+
+COLUMNS = 3
+
+
+def draw_learning_curves(comparison: Comparison, theme: Theme) -> Figure:
+    """A panel for each arm: mean top-1 error over the seeds, and the band from the lowest to the highest."""
+    arms = comparison.arms
+    columns = min(COLUMNS, len(arms))
+    rows = math.ceil(len(arms) / columns)
+    figure = Figure(figsize=(max(5.0, 3.3 * columns), 1.1 + 2.3 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
+    for axes, arm in zip(panels, arms, strict=False):
+        tidy(axes)
+        _curve(axes, comparison.baseline, theme.baseline, "--")
+        _curve(axes, arm, theme.measured, "-")
+        axes.set_title(wrapped(arm.name, 34), loc="left")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.xaxis.set_tick_params(labelbottom=True)
+    for axes in panels[len(arms) :]:
+        axes.set_visible(False)
+    figure.supxlabel("epoch", fontsize=10)
+    figure.supylabel("validation top-1 error (percent)", fontsize=10)
+    band = "" if len(comparison.baseline.runs) < 2 else "; band: lowest to highest seed"
+    figure.legend(
+        *([panels[0].lines[1], panels[0].lines[0]], [f"arm, mean{band}", comparison.baseline.name]),
+        loc="outside upper center",
+        ncols=2,
+        frameon=False,
+        fontsize=9,
+    )
+    return figure
+
+
+def _curve(axes: Axes, arm: ArmResult, color: str, style: str) -> None:
+    epochs, errors = arm.curve("val/top1_error")
+    if len(epochs):
+        axes.fill_between(
+            epochs, errors.min(axis=0), errors.max(axis=0), color=color, alpha=0.22, linewidth=0
+        )
+        mean = errors.mean(axis=0)
+    else:
+        mean = epochs  # nothing to draw, but a line for the legend
+    marker = "o" if len(epochs) == 1 else None
+    axes.plot(epochs, mean, color=color, linestyle=style, linewidth=1.8, marker=marker)

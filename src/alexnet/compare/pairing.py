@@ -1,0 +1,108 @@
+"""Arms paired with the baseline by seed, where nothing but the factor differs."""
+
+import subprocess
+from collections.abc import Iterable
+from functools import cache
+
+from alexnet.choices import Difference
+from alexnet.compare.arms import Arms, differences, shown
+from alexnet.compare.runs import Code, LeftOut, Run
+from alexnet.errors import UserError
+from alexnet.paths import PROJECT
+
+Pairs = list[tuple[Run, Run]]  # arm, baseline: of the same seed
+
+
+def pair(found: Arms, allow: Iterable[Difference] = ()) -> dict[str, Pairs]:
+    """Each arm's runs beside the baseline's of the same seed, in order of seed.
+
+    What finds no partner is added to `found.left_out`. Raises `UserError` where nothing is left,
+    or where two runs differ in more than the factor and `allow` does not say that they may.
+    """
+    baseline = found.arms[found.baseline]
+    if not baseline:
+        raise UserError(f"Nothing to pair: no run of {found.baseline} counts.{_first_reason(found)}")
+    for name, runs in found.arms.items():
+        _check_one_arm(name, runs)
+    pairs: dict[str, Pairs] = {}
+    for name, runs in found.arms.items():
+        if name == found.baseline:
+            continue
+        common = sorted(runs.keys() & baseline.keys())
+        if common:
+            pairs[name] = [(runs[seed], baseline[seed]) for seed in common]
+        alone = sorted(runs.keys() - baseline.keys())
+        reason = f"{found.baseline} has no completed run of this seed"
+        found.left_out += [LeftOut(f"{name} seed={seed}", reason) for seed in alone]
+        if not runs:
+            found.left_out.append(LeftOut(name, "none of its runs counts"))
+    if not pairs:
+        raise UserError(f"Nothing to pair: no arm shares a seed with {found.baseline}.{_first_reason(found)}")
+    reference = baseline[min(baseline)]
+    for name, counted in {found.baseline: [(run, run) for run in baseline.values()], **pairs}.items():
+        for run, _ in counted:
+            _check_alike(run, f"{name} seed={run.seed}", reference, found.baseline, set(allow))
+    return pairs
+
+
+def _check_one_arm(name: str, runs: dict[int, Run]) -> None:
+    """The seeds of an arm must be one experiment."""
+    first = next(iter(runs.values()), None)
+    for run in runs.values():
+        assert first is not None
+        if changed := differences(first.settings, run.settings):
+            key, (one, other) = next(iter(changed.items()))
+            more = f", and {len(changed) - 1} more keys" if len(changed) > 1 else ""
+            raise UserError(
+                f"Cannot compare: within {name}, seed={first.seed} and seed={run.seed} differ in {key}"
+                f" ({shown(one)}, {shown(other)}){more}. Seeds of an arm may differ in nothing else."
+            )
+
+
+def _check_alike(run: Run, name: str, reference: Run, baseline: str, allow: set[Difference]) -> None:
+    """Data, length and code must be the same in all runs."""
+    planned = [str(each.settings.get("trainer.max_epochs", each.epochs)) for each in (run, reference)]
+    problem = None
+    if run.data_fingerprint != reference.data_fingerprint and Difference.data not in allow:
+        fingerprints = f"fingerprints {run.data_fingerprint} and {reference.data_fingerprint}"
+        problem = (Difference.data, f"the data ({fingerprints})")
+    elif run.epochs != reference.epochs and Difference.epochs not in allow:
+        problem = (Difference.epochs, f"the epochs trained ({run.epochs} and {reference.epochs})")
+    elif planned[0] != planned[1] and Difference.epochs not in allow:
+        problem = (Difference.epochs, f"trainer.max_epochs ({planned[0]} and {planned[1]})")
+    elif not same_code(run.code, reference.code) and Difference.code not in allow:
+        problem = (Difference.code, f"the code ({run.code}, and {reference.code})")
+    if problem:
+        kind, text = problem
+        raise UserError(
+            f"Cannot compare: {name} and {baseline} seed={reference.seed} differ in {text};"
+            f" {run.path} and {reference.path}. If that cannot matter: allow=[{kind.value}]"
+        )
+
+
+def same_code(one: Code, other: Code) -> bool:
+    """Whether src/ was the same: equal commits and changes, or commits that did not touch it."""
+    if one.changes != other.changes:
+        return False
+    if one.commit == other.commit:
+        return True
+    trees = [_source_tree(code.commit) for code in (one, other)]
+    return trees[0] is not None and trees[0] == trees[1]
+
+
+@cache
+def _source_tree(commit: str | None) -> str | None:
+    """Git's hash of everything in src/ at a commit; None where this checkout does not know it."""
+    command = ["git", "rev-parse", "--verify", "--quiet", f"{commit}:src"]
+    try:
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _first_reason(found: Arms) -> str:
+    if not found.left_out:
+        return ""
+    first = found.left_out[0]
+    return f" {first.name}: {first.reason}."

@@ -1,0 +1,179 @@
+"""Run folders, read back: what a comparison needs of each run, or why a run does not count."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from alexnet.errors import UserError
+from alexnet.run.figures import read_metrics
+from alexnet.run.folder import UNHASHED
+
+# keys that name a place, a seed or a text: two runs that differ only here are the same experiment.
+# What data.root and data.pack hold is compared by the data's fingerprint.
+NO_FACTOR = (
+    *UNHASHED,
+    *("seed", "claim", "study", "arm"),
+    *("data.root", "data.cache", "data.pack", "data.workers", "data.max_unreadable"),
+    *("callbacks.checkpoint", "trainer.log_every_n_steps"),
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the paper, and the run log of the 2012 program, say of an arm: `claim` in its config.yaml.
+
+    `top1`, `top5`, `log_top1` and `log_top5` are differences of errors in percentage points, **arm
+    minus baseline**, as everything measured here: without LRN the paper expects top1=+1.4,
+    because it says that LRN lowers the error by 1.4. None where no number is given. `split` and
+    `log_split` say what they were measured on, `section` where the paper says so.
+    """
+
+    text: str = ""
+    section: str = ""
+    top1: float | None = None
+    top5: float | None = None
+    split: str = ""
+    log_top1: float | None = None
+    log_top5: float | None = None
+    log_split: str = ""
+    log_file: str = ""
+
+    @classmethod
+    def read(cls, content: Any, run: Path) -> "Claim":
+        """From the mapping in config.yaml; none at all is an empty claim. Raises `UserError`."""
+        if not isinstance(content, dict | None):
+            raise UserError(f"{run / 'config.yaml'}: claim={content}: expected a mapping.")
+        given = {key: value for key, value in (content or {}).items() if value is not None}
+        known = {field: given[field] for field in cls.__dataclass_fields__ if field in given}
+        for key, value in known.items():
+            number = key.endswith(("top1", "top5"))
+            if number and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise UserError(f"{run / 'config.yaml'}: claim.{key}={value}: expected percentage points.")
+            known[key] = float(value) if number else str(value).strip().removeprefix("§")
+        return cls(**known)
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code of a run: git commit, and what src/ had beyond it."""
+
+    commit: str | None
+    changes: str
+
+    @classmethod
+    def read(cls, git: dict[str, Any]) -> "Code":
+        parts = re.split(r"^(?=diff --git )", git.get("diff") or "", flags=re.MULTILINE)
+        changed = [part for part in parts if part.startswith("diff --git a/src/")]
+        added = [name for name in git.get("untracked") or [] if name.startswith("src/")]
+        return cls(git.get("commit"), "".join(changed) + "\n".join(added))
+
+    def __str__(self) -> str:
+        return f"{(self.commit or 'unknown')[:10]}{' with changes in src' if self.changes else ''}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A completed run. Errors are percentages, of validation after the last epoch.
+
+    `settings` is the resolved configuration with dotted keys, less what cannot be a factor.
+    """
+
+    path: Path
+    seed: int
+    settings: dict[str, Any]
+    claim: Claim
+    top1_error: float
+    top5_error: float | None
+    metrics: dict[str, list[float]]
+    epochs: int
+    data_fingerprint: str
+    code: Code
+    hardware: str
+    torch: str | None
+    parameters: int | None
+    images_per_second: float | None
+    wall_seconds: float | None
+    peak_memory_mb: float | None
+
+    def epochs_to(self, training_error: float) -> int | None:
+        """The first epoch with at most this top-1 error in training, in percent; None: never."""
+        rows = zip(self.metrics.get("epoch", []), self.metrics.get("train/top1_error", []), strict=False)
+        return next((int(epoch) for epoch, error in rows if error <= training_error), None)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A run, or a whole arm, that does not count, and why."""
+
+    name: str
+    reason: str
+
+
+def is_run(path: Path) -> bool:
+    """Whether this is a run's folder, finished or not."""
+    return any((path / name).is_file() for name in ("config.yaml", "result.json"))
+
+
+def read_run(path: Path, name: str) -> Run | LeftOut:
+    """What is in a run folder; a run that is not complete or cannot be read is left out under `name`."""
+    try:
+        if not (path / "config.yaml").is_file():
+            return LeftOut(name, "it has no config.yaml: it never began")
+        if not (path / "result.json").is_file():
+            return LeftOut(name, "it has no result.json: it still runs, or was killed")
+        result = json.loads((path / "result.json").read_text())
+        if result.get("status") != "completed":
+            error = str(result.get("error") or "no reason given").splitlines()[0]
+            return LeftOut(name, f"{result.get('status')}: {error}")
+        if (result.get("val") or {}).get("top1_error") is None:
+            return LeftOut(name, "it has no validation error")
+        return _run(path, result)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0] if str(error) else ""
+        return LeftOut(name, f"its files cannot be read ({type(error).__name__}: {reason})")
+
+
+def _run(path: Path, result: dict[str, Any]) -> Run:
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    environment: dict[str, Any] = {}
+    if (path / "environment.json").is_file():
+        environment = json.loads((path / "environment.json").read_text())
+    metrics = path / "metrics.csv"
+    cpu = (environment.get("cpu") or {}).get("model")
+    return Run(
+        path=path,
+        seed=int(config["seed"]),
+        settings={key: value for key, value in flat(config).items() if not _is_no_factor(key)},
+        claim=Claim.read(config.get("claim"), path),
+        top1_error=float(result["val"]["top1_error"]),
+        top5_error=result["val"].get("top5_error"),
+        metrics=read_metrics(metrics) if metrics.is_file() else {},
+        epochs=int(result["epochs"]),
+        data_fingerprint=str(result["data_fingerprint"]),
+        code=Code.read(environment.get("git") or {}),
+        hardware=", ".join(environment.get("gpus") or []) or str(cpu or "unknown"),
+        torch=(environment.get("packages") or {}).get("torch"),
+        parameters=result.get("parameters"),
+        images_per_second=result.get("images_per_second"),
+        wall_seconds=result.get("wall_seconds"),
+        peak_memory_mb=result.get("peak_memory_mb"),
+    )
+
+
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The configuration with dotted keys: {"model.lrn": true, ...}."""
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            leaves |= flat(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
+def _is_no_factor(key: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in NO_FACTOR)

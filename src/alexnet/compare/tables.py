@@ -1,0 +1,145 @@
+"""The comparison as tables of text, the same for the page, Markdown and the terminal."""
+
+from dataclasses import dataclass
+
+from alexnet.compare.comparison import ArmResult, Comparison
+from alexnet.compare.effects import Effect
+from alexnet.compare.runs import LeftOut
+
+
+@dataclass(frozen=True)
+class Table:
+    """A heading for each column, and rows of as many cells."""
+
+    headings: list[str]
+    rows: list[list[str]]
+
+
+def effects_table(comparison: Comparison) -> Table:
+    """What each arm changes, beside what was claimed. Differences are in percentage points."""
+    top5 = any(arm.top5 for arm in comparison.arms)
+    interval = f"{comparison.confidence:.0%} interval"
+    headings = ["arm", "top-1", interval, *(["top-5", interval] if top5 else []), "pairs"]
+    headings += ["top-1 is", *(["top-5 is"] if top5 else []), "changes", "paper", "2012 run log"]
+    rows = []
+    for arm in comparison.arms:
+        effects = [arm.top1, arm.top5] if top5 else [arm.top1]
+        row = [text for effect in effects for text in (difference(effect), interval_text(effect))]
+        row += [str(len(arm.runs)), *map(verdict, effects)]
+        rows.append([arm.name, *row, arm.factor_text, paper_text(arm), log_text(arm)])
+    return Table(headings, rows)
+
+
+def short_effects_table(comparison: Comparison) -> Table:
+    """The same in 80 columns: claims of top-1 only, without splits and sources."""
+    top5 = any(arm.top5 for arm in comparison.arms)
+    interval = f"{comparison.confidence:.0%} interval"
+    headings = [
+        "arm",
+        "top-1",
+        interval,
+        *(["top-5"] if top5 else []),
+        "n",
+        "top-1 is",
+        "paper",
+        "run log",
+    ]
+    rows = []
+    for arm in comparison.arms:
+        row = [arm.name, difference(arm.top1), interval_text(arm.top1)]
+        row += [*([difference(arm.top5)] if top5 else []), str(len(arm.runs)), verdict(arm.top1)]
+        claim = arm.claim
+        rows.append([*row, _number(claim.top1, "+.3g"), _number(claim.log_top1, "+.3g")])
+    return Table(headings, rows)
+
+
+def costs_table(comparison: Comparison) -> Table:
+    """Errors, epochs and cost of the baseline and each arm."""
+    headings = [
+        "arm",
+        "top-1 error",
+        "top-5 error",
+        f"epochs to {comparison.training_error:g}%",
+    ]
+    headings += ["images/s", "minutes", "peak MB", "parameters"]
+    rows = []
+    for arm in comparison.everything:
+        seconds = arm.mean(lambda run: run.wall_seconds)
+        memory = arm.mean(lambda run: run.peak_memory_mb)
+        rows.append(
+            [
+                arm.name,
+                _number(arm.mean(lambda run: run.top1_error), ".2f", "%"),
+                _number(arm.mean(lambda run: run.top5_error), ".2f", "%"),
+                epochs_text(arm, comparison.baseline),
+                speed_text(arm),
+                _number(None if seconds is None else seconds / 60, ".1f"),
+                _number(memory, ",.0f"),
+                _number(arm.mean(lambda run: run.parameters), ",.0f"),
+            ]
+        )
+    return Table(headings, rows)
+
+
+def left_out_table(left_out: list[LeftOut]) -> Table:
+    """Runs that do not count."""
+    return Table(["run", "why it does not count"], [[each.name, each.reason] for each in left_out])
+
+
+def difference(effect: Effect | None) -> str:
+    """+1.40"""
+    return "-" if effect is None else f"{effect.mean:+.2f}"
+
+
+def interval_text(effect: Effect | None) -> str:
+    """+0.20 to +2.60"""
+    return "-" if effect is None or effect.interval is None else "{:+.2f} to {:+.2f}".format(*effect.interval)
+
+
+def verdict(effect: Effect | None) -> str:
+    """higher error, not resolved, ..."""
+    return "-" if effect is None else effect.verdict.value
+
+
+def paper_text(arm: ArmResult) -> str:
+    """The paper's top-1 / top-5 difference with section and split, or its words."""
+    claim = arm.claim
+    numbers = _two(claim.top1, claim.top5)
+    where = ", ".join(filter(None, [f"§{claim.section}" if claim.section else "", claim.split]))
+    said = ": ".join(filter(None, [numbers if numbers != "-" else "", claim.text]))
+    return f"{said} ({where})" if said and where else said or "-"
+
+
+def log_text(arm: ArmResult) -> str:
+    """The run log's difference with split and file."""
+    claim = arm.claim
+    where = ", ".join(filter(None, [claim.log_split, claim.log_file]))
+    numbers = _two(claim.log_top1, claim.log_top5)
+    return f"{numbers} ({where})" if where and numbers != "-" else numbers
+
+
+def epochs_text(arm: ArmResult, baseline: ArmResult) -> str:
+    """Mean epochs to the training error, and how many times the baseline's; or how many runs reached it."""
+    reached = [epoch for epoch in arm.epochs_to_error if epoch is not None]
+    if not reached:
+        return "not reached"
+    if arm.epochs_needed is None:
+        return f"{len(reached)} of {len(arm.runs)} runs"
+    if arm is baseline or not baseline.epochs_needed:
+        return f"{arm.epochs_needed:.1f}"
+    return f"{arm.epochs_needed:.1f} ({arm.epochs_needed / baseline.epochs_needed:.2g}x)"
+
+
+def speed_text(arm: ArmResult) -> str:
+    """Images a second, mean over the runs."""
+    return _number(arm.mean(lambda run: run.images_per_second), ",.0f")
+
+
+def _number(value: float | None, form: str, unit: str = "") -> str:
+    return "-" if value is None else f"{value:{form}}{unit}"
+
+
+def _two(top1: float | None, top5: float | None) -> str:
+    if top1 is None and top5 is None:
+        return "-"
+    return " / ".join("?" if value is None else f"{value:+.3g}" for value in (top1, top5))

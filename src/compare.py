@@ -1,0 +1,21 @@
+"""Compare finished runs with a baseline, paired by seed: python src/compare.py study=<folder> ..."""
+
+from omegaconf import DictConfig
+
+from alexnet import cli
+from alexnet.config import CompareConfig
+
+
+@cli.entry_point("compare", CompareConfig, groups=False)  # `study` is a group of train.py, a folder here
+def main(raw: DictConfig) -> None:
+    config = cli.read_config(raw, CompareConfig)
+    from alexnet.compare.comparison import compare  # imports scipy and matplotlib: after the quick checks
+    from alexnet.compare.report import print_comparison, write_report
+
+    comparison = compare(config)
+    folder = write_report(comparison, config)
+    print_comparison(comparison, folder)
+
+
+if __name__ == "__main__":
+    main()

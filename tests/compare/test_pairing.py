@@ -1,0 +1,254 @@
+"""Who is paired with whom, and what is refused."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alexnet.choices import Difference
+from alexnet.compare.arms import differences, read_runs, read_study
+from alexnet.compare.comparison import Comparison, compare
+from alexnet.compare.pairing import pair, same_code
+from alexnet.compare.runs import Code
+from alexnet.config import CompareConfig
+from alexnet.errors import UserError
+from conftest import PROJECT
+from fabricated_runs import DIFF, write_run, write_study
+
+NO_LRN = {"model.lrn": False}
+TWO_ARMS: dict[str, Any] = {"baseline": ({}, [20.0, 21.0, 22.0]), "no_lrn": (NO_LRN, [21.0, 22.4, 23.1])}
+
+
+def compared(study: Path | None = None, **given: Any) -> Comparison:
+    keys: dict[str, Any] = {"runs": None, "baseline": None, "out": None, "training_error": 25.0}
+    keys |= {"study": None if study is None else str(study), "confidence": 0.95, "allow": []}
+    return compare(CompareConfig(**(keys | given)))
+
+
+def test_by_seed_not_by_place(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", TWO_ARMS)
+    write_run(study / "no_lrn" / "seed=10", 30.0, seed=10, settings=NO_LRN)
+    write_run(study / "baseline" / "seed=10", 20.0, seed=10)
+    shutil.rmtree(study / "baseline" / "seed=0")
+    pairs = pair(read_study(study, None))["no_lrn"]
+    assert [(arm.seed, base.seed) for arm, base in pairs] == [(1, 1), (2, 2), (10, 10)]
+    assert [arm.top1_error - base.top1_error for arm, base in pairs] == pytest.approx([1.4, 1.1, 10.0])
+
+
+def test_the_factor_is_what_differs(tmp_path: Path) -> None:
+    places = {"data.root": "/elsewhere", "data.workers": 8, "logger": {"kind": "wandb"}, "outputs": "/o"}
+    arms = TWO_ARMS | {"two": ({"model.lrn": False, "optimizer.lr": 0.001, **places}, [25.0, 26.0, 28.0])}
+    comparison = compared(write_study(tmp_path / "study", arms))
+    two, no_lrn = comparison.arms
+    assert no_lrn.factor == {"model.lrn": (True, False)}
+    assert two.factor == {"model.lrn": (True, False), "optimizer.lr": (0.01, 0.001)}
+    assert two.factor_text == "model.lrn=false optimizer.lr=0.001"
+    assert [note for note in comparison.notes() if "two changes 2 keys" in note]
+
+
+def test_keys_that_only_one_has() -> None:
+    assert differences({"a": 1, "b": 2}, {"a": 1, "c": [3]}) == {"b": (2, "absent"), "c": ("absent", [3])}
+
+
+def test_a_planted_null_and_a_planted_effect(tmp_path: Path) -> None:
+    arms: dict[str, Any] = {
+        "baseline": ({}, [20.0, 20.6, 19.7]),
+        "same_again": ({}, [20.0, 20.6, 19.7]),
+        "same_but_noise": ({}, [20.4, 20.1, 19.8]),
+        "large": ({"model.dropout": 0.0}, [28.1, 28.4, 27.9]),
+    }
+    comparison = compared(write_study(tmp_path / "study", arms))
+    verdicts = {arm.name: arm.top1.verdict.value for arm in comparison.arms if arm.top1}
+    assert verdicts == {
+        "large": "higher error",
+        "same_again": "not resolved",
+        "same_but_noise": "not resolved",
+    }
+    assert [arm.name for arm in comparison.arms] == ["large", "same_again", "same_but_noise"]
+
+
+def test_what_is_left_out_is_named(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", TWO_ARMS | {"tanh": ({"model.activation": "tanh"}, [30.0, 31.0])})
+    shutil.rmtree(study / "no_lrn" / "seed=0")
+    write_run(study / "no_lrn" / "seed=0", 0.0, settings=NO_LRN, status="failed", error="OutOfMemory: 3 GB")
+    write_run(study / "sigmoid" / "seed=0", 0.0, status="interrupted", error="stopped by the user")
+    comparison = compared(study)
+    assert {each.name: each.reason for each in comparison.left_out} == {
+        "no_lrn seed=0": "failed: OutOfMemory: 3 GB",
+        "sigmoid seed=0": "interrupted: stopped by the user",
+        "sigmoid seed=1": "there is no such run",
+        "sigmoid seed=2": "there is no such run",
+        "tanh seed=2": "there is no such run",
+        "sigmoid": "none of its runs counts",
+    }
+    assert {arm.name: [run.seed for run in arm.runs] for arm in comparison.arms} == {
+        "tanh": [0, 1],
+        "no_lrn": [1, 2],
+    }
+
+
+@pytest.mark.parametrize(
+    ("odd", "expected", "allowed"),
+    [
+        ({"data_fingerprint": "b2"}, "the data (fingerprints b2 and a9c6ab6dabc42b51)", Difference.data),
+        ({"epochs": 7}, "the epochs trained (7 and 10)", Difference.epochs),
+        ({"git": {"commit": "b" * 40}}, "the code (bbbbbbbbbb, and aaaaaaaaaa)", Difference.code),
+        ({"git": {"diff": DIFF}}, "the code (aaaaaaaaaa with changes in src, and", Difference.code),
+    ],
+)
+@pytest.mark.parametrize("arm", ["baseline", "no_lrn"])
+def test_refuses_more_than_the_factor(
+    tmp_path: Path, odd: dict[str, Any], expected: str, allowed: Difference, arm: str
+) -> None:
+    study = write_study(tmp_path / "study", TWO_ARMS)
+    for name, settings in (("baseline", {}), ("no_lrn", NO_LRN)):
+        write_run(study / name / "seed=3", 23.0, seed=3, settings=settings, **(odd if name == arm else {}))
+    with pytest.raises(UserError, match=re.escape(expected)) as refusal:
+        compared(study)
+    assert f"{arm} seed=3 and baseline seed=0 differ" in str(refusal.value)
+    assert f"allow=[{allowed.value}]" in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) == 1
+    others = [each for each in Difference if each is not allowed]
+    with pytest.raises(UserError, match=re.escape(expected)):
+        compared(study, allow=others)
+    assert any("as allowed" in note for note in compared(study, allow=[allowed]).notes())
+
+
+def test_refuses_another_planned_length(tmp_path: Path) -> None:
+    longer = (NO_LRN | {"trainer.max_epochs": 20}, [21.0])
+    study = write_study(tmp_path / "study", {"baseline": ({}, [20.0]), "no_lrn": longer})
+    with pytest.raises(UserError, match=r"trainer.max_epochs \(20 and 10\)"):
+        compared(study)
+
+
+def test_refuses_an_arm_of_two_experiments(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", TWO_ARMS)
+    write_run(study / "no_lrn" / "seed=3", 20.0, seed=3, settings=NO_LRN | {"model.dropout": 0.1})
+    with pytest.raises(
+        UserError, match=r"within no_lrn, seed=0 and seed=3 differ in model.dropout \(0.5, 0.1\)"
+    ):
+        compared(study, allow=list(Difference))
+
+
+def test_commits_that_leave_src_alone_are_the_same_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*arguments: str) -> str:
+        who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        done = subprocess.run(
+            ["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def commit(name: str) -> Code:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+        git("add", ".")
+        git("commit", "-qm", name)
+        return Code(git("rev-parse", "HEAD"), "")
+
+    git("init", "-q")
+    monkeypatch.setattr("alexnet.compare.pairing.PROJECT", tmp_path)
+    first, readme, source = commit("src/a.py"), commit("README.md"), commit("src/b.py")
+    assert same_code(first, readme)
+    assert not same_code(readme, source)
+    assert not same_code(first, Code(readme.commit, DIFF))
+    assert not same_code(first, Code("c" * 40, ""))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "given", "expected"),
+    [
+        ("nothing", {}, "there is no such folder"),
+        ("empty", {}, "there are no <arm>/seed=<n>/ folders in it. For runs in another order: runs="),
+        ("no_baseline", {}, "No arm is called baseline. Give one: baseline=<arm>. Arms: no_lrn, tanh."),
+        ("study", {"baseline": "nolrn"}, "there is no such arm. Did you mean no_lrn?"),
+        ("alone", {}, "Nothing to pair: no arm shares a seed with baseline."),
+        ("failed", {}, "Nothing to pair: no run of baseline counts. baseline seed=0: failed: Bang."),
+    ],
+)
+def test_nothing_to_compare(tmp_path: Path, prepare: str, given: dict[str, Any], expected: str) -> None:
+    folder = tmp_path / "study"
+    tanh = {"model.activation": "tanh"}
+    if prepare == "empty":
+        folder.mkdir()
+    elif prepare == "no_baseline":
+        write_study(folder, {"no_lrn": (NO_LRN, [20.0]), "tanh": (tanh, [20.0])})
+    elif prepare == "study":
+        write_study(folder, TWO_ARMS)
+    elif prepare == "alone":
+        write_study(folder, {"baseline": ({}, [20.0])})
+        write_run(folder / "no_lrn" / "seed=7", 20.0, seed=7, settings=NO_LRN)
+    elif prepare == "failed":
+        write_study(folder, {"no_lrn": (NO_LRN, [20.0])})
+        write_run(folder / "baseline" / "seed=0", 0.0, status="failed", error="Bang")
+    with pytest.raises(UserError, match=re.escape(expected)):
+        compared(folder, **given)
+
+
+def write_runs(folder: Path, settings: list[dict[str, Any]]) -> str:
+    for number, each in enumerate(settings):
+        for seed in (0, 1):
+            write_run(folder / f"2026-01-01_{number}{seed}", 20.0 + number, seed=seed, settings=each)
+    return str(folder / "*")
+
+
+def test_any_runs_are_grouped_by_what_differs(tmp_path: Path) -> None:
+    pattern = write_runs(
+        tmp_path / "runs", [NO_LRN, {}, {"model.dropout": 0.0}, {"model.activation": "tanh"}]
+    )
+    (tmp_path / "runs" / "note.txt").write_text("not a run")
+    found = read_runs(pattern, None)
+    assert found.baseline == "baseline"
+    assert "commonest" in found.baseline_rule
+    assert set(found.arms) == {"baseline", "model.lrn=false", "model.dropout=0.0", "model.activation=tanh"}
+    assert all(sorted(runs) == [0, 1] for runs in found.arms.values())
+    assert found.arms["baseline"][0].top1_error == 21.0
+
+
+def test_the_newer_of_two_equal_runs(tmp_path: Path) -> None:
+    pattern = write_runs(tmp_path / "runs", [{}, NO_LRN])
+    write_run(tmp_path / "runs" / "2026-02-01_00", 50.0)
+    found = read_runs(pattern, "model.lrn=true")
+    assert found.arms["baseline"][0].top1_error == 50.0
+    (left,) = found.left_out
+    assert left.name.endswith("2026-01-01_00")
+    assert "2026-02-01_00 has the same settings and seed, and is newer" in left.reason
+
+
+def test_two_groups_need_to_be_told_which_is_the_baseline(tmp_path: Path) -> None:
+    pattern = write_runs(tmp_path / "runs", [{}, NO_LRN])
+    with pytest.raises(UserError, match=r"not clear.* differ in model.lrn \(true, false\)\.$"):
+        read_runs(pattern, None)
+    with pytest.raises(UserError, match=r"baseline=model.lrn=maybe describes none of the 2 arms"):
+        read_runs(pattern, "model.lrn=maybe")
+    assert set(read_runs(pattern, "model.lrn=false").arms) == {"baseline", "model.lrn=true"}
+
+
+def test_a_zoo_of_runs_is_told_in_few_words(tmp_path: Path) -> None:
+    keys = ("model.lrn", "model.dropout", "model.activation", "model.pooling", "optimizer.lr", "model.name")
+    pattern = write_runs(tmp_path / "runs", [{}, dict.fromkeys(keys, "other")])
+    with pytest.raises(
+        UserError, match=r"\(alexnet, other\).*and 2 more keys: a narrower pattern may help\.$"
+    ):
+        read_runs(pattern, None)
+
+
+def test_runs_without_arms(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run's folder among the 0 that match"):
+        read_runs(str(tmp_path / "nothing*"), None)
+    pattern = write_runs(tmp_path / "runs", [{}])
+    with pytest.raises(UserError, match="All completed runs have the same settings"):
+        read_runs(pattern, None)
+
+
+def test_this_projects_commits_are_known() -> None:
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    assert same_code(Code(done.stdout.strip(), ""), Code(done.stdout.strip()[:12], ""))

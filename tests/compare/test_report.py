@@ -1,0 +1,200 @@
+"""The files of a comparison: whole, equal to what was computed, and needing nothing else."""
+
+import csv
+import io
+import re
+from base64 import b64decode
+from functools import partial
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet.compare.charts import CHARTS
+from alexnet.compare.charts.cost import spread
+from alexnet.compare.charts.theme import DARK, LIGHT, image, wrapped
+from alexnet.compare.comparison import Comparison, compare
+from alexnet.compare.report import write_report
+from alexnet.config import CompareConfig
+from fabricated_runs import write_run, write_study
+
+CLAIM = {
+    **{"text": "<b>LRN</b> & more", "section": "3.3", "top1": 1.4, "top5": 1.2, "split": "ILSVRC-2012 val"},
+    **{
+        "log_top1": 1.37,
+        "log_top5": 1.15,
+        "log_split": "ILSVRC-2012 val",
+        "log_file": "layer-params-148.cfg",
+    },
+}
+VOID = {"meta", "img", "source", "link", "br"}
+
+
+def config(study: Path) -> CompareConfig:
+    return CompareConfig(str(study), None, None, None, 25.0, 0.95, [])
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    folder = tmp_path / "a & <b>"
+    write_study(
+        folder, {"baseline": ({}, [20.0, 21.0, 22.0]), "tanh": ({"model.activation": "tanh"}, [27.0])}
+    )
+    for seed, error in enumerate([21.0, 22.5, 23.1]):
+        run = folder / "no_lrn" / f"seed={seed}"
+        settings = {"model.lrn": False}
+        write_run(
+            run, error, seed=seed, settings=settings, claim=CLAIM, top5=3.0, speed=1000, peak_memory_mb=900
+        )
+    return folder
+
+
+class Page(HTMLParser):
+    """Checks that tags are closed in order, and collects what a browser would fetch."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.resources: list[str] = []
+        self.names: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.resources += [value or "" for key, value in attrs if key in ("src", "srcset", "href", "data")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_needs_nothing_else(study: Path) -> None:
+    write_report(compare(config(study)), config(study))
+    text = (study / "report.html").read_text()
+    page = Page(text)
+    assert page.open == []
+    assert len(page.resources) == 2 * len(CHARTS)
+    for resource in page.resources:
+        assert resource.startswith("data:image/svg+xml;base64,")
+        svg = b64decode(resource.partition(",")[2]).decode()
+        assert not re.search(r'(href|src)="(?!#)', svg)
+        assert "<script" not in svg
+    assert not re.search(r"url\(|@import|<script|<link", text)
+    assert 'name="viewport"' in text
+    assert text.count("prefers-color-scheme: dark") == 1 + len(CHARTS)
+    assert "b" not in page.names  # what configurations say is text
+    assert "&lt;b&gt;LRN&lt;/b&gt; &amp; more" in text
+    assert "a &amp; &lt;b&gt;" in text
+
+
+def test_the_report_says_what_was_found(study: Path) -> None:
+    write_report(compare(config(study)), config(study))
+    for name in ("report.html", "report.md"):
+        text = (study / name).read_text().replace("\\", "")
+        for expected in (
+            "model.lrn=false",
+            "+1.20",
+            "+1.4 / +1.2: ",
+            "§3.3, ILSVRC-2012 val",
+            "+1.37 / +1.15 (ILSVRC-2012 val, layer-params-148.cfg)",
+            "one pair: no interval",
+            "tanh seed=1",
+            "there is no such run",
+            "Few seeds: an arm has only 1 pair.",
+            "| 900 |" if name.endswith("md") else ">900<",
+            "code aaaaaaaaaa",
+        ):
+            assert expected in text, (name, expected)
+
+
+def test_markdown_tables_are_tables(study: Path) -> None:
+    write_report(compare(config(study)), config(study))
+    text = (study / "report.md").read_text()
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(widths) == 1, block
+    assert all((study / name).is_file() for name in re.findall(r"!\[.*\]\((.*)\)", text))
+
+
+def test_csv_holds_what_was_computed(study: Path) -> None:
+    comparison = compare(config(study))
+    write_report(comparison, config(study))
+    with (study / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["arm"] for row in rows] == ["baseline", "tanh", "no_lrn"]  # the largest difference first
+    for row, arm in zip(rows[1:], comparison.arms, strict=True):
+        for name, effect in (("top1", arm.top1), ("top5", arm.top5)):
+            assert effect is not None
+            assert float(row[f"{name}_difference"]) == effect.mean
+            assert row[f"{name}_verdict"] == effect.verdict.value
+            ends = [float(row[f"{name}_{end}"]) for end in ("low", "high") if row[f"{name}_{end}"]]
+            assert ends == list(effect.interval or [])
+    baseline, tanh, no_lrn = rows
+    assert (baseline["top1_error"], baseline["top1_difference"], baseline["pairs"]) == ("21.0", "", "3")
+    assert (tanh["pairs"], tanh["seeds"], tanh["top1_low"]) == ("1", "0", "")
+    assert no_lrn["changes"] == "model.lrn=false"
+    assert float(no_lrn["top1_error"]) == pytest.approx(22.2)
+    assert [no_lrn[key] for key in ("paper_top1", "paper_section", "log_top5")] == ["1.4", "3.3", "1.15"]
+    # training error is 5 above validation: the runs of 20 and 21 percent end at 25 and 26
+    assert [row["runs_that_reached_it"] for row in rows] == ["1", "0", "0"]
+    assert baseline["epochs_to_training_error"] == ""
+    assert (float(no_lrn["images_per_second"]), float(no_lrn["wall_seconds"])) == (1000, 60)
+
+
+def comparison_of(folder: Path, errors: dict[str, list[float]], **common: Any) -> Comparison:
+    arms = {name: ({}, values) for name, values in errors.items()}
+    return compare(config(write_study(folder, arms, **common)))
+
+
+@pytest.mark.parametrize(
+    ("errors", "common"),
+    [
+        ({"baseline": [20.0], "a": [21.0]}, {}),
+        ({"baseline": [20.0, 21.0], "a": [20.0, 21.0]}, {"top5": None}),
+        ({"baseline": [20.0, 21.0], "a": [60.0, 30.0], "b" * 90: [20.1, 21.2]}, {"images_per_second": None}),
+        ({"baseline": [20.0, 21.0]} | {f"arm_{n}": [20 + n, 21.3 + n] for n in range(15)}, {}),
+    ],
+)
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+@pytest.mark.filterwarnings("error")
+def test_charts_are_drawn_from_whatever_there_is(
+    tmp_path: Path, errors: dict[str, list[float]], common: dict[str, Any], theme: Any
+) -> None:
+    comparison = comparison_of(tmp_path / "study", errors, **common)
+    for draw in CHARTS.values():
+        with Image.open(io.BytesIO(image(partial(draw, comparison), theme, "png"))) as picture:
+            assert picture.width > 700
+            assert np.asarray(picture.convert("L")).std() > 5
+            corner = picture.convert("RGB").getpixel((0, 0))
+        assert corner == tuple(bytes.fromhex(theme.background[1:]))
+
+
+def test_the_same_chart_is_the_same_file(tmp_path: Path) -> None:
+    comparison = comparison_of(tmp_path / "study", {"baseline": [20.0, 21.0], "a": [21.0, 23.0]})
+    for draw in CHARTS.values():
+        assert image(partial(draw, comparison), LIGHT, "svg") == image(
+            partial(draw, comparison), LIGHT, "svg"
+        )
+
+
+def test_names_do_not_overlap() -> None:
+    assert spread([0.1, 0.5, 0.9], 0.1) == pytest.approx([0.1, 0.5, 0.9])
+    assert spread([0.5, 0.5], 0.2) == pytest.approx([0.4, 0.6])
+    assert spread([0.0, 0.0, 1.0], 0.2) == pytest.approx([0.0, 0.2, 1.0])
+    crowded = spread(sorted(np.random.default_rng(0).normal(0.9, 0.05, 16)), 1 / 16)
+    assert min(np.diff(crowded)) >= 1 / 16 - 1e-9
+    assert crowded[0] >= 0
+    assert crowded[-1] <= 1
+
+
+def test_long_names_take_several_lines() -> None:
+    assert wrapped("no_lrn") == "no_lrn"
+    assert wrapped("non_overlapping_pooling_2x2") == "non_overlapping_pooling_\n2x2"
+    assert (
+        max(map(len, wrapped("model.lrn=false model.activation=tanh optimizer.lr=0.001").splitlines())) <= 26
+    )

@@ -1,0 +1,104 @@
+"""Run folders that no training made: errors are what a test says they are."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+EPOCHS = 10
+CONFIG: dict[str, Any] = {
+    "seed": 0,
+    "outputs": "/data/outputs",
+    "run_folder": None,
+    "model": {
+        "name": "alexnet",
+        "lrn": True,
+        "dropout": 0.5,
+        "activation": "relu",
+        "pooling": "overlapping",
+        "filters": [96, 256, 384, 384, 256],
+    },
+    "data": {"name": "imagenette", "root": "/data/imagenette", "workers": None, "augment": {"crop": True}},
+    "optimizer": {"lr": 0.01},
+    "trainer": {"max_epochs": EPOCHS},
+    "logger": {"kind": "csv", "group": None},
+}
+DIFF = "diff --git a/src/alexnet/model/lrn.py b/src/alexnet/model/lrn.py\n+changed\n"
+
+
+def write_run(
+    folder: Path,
+    top1: float,
+    *,
+    seed: int = 0,
+    settings: dict[str, Any] | None = None,
+    claim: dict[str, Any] | None = None,
+    top5: float | None = None,
+    speed: float = 800.0,
+    status: str = "completed",
+    error: str | None = None,
+    git: dict[str, Any] | None = None,
+    **result: Any,
+) -> Path:
+    """One run's folder. `settings` has dotted keys; errors are percentages."""
+    config = json.loads(json.dumps(CONFIG)) | {"seed": seed, "run_folder": str(folder)}
+    for key, value in (settings or {}).items():
+        *parents, last = key.split(".")
+        node = config
+        for parent in parents:
+            node = node[parent]
+        node[last] = value
+    if claim is not None:
+        config["claim"] = claim
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    environment = {
+        "git": {"commit": "a" * 40, "diff": "", "untracked": []} | (git or {}),
+        "packages": {"torch": "2.11.0"},
+        "cpu": {"model": "Some CPU"},
+        "gpus": [],
+    }
+    (folder / "environment.json").write_text(json.dumps(environment))
+    val = {"loss": 1.0, "top1_error": top1, "samples": 3925} | ({} if top5 is None else {"top5_error": top5})
+    (folder / "result.json").write_text(
+        json.dumps(
+            {
+                "seed": seed,
+                "epochs": EPOCHS,
+                "classes": 10,
+                "parameters": 3_661_162,
+                "val": val,
+                "data_fingerprint": "a9c6ab6dabc42b51",
+                "images_per_second": speed,
+                "wall_seconds": 60_000 / speed,
+                "status": status,
+                "error": error,
+            }
+            | result
+        )
+    )
+    _write_metrics(folder / "metrics.csv", top1, top5)
+    return folder
+
+
+def _write_metrics(path: Path, top1: float, top5: float | None) -> None:
+    """Errors that fall from guessing to the last epoch's; training errs 5 points more than validation."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", "train/top1_error", "val/top1_error", "val/top5_error"])
+        for epoch in range(1, EPOCHS + 1):
+            left = 0.6**epoch - 0.6**EPOCHS
+            row = [epoch, top1 + 5 + (85 - top1) * left, top1 + (90 - top1) * left]
+            writer.writerow([*row, "" if top5 is None else top5 + (50 - top5) * left])
+
+
+def write_study(folder: Path, arms: dict[str, tuple[dict[str, Any], list[float]]], **common: Any) -> Path:
+    """A study: for each arm its settings and one top-1 error a seed."""
+    for arm, (settings, errors) in arms.items():
+        for seed, top1 in enumerate(errors):
+            top5 = common.get("top5", top1 / 8)
+            run = folder / arm / f"seed={seed}"
+            write_run(run, top1, seed=seed, settings=settings, **(common | {"top5": top5}))
+    return folder

@@ -1,0 +1,84 @@
+"""`python src/compare.py` as a user runs it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import PROJECT, SMALL, Train
+from fabricated_runs import write_run, write_study
+
+
+def test_a_study(train: Train, tmp_path: Path) -> None:
+    arms = {
+        "baseline": ({}, [20.0, 21.0, 22.0]),
+        "null": ({}, [20.5, 20.8, 21.9]),
+        "no_dropout": ({"model.dropout": 0.0}, [28.0, 29.1, 30.0]),
+    }
+    study = write_study(tmp_path / "my study", arms)
+    write_run(study / "tanh" / "seed=0", 0.0, status="failed", error="Bang [red]")
+    done = train(f"study={study}", program="compare.py")
+    assert done.status == 0, done.err
+    for expected in (
+        r"no_dropout +\+8.03 +\+7.89 to \+8.18 +\+1.00 +3 +higher error",
+        r"null +\+0.07 +-0.87 to \+1.01 .* not resolved",
+        r"Left out  tanh seed=0: failed: Bang \[red\]",
+        "Few seeds: an arm has only 3 pairs",
+    ):
+        assert re.search(expected, done.out), (expected, done.out)
+    names = {"report.html", "report.md", "results.csv", "effects.png", "learning_curves.png", "cost.png"}
+    assert names <= {path.name for path in study.iterdir()}
+
+
+def test_any_runs(train: Train, tmp_path: Path) -> None:
+    for number, settings in enumerate(({}, {"model.lrn": False}, {"model.dropout": 0.0})):
+        for seed in (0, 1):
+            write_run(tmp_path / f"runs/{number}{seed}", 20.0 + number + seed, seed=seed, settings=settings)
+    done = train("runs=runs/*", f"out={tmp_path / 'here'}", program="compare.py")
+    assert done.status == 0, done.err
+    assert "model.lrn=false" in done.out
+    assert "model.dropout=0.0" in done.out
+    assert (tmp_path / "here" / "report.html").is_file()
+    assert not (tmp_path / "comparison").exists()
+
+
+def test_mistakes_in_one_line(train: Train, tmp_path: Path) -> None:
+    study = write_study(
+        tmp_path / "study", {"baseline": ({}, [20.0]), "no_lrn": ({"model.lrn": False}, [21.0])}
+    )
+    (tmp_path / "file").write_text("")
+    for arguments, expected in (
+        ((), "Give what to compare: either study=<folder> or runs='<pattern>'."),
+        (("study=a", "runs=b"), "Give what to compare"),
+        (("study=/nowhere/study",), "there is no such folder"),
+        (("runs=nothing*",), "no run's folder among the 0 that match"),
+        ((f"study={study}", "stduy=x"), "Did you mean study?"),
+        ((f"study={study}", "allow=[cod]"), "Did you mean code? Choices: code, data, epochs."),
+        ((f"study={study}", "confidence=95"), "confidence=95.0: expected a number between 0 and 1."),
+        ((f"study={study}", f"out={tmp_path / 'file'}"), "Cannot write the report to"),
+    ):
+        done = train(*arguments, program="compare.py")
+        assert (done.status, done.out) == (1, ""), arguments
+        assert expected in done.err
+        assert len(done.err.splitlines()) == 1, done.err
+
+
+def test_torch_is_not_needed() -> None:
+    code = "import compare, alexnet.compare.report, sys; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT / "src", capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+
+
+def test_what_training_leaves_can_be_compared(
+    train: Train, synthetic: tuple[str, ...], tmp_path: Path
+) -> None:
+    study = tmp_path / "study"
+    for arm, change in (("baseline", "model.lrn=true"), ("no_lrn", "model.lrn=false")):
+        run = train(*SMALL, *synthetic, "logger=csv", change, f"run_folder={study / arm / 'seed=0'}")
+        assert run.status == 0, run.err
+    done = train(f"study={study}", program="compare.py")
+    assert done.status == 0, done.err
+    assert "one pair: no interval" in done.out
+    assert "model.lrn=false" in (study / "report.md").read_text()
