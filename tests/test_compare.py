@@ -71,6 +71,7 @@ def test_torch_is_not_needed() -> None:
     assert done.stdout == "False\n"
 
 
+@pytest.mark.slow
 def test_what_training_leaves_can_be_compared(
     train: Train, synthetic: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -52,7 +52,7 @@ def test_mistakes_in_one_line(train: Train, image_tree: Path) -> None:
         assert len(done.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("packed", [None, "jpeg"])
+@pytest.mark.parametrize("packed", [None, pytest.param("jpeg", marks=pytest.mark.slow)])
 def test_imagenets_tars_are_as_good_as_its_folders(train: Train, tmp_path: Path, packed: str | None) -> None:
     """The official archives, never extracted: the same numbers as from Kaggle's layout and class folders."""
     pictures = draw_pictures(tmp_path / "pictures")
@@ -76,6 +76,7 @@ def test_imagenets_tars_are_as_good_as_its_folders(train: Train, tmp_path: Path,
         assert [other[key] for key in COMPARED] == [results[0][key] for key in COMPARED]
 
 
+@pytest.mark.slow
 def test_killed_and_begun_again(train: Train, tmp_path: Path) -> None:
     """kill -9 in the middle of packing: nothing is taken for a pack, and the next time goes on."""
     rng = np.random.default_rng(0)

@@ -56,6 +56,7 @@ def test_a_sweep_and_the_same_command_again(train: Train, synthetic: tuple[str, 
     assert set(results(sweep)) == {"model.dropout=0.5", "model.dropout=0.25"}
 
 
+@pytest.mark.slow
 def test_two_devices_in_every_job(train: Train, synthetic: tuple[str, ...]) -> None:
     """Two jobs of two processes at once: each second one starts from its job's own command line."""
     done = train("-m", *FAST, *synthetic, "seed=0,1", "trainer.devices=2", "hydra.launcher.jobs=2")
@@ -67,6 +68,7 @@ def test_two_devices_in_every_job(train: Train, synthetic: tuple[str, ...]) -> N
         assert log.read_text().count("Folder") == 1
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_started_again(
     train: Train, synthetic: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -100,6 +102,7 @@ def test_killed_in_the_middle_and_started_again(
             assert mended[name][split] == whole[name][split]
 
 
+@pytest.mark.slow
 def test_three_processes_in_the_same_second(synthetic: tuple[str, ...], tmp_path: Path) -> None:
     """The same command three times at once: three run folders."""
     where = (f"outputs={tmp_path / 'outputs'}",)
@@ -120,6 +123,7 @@ def test_three_processes_in_the_same_second(synthetic: tuple[str, ...], tmp_path
     )
 
 
+@pytest.mark.slow
 def test_the_objective_reaches_the_sweeper(synthetic: tuple[str, ...], tmp_path: Path) -> None:
     """A sweeper that calls the launcher twice, as Optuna's does: with numbers, errors and a batch again."""
     program = tmp_path / "sweeper.py"
