@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from conftest import PROJECT, SMALL, Train
 from fabricated_runs import write_run, write_study
 
