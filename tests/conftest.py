@@ -2,9 +2,12 @@
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,6 +124,26 @@ def train(tmp_path: Path) -> Train:
         return Finished(done.returncode, done.stdout, done.stderr, outputs)
 
     return run
+
+
+def shown_on_a_terminal(command: list[str], environment: dict[str, str]) -> str:
+    """What a Python program shows on a terminal, from its beginning to its end, without control codes."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, *command],
+        cwd=PROJECT,
+        env=os.environ | {"TERM": "xterm"} | environment,
+        stdout=theirs,
+        stderr=theirs,
+        stdin=subprocess.DEVNULL,
+    ):
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # the terminal is gone when the program is
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
 
 
 def real_images() -> Path:

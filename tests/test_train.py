@@ -1,10 +1,8 @@
 """`python src/train.py` as a user runs it."""
 
-import contextlib
 import csv
 import json
 import os
-import pty
 import re
 import signal
 import socket
@@ -20,7 +18,7 @@ import torch
 import yaml
 from PIL import Image
 
-from conftest import PROJECT, SMALL, Train, real_images, save_image
+from conftest import PROJECT, SMALL, Train, real_images, save_image, shown_on_a_terminal
 
 
 def test_leaves_everything_that_the_contract_names(train: Train, synthetic: tuple[str, ...]) -> None:
@@ -279,22 +277,8 @@ def test_interrupted(synthetic: tuple[str, ...], tmp_path: Path) -> None:
 
 def test_progress_on_a_terminal(synthetic: tuple[str, ...], tmp_path: Path) -> None:
     """A live bar with the epoch, the loss and the time left; the lines of the table stay above it."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "src/train.py", *SMALL, *synthetic, "logger=csv", f"run_folder={tmp_path / 'run'}"],
-        cwd=PROJECT,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
-        stdout=theirs,
-        stderr=theirs,
-        stdin=subprocess.DEVNULL,
-    ):
-        os.close(theirs)
-        shown = b""
-        with contextlib.suppress(OSError):  # the terminal is gone when the program is
-            while part := os.read(ours, 4096):
-                shown += part
-    os.close(ours)
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    command = ["src/train.py", *SMALL, *synthetic, "logger=csv", f"run_folder={tmp_path / 'run'}"]
+    text = shown_on_a_terminal(command, {"COLUMNS": "120"})
     assert re.search(r"Epoch 2/2  loss \d\.\d+ .*4/4", text)
     assert re.search(r"[\r\n] +1/2 +\d\.\d+ +\d+\.\d%", text)
 

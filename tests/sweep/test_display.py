@@ -1,11 +1,6 @@
 """What a person sees of a sweep: a live table on a terminal, plain lines elsewhere."""
 
-import contextlib
-import os
-import pty
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,8 +9,7 @@ from fake_sweep import fake_job
 
 from alexnet.sweep.display import most_telling, seconds_left, summary
 from alexnet.sweep.queue import Entry, State
-
-PROJECT = Path(__file__).resolve().parents[2]
+from conftest import PROJECT, shown_on_a_terminal
 
 
 def entries(folder: Path, *states: State) -> list[Entry]:
@@ -24,21 +18,8 @@ def entries(folder: Path, *states: State) -> list[Entry]:
 
 def test_the_table_on_a_terminal(tmp_path: Path) -> None:
     program = str(Path(__file__).with_name("fake_sweep.py"))
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, program, str(tmp_path), "1", "2", "ok", "fail"],
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "PYTHONPATH": str(PROJECT / "src")},
-        stdout=theirs,
-        stderr=theirs,
-        stdin=subprocess.DEVNULL,
-    ):
-        os.close(theirs)
-        shown = b""
-        with contextlib.suppress(OSError):  # the terminal is gone when the program is
-            while part := os.read(ours, 4096):
-                shown += part
-    os.close(ours)
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    environment = {"COLUMNS": "100", "PYTHONPATH": str(PROJECT / "src")}
+    text = shown_on_a_terminal([program, str(tmp_path), "1", "2", "ok", "fail"], environment)
     assert re.search(r"job=0 +running +1/1 +40\.5%", text)
     assert re.search(r"job=1 +waiting", text)
     assert "1 waiting, 1 running" in text
