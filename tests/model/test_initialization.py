@@ -22,13 +22,15 @@ def expected(init: str, layer: str) -> tuple[float, float]:
     return 0.01, bias
 
 
+@pytest.mark.parametrize("width", [1, 0.25])
 @pytest.mark.parametrize("init", ["paper", "program_2012", "caffe"])
-def test_published_starts(init: str) -> None:
+def test_published_starts(init: str, width: float) -> None:
     torch.manual_seed(0)
-    network = AlexNet(model_config(f"model.init={init}", "model.width=0.5"), 100)
+    network = AlexNet(model_config(f"model.init={init}", f"model.width={width}"), 100)
     for name in LAYERS:
         layer = network.get_submodule(name)
         std, bias = expected(init, name)
+        std *= 1 if name == "conv1" else width**-0.5  # a quarter of the inputs, twice the deviation
         spread = 4 / math.sqrt(2 * layer.weight.numel())  # four standard errors
         assert layer.weight.std().item() == pytest.approx(std, rel=spread), name
         assert abs(layer.weight.mean().item()) < 4 * std / math.sqrt(layer.weight.numel()), name

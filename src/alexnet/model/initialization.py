@@ -1,5 +1,6 @@
 """Initial weights and biases, as published and as used."""
 
+import math
 from typing import NamedTuple
 
 from torch import nn
@@ -31,11 +32,14 @@ _CAFFE = {
 STARTS = {Init.paper: _PAPER, Init.program_2012: _PROGRAM_2012, Init.caffe: _CAFFE}
 
 
-def initialize(network: nn.Module, init: Init, bias: bool = True) -> None:
+def initialize(network: nn.Module, init: Init, bias: bool = True, width: float = 1) -> None:
     """Set the weights of the layers named in `LAYERS` that the network has, drawing from torch's generator.
 
-    Without `bias` all biases are 0, whatever `init` says. `he` draws normally with variance
-    2 / fan-in and zero biases; `pytorch` is torch's default.
+    Published deviations are for layers of the published width. In a network whose layers are `width`
+    times as wide, a unit sums `width` times as many inputs: deviations there are 1 / sqrt(width) times
+    the published ones, so that sums spread as in the published network, but for conv1, which sees
+    the image. Without `bias` all biases are 0, whatever `init` says. `he` draws normally with
+    variance 2 / fan-in and zero biases; `pytorch` is torch's default.
     """
     layers = dict(network.named_children())
     for name in (name for name in LAYERS if name in layers):
@@ -48,7 +52,8 @@ def initialize(network: nn.Module, init: Init, bias: bool = True) -> None:
             nn.init.zeros_(layer.bias)
         else:
             start = STARTS[init][name]
-            nn.init.normal_(layer.weight, std=start.weight_std)
+            inputs = 1 if name == "conv1" else width
+            nn.init.normal_(layer.weight, std=start.weight_std / math.sqrt(inputs))
             nn.init.constant_(layer.bias, start.bias)
         if not bias:
             nn.init.zeros_(layer.bias)

@@ -72,7 +72,7 @@ class AlexNet(nn.Module):
         self.fc7 = _full(f6, f7, apart)  # 4096 -> 4096
         self.stage7 = _hidden_stage(config, dropped=not drop_input)
         self.fc8 = nn.Linear(f7, classes)  # 4096 -> classes
-        initialize(self, config.init, config.init_bias)
+        initialize(self, config.init, config.init_bias, config.width)
 
     def forward(self, images: Tensor) -> Tensor:
         x = functional.pad(images, (0, self.margin, 0, self.margin)) if self.margin else images
