@@ -56,7 +56,8 @@ def both(bad_tree: Path, packed: PackFormat) -> tuple[ImageData, ImageData]:
 @pytest.mark.parametrize("packed", PackFormat)
 def test_holds_what_the_files_hold(bad_tree: Path, packed: PackFormat) -> None:
     files, data = both(bad_tree, packed)
-    assert (data.classes, data.fingerprint) == (files.classes, files.fingerprint)
+    assert data.classes == files.classes
+    assert data.fingerprint == files.fingerprint + ("-jpeg90" if packed is PackFormat.jpeg else "")
     assert (data.excluded, data.unreadable) == (files.excluded, files.unreadable)
     assert data.unreadable == 2
     for name in ("mean", "eigenvectors", "eigenvalues"):

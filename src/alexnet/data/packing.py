@@ -105,13 +105,15 @@ def _make(config: PrepareConfig, folder: Path) -> None:
     if not len(kept[1]):
         raise UserError(f"{root}: none of the validation files is a readable image.")
     ignored = {path: "not an image by its name" for images in lists.values() for path in images.ignored}
+    # pixels that were encoded again are others, and so are the results
+    encoding = f"-jpeg{config.quality}" if config.format is PackFormat.jpeg else ""
     manifest = {
         "version": PACK_VERSION,
         "format": config.format.value,
         "size": config.data.stored_size,
         "images": {name: len(images) for name, images in lists.items()},
         "unreadable": len(unreadable),
-        "fingerprint": fingerprint(*kept),
+        "fingerprint": fingerprint(*kept) + encoding,
         "root": str(root),
         "excluded": ignored | unreadable,
         "classes": found.train.classes,
