@@ -9,6 +9,7 @@ from alexnet.config import TrainConfig
 @cli.entry_point("train", TrainConfig)
 def main(raw: DictConfig) -> float | None:
     config = cli.read_config(raw, TrainConfig)
+    cli.check_study_is_swept(config.run_folder)
     from alexnet.data.places import check_there
 
     check_there(config.data)

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 
 from alexnet import cli
 from alexnet.config import TrainConfig
+from alexnet.run.settings import flat
 from alexnet.training.fit import train as run
 from conftest import PROJECT
 
@@ -41,13 +42,6 @@ FACTORS = {
 def resolved(*overrides: str) -> dict[str, Any]:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         return cli.plain(compose("train", list(overrides)))
-
-
-def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
 
 
 def test_every_experiment_is_here() -> None:

@@ -32,7 +32,7 @@ def test_leaves_everything_that_the_contract_names(train: Train, synthetic: tupl
     assert result["val"]["samples"] == 31
     assert result["train"]["samples"] == 61
     assert {"top1_error", "top5_error", "loss"} <= result["val"].keys()
-    for key in ("parameters", "images_per_second", "wall_seconds"):
+    for key in ("parameters", "images_per_second", "wall_seconds", "peak_memory_mb"):
         assert result[key] > 0, key
     assert 0 <= result["data_wait_fraction"] <= 1
     assert len(result["config_hash"]) == 8
@@ -49,8 +49,9 @@ def test_leaves_everything_that_the_contract_names(train: Train, synthetic: tupl
     environment = json.loads((done.folder / "environment.json").read_text())
     assert environment["packages"]["lightning"]
     assert environment["data_fingerprint"] == result["data_fingerprint"]
-    with Image.open(done.folder / "figures/curves.png") as image:
-        assert image.width > 500
+    for name in ("curves", "filters"):
+        with Image.open(done.folder / f"figures/{name}.png") as image:
+            assert image.width > 500
     assert "val/loss" not in (done.folder / "train.log").read_text()[:10]
 
     for line in (str(done.folder / "figures/curves.png"), "wandb sync", "Next"):

@@ -122,6 +122,16 @@ def typed_overrides() -> list[str]:
     return list(HydraConfig.get().overrides.task)
 
 
+def check_study_is_swept(run_folder: str | None) -> None:
+    """Raise `UserError` for a study that is started as one run. Its jobs have a folder given."""
+    hydra_config = HydraConfig.get()
+    study = hydra_config.runtime.choices.get("study")
+    if study is not None and hydra_config.mode is RunMode.RUN and run_folder is None:
+        raise UserError(
+            f"study={study}: a study is many runs. Start it with -m: train.py -m study={study} ..."
+        )
+
+
 def shares_process() -> bool:
     """Whether other jobs of a sweep run in this process, too: only Hydra's basic launcher does that."""
     hydra_config = HydraConfig.get()

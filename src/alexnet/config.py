@@ -269,6 +269,7 @@ class LoggerConfig(Checked):
     entity: str | None = MISSING
     mode: WandbMode = MISSING
     group: str | None = MISSING
+    job_type: str | None = MISSING
     name: str | None = MISSING
     tags: list[str] = MISSING
     log_checkpoint: bool = MISSING
@@ -329,6 +330,7 @@ class TrainConfig(Checked):
     """Everything that `train.py` needs."""
 
     seed: int = MISSING
+    baseline: str = MISSING
     claim: ClaimConfig | None = None
     outputs: str = MISSING
     run_folder: str | None = MISSING

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from alexnet.errors import UserError
-from alexnet.run.folder import RunFolder, config_hash
+from alexnet.run.folder import RunFolder
+from alexnet.run.settings import config_hash
 
 CONFIG = {"seed": 0, "outputs": "x", "model": {"lrn": True}}
 

@@ -22,6 +22,12 @@ def test_tags_tell_the_difference_and_no_places() -> None:
     assert len(tags[3]) == 64
 
 
+def test_tags_name_the_factor_of_an_experiment() -> None:
+    assert tracking._tags(["experiment=no_lrn"]) == ["experiment=no_lrn", "model.lrn=false"]
+    assert tracking._tags(["experiment=tanh"]) == ["experiment=tanh", "model.activation=tanh"]
+    assert tracking._tags(["experiment=baseline"]) == ["experiment=baseline"]
+
+
 def test_mode(monkeypatch: pytest.MonkeyPatch, tmp_path: pytest.TempPathFactory) -> None:
     for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
         monkeypatch.delenv(name, raising=False)

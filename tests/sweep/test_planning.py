@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from alexnet import cli
 from alexnet.errors import UserError
-from alexnet.run.folder import config_hash
+from alexnet.run.settings import config_hash
 from alexnet.sweep.planning import Planned, plan_job, unique_jobs
 from conftest import PROJECT
 
@@ -50,7 +50,8 @@ def test_a_job_is_a_plain_single_run(tmp_path: Path) -> None:
     read = {o.key_or_group: o.value() for o in OverridesParser.create().parse_overrides(list(given))}
     assert str(read["run_folder"]) == str(job.folder)
     assert str(read["logger.name"]) == "model.lrn=false"
-    assert str(read["logger.group"]) == job.folder.parent.name
+    assert str(read["logger.group"]) == f"sweeps/{job.folder.parent.name}"
+    assert "logger.job_type" not in read
 
 
 def test_the_hash_is_the_run_s_own(tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_sweep_dir_and_subdir_are_honoured(tmp_path: Path) -> None:
         job = item.job
     assert job.folder == tmp_path / "my_study/alexnet/seed=1"
     assert (job.name, job.devices) == ("alexnet/seed=1", 2)
-    assert "logger.group='my_study'" in job.command
+    assert {"logger.group='my_study'", "logger.job_type='alexnet'"} <= set(job.command)
 
 
 def test_the_same_job_twice_is_one_job(tmp_path: Path) -> None:

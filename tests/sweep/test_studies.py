@@ -30,6 +30,23 @@ def test_the_folder_names_what_all_jobs_share() -> None:
     assert settings_name(["study=innovations", "seed=0,1,2,3", "logger=csv", "outputs=/x"]) == "default"
     given = ["study=innovations", "model.width=0.25", "data=imagenette", "experiment=baseline,tanh"]
     assert settings_name(given) == "data=imagenette,model.width=0.25"
+    assert settings_name([*given, "data.workers=4", "data.cache=/c"]) == settings_name(given)
+
+
+def test_of_a_path_the_folder_s_name_has_the_end() -> None:
+    names = [
+        settings_name(["data=folder", f"data.root={root}"]) for root in ("/a/pets", "/b/pets", "/b/pets/")
+    ]
+    assert len(set(names)) == 3
+    for name in names:
+        assert name.startswith("data.root=pets")
+        assert "/" not in name
+
+
+def test_a_study_is_no_single_run(train: Train) -> None:
+    refused = train("study=innovations")
+    assert refused.status == 1
+    assert "study=innovations: a study is many runs. Start it with -m:" in refused.err
 
 
 def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...]) -> None:

@@ -10,15 +10,13 @@ import yaml
 
 from alexnet.errors import UserError
 from alexnet.run.figures import read_metrics
-from alexnet.run.folder import UNHASHED
+from alexnet.run.settings import UNHASHED, flat, is_under
 
 # keys that name a place, a seed or a text: two runs that differ only here are the same experiment.
 # What data.root and data.pack hold is compared by the data's fingerprint.
 NO_FACTOR = (
     *UNHASHED,
-    *("seed", "claim", "study", "arm"),
-    *("data.root", "data.cache", "data.pack", "data.workers", "data.max_unreadable"),
-    *("callbacks.checkpoint", "trainer.log_every_n_steps"),
+    *("seed", "data.root", "data.pack", "data.max_unreadable", "callbacks.checkpoint"),
 )
 
 
@@ -147,7 +145,7 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
     return Run(
         path=path,
         seed=int(config["seed"]),
-        settings={key: value for key, value in flat(config).items() if not _is_no_factor(key)},
+        settings={key: value for key, value in flat(config).items() if not is_under(key, NO_FACTOR)},
         claim=Claim.read(config.get("claim"), path),
         top1_error=float(result["val"]["top1_error"]),
         top5_error=result["val"].get("top5_error"),
@@ -162,18 +160,3 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         wall_seconds=result.get("wall_seconds"),
         peak_memory_mb=result.get("peak_memory_mb"),
     )
-
-
-def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The configuration with dotted keys: {"model.lrn": true, ...}."""
-    leaves: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, dict) and value:
-            leaves |= flat(value, f"{prefix}{key}.")
-        else:
-            leaves[f"{prefix}{key}"] = value
-    return leaves
-
-
-def _is_no_factor(key: str) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in NO_FACTOR)

@@ -4,9 +4,11 @@ import csv
 import math
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 TRAIN, VAL, VAL5, GUESS = "#8a8d91", "#0b62a4", "#e07b00", "#b3b3b3"
 
@@ -40,6 +42,35 @@ def draw_curves(metrics: dict[str, list[float]], classes: int, title: str, path:
         axes.grid(alpha=0.25)
         axes.legend(frameon=True, framealpha=1, edgecolor="none", fontsize=8)
     figure.suptitle(title, fontsize=10)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def draw_filters(weights: NDArray[np.float32], columns: int, path: Path) -> None:
+    """The filters of conv1, (filters, 3, height, width), as the paper's figure 3 shows them; a PNG at `path`.
+
+    Grey is zero, and each filter's largest weight reaches black or white. With two columns the
+    upper half are the first column's.
+    """
+    across = 16
+    gap = 1  # pixels between filters
+    height, width = (side + gap for side in weights.shape[2:])
+    scaled = 0.5 + 0.5 * weights / np.maximum(np.abs(weights).max((1, 2, 3), keepdims=True), 1e-12)
+    figure = Figure(layout="constrained")
+    panels = figure.subplots(columns, squeeze=False).flat
+    rows = 0
+    for number, (axes, part) in enumerate(zip(panels, np.split(scaled, columns), strict=True), start=1):
+        rows = -(-len(part) // across)
+        sheet = np.ones((rows * height - gap, min(across, len(part)) * width - gap, 3))
+        for index, kernel in enumerate(part):
+            top, left = index // across * height, index % across * width
+            sheet[top : top + height - gap, left : left + width - gap] = kernel.transpose(1, 2, 0)
+        axes.imshow(sheet, interpolation="nearest")
+        axes.set_axis_off()
+        if columns > 1:
+            axes.set_title(f"column {number}", fontsize=9, loc="left")
+    figure.set_size_inches(8, 0.6 + columns * (0.3 * (columns > 1) + rows * 0.49))
+    figure.suptitle(f"conv1: {len(weights)} filters of {weights.shape[3]}x{weights.shape[2]}x3", fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 

@@ -1,7 +1,6 @@
 """The folder of one run, and what every run writes into it."""
 
 import csv
-import hashlib
 import json
 import math
 import os
@@ -13,15 +12,7 @@ import yaml
 
 from alexnet.data.unreadable import write_reasons
 from alexnet.errors import UserError
-
-# where and how a run is watched does not change what it computes
-UNHASHED = ("outputs", "run_folder", "logger", "claim")
-
-
-def config_hash(config: dict[str, Any]) -> str:
-    """A hash of everything in the resolved configuration that can change the result."""
-    hashed = {key: value for key, value in config.items() if key not in UNHASHED}
-    return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:8]
+from alexnet.run.settings import config_hash
 
 
 class RunFolder:

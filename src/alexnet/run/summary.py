@@ -9,7 +9,8 @@ from torch import nn
 from alexnet.config import TrainConfig
 from alexnet.data.dataset import ImageData
 from alexnet.progress import duration
-from alexnet.run.folder import RunFolder, config_hash
+from alexnet.run.folder import RunFolder
+from alexnet.run.settings import config_hash
 from alexnet.run.tracking import upload_command
 from alexnet.training.devices import resolve_accelerator
 from alexnet.training.throughput import Throughput

@@ -1,5 +1,6 @@
 """Weights & Biases through Lightning's logger: online where somebody is logged in, else offline."""
 
+import json
 import logging
 import os
 import re
@@ -7,12 +8,15 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+import yaml
 from lightning.pytorch.loggers import WandbLogger
 
 from alexnet.choices import WandbMode
 from alexnet.config import LoggerConfig
 from alexnet.errors import UserError
+from alexnet.paths import CONF
 from alexnet.run.folder import RunFolder
+from alexnet.run.settings import flat, is_under
 
 INIT_SECONDS = 12  # wait this long for the server before the run goes on offline
 FINISH_SECONDS = 60  # and this long for the last uploads
@@ -25,7 +29,8 @@ def build_wandb_logger(
 ) -> WandbLogger:
     """A started W&B run that mirrors the run folder. Never asks anything.
 
-    Overrides of the network, the data and the recipe become tags. Where the server cannot be
+    What was typed of the network, the data and the recipe becomes tags, and what an experiment
+    sets. Where the server cannot be
     reached the run is kept offline, beside the rest of the folder. Raises `UserError` where wandb
     is not installed.
     """
@@ -44,6 +49,7 @@ def build_wandb_logger(
             id=_run_id(folder),
             dir=folder.path,
             group=config.group,
+            job_type=config.job_type,
             tags=[*config.tags, *_tags(overrides)],
             config=run_config,
             mode="offline" if offline else "online",
@@ -82,7 +88,23 @@ def _run_id(folder: RunFolder) -> str:
 def _tags(overrides: list[str]) -> list[str]:
     """What differs from the defaults, without paths and places; a tag has at most 64 characters."""
     keys = ("model", "optimizer", "scheduler", "experiment", "data=", "data.augment")
-    return [item[:64] for item in overrides if item.lstrip("+").startswith(keys)]
+    typed = [item for item in overrides if item.lstrip("+").startswith(keys)]
+    factors = [setting for item in typed for setting in _set_by_experiment(item)]
+    return list(dict.fromkeys(tag[:64] for tag in (*typed, *factors)))
+
+
+def _set_by_experiment(override: str) -> list[str]:
+    """experiment=no_lrn sets model.lrn=false; nothing for any other override."""
+    key, _, name = override.partition("=")
+    file = CONF / "experiment" / f"{name}.yaml"
+    if key != "experiment" or not file.is_file():
+        return []
+    settings = flat(yaml.safe_load(file.read_text()) or {})
+    return [
+        f"{key}={json.dumps(value) if not isinstance(value, str) else value}"
+        for key, value in settings.items()
+        if not is_under(key, ("defaults", "claim"))
+    ]
 
 
 def _wants_online(mode: WandbMode) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from alexnet.run.folder import UNHASHED
+from alexnet.run.settings import UNHASHED, is_under
 
 LONGEST = 120  # a file name has at most 255 bytes, and endings are added to it
 
@@ -22,17 +22,23 @@ def sweep_name(overrides: Iterable[str]) -> str:
     fixed = sorted(
         str(override.input_line)
         for override in parsed
-        if not override.is_sweep_override() and override.get_key_element().split(".")[0] not in UNHASHED
+        if not override.is_sweep_override() and not is_under(override.get_key_element(), UNHASHED)
     )
     return "_".join(filter(None, [_safe(",".join(swept)), _hash("\n".join(fixed))]))
 
 
 def settings_name(overrides: Iterable[str]) -> str:
-    """What a command sets for all jobs of a study: data=imagenette,model.width=0.25."""
-    left_out = {*UNHASHED, "study", "experiment", "seed"}
+    """What a command sets for all jobs of a study: data=imagenette,model.width=0.25.
+
+    Of a path only the last part is in the name, and a hash tells it from others.
+    """
+    left_out = (*UNHASHED, "study", "experiment", "seed")
     fixed = [override for override in _parse(overrides) if not override.is_sweep_override()]
-    kept = [item for item in fixed if item.get_key_element().split(".")[0] not in left_out]
-    return _safe(",".join(sorted(_as_typed(override) for override in kept))) or "default"
+    kept = [item for item in fixed if not is_under(item.get_key_element(), left_out)]
+    typed = sorted(_as_typed(override) for override in kept)
+    name = _safe(",".join(re.sub(r"=.*/(?=[^/]+/*$)", "=", setting) for setting in typed))
+    paths = any("/" in setting for setting in typed)
+    return "_".join(filter(None, [name, _hash("\n".join(typed)) if paths else ""])) or "default"
 
 
 def job_name(overrides: Sequence[str], command: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from alexnet import cli
 from alexnet.errors import UserError
-from alexnet.run.folder import config_hash
+from alexnet.run.settings import config_hash
 from alexnet.sweep.job import Job
 from alexnet.sweep.naming import job_name
 
@@ -53,7 +53,9 @@ def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], 
     if resolved["logger"]["name"] is None:
         own.append(_quoted("logger.name", place.relative_to(folder)))
     if resolved["logger"]["group"] is None:
-        own.append(_quoted("logger.group", folder.name))
+        own.append(_quoted("logger.group", _group(folder, resolved["outputs"])))
+    if resolved["logger"]["job_type"] is None and place.parent != folder:
+        own.append(_quoted("logger.job_type", place.parent.relative_to(folder)))
     job = Job(
         name=str(place.relative_to(folder)),
         folder=place,
@@ -95,6 +97,12 @@ def _about_the_run(sweep: DictConfig) -> list[str]:
         return override.lstrip("+~").removeprefix("hydra").lstrip("./")
 
     return [item for item in sweep.hydra.overrides.hydra if not key(item).startswith(SWEEP_KEYS)]
+
+
+def _group(folder: Path, outputs: str) -> str:
+    """studies/innovations/<settings>, or the last part of a folder elsewhere."""
+    above = Path(outputs).absolute()
+    return str(folder.relative_to(above)) if folder.is_relative_to(above) else folder.name
 
 
 def _quoted(key: str, value: object) -> str:

@@ -19,14 +19,21 @@ from alexnet.errors import UserError
 from alexnet.model.network import AlexNet
 from alexnet.run.environment import describe_environment
 from alexnet.run.epoch_progress import EpochProgress
+from alexnet.run.figures import draw_filters
 from alexnet.run.folder import RunFolder
 from alexnet.run.log import log_to_file, log_to_terminal
 from alexnet.run.recorder import Recorder
 from alexnet.run.summary import describe_result, print_outcome, print_plan
 from alexnet.run.tracking import build_wandb_logger
 from alexnet.training.census import Census
-from alexnet.training.devices import check_devices, trainer_arguments, workers_per_device
+from alexnet.training.devices import (
+    check_devices,
+    resolve_accelerator,
+    trainer_arguments,
+    workers_per_device,
+)
 from alexnet.training.learning_guard import LearningGuard
+from alexnet.training.memory import peak_memory_mb
 from alexnet.training.module import AlexNetModule
 from alexnet.training.throughput import Throughput
 
@@ -126,15 +133,18 @@ def _fit_and_record(
     finally:
         if recorder.rows:
             recorder.draw()
+            filters = parts.network.conv1.weight.detach().float().cpu().numpy()
+            draw_filters(filters, config.model.columns, folder.figures / "filters.png")
         excluded = parts.data.excluded | parts.data.newly_unreadable()
         folder.write_excluded(excluded)
         result = describe_result(resolved, parts.data, parts.network, recorder.rows, parts.throughput)
         result |= {"status": status, "error": error, "warning": parts.guard.warning}
         result |= {"excluded_files": len(excluded), "wall_seconds": time.perf_counter() - began}
+        result |= {"peak_memory_mb": peak_memory_mb(resolve_accelerator(config.trainer.accelerator))}
         folder.write_json("result.json", result)
         print_outcome(result, folder, logger, config)
         if logger is not None:
-            _finish(logger, folder, status)
+            _finish(logger, folder, result)
 
 
 def _checkpoints(config: TrainConfig, folder: RunFolder | None) -> list[Callback]:
@@ -177,10 +187,10 @@ def _logger(
     return build_wandb_logger(config.logger, folder, resolved, overrides)
 
 
-def _finish(logger: WandbLogger, folder: RunFolder, status: str) -> None:
+def _finish(logger: WandbLogger, folder: RunFolder, result: dict[str, Any]) -> None:
     import wandb
 
-    curves = folder.figures / "curves.png"
-    if curves.is_file():
-        logger.log_image("curves", [str(curves)])
-    wandb.finish(exit_code=0 if status == "completed" else 1)
+    for picture in sorted(folder.figures.glob("*.png")):
+        logger.log_image(picture.stem, [str(picture)])
+    logger.experiment.summary["result"] = result
+    wandb.finish(exit_code=0 if result["status"] == "completed" else 1)

@@ -1,0 +1,33 @@
+"""What of a run's configuration decides its result."""
+
+import hashlib
+import json
+from typing import Any
+
+# where and how a run is watched, read and named does not change what it computes
+UNHASHED = (
+    *("outputs", "run_folder", "logger", "claim", "baseline"),
+    *("data.cache", "data.workers", "trainer.log_every_n_steps"),
+)
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """A hash of everything in the resolved configuration that can change the result."""
+    hashed = {key: value for key, value in flat(config).items() if not is_under(key, UNHASHED)}
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The configuration with dotted keys: {"model.lrn": true, ...}."""
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            leaves |= flat(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
+def is_under(key: str, names: tuple[str, ...]) -> bool:
+    """Whether a dotted key is one of `names`, or below one: data.augment.flip is under data.augment."""
+    return any(key == name or key.startswith(f"{name}.") for name in names)
