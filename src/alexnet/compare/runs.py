@@ -10,14 +10,7 @@ import yaml
 
 from alexnet.errors import UserError
 from alexnet.run.figures import read_metrics
-from alexnet.run.settings import UNHASHED, flat, is_under
-
-# keys that name a place, a seed or a text: two runs that differ only here are the same experiment.
-# What data.root and data.pack hold is compared by the data's fingerprint.
-NO_FACTOR = (
-    *UNHASHED,
-    *("seed", "data.root", "data.pack", "data.max_unreadable", "callbacks.checkpoint"),
-)
+from alexnet.run.settings import NO_FACTOR, flat, is_under
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,10 @@ UNHASHED = (
     *("data.cache", "data.workers", "trainer.log_every_n_steps"),
 )
 
+# where the data lies and what is kept of a run: not what an experiment is about. What is there is
+# another matter: data.root may hold other images, so that these are hashed.
+NO_FACTOR = (*UNHASHED, "data.root", "data.pack", "data.max_unreadable", "callbacks.checkpoint", "seed")
+
 
 def config_hash(config: dict[str, Any]) -> str:
     """A hash of everything in the resolved configuration that can change the result."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from alexnet.run.settings import UNHASHED, is_under
+from alexnet.run.settings import NO_FACTOR, UNHASHED, is_under
 
 LONGEST = 120  # a file name has at most 255 bytes, and endings are added to it
 
@@ -30,15 +30,14 @@ def sweep_name(overrides: Iterable[str]) -> str:
 def settings_name(overrides: Iterable[str]) -> str:
     """What a command sets for all jobs of a study: data=imagenette,model.width=0.25.
 
-    Of a path only the last part is in the name, and a hash tells it from others.
+    Where it sets places as well, they are not named; a hash tells them from others.
     """
     left_out = (*UNHASHED, "study", "experiment", "seed")
     fixed = [override for override in _parse(overrides) if not override.is_sweep_override()]
     kept = [item for item in fixed if not is_under(item.get_key_element(), left_out)]
-    typed = sorted(_as_typed(override) for override in kept)
-    name = _safe(",".join(re.sub(r"=.*/(?=[^/]+/*$)", "=", setting) for setting in typed))
-    paths = any("/" in setting for setting in typed)
-    return "_".join(filter(None, [name, _hash("\n".join(typed)) if paths else ""])) or "default"
+    named = [item for item in kept if not is_under(item.get_key_element(), NO_FACTOR)]
+    name = _safe(",".join(sorted(map(_as_typed, named)))) or "default"
+    return name if named == kept else f"{name}_{_hash(','.join(sorted(map(_as_typed, kept))))}"
 
 
 def job_name(overrides: Sequence[str], command: Iterable[str]) -> str:
