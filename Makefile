@@ -32,7 +32,7 @@ format: setup ## mend what can be mended
 	$(BIN)/ruff format .
 
 lock: $(UV) ## resolve pyproject.toml's dependencies into requirements.lock
-	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --group dev \
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --all-extras --group dev \
 		--no-header --quiet --output-file requirements.lock pyproject.toml
 
 clean: ## remove the environment and caches; keep data and outputs
