@@ -9,6 +9,7 @@ import yaml
 
 from alexnet.sweep.naming import settings_name
 from conftest import PROJECT, SMALL, Train, compose_config
+from wandb_file import read_wandb_file
 
 STUDIES = sorted(path.stem for path in (PROJECT / "conf/study").glob("*.yaml"))
 
@@ -49,7 +50,7 @@ def test_a_study_is_no_single_run(train: Train) -> None:
 
 def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...]) -> None:
     command = ("-m", "study=innovations", "experiment=baseline,no_lrn", "seed=0", *SMALL, *synthetic)
-    first = train(*command, "trainer.max_epochs=1", "logger=csv")
+    first = train(*command, "trainer.max_epochs=1")
     assert first.status == 0, first.err
     (study,) = (first.outputs / "studies/innovations").iterdir()
     runs = {
@@ -60,7 +61,27 @@ def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...])
     claims = [yaml.safe_load((study / name / "config.yaml").read_text())["claim"] for name in sorted(runs)]
     assert claims[0] is None
     assert claims[1]["section"] == "3.3"
+    _check_what_wandb_was_told(study / "no_lrn/seed=0", f"studies/innovations/{study.name}")
     times = {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")}
-    again = train(*command, "trainer.max_epochs=1", "logger=csv")
+    again = train(*command, "trainer.max_epochs=1")
     assert again.status == 0, again.err
     assert {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")} == times
+
+
+def _check_what_wandb_was_told(run: Path, group: str) -> None:
+    (recorded,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    told = read_wandb_file(recorded)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    result = json.loads((run / "result.json").read_text())
+    assert (told.about.run_group, told.about.job_type) == (group, "no_lrn")
+    assert told.about.display_name == "no_lrn/seed=0"
+    assert {"experiment=no_lrn", "model.lrn=false"} <= set(told.about.tags)
+    assert {key: told.config[key] for key in config} == config
+    for name in ("train/loss", "train/top1_error", "val/loss", "val/top1_error", "val/top5_error", "lr"):
+        assert sum(name in row for row in told.history) == 1, name  # once an epoch
+    assert told.summary["val/top1_error"] == result["val"]["top1_error"]
+    assert told.summary["result"] == result
+    for name in ("curves", "filters"):
+        (picture,) = (row[f"{name}.filenames"] for row in told.history if f"{name}.filenames" in row)
+        assert (recorded.parent / "files" / picture[0]).is_file()
+    assert told.exit_code == 0
