@@ -20,7 +20,10 @@ STATISTICS = Statistics(
     np.array([14831.0, 1376.0, 389.0], np.float32),  # K2's table for ImageNet, squared
 )
 DRAWS = Draws(
-    RNG.random((IMAGES, 2)), RNG.random(IMAGES) < 0.5, RNG.standard_normal((IMAGES, 3)).astype(np.float32)
+    RNG.random((IMAGES, 2)),
+    RNG.random(IMAGES) < 0.5,
+    RNG.standard_normal((IMAGES, 3)).astype(np.float32),
+    RNG.integers(0, 2**32, IMAGES, np.uint32),
 )
 
 
@@ -38,7 +41,7 @@ def reference(settings: AugmentConfig, epoch: int = 0) -> np.ndarray:
     results = []
     border = (STORED - CROP) // 2
     mean = STATISTICS.mean[:, border : border + CROP, border : border + CROP].astype(np.float64)
-    for square, corner, flip, color in zip(SQUARES, *DRAWS, strict=True):
+    for square, corner, flip, color, _ in zip(SQUARES, *DRAWS, strict=True):
         top, left = (int(c * (STORED - CROP + 1)) for c in corner) if settings.crop else (border, border)
         crop = square[:, top : top + CROP, left : left + CROP].astype(np.float64)
         if settings.flip and flip:

@@ -40,7 +40,7 @@ def module(
     return made
 
 
-def seen(data: ImageDataModule, training: bool = True) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def seen(data: ImageDataModule, training: bool = True) -> list[tuple[torch.Tensor, ...]]:
     """All batches of an epoch, as the network gets them."""
     assert data.trainer is not None
     data.trainer.training = training  # type: ignore[misc]
@@ -54,29 +54,29 @@ def seen(data: ImageDataModule, training: bool = True) -> list[tuple[torch.Tenso
 
 def test_batches(image_tree: Path) -> None:
     batches = seen(module(image_tree))
-    assert [tuple(images.shape) for images, _ in batches] == [(4, 3, 227, 227)] * 3
-    assert all(images.dtype == torch.float32 for images, _ in batches)
-    assert sorted(torch.cat([labels for _, labels in batches]).tolist()) == [0] * 6 + [1] * 6
-    assert abs(torch.cat([images for images, _ in batches]).mean().item()) < 15  # less the mean
+    assert [tuple(images.shape) for images, *_ in batches] == [(4, 3, 227, 227)] * 3
+    assert all(images.dtype == torch.float32 for images, *_ in batches)
+    assert sorted(torch.cat([labels for _, labels, *_ in batches]).tolist()) == [0] * 6 + [1] * 6
+    assert abs(torch.cat([images for images, *_ in batches]).mean().item()) < 15  # less the mean
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_workers_change_nothing(image_tree: Path, workers: int) -> None:
-    for (alone, labels), (together, same) in zip(
+    for (alone, labels, keys), (together, same, equal) in zip(
         seen(module(image_tree)), seen(module(image_tree, workers=workers)), strict=True
     ):
         assert torch.equal(alone, together)
         assert torch.equal(labels, same)
+        assert torch.equal(keys, equal)
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_ranks_share_the_same_images(image_tree: Path, ranks: int) -> None:
     alone = seen(module(image_tree))
     shares = [seen(module(image_tree, rank=rank, ranks=ranks)) for rank in range(ranks)]
-    for step, (images, labels) in enumerate(alone):
-        together = torch.cat([share[step][0] for share in shares])
-        assert torch.equal(together, images)
-        assert torch.equal(torch.cat([share[step][1] for share in shares]), labels)
+    for step, batch in enumerate(alone):
+        for part, whole in enumerate(batch):  # images, labels, keys
+            assert torch.equal(torch.cat([share[step][part] for share in shares]), whole)
 
 
 def test_epochs_differ_and_validation_does_not(image_tree: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_file_that_breaks_after_the_survey(image_tree: Path) -> None:
     data = module(image_tree)
     (image_tree / "train/cat/cat3.jpg").write_bytes(b"")
     (image_tree / "train/dog/dog2.jpg").unlink()
-    labels = torch.cat([labels for _, labels in seen(data)])
+    labels = torch.cat([labels for _, labels, *_ in seen(data)])
     assert (labels == UNREADABLE).sum() == 2
     assert data.data.newly_unreadable() == {
         "train/cat/cat3.jpg": "empty file",

@@ -22,8 +22,8 @@ class ImageDataModule(LightningDataModule):
     """Global batches of augmented images.
 
     `batch_size` is that of all devices together. A batch arrives as (images (N, 3, crop, crop)
-    float, labels (N,)), in ten-crop validation with images (N, 10, 3, crop, crop); a label
-    `UNREADABLE` counts neither in loss nor in error.
+    float, labels (N,), keys (N,) for dropout), in validation without the keys, and with ten crops
+    as images (N, 10, 3, crop, crop). A label `UNREADABLE` counts neither in loss nor in error.
     """
 
     def __init__(self, data: ImageData, config: DataConfig, *, crop: int, seed: int, workers: int) -> None:
@@ -93,7 +93,7 @@ class ImageDataModule(LightningDataModule):
         overlap = device.type == "cuda"
         return images.to(device, non_blocking=overlap), labels.to(device, non_blocking=overlap), draws
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, Tensor]:
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, ...]:
         assert self.trainer is not None
         images, labels, draws = batch
         wanted = next(self.trainer.lightning_module.parameters()).dtype
@@ -102,7 +102,8 @@ class ImageDataModule(LightningDataModule):
             ten = self.config.val_crops is ValCrops.ten
             crops = self.augmentation.ten if ten else self.augmentation.center
             return crops(images, exact).to(wanted), labels
-        return self.augmentation.random(images, draws, self._epoch(), exact).to(wanted), labels
+        keys = torch.from_numpy(draws.keys.astype(np.int64)).to(images.device, non_blocking=True)
+        return self.augmentation.random(images, draws, self._epoch(), exact).to(wanted), labels, keys
 
     def _draws(self, indices: np.ndarray) -> Draws:
         draws = epoch_draws(self.seed, self._epoch(), len(self.data.train), self.config.augment.chunk)

@@ -19,6 +19,7 @@ class _Stream(IntEnum):
     crop = 1
     flip = 2
     color = 3
+    dropout = 4
 
 
 def _generator(seed: int, epoch: int, stream: _Stream) -> np.random.Generator:
@@ -34,12 +35,13 @@ class Draws(NamedTuple):
     """The random choices of one epoch, a row a sample.
 
     `corners` (samples, 2) are uniform in [0, 1); `flips` (samples,) are fair coins;
-    `colors` (samples, 3) are standard normal.
+    `colors` (samples, 3) are standard normal; `keys` (samples,) decide which units are dropped.
     """
 
     corners: NDArray[np.float64]
     flips: NDArray[np.bool_]
     colors: NDArray[np.float32]
+    keys: NDArray[np.uint32]
 
 
 @lru_cache(maxsize=2)
@@ -48,11 +50,12 @@ def epoch_draws(seed: int, epoch: int, samples: int, chunk: int) -> Draws:
     corners = _generator(seed, epoch, _Stream.crop).random((samples, 2))
     flips = _generator(seed, epoch, _Stream.flip).random(samples) < 0.5
     colors = _generator(seed, epoch, _Stream.color).standard_normal((samples, 3), dtype=np.float32)
+    keys = _generator(seed, epoch, _Stream.dropout).integers(0, 2**32, samples, np.uint32)
     if chunk > 1:
         place = np.empty(samples, dtype=np.int64)
         place[epoch_order(seed, epoch, samples)] = np.arange(samples)
         corners, flips = corners[place // chunk], flips[place // chunk]
-    return Draws(corners, flips, colors)
+    return Draws(corners, flips, colors, keys)
 
 
 class GlobalBatches:

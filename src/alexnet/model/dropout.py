@@ -1,36 +1,62 @@
-"""Dropout as the paper has it: halve the outputs at test time instead of doubling them in training."""
+"""Dropout whose masks are a function of the image and the unit, wherever they are computed."""
 
 import torch
 from torch import Tensor, nn
 
 from alexnet.choices import DropoutScaling
 
+BITS = 32
+_LOW = 2**BITS - 1
 
-class TestScaledDropout(nn.Module):
-    """Zero each activity with probability `p` in training; multiply all by `1 - p` at test.
 
-    Paper §4.2; 2012 source, src/layer.cu. Torch's own dropout is the same function at test but
-    feeds the next layer 1/(1-p) times more in training, which is other dynamics for the same
-    initial weights and learning rate.
+class Dropout(nn.Module):
+    """Zero each activity with probability `p` in training.
+
+    With scaling `test` all activities are multiplied by `1 - p` at test (paper §4.2; 2012 source,
+    src/layer.cu). With `train`, torch's, those that are left are multiplied by `1 / (1 - p)` in
+    training: the same function at test, but the next layer is fed more, which is other dynamics for
+    the same initial weights and learning rate.
+
+    `number` tells the layers of a network apart. `first_unit` is the number, in the whole layer, of
+    the first unit that `forward` is given: not 0 where a layer is split over devices.
     """
 
-    __test__ = False  # pytest: not a test class
-
-    def __init__(self, p: float) -> None:
+    def __init__(self, p: float, scaling: DropoutScaling, number: int) -> None:
         super().__init__()
-        self.p = p
+        self.p, self.scaling, self.number = p, scaling, number
+        self.first_unit = 0
 
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            return x * (torch.rand_like(x, dtype=torch.float32) >= self.p)
-        return x * (1 - self.p)
+    def forward(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
+        """Drop units of x (N, units). `keys` (N,) are whole numbers below 2^32, one an image.
+
+        The same key gives the same mask on every device, in any batch. Without keys the masks are
+        drawn from torch's generator.
+        """
+        if self.p == 0:
+            return x
+        if not self.training:
+            return x * (1 - self.p) if self.scaling is DropoutScaling.test else x
+        if keys is None:
+            kept = torch.rand_like(x, dtype=torch.float32) >= self.p
+        else:
+            kept = self._draws(keys, x.shape[1]) >= int(self.p * 2**BITS)
+        x = x * kept
+        return x / (1 - self.p) if self.scaling is DropoutScaling.train else x
+
+    def _draws(self, keys: Tensor, units: int) -> Tensor:
+        """Uniform whole numbers below 2^32, (N, units)."""
+        unit = torch.arange(self.first_unit, self.first_unit + units, device=keys.device)
+        return _mixed(keys[:, None] ^ _mixed(unit + (self.number << 24) + 1))
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}, scaling={self.scaling.value}"
 
 
-def dropout(p: float, scaling: DropoutScaling) -> nn.Module:
-    """A dropout layer; at p=0 one that does nothing."""
-    if p == 0:
-        return nn.Identity()
-    return TestScaledDropout(p) if scaling is DropoutScaling.test else nn.Dropout(p)
+def _mixed(x: Tensor) -> Tensor:
+    """A permutation of the whole numbers below 2^32, in which any bit of x changes half of the bits.
+
+    Thomas Mueller's integer hash. Its factor is small enough that no product leaves int64.
+    """
+    for _ in range(2):
+        x = ((x ^ (x >> 16)) * 0x45D9F3B) & _LOW
+    return x ^ (x >> 16)

@@ -11,7 +11,7 @@ from torch.nn import functional
 from alexnet.choices import Activation, DropoutPlace, Layer1Order, Pooling
 from alexnet.config import ModelConfig
 from alexnet.errors import UserError
-from alexnet.model.dropout import dropout
+from alexnet.model.dropout import Dropout
 from alexnet.model.initialization import initialize
 from alexnet.model.lrn import LocalResponseNorm, SpatialResponseNorm
 
@@ -66,15 +66,18 @@ class AlexNet(nn.Module):
 
         side = _last_side(config)
         drop_input = config.dropout_place is DropoutPlace.input
-        self.drop_conv = _drop(config, drop_input)
+        self.drop5 = _drop(config, drop_input, 5)
         self.fc6 = _full(maps * side * side, f6, apart)  # 9216 -> 4096
-        self.stage6 = _hidden_stage(config, dropped=True)
+        self.stage6 = _activation(config)
+        self.drop6 = _drop(config, True, 6)
         self.fc7 = _full(f6, f7, apart)  # 4096 -> 4096
-        self.stage7 = _hidden_stage(config, dropped=not drop_input)
+        self.stage7 = _activation(config)
+        self.drop7 = _drop(config, not drop_input, 7)
         self.fc8 = nn.Linear(f7, classes)  # 4096 -> classes
         initialize(self, config.init, config.init_bias, config.width)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, keys: Tensor | None = None) -> Tensor:
+        """`keys` (N,) decide which units each image drops in training, see `Dropout`."""
         x = functional.pad(images, (0, self.margin, 0, self.margin)) if self.margin else images
         x = self.stage1(self.conv1(x))
         x = self.stage2(self.conv2(x))
@@ -84,9 +87,9 @@ class AlexNet(nn.Module):
             x = self.stage4(self.conv4(x))
         if "conv5" not in self.config.removed:
             x = self.stage5(self.conv5(x))
-        x = self.drop_conv(self.pool5(x).flatten(1))
-        x = self.stage6(self.fc6(x))
-        x = self.stage7(self.fc7(x))
+        x = self.drop5(self.pool5(x).flatten(1), keys)
+        x = self.drop6(self.stage6(self.fc6(x)), keys)
+        x = self.drop7(self.stage7(self.fc7(x)), keys)
         return self.fc8(x)
 
 
@@ -146,12 +149,8 @@ def _stage2(config: ModelConfig) -> nn.Sequential:
     )
 
 
-def _drop(config: ModelConfig, dropped: bool) -> nn.Module:
-    return dropout(config.dropout if dropped else 0, config.dropout_scaling)
-
-
-def _hidden_stage(config: ModelConfig, dropped: bool) -> nn.Sequential:
-    return nn.Sequential(OrderedDict(activation=_activation(config), dropout=_drop(config, dropped)))
+def _drop(config: ModelConfig, dropped: bool, number: int) -> Dropout:
+    return Dropout(config.dropout if dropped else 0, config.dropout_scaling, number)
 
 
 def _last_side(config: ModelConfig) -> int:

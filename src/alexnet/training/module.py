@@ -74,12 +74,12 @@ class AlexNetModule(LightningModule):
         self.train_metrics = SplitMetrics("train", {1}, classes)
         self.val_metrics = SplitMetrics("val", {1, 5} if classes >= FEWEST_CLASSES_FOR_TOP5 else {1}, classes)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network(images)
+    def forward(self, images: Tensor, *keys: Tensor) -> Tensor:
+        return self.network(images, *keys)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, labels = batch
-        logits = self(images)
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, labels, keys = batch
+        logits = self(images, keys)
         losses = functional.cross_entropy(logits, labels, reduction="none", ignore_index=UNREADABLE)
         self.train_metrics.count(losses.detach(), logits.detach(), labels)
         self.log_dict(self.train_metrics, on_step=False, on_epoch=True)
