@@ -111,6 +111,8 @@ class Strategy(Enum):
     auto = "auto"
     single = "single"
     ddp = "ddp"
+    fsdp = "fsdp"
+    model_parallel = "model_parallel"
 
 
 class Accelerator(Enum):

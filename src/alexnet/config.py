@@ -228,6 +228,17 @@ class StrategyConfig(Checked):
     """Placement of the network on devices."""
 
     name: Strategy = MISSING
+    data_parallel_size: int = MISSING
+
+    def check(self) -> None:
+        size = self.data_parallel_size
+        _check(size >= 1, "strategy.data_parallel_size", size, "1 or more copies of the network")
+        _check(
+            size == 1 or self.name is Strategy.model_parallel,
+            "strategy.data_parallel_size",
+            size,
+            f"1 with strategy={self.name.value}; elsewhere trainer.devices says how many copies there are",
+        )
 
 
 @dataclass

@@ -12,7 +12,7 @@ from conftest import compose_config
 
 def check(*overrides: str) -> None:
     config = compose_config("trainer.accelerator=cpu", *overrides)
-    check_devices(config.trainer, config.strategy, config.data.batch_size)
+    check_devices(config.trainer, config.strategy, config.model.columns, config.data.batch_size)
 
 
 def test_accepts_what_there_is() -> None:

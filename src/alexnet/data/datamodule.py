@@ -16,6 +16,7 @@ from alexnet.data.loader import Batch, BatchLoader
 from alexnet.data.order import Draws, GlobalBatches, epoch_draws
 from alexnet.data.unreadable import check_unreadable
 from alexnet.errors import UserError
+from alexnet.placement.replicas import replicas
 
 
 class ImageDataModule(LightningDataModule):
@@ -47,12 +48,9 @@ class ImageDataModule(LightningDataModule):
 
     def _loader(self, images: Images, seed: int, position: Callable[[], tuple[int, int]]) -> BatchLoader:
         assert self.trainer is not None
+        copies = replicas(self.trainer)
         batches = GlobalBatches(
-            len(images),
-            self.config.batch_size,
-            rank=self.trainer.global_rank,
-            ranks=self.trainer.world_size,
-            seed=seed,
+            len(images), self.config.batch_size, rank=copies.rank, ranks=copies.count, seed=seed
         )
         return BatchLoader(
             images,

@@ -103,7 +103,7 @@ class ColumnsLinear(nn.Conv1d):
         return super().forward(x.unsqueeze(-1)).squeeze(-1)
 
 
-def _full(inputs: int, outputs: int, columns: int) -> nn.Module:
+def _full(inputs: int, outputs: int, columns: int) -> nn.Linear | ColumnsLinear:
     return nn.Linear(inputs, outputs) if columns == 1 else ColumnsLinear(inputs, outputs, columns)
 
 

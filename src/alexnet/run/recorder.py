@@ -5,9 +5,10 @@ import time
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
+from torch.distributed.tensor import DTensor
 
 from alexnet.progress import duration
-from alexnet.run.figures import draw_curves, read_metrics
+from alexnet.run.figures import draw_curves, draw_filters, read_metrics
 from alexnet.run.folder import RunFolder
 from alexnet.training.module import FEWEST_CLASSES_FOR_TOP5
 from alexnet.training.throughput import Throughput
@@ -68,6 +69,15 @@ class Recorder(Callback):
         if len(self.rows) == 1:
             log.info(HEADINGS)
         log.info(self._line(row, trainer.max_epochs or 0))
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        network: Any = pl_module.network
+        filters = network.conv1.weight.detach()
+        if isinstance(filters, DTensor):
+            filters = filters.full_tensor()  # on every rank
+        if self.folder is not None:
+            columns = self.config["model"]["columns"]
+            draw_filters(filters.float().cpu().numpy(), columns, self.folder.figures / "filters.png")
 
     def draw(self) -> None:
         """Redraw curves.png from metrics.csv."""

@@ -4,6 +4,9 @@ import os
 from typing import Any
 
 import torch
+from lightning.pytorch.plugins import DoublePrecision
+from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.strategies import Strategy as LightningStrategy
 
 from alexnet.choices import Accelerator, Strategy
 from alexnet.config import StrategyConfig, TrainerConfig
@@ -23,8 +26,8 @@ def resolve_accelerator(accelerator: Accelerator) -> str:
     return accelerator.value
 
 
-def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, batch_size: int) -> None:
-    """Raise `UserError` for more devices than there are, or a batch that does not reach them all."""
+def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, columns: int, batch_size: int) -> None:
+    """Raise `UserError` for devices that are not there, or that network or batch do not divide over."""
     accelerator = resolve_accelerator(trainer.accelerator)
     cores = os.cpu_count() or 1
     most, what = {
@@ -40,9 +43,32 @@ def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, batch_size: 
     everywhere = trainer.devices * trainer.num_nodes
     if strategy.name is Strategy.single and everywhere > 1:
         raise UserError(f"strategy=single: runs on one device, not on {everywhere}. Choose strategy=ddp.")
-    if batch_size % everywhere:
+    copies = everywhere
+    if strategy.name is Strategy.model_parallel:
+        copies = strategy.data_parallel_size
+        _check_columns(columns, copies, everywhere)
+    divided = strategy.name in (Strategy.fsdp, Strategy.model_parallel)
+    if divided and trainer.precision == "16-mixed":  # its loss scaling does not work on divided gradients
         raise UserError(
-            f"data.batch_size={batch_size}: the global batch does not divide over {everywhere} devices."
+            f"trainer.precision=16-mixed: not with strategy={strategy.name.value}. Choose bf16-mixed."
+        )
+    if batch_size % copies:
+        raise UserError(
+            f"data.batch_size={batch_size}: the global batch does not divide over {copies}"
+            f" {'devices' if copies == everywhere else 'copies of the network'}."
+        )
+
+
+def _check_columns(columns: int, copies: int, devices: int) -> None:
+    if columns == 1:
+        raise UserError(
+            "strategy=model_parallel: each device holds a column, and the network has only one."
+            " Add model.columns=2."
+        )
+    if devices != columns * copies:
+        raise UserError(
+            f"strategy=model_parallel: strategy.data_parallel_size={copies} and {columns} columns need"
+            f" trainer.devices={columns * copies} in all, not {devices}."
         )
 
 
@@ -65,7 +91,7 @@ def trainer_arguments(trainer: TrainerConfig, strategy: StrategyConfig) -> dict[
         "devices": trainer.devices,
         "num_nodes": trainer.num_nodes,
         "strategy": _lightning_strategy(trainer, strategy),
-        "precision": trainer.precision,
+        **_precision(trainer.precision),
         "max_epochs": trainer.max_epochs,
         "max_time": trainer.max_time,
         "check_val_every_n_epoch": trainer.check_val_every_n_epoch,
@@ -76,7 +102,17 @@ def trainer_arguments(trainer: TrainerConfig, strategy: StrategyConfig) -> dict[
     }
 
 
-def _lightning_strategy(trainer: TrainerConfig, strategy: StrategyConfig) -> str:
+def _precision(precision: str) -> dict[str, Any]:
+    if precision == "64-true":  # as a plugin: by name Lightning does not let it meet ModelParallelStrategy
+        return {"plugins": DoublePrecision()}
+    return {"precision": precision}
+
+
+def _lightning_strategy(trainer: TrainerConfig, strategy: StrategyConfig) -> str | LightningStrategy:
+    devices = trainer.devices * trainer.num_nodes
+    if strategy.name in (Strategy.fsdp, Strategy.model_parallel):
+        copies = devices if strategy.name is Strategy.fsdp else strategy.data_parallel_size
+        return ModelParallelStrategy(copies, devices // copies, save_distributed_checkpoint=False)
     if strategy.name is Strategy.auto:
-        return "ddp" if trainer.devices * trainer.num_nodes > 1 else "auto"
-    return "ddp" if strategy.name is Strategy.ddp else "auto"
+        return "ddp" if devices > 1 else "auto"
+    return strategy.name.value if strategy.name is Strategy.ddp else "auto"

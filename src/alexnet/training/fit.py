@@ -19,7 +19,6 @@ from alexnet.errors import UserError
 from alexnet.model.network import AlexNet
 from alexnet.run.environment import describe_environment
 from alexnet.run.epoch_progress import EpochProgress
-from alexnet.run.figures import draw_filters
 from alexnet.run.folder import RunFolder
 from alexnet.run.log import log_to_file, log_to_terminal
 from alexnet.run.recorder import Recorder
@@ -68,7 +67,7 @@ def train(
             f"hydra/launcher=basic with trainer.devices={config.trainer.devices}: the jobs share a process,"
             " which cannot start several devices again and again. Use hydra/launcher=process."
         )
-    check_devices(config.trainer, config.strategy, config.data.batch_size)
+    check_devices(config.trainer, config.strategy, config.model.columns, config.data.batch_size)
     parts = _build(config, resolved)
     folder = RunFolder.create(config.outputs, resolved, config.run_folder) if writes else None
     recorder = Recorder(folder, parts.throughput, parts.module.classes, resolved)
@@ -133,8 +132,6 @@ def _fit_and_record(
     finally:
         if recorder.rows:
             recorder.draw()
-            filters = parts.network.conv1.weight.detach().float().cpu().numpy()
-            draw_filters(filters, config.model.columns, folder.figures / "filters.png")
         excluded = parts.data.excluded | parts.data.newly_unreadable()
         folder.write_excluded(excluded)
         result = describe_result(resolved, parts.data, parts.network, recorder.rows, parts.throughput)

@@ -12,7 +12,9 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from alexnet.config import OptimizerConfig, SchedulerConfig
 from alexnet.data.dataset import UNREADABLE
-from alexnet.training.optimizer import build_optimizer, freeze
+from alexnet.placement.place import place
+from alexnet.placement.replicas import replicas
+from alexnet.training.optimizer import build_optimizer, freeze, in_order_of
 from alexnet.training.schedule import build_schedule
 
 FEWEST_CLASSES_FOR_TOP5 = 6
@@ -70,9 +72,19 @@ class AlexNetModule(LightningModule):
         self.record = record
         self.network = network
         self.classes = classes
+        self._placed = False
         self.optimizer, self.scheduler = optimizer, scheduler
         self.train_metrics = SplitMetrics("train", {1}, classes)
         self.val_metrics = SplitMetrics("val", {1, 5} if classes >= FEWEST_CLASSES_FOR_TOP5 else {1}, classes)
+
+    def configure_model(self) -> None:
+        """Divide the network among the devices, where the strategy asks for it; once."""
+        if self.device_mesh is None or self._placed:
+            return
+        place(self.network, self.device_mesh)
+        for metric in (*self.train_metrics.values(), *self.val_metrics.values()):
+            metric.process_group = self.device_mesh["data_parallel"].get_group()
+        self._placed = True
 
     def forward(self, images: Tensor, *keys: Tensor) -> Tensor:
         return self.network(images, *keys)
@@ -88,17 +100,16 @@ class AlexNetModule(LightningModule):
         return loss
 
     def _share_of_sum(self, samples: int) -> Tensor | float:
-        """Factor from a rank's sum of losses to its part of the global batch's mean.
+        """Factor from a replica's sum of losses to its part of the global batch's mean.
 
-        DDP averages the ranks' gradients; where their shares differ in size, that average is
+        DDP and FSDP average the replicas' gradients; where their shares differ in size, that average is
         the global batch's only if each counts with its number of samples.
         """
-        if self.trainer.world_size == 1:
+        copies = replicas(self.trainer)
+        if copies.count == 1:
             return 1 / samples
-        everywhere = self.trainer.strategy.reduce(
-            torch.tensor(float(samples), device=self.device), reduce_op="sum"
-        )
-        return self.trainer.world_size / everywhere
+        mine = torch.tensor(float(samples), device=self.device)
+        return copies.count / self.trainer.strategy.reduce(mine, copies.group, reduce_op="sum")
 
     def on_train_epoch_start(self) -> None:
         freeze(self.trainer.optimizers[0], self.current_epoch / (self.trainer.max_epochs or 1))
@@ -117,6 +128,13 @@ class AlexNetModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.record
+        if self.device_mesh is None:  # else it is so already
+            checkpoint["optimizer_states"] = [
+                in_order_of(self, optimizer, state)
+                for optimizer, state in zip(
+                    self.trainer.optimizers, checkpoint.get("optimizer_states", []), strict=False
+                )
+            ]
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.network, self.optimizer)

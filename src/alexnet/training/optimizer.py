@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.optim import SGD
 
 from alexnet.choices import UpdateRule
@@ -73,4 +74,25 @@ def freeze(optimizer: torch.optim.Optimizer, progress: float) -> None:
 def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     """The configured rule over all of the network's parameters."""
     rule = PaperSGD if config.rule is UpdateRule.paper else SGD
-    return rule(parameter_groups(network, config), lr=config.lr, momentum=config.momentum, fused=True)
+    divided = any(isinstance(parameter, DTensor) for parameter in network.parameters())
+    return rule(
+        parameter_groups(network, config),
+        lr=config.lr,
+        momentum=config.momentum,
+        fused=not divided,  # torch has no fused step for divided parameters
+    )
+
+
+def in_order_of(module: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """An optimiser's state dict with its parameters numbered as `module` has them, not group by group.
+
+    So does Lightning number them under FSDP and model parallelism, and expects it when it loads.
+    """
+    number = {parameter: index for index, parameter in enumerate(module.parameters())}
+    order = [number[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+    return {
+        "state": {order[index]: entry for index, entry in state["state"].items()},
+        "param_groups": [
+            group | {"params": [order[index] for index in group["params"]]} for group in state["param_groups"]
+        ],
+    }

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from alexnet.placement.replicas import replicas
+
 
 class Throughput(Callback):
     """Images a second over all devices, and the share of training time spent waiting for data.
@@ -37,7 +39,7 @@ class Throughput(Callback):
         if batch_idx + 1 == trainer.num_training_batches and pl_module.device.type == "cuda":
             torch.cuda.synchronize()  # the last steps may still be running
         self._lap()
-        images = len(batch[1]) * trainer.world_size
+        images = len(batch[1]) * replicas(trainer).count
         self.images += images
         self.epoch_images += images
 
