@@ -36,6 +36,7 @@ def module(
         lightning_module=torch.nn.Linear(1, 1),
         strategy=SimpleNamespace(root_device=torch.device("cpu")),
     )
+    trainer.lightning_module.device_mesh = None
     made.trainer = trainer
     return made
 

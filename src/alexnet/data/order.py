@@ -62,8 +62,9 @@ class GlobalBatches:
     """This rank's share of each global batch.
 
     Every sample is visited exactly once an epoch, over all ranks together, and every rank takes
-    the same number of steps. The last batch may be smaller; where it would not reach every rank
-    it joins the one before.
+    the same number of steps. Where `batch_size` does not divide the samples, all batches are a little
+    smaller, of equal size but for one sample: a small last one would weigh each of its samples more, and
+    might not reach every rank.
     """
 
     def __init__(
@@ -71,10 +72,8 @@ class GlobalBatches:
     ) -> None:
         self.samples, self.batch_size = samples, batch_size
         self.rank, self.ranks, self.seed = rank, ranks, seed
-        starts = list(range(0, samples, batch_size))
-        if len(starts) > 1 and samples - starts[-1] < ranks:
-            starts.pop()
-        self.bounds = [*starts, samples]
+        count = max(1, min(-(-samples // batch_size), samples // ranks))
+        self.bounds = [samples * number // count for number in range(count + 1)]
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
