@@ -27,7 +27,10 @@ class Arms:
 
 
 def read_study(folder: Path, baseline: str | None) -> Arms:
-    """The runs in <folder>/<arm>/seed=<n>/. Raises `UserError` where there are none, or no baseline."""
+    """The runs in <folder>/<arm>/seed=<n>/; the baseline is the arm given, or else the one that they name.
+
+    Raises `UserError` where there are no runs, or no such baseline.
+    """
     if not folder.is_dir():
         there = folder.parent.iterdir() if folder.parent.is_dir() else ()
         raise UserError(
@@ -43,17 +46,11 @@ def read_study(folder: Path, baseline: str | None) -> Arms:
     left_out: list[LeftOut] = []
     for path in paths:
         _add(read_run(path, f"{path.parent.name} {path.name}"), path, arms[path.parent.name], left_out)
-    name = baseline or "baseline"
-    if name not in arms:
-        problem = "No arm is called baseline. Give one: baseline=<arm>."
-        if baseline:
-            problem = f"baseline={baseline}: there is no such arm.{_near(baseline, arms)}"
-        raise UserError(f"{problem} Arms: {', '.join(arms)}.")
     every_seed = {path.name for path in paths}
     for arm in arms:
         missing = every_seed - {path.name for path in paths if path.parent.name == arm}
         left_out += [LeftOut(f"{arm} {seed}", "there is no such run") for seed in sorted(missing)]
-    rule = "as given" if baseline else "the arm of this name"
+    name, rule = _find_baseline(arms, baseline)
     return Arms(folder.resolve().name, arms, name, rule, left_out)
 
 
@@ -113,6 +110,24 @@ def _add(run: Run | LeftOut, path: Path, group: dict[int, Run], left_out: list[L
         older = str(group[run.seed].path)
         left_out.append(LeftOut(older, f"{path} has the same settings and seed, and is newer"))
     group[run.seed] = run
+
+
+def _find_baseline(arms: dict[str, dict[int, Run]], wanted: str | None) -> tuple[str, str]:
+    """The baseline's name among a study's arms, and the rule that found it."""
+    listed = f"Arms: {', '.join(arms)}."
+    if wanted is not None:
+        if wanted not in arms:
+            raise UserError(f"baseline={wanted}: there is no such arm.{_near(wanted, arms)} {listed}")
+        return wanted, "as given"
+    named = sorted({run.baseline for runs in arms.values() for run in runs.values() if run.baseline})
+    if len(named) > 1:
+        raise UserError(
+            f"These runs name different baselines: {', '.join(named)}. Give one: baseline=<arm>. {listed}"
+        )
+    name = named[0] if named else "baseline"
+    if name not in arms:
+        raise UserError(f"No arm is called {name}. Give one: baseline=<arm>. {listed}")
+    return name, "as the study says" if named else "the arm of this name"
 
 
 def _choose_baseline(settings: list[dict[str, Any]], wanted: str | None) -> tuple[int, str]:
