@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from alexnet.compare.grids import Grid, find_grids
 from alexnet.compare.runs import LeftOut, Run, is_run, read_run
 from alexnet.errors import UserError
 
@@ -17,19 +18,29 @@ ABSENT = "absent"  # the value of a key that a run's configuration does not have
 
 @dataclass
 class Arms:
-    """Completed runs by arm, each arm's by seed; `baseline` names one of the arms."""
+    """Completed runs by arm, each arm's by seed; `baseline` names one of the arms.
+
+    Where an arm was tried at several values of a key, its runs are those of the best; see `grids`.
+    """
 
     title: str
     arms: dict[str, dict[int, Run]]
     baseline: str
     baseline_rule: str  # how the baseline was chosen, for the report
     left_out: list[LeftOut] = field(default_factory=list)
+    grids: list[Grid] = field(default_factory=list)
+
+    @property
+    def chosen_from(self) -> dict[str, dict[int, Run]]:
+        """The runs among which the grids' values were chosen, by folder and seed."""
+        return {grid.folder(value): runs for grid in self.grids for value, runs in grid.compared.items()}
 
 
 def read_study(folder: Path, baseline: str | None) -> Arms:
     """The runs in <folder>/<arm>/seed=<n>/; the baseline is the arm given, or else the one that they name.
 
-    Raises `UserError` where there are no runs, or no such baseline.
+    Of folders <arm>,<key>=<value> the best stands for its arm. Raises `UserError` where there are no
+    runs, or no such baseline.
     """
     if not folder.is_dir():
         there = folder.parent.iterdir() if folder.parent.is_dir() else ()
@@ -50,8 +61,13 @@ def read_study(folder: Path, baseline: str | None) -> Arms:
     for arm in arms:
         missing = every_seed - {path.name for path in paths if path.parent.name == arm}
         left_out += [LeftOut(f"{arm} {seed}", "there is no such run") for seed in sorted(missing)]
+    grids = find_grids(arms)
+    for grid in grids:
+        arms = {name: runs for name, runs in arms.items() if name not in map(grid.folder, grid.tried)}
+        arms[grid.arm] = grid.runs
+        left_out += grid.left_out()
     name, rule = _find_baseline(arms, baseline)
-    return Arms(folder.resolve().name, arms, name, rule, left_out)
+    return Arms(folder.resolve().name, arms, name, rule, left_out, grids)
 
 
 def read_runs(pattern: str, baseline: str | None) -> Arms:
