@@ -6,8 +6,8 @@ from alexnet.compare.tables import difference, interval_text
 CAPTIONS = {
     "effects": (
         "Differences",
-        "Right of zero the arm errs more than the baseline. A hollow circle is not resolved; an arrow is an"
-        " interval that goes on outside the chart.",
+        "Right of zero the arm errs more than the baseline. A hollow mark is not resolved; an arrow is an"
+        " interval that goes on outside the chart, and with a number an arm that lies there.",
     ),
     "learning_curves": (
         "Learning curves",
@@ -16,7 +16,8 @@ CAPTIONS = {
     ),
     "cost": (
         "Cost against benefit",
-        "Up: the arm errs more, so that what it leaves out was worth having. Right: it trains faster.",
+        "Up: the arm errs more, so that what it leaves out was worth having. Right: it trains faster. An"
+        " arrow is an arm that lies outside the chart; its number stands behind its name.",
     ),
 }
 
