@@ -49,8 +49,11 @@ def method(comparison: Comparison) -> list[str]:
         "Claims are written as differences too, arm minus baseline. Each is of one run a side and of another"
         " data set or split than this one, so that size and sign compare, not digits.",
         f"Epochs to {comparison.training_error:g}% count up to the first epoch whose top-1 error in training,"
-        " with dropout and augmentation on, is no higher: the measure of the paper's Figure 1. In brackets,"
-        " how many times the baseline's.",
+        " with dropout and augmentation on, is no higher; in brackets, how many times the baseline's. It is"
+        " the measure of the paper's Figure 1, whose networks had no regularisation, and each the learning"
+        " rate that made its training fastest.",
+        "Peak MB is the most memory that a run took, in millions of bytes: on the CPU that of the whole"
+        " process, on a GPU that of its tensors there.",
         f"Data {first.data_fingerprint}, code {first.code}, torch {first.torch}, {first.hardware}.",
     ]
 
