@@ -8,14 +8,16 @@ from hydra import compose, initialize_config_dir
 
 from alexnet import cli
 from alexnet.config import PrepareConfig
-from conftest import PROJECT, compose_config
+from conftest import PROJECT, Train, compose_config
 
 README = (PROJECT / "README.md").read_text()
 GROUPS = "model|data|optimizer|scheduler|trainer|logger|callbacks|experiment"
-COMMANDS = re.findall(r"^python src/(train|prepare)\.py (?!--help)([^#\n]*)", README, re.MULTILINE)
+COMMANDS = re.findall(r"^python src/(\w+)\.py (?!--help)([^#\n]*)", README, re.MULTILINE)
+COMPOSED = [command for command in COMMANDS if command[0] != "compare"]
+COMPARED = [command for program, command in COMMANDS if program == "compare"]
 
 
-@pytest.mark.parametrize(("program", "command"), COMMANDS)
+@pytest.mark.parametrize(("program", "command"), COMPOSED)
 def test_commands_compose(program: str, command: str) -> None:
     arguments = [argument for argument in shlex.split(command) if argument != "-m"]
     first = [re.sub(r",[^\]]*$", "", argument) for argument in arguments]
@@ -26,8 +28,14 @@ def test_commands_compose(program: str, command: str) -> None:
             cli.read_config(compose("prepare", first), PrepareConfig)
 
 
-def test_both_programs_have_commands() -> None:
-    assert {program for program, _ in COMMANDS} == {"train", "prepare"}
+@pytest.mark.parametrize("command", COMPARED)
+def test_comparisons_miss_nothing_but_their_runs(train: Train, command: str) -> None:
+    done = train(*shlex.split(command), program="compare.py")
+    assert re.search(r"there is no such folder|there is no run's folder among the 0 that match", done.err)
+
+
+def test_every_program_has_commands() -> None:
+    assert {program for program, _ in COMMANDS} == {"train", "prepare", "compare"}
 
 
 @pytest.mark.parametrize("choice", sorted(set(re.findall(rf"`((?:{GROUPS})=\w+)`", README))))

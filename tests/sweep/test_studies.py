@@ -16,11 +16,12 @@ STUDIES = sorted(path.stem for path in (PROJECT / "conf/study").glob("*.yaml"))
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_its_experiments_exist(study: str) -> None:
-    compose_config(f"study={study}")
+    baseline = compose_config(f"study={study}").baseline
     hydra = yaml.safe_load((PROJECT / f"conf/study/{study}.yaml").read_text())["hydra"]
     params = hydra["sweeper"]["params"]
     names = params["experiment"].split(",")
     assert len(names) == len(set(names)) > 1
+    assert baseline in names
     for name in names:
         compose_config(f"study={study}", f"experiment={name}")
     assert params["seed"] == "0,1,2"

@@ -100,6 +100,7 @@ class Run:
     seed: int
     settings: dict[str, Any]
     claim: Claim
+    baseline: str | None  # the arm to compare with; None: it does not say
     top1_error: float
     top5_error: float | None
     metrics: dict[str, list[float]]
@@ -164,6 +165,7 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         seed=int(config["seed"]),
         settings={key: value for key, value in flat(config).items() if not is_under(key, NO_FACTOR)},
         claim=Claim.read(config.get("claim"), path),
+        baseline=config.get("baseline"),
         top1_error=float(result["val"]["top1_error"]),
         top5_error=result["val"].get("top5_error"),
         metrics=read_metrics(metrics) if metrics.is_file() else {},
