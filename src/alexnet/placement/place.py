@@ -1,5 +1,7 @@
 """A network on the devices of a mesh."""
 
+import logging
+
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
@@ -14,6 +16,8 @@ def place(network: nn.Module, mesh: DeviceMesh) -> None:
     Each device of the second holds a column; where the first has several devices, each of them holds a
     part of every layer and fetches the others' when it needs them (FSDP2).
     """
+    # on gathering a checkpoint torch warns, for each parameter, that two steps are slower than one
+    logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
     columns, copies = mesh["tensor_parallel"], mesh["data_parallel"]
     if columns.size() > 1:
         assert isinstance(network, AlexNet)

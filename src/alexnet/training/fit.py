@@ -17,6 +17,7 @@ from alexnet.data.datamodule import ImageDataModule
 from alexnet.data.dataset import ImageData, load_image_data
 from alexnet.errors import UserError
 from alexnet.model.network import AlexNet
+from alexnet.placement.watch import RankWatch, tell
 from alexnet.run.environment import describe_environment
 from alexnet.run.epoch_progress import EpochProgress
 from alexnet.run.folder import RunFolder
@@ -71,16 +72,18 @@ def train(
     parts = _build(config, resolved)
     folder = RunFolder.create(config.outputs, resolved, config.run_folder) if writes else None
     recorder = Recorder(folder, parts.throughput, parts.module.classes, resolved)
+    watch = RankWatch()
     callbacks = [
         EpochProgress(),
         Census(parts.datamodule),
         parts.throughput,
         recorder,
         parts.guard,
+        watch,
         *_checkpoints(config, folder),
     ]
     if folder is None:
-        _trainer(config, callbacks, False).fit(parts.module, parts.datamodule)
+        _follow(_trainer(config, callbacks, False), parts, watch)
         return None
     folder.write_yaml("config.yaml", resolved)
     folder.write_yaml("overrides.yaml", overrides)
@@ -88,7 +91,7 @@ def train(
     folder.write_excluded(parts.data.excluded)
     with log_to_file(folder.path / "train.log"):
         print_plan(config, parts.data, parts.network, folder)
-        _fit_and_record(config, resolved, overrides, parts, recorder, folder, callbacks)
+        _fit_and_record(config, resolved, overrides, parts, recorder, folder, callbacks, watch)
     return recorder.rows[-1].get("val/top1_error") if recorder.rows else None
 
 
@@ -108,6 +111,18 @@ def _build(config: TrainConfig, resolved: dict[str, Any]) -> _Parts:
     )
 
 
+def _follow(trainer: Trainer, parts: _Parts, watch: RankWatch) -> None:
+    """Train beside the first process, which writes everything down."""
+    try:
+        trainer.fit(parts.module, parts.datamodule)
+    except RuntimeError as problem:
+        if (lost := watch.explain(problem)) is None:
+            raise
+        if "Rank 0" in lost:  # which cannot tell
+            tell(lost)
+        raise UserError(lost) from problem
+
+
 def _fit_and_record(
     config: TrainConfig,
     resolved: dict[str, Any],
@@ -116,20 +131,13 @@ def _fit_and_record(
     recorder: Recorder,
     folder: RunFolder,
     callbacks: list[Callback],
+    watch: RankWatch,
 ) -> None:
     """Train; then, whatever happened, write result.json and say how it went."""
     began = time.perf_counter()
-    status, error, logger = "failed", None, None
-    try:
-        logger = _logger(config, folder, resolved, overrides)
-        _trainer(config, callbacks, logger or False).fit(parts.module, parts.datamodule)
-        status = "completed"
-    except BaseException as problem:
-        interrupted = isinstance(problem, KeyboardInterrupt | SystemExit)
-        status = "interrupted" if interrupted else "failed"
-        error = "stopped by the user" if interrupted else f"{type(problem).__name__}: {problem}"
-        raise
-    finally:
+    logger: WandbLogger | None = None
+
+    def record(status: str, error: str | None) -> None:
         if recorder.rows:
             recorder.draw()
         excluded = parts.data.excluded | parts.data.newly_unreadable()
@@ -142,6 +150,27 @@ def _fit_and_record(
         print_outcome(result, folder, logger, config)
         if logger is not None:
             _finish(logger, folder, result)
+
+    def abandon(reason: str) -> None:
+        tell(reason)
+        record("failed", reason)
+
+    watch.abandon = abandon
+    status, error = "failed", None
+    try:
+        logger = _logger(config, folder, resolved, overrides)
+        _trainer(config, callbacks, logger or False).fit(parts.module, parts.datamodule)
+        status = "completed"
+    except BaseException as problem:
+        interrupted = isinstance(problem, KeyboardInterrupt | SystemExit)
+        status = "interrupted" if interrupted else "failed"
+        error = "stopped by the user" if interrupted else f"{type(problem).__name__}: {problem}"
+        if lost := watch.explain(problem):
+            error = lost
+            raise UserError(f"{lost}.") from problem
+        raise
+    finally:
+        record(status, error)
 
 
 def _checkpoints(config: TrainConfig, folder: RunFolder | None) -> list[Callback]:
