@@ -1,0 +1,213 @@
+"""`train.py` gives the same numbers and the same checkpoints wherever the network is placed."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from conftest import PROJECT, SMALL, Train
+
+COLUMNS = (*SMALL, "model.columns=2", "trainer.max_epochs=5", "trainer.precision=64-true", "logger=csv")
+PLACEMENTS = {
+    "single": (),
+    "ddp": ("trainer.devices=2",),
+    "fsdp": ("trainer.devices=2", "strategy=fsdp"),
+    "columns": ("trainer.devices=2", "strategy=model_parallel"),
+    "both": ("trainer.devices=4", "strategy=model_parallel", "strategy.data_parallel_size=2"),
+}
+Placed = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def placed(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Placed:
+    """The folder of a run of 20 steps with a placement; each is run once."""
+    root = tmp_path_factory.mktemp("placements")
+
+    def folder(name: str) -> Path:
+        if not (root / name).exists():
+            environment = os.environ | {"ALEXNET_CACHE": str(root / "cache"), "OMP_NUM_THREADS": "1"}
+            done = subprocess.run(
+                [
+                    *(sys.executable, str(PROJECT / "src/train.py"), *COLUMNS, *synthetic),
+                    *(*PLACEMENTS[name], f"run_folder={root / name}"),
+                ],
+                cwd=root,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=240,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.count("Folder") == 1
+            assert done.stdout.count("  5/5") == 1
+        return root / name
+
+    return folder
+
+
+def metrics(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp", "columns", "both"])
+def test_the_numbers_of_a_single_device(placed: Placed, name: str) -> None:
+    """Dropout, augmentation and uneven batches included: losses to six digits, weights to float rounding."""
+    ours, theirs = metrics(placed(name)), metrics(placed("single"))
+    assert [row["step"] for row in ours] == ["4", "8", "12", "16", "20"]
+    for row, expected in zip(ours, theirs, strict=True):
+        for key in expected:
+            if key.startswith(("train/", "val/")) or key in ("epoch", "step", "lr"):
+                assert row[key] == expected[key], key
+    result = json.loads((placed(name) / "result.json").read_text())
+    expected_result = json.loads((placed("single") / "result.json").read_text())
+    assert result["parameters"] == expected_result["parameters"]
+    assert (result["train"]["samples"], result["val"]["samples"]) == (61, 31)
+    for split in ("train", "val"):
+        assert result[split]["loss"] == pytest.approx(expected_result[split]["loss"], rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp", "columns", "both"])
+def test_one_form_of_checkpoint(placed: Placed, name: str) -> None:
+    ours, theirs = (
+        torch.load(placed(each) / "checkpoints/last.ckpt", weights_only=True) for each in (name, "single")
+    )
+    assert ours["state_dict"].keys() == theirs["state_dict"].keys()
+    for key, expected in theirs["state_dict"].items():
+        assert type(ours["state_dict"][key]) is torch.Tensor
+        torch.testing.assert_close(ours["state_dict"][key], expected, rtol=1e-9, atol=1e-12)
+    (state,), (expected_state,) = ours["optimizer_states"], theirs["optimizer_states"]
+    assert state["state"].keys() == expected_state["state"].keys()
+    for number, entry in expected_state["state"].items():
+        torch.testing.assert_close(
+            state["state"][number]["momentum_buffer"], entry["momentum_buffer"], rtol=1e-8, atol=1e-12
+        )
+    assert [group["params"] for group in state["param_groups"]] == [
+        group["params"] for group in expected_state["param_groups"]
+    ]
+    best = torch.load(placed(name) / "checkpoints/best.ckpt", weights_only=True)
+    assert best["state_dict"].keys() == theirs["state_dict"].keys()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (("trainer.devices=2",), "the network has only one. Add model.columns=2"),
+        (("trainer.devices=3", "model.columns=2", "data.batch_size=21"), "trainer.devices=2 in all, not 3"),
+        (("trainer.devices=1", "model.columns=2"), "trainer.devices=2 in all, not 1"),
+        (
+            ("trainer.devices=4", "model.columns=2", "strategy.data_parallel_size=2", "data.batch_size=21"),
+            "does not divide over 2 copies of the network",
+        ),
+        (("trainer.devices=2", "model.columns=2", "trainer.precision=16-mixed"), "Choose bf16-mixed"),
+    ],
+)
+def test_refuses_in_one_line(
+    train: Train, synthetic: tuple[str, ...], overrides: tuple[str, ...], told: str
+) -> None:
+    done = train(*SMALL, *synthetic, "strategy=model_parallel", *overrides)
+    assert done.status == 1
+    assert told in done.err
+    assert done.err.count("\n") == 1
+    assert not done.outputs.exists()
+
+
+def start(root: Path, synthetic: tuple[str, ...], *overrides: str) -> subprocess.Popen[str]:
+    """A long run, past its first epoch, in <root>/run."""
+    process = subprocess.Popen(
+        [
+            *(sys.executable, str(PROJECT / "src/train.py"), *COLUMNS, *synthetic),
+            *("trainer.max_epochs=1000", f"run_folder={root / 'run'}", *overrides),
+        ],
+        cwd=root,
+        env=os.environ | {"ALEXNET_CACHE": str(root / "cache"), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    deadline = time.monotonic() + 120
+    while not (root / "run/checkpoints/last.ckpt").exists():
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return process
+
+
+def children(process: int) -> list[int]:
+    tasks = Path(f"/proc/{process}/task/{process}/children")
+    return [int(child) for child in tasks.read_text().split()]
+
+
+def ended(processes: list[int], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while any(_runs(process) for process in processes):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def _runs(process: int) -> bool:
+    try:
+        return not re.search(r"^State:\s+Z", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="finds a process's children as Linux has them"
+)
+@pytest.mark.parametrize(
+    ("name", "rank"), [("columns", 1), pytest.param("columns", 0, marks=pytest.mark.slow), ("both", 2)]
+)
+def test_a_rank_that_is_killed_ends_the_run(
+    tmp_path: Path, synthetic: tuple[str, ...], name: str, rank: int
+) -> None:
+    process = start(tmp_path, synthetic, *PLACEMENTS[name])
+    ranks = [process.pid, *children(process.pid)]
+    os.kill(ranks[rank], signal.SIGKILL)
+    assert ended(ranks, 60)
+    _, told = process.communicate(timeout=10)
+    assert process.returncode != 0
+    assert told.count("Error: ") == 1
+    assert f"Error: Rank {rank} of {len(ranks)} " in told
+    torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    if rank:
+        result: dict[str, Any] = json.loads((tmp_path / "run/result.json").read_text())
+        assert result["status"] == "failed"
+        assert result["error"].startswith(f"Rank {rank} of {len(ranks)} was killed by SIGKILL")
+        assert result["epochs"] >= 1
+
+
+def test_in_a_sweep_with_wandb(train: Train, synthetic: tuple[str, ...]) -> None:
+    """Two jobs of two processes each: one W&B run, one result and one line a job."""
+    done = train(
+        *("-m", "seed=0,1", "model.columns=2", "strategy=model_parallel", "trainer.devices=2"),
+        *(*SMALL, *synthetic, "trainer.max_epochs=1", "hydra.launcher.jobs=2"),
+        environment={"OMP_NUM_THREADS": "1"},
+    )
+    assert done.status == 0, done.err
+    results = list(done.outputs.glob("sweeps/*/*/result.json"))
+    assert len(results) == 2
+    for result in results:
+        assert json.loads(result.read_text())["status"] == "completed"
+        assert len(list(result.parent.glob("wandb/offline-run-*"))) == 1
+        assert (
+            yaml.safe_load((result.parent / "config.yaml").read_text())["strategy"]["name"]
+            == "model_parallel"
+        )
+        text = result.parent.with_name(f"{result.parent.name}.log").read_text()
+        assert text.count("Done in") == 1
