@@ -70,7 +70,8 @@ def entry_point(
                 mistakes.append(explain(error, schema))
             except KeyboardInterrupt as stopped:
                 sys.exit(str(stopped) or "Stopped.")
-            if mistakes and os.environ.get("LOCAL_RANK", "0") != "0":
+            local_rank = os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))
+            if mistakes and local_rank != "0":
                 sys.exit(1)  # the first process of this machine tells
             if mistakes:
                 sys.exit("\n".join(f"Error: {mistake}" for mistake in dict.fromkeys(mistakes)))

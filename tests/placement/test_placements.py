@@ -192,6 +192,24 @@ def test_a_rank_that_is_killed_ends_the_run(
         assert result["epochs"] >= 1
 
 
+def test_started_by_torchrun(placed: Placed, synthetic: tuple[str, ...], tmp_path: Path) -> None:
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    arguments = (*COLUMNS, *synthetic, *PLACEMENTS["columns"], f"run_folder={tmp_path / 'run'}")
+    done = subprocess.run(
+        [sys.executable, *torchrun, str(PROJECT / "src/train.py"), *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Folder") == 1
+    ours, theirs = metrics(tmp_path / "run")[-1], metrics(placed("columns"))[-1]
+    assert (ours["val/loss"], ours["train/loss"]) == (theirs["val/loss"], theirs["train/loss"])
+
+
 def test_in_a_sweep_with_wandb(train: Train, synthetic: tuple[str, ...]) -> None:
     """Two jobs of two processes each: one W&B run, one result and one line a job."""
     done = train(
