@@ -290,3 +290,17 @@ def test_this_projects_commits_are_known() -> None:
     if done.returncode:
         pytest.skip("not a git checkout")
     assert same_code(Code(done.stdout.strip(), ""), Code(done.stdout.strip()[:12], ""))
+
+
+def test_runs_that_did_not_learn_are_pointed_out(tmp_path: Path) -> None:
+    """Of ten classes guessing is wrong in 90 percent."""
+    study = write_study(
+        tmp_path / "study",
+        {"baseline": ({}, [40.0, 41.0]), "no_lrn": ({"model.lrn": False}, [89.7, 60.0])},
+    )
+    (note,) = (note for note in compared(study).notes() if "guessing" in note)
+    assert note.startswith("1 of the 4 runs ended where guessing is (no_lrn seed=0).")
+    learned = write_study(
+        tmp_path / "learned", {"baseline": ({}, [40.0]), "no_lrn": ({"model.lrn": False}, [60.0])}
+    )
+    assert not any("guessing" in note for note in compared(learned).notes())
