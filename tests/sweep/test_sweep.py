@@ -2,17 +2,15 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from conftest import PROJECT, SMALL, Train
+from conftest import PROJECT, Train
 
 FAST = ("debug=fast", "trainer.accelerator=cpu", "logger=csv")
 
@@ -66,40 +64,6 @@ def test_two_devices_in_every_job(train: Train, synthetic: tuple[str, ...]) -> N
     assert all(result["status"] == "completed" for result in found.values())
     for log in the_sweep(done.outputs).glob("*.log"):
         assert log.read_text().count("Folder") == 1
-
-
-@pytest.mark.slow
-def test_killed_in_the_middle_and_started_again(
-    train: Train, synthetic: tuple[str, ...], tmp_path: Path
-) -> None:
-    """kill -9 of the launcher's process group; afterwards everything is as if it had not been."""
-    command = ("-m", *SMALL, *synthetic, "logger=csv", "model.lrn=true,false", "seed=0")
-    sweep = tmp_path / "killed"
-    where = (f"hydra.sweep.dir={sweep}", f"outputs={tmp_path / 'outputs'}")
-    process = subprocess.Popen(
-        [sys.executable, str(PROJECT / "src/train.py"), *command, *where],
-        cwd=tmp_path,
-        env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.time() + 120
-    while not (sweep / "model.lrn=false" / "metrics.csv").exists():
-        assert process.poll() is None and time.time() < deadline
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    first = (sweep / "model.lrn=true" / "result.json").read_bytes()
-    again = train(*command, f"hydra.sweep.dir={sweep}")
-    undisturbed = train(*command)
-    assert (again.status, undisturbed.status) == (0, 0), again.err
-    assert (sweep / "model.lrn=true" / "result.json").read_bytes() == first
-    assert (sweep / "model.lrn=false.failed-1" / "metrics.csv").exists()
-    mended, whole = results(sweep), results(the_sweep(undisturbed.outputs))
-    for name in ("model.lrn=true", "model.lrn=false"):
-        for split in ("train", "val"):
-            assert mended[name][split] == whole[name][split]
 
 
 @pytest.mark.slow
