@@ -39,7 +39,8 @@ def entry_point(
     """Make a Hydra program of a function; a user's mistake ends it with one line and status 1.
 
     Its configuration is conf/<name>.yaml, of the form of `schema`, which that file names
-    <name>_schema. In a sweep the other jobs still run, and the mistakes are told at the end.
+    <name>_schema. In a sweep the other jobs still run, and the mistakes are told at the end, by
+    the process that the user started: a launcher may run the jobs in others.
     Without `groups` the folders of conf/ are none of this program's: its keys may have their names.
     """
     register(name, schema)
@@ -48,12 +49,15 @@ def entry_point(
 
     def decorate(job: Callable[[DictConfig], Any]) -> Callable[[], None]:
         mistakes: list[str] = []
+        started = os.getpid()
 
         @wraps(job)
         def forgiving(raw: DictConfig) -> Any:
             try:
                 return job(raw)
             except (UserError, OmegaConfBaseException) as error:
+                if os.getpid() != started:
+                    raise UserError(explain(error, schema)) from error  # the launcher hands it on
                 mistakes.append(explain(error, schema))  # Hydra would print more than that one line
                 return None
 

@@ -54,10 +54,19 @@ def test_a_sweep_and_the_same_command_again(train: Train, synthetic: tuple[str, 
     assert set(results(sweep)) == {"model.dropout=0.5", "model.dropout=0.25"}
 
 
+# what a batch script finds: one task, which is not to be mistaken for a rank
+ALLOCATION = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "study.sh", "SLURM_NTASKS": "1", "SLURM_PROCID": "0"}
+ALLOCATION |= {"SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "1", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
+
+
 @pytest.mark.slow
-def test_two_devices_in_every_job(train: Train, synthetic: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("environment", [{}, ALLOCATION], ids=["anywhere", "in an allocation of Slurm"])
+def test_two_devices_in_every_job(
+    train: Train, synthetic: tuple[str, ...], environment: dict[str, str]
+) -> None:
     """Two jobs of two processes at once: each second one starts from its job's own command line."""
-    done = train("-m", *FAST, *synthetic, "seed=0,1", "trainer.devices=2", "hydra.launcher.jobs=2")
+    command = ("-m", *FAST, *synthetic, "seed=0,1", "trainer.devices=2", "hydra.launcher.jobs=2")
+    done = train(*command, environment=environment)
     assert done.status == 0, done.err
     found = results(the_sweep(done.outputs))
     assert set(found) == {"seed=0", "seed=1"}
@@ -145,7 +154,7 @@ with initialize_config_dir(str(CONF), version_base="1.3"):
     [
         (["seed=0,1", "run_folder=x"], "run_folder=x: the jobs of a sweep cannot share a folder"),
         (["seed=0,1", "hydra.sweep.subdir=same"], "hydra.sweep.subdir gives different jobs the same folder"),
-        (["seed=0,1", "hydra/launcher=slurm"], "install hydra-submitit-launcher"),
+        (["seed=0,1", "hydra/launcher=slurm"], "hydra/launcher=slurm: there is no sbatch on this machine"),
         (["seed=0,1", "hydra.launcher.job=2"], "hydra.launcher.job: Hydra has no such key"),
         (["seed=0,1", "hydra.launcher.jobs=0"], "hydra.launcher.jobs=0: expected 1 or more"),
     ],
