@@ -27,6 +27,12 @@ from alexnet.sweep.naming import settings_name, sweep_name
 
 Typed = TypeVar("Typed")
 
+# what a choice in conf/hydra/ is made from
+PLUGINS = {
+    "hydra/launcher/submitit_slurm": ("hydra/launcher=slurm", "hydra-submitit-launcher"),
+    "hydra/sweeper/optuna": ("hydra/sweeper=search", "hydra-optuna-sweeper"),
+}
+
 OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
 # Hydra hands a sweep's cache on to its jobs, which are thus in the same sweep's folder
 OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True, use_cache=True)
@@ -150,8 +156,9 @@ def explain(error: BaseException, schema: type) -> str:
     if found := re.search(r"Could not find '([\w/]+)/([^/']+)'", text):
         group, choice = found.groups()
         return f"{group}={choice}: there is no such choice.{_choices(choice, _group_choices(text))}"
-    if "hydra/launcher/submitit_" in text:
-        return "hydra/launcher=slurm needs a plugin of Hydra: install hydra-submitit-launcher."
+    for config, (choice, plugin) in PLUGINS.items():
+        if f"'{config}'" in text:
+            return f"{choice} needs a plugin of Hydra: install {plugin}."
     found = re.search(r"Could not override '([\w./@]+)'", text) or re.search(r"full_key: (\S+)", text)
     if found and ("not in" in text or "No match in the defaults list" in text):
         return _unknown_key(found[1], schema)

@@ -4,6 +4,7 @@ The folders are those of hydra/launcher=process, and the same command again does
 """
 
 import shlex
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ class SlurmLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from alexnet.sweep.planning import plan_job, unique_jobs
-        from alexnet.sweep.running import announce, lock_sweep
+        from alexnet.sweep.running import announce, conclude, lock_sweep
         from alexnet.sweep.slurm import check_not_queued, first_line, jobs_failed
 
         setup_globals()
@@ -61,9 +62,12 @@ class SlurmLauncher(Launcher):
         jobs = unique_jobs(planned)
         waiting = {item.job.folder: item for item in planned if not item.job.is_done()}
         announce(len(jobs), len(jobs) - len(waiting), "in Slurm's queue", folder)
+        began = time.monotonic()
         ended = dict(zip(waiting, self._submit(list(waiting.values()), initial_job_idx), strict=True))
         done = {place: end for place, end in ended.items() if end.status is JobStatus.COMPLETED}
         reasons = {place: first_line(ended[place]._return_value) for place in ended.keys() - done.keys()}
+        seconds = time.monotonic() - began if waiting else None
+        conclude(len(jobs), len(jobs) - len(reasons), seconds, folder)
         problem = jobs_failed(jobs, reasons, self._logs)
         return [done.get(item.job.folder) or returned(item, problem) for item in planned]
 

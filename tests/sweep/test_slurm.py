@@ -7,16 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 from fake_slurm import asked, end, install
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from hydra.core.utils import setup_globals
-from hydra.errors import HydraException
 
-from alexnet.cli import explain
-from alexnet.config import TrainConfig
 from alexnet.errors import UserError
 from alexnet.sweep.slurm import check_not_queued
-from conftest import PROJECT, Train
+from conftest import Train
 
 FAST = ("debug=fast", "trainer.accelerator=cpu", "logger=csv")
 
@@ -61,6 +55,7 @@ def test_a_study_on_slurm(
     again = train(*command, environment=slurm)
     assert again.status == 0, again.err
     assert "2 jobs, 2 of them done before" in again.out
+    assert "2 of 2 jobs done: " in again.out
     assert {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")} == times
     assert not (tmp_path / "slurm/2.sh").exists()
 
@@ -90,13 +85,3 @@ def test_jobs_that_are_queued_are_not_submitted_again(
     with pytest.raises(UserError, match=r"study: jobs .* are in Slurm's queue.* scancel 7\. "):
         check_not_queued(logs)
     check_not_queued(tmp_path / "other")
-
-
-def test_without_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    setup_globals()
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        launchers = ConfigStore.instance().repo["hydra"]["launcher"]
-        monkeypatch.delitem(launchers, "submitit_slurm.yaml")
-        with pytest.raises(HydraException) as raised:
-            compose("train", ["hydra/launcher=slurm"])
-    assert "install hydra-submitit-launcher" in explain(raised.value, TrainConfig)

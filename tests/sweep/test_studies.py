@@ -129,7 +129,7 @@ def test_killed_in_the_middle_and_started_again(
     assert len(processes_that_name(study)) >= 2
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    wait_for(lambda: not processes_that_name(study), seconds=10)
+    wait_for(lambda: not processes_that_name(study), seconds=5)
     before = {name: (path.stat().st_ino, path.stat().st_mtime_ns) for name, path in finished(study).items()}
     begun = {str(path.relative_to(study)) for path in study.glob("*/*") if path.is_dir()}
     assert 3 <= len(before) < len(begun)

@@ -97,6 +97,29 @@ def test_three_processes_in_the_same_second(synthetic: tuple[str, ...], tmp_path
 
 
 @pytest.mark.slow
+def test_a_search_by_optuna(train: Train, synthetic: tuple[str, ...]) -> None:
+    """Each trial's error reaches Optuna, which takes the least; again, the same trials are all done."""
+    command = ("-m", *FAST, *synthetic, "hydra/sweeper=search", "hydra.sweeper.n_trials=3")
+    command += ("optimizer.lr=tag(log,interval(0.0001,0.1))", "model.lrn=true,false")
+    done = train(*command)
+    assert done.status == 0, done.err
+    sweep = the_sweep(done.outputs)
+    errors = {name: result["val"]["top1_error"] for name, result in results(sweep).items()}
+    assert len(errors) == 3
+    found = yaml.safe_load((sweep / "optimization_results.yaml").read_text())
+    assert found["best_value"] == min(errors.values())
+    best = found["best_params"]
+    assert errors[f"optimizer.lr={best['optimizer.lr']},model.lrn={best['model.lrn']}".lower()] == min(
+        errors.values()
+    )
+
+    times = {path: path.stat().st_mtime_ns for path in sweep.glob("*/result.json")}
+    again = train(*command)
+    assert again.status == 0, again.err
+    assert {path: path.stat().st_mtime_ns for path in sweep.glob("*/result.json")} == times
+
+
+@pytest.mark.slow
 def test_the_objective_reaches_the_sweeper(synthetic: tuple[str, ...], tmp_path: Path) -> None:
     """A sweeper that calls the launcher twice, as Optuna's does: with numbers, errors and a batch again."""
     program = tmp_path / "sweeper.py"

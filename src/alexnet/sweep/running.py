@@ -48,8 +48,7 @@ def run_jobs(jobs: Sequence[Job], devices: Devices, folder: Path, grace: float) 
                 f"Stopped: {done} of {_jobs(len(jobs))} done. The same command does the rest."
             ) from None
     done = sum(entry.state is State.done for entry in queue.entries)
-    after = f" after {duration(time.monotonic() - began)}" if waiting else ""
-    console.print(f"{done} of {_jobs(len(jobs))} done{after}: {folder}", markup=False)
+    conclude(len(jobs), done, time.monotonic() - began if waiting else None, folder)
     return queue.entries
 
 
@@ -57,6 +56,12 @@ def announce(jobs: int, done: int, how: str, folder: Path) -> None:
     """Say what is about to happen."""
     before = f", {done} of them done before" if done else ""
     console.print(f"Sweep    {_jobs(jobs)}{before}, {how}: {folder}", markup=False)
+
+
+def conclude(jobs: int, done: int, seconds: float | None, folder: Path) -> None:
+    """Say how many are done; `seconds` is None where none was left to do."""
+    after = "" if seconds is None else f" after {duration(seconds)}"
+    console.print(f"{done} of {_jobs(jobs)} done{after}: {folder}", markup=False)
 
 
 def failure(entries: Sequence[Entry], logs: Path | None = None) -> UserError | None:
