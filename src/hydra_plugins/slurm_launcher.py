@@ -75,7 +75,6 @@ class SlurmLauncher(Launcher):
         from submitit.core.utils import UncompletedJobError
 
         from alexnet.errors import UserError
-        from alexnet.sweep.slurm import first_line
 
         if not waiting:
             return []
@@ -85,8 +84,9 @@ class SlurmLauncher(Launcher):
         try:
             return self._submitit.launch(overrides, number)
         except UncompletedJobError as error:
+            said = " ".join(str(error).splitlines()[:2])  # which job, and in which state it is
             raise UserError(
-                f"Slurm ended a job before it was done: {first_line(error)} (see {self._logs}). The others"
+                f"Slurm ended a job before it was done: {said} (see {self._logs}). The others"
                 " go on; when they have ended, the same command does what is missing."
             ) from error
         except KeyboardInterrupt:
