@@ -10,11 +10,15 @@ from alexnet.config import CompareConfig
 def main(raw: DictConfig) -> None:
     config = cli.read_config(raw, CompareConfig)
     from alexnet.compare.comparison import compare  # imports scipy and matplotlib: after the quick checks
-    from alexnet.compare.report import print_comparison, write_report
+    from alexnet.compare.report import print_address, print_comparison, write_report
 
     comparison = compare(config)
     folder = write_report(comparison, config)
     print_comparison(comparison, folder)
+    if config.wandb:
+        from alexnet.compare.wandb_report import publish
+
+        print_address(*publish(comparison), config)
 
 
 if __name__ == "__main__":

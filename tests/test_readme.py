@@ -9,11 +9,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from alexnet import cli
 from alexnet.config import PrepareConfig
-from conftest import PROJECT, compose_config
+from conftest import PROJECT, Train, compose_config
 
 README = (PROJECT / "README.md").read_text()
 GROUPS = "model|data|optimizer|scheduler|trainer|logger|callbacks|experiment"
-COMMANDS = re.findall(r"^python src/(train|prepare)\.py (?!--help)([^#\n]*)", README, re.MULTILINE)
+COMMANDS = re.findall(r"^python src/(\w+)\.py (?!--help)([^#\n]*)", README, re.MULTILINE)
+COMPOSED = [command for command in COMMANDS if command[0] != "compare"]
+COMPARED = [command for program, command in COMMANDS if program == "compare"]
 
 
 def first_value(argument: str) -> str:
@@ -26,7 +28,7 @@ def first_value(argument: str) -> str:
     return argument
 
 
-@pytest.mark.parametrize(("program", "command"), COMMANDS)
+@pytest.mark.parametrize(("program", "command"), COMPOSED)
 def test_commands_compose(program: str, command: str) -> None:
     first = [first_value(argument) for argument in shlex.split(command) if argument != "-m"]
     if program == "train":
@@ -36,8 +38,14 @@ def test_commands_compose(program: str, command: str) -> None:
             cli.read_config(compose("prepare", first), PrepareConfig)
 
 
-def test_both_programs_have_commands() -> None:
-    assert {program for program, _ in COMMANDS} == {"train", "prepare"}
+@pytest.mark.parametrize("command", COMPARED)
+def test_comparisons_miss_nothing_but_their_runs(train: Train, command: str) -> None:
+    done = train(*shlex.split(command), program="compare.py")
+    assert re.search(r"there is no such folder|there is no run's folder among the 0 that match", done.err)
+
+
+def test_every_program_has_commands() -> None:
+    assert {program for program, _ in COMMANDS} == {"train", "prepare", "compare"}
 
 
 @pytest.mark.parametrize("choice", sorted(set(re.findall(rf"`((?:{GROUPS})=\w+)`", README))))

@@ -41,6 +41,7 @@ def test_leaves_everything_that_the_contract_names(train: Train, synthetic: tupl
     with (done.folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert [float(row["lr"]) for row in rows] == [0.005, 0.0025]  # cosine: 1 and 1/2 of it
     assert float(rows[-1]["val/top1_error"]) == pytest.approx(result["val"]["top1_error"], rel=1e-4)
     config = yaml.safe_load((done.folder / "config.yaml").read_text())
     assert config["model"]["width"] == 0.0625

@@ -370,6 +370,7 @@ class CompareConfig(Checked):
     training_error: float = MISSING
     confidence: float = MISSING
     allow: list[Difference] = MISSING
+    wandb: bool = MISSING
 
     def check(self) -> None:
         if (self.study is None) == (self.runs is None):

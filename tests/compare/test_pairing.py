@@ -99,6 +99,41 @@ def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     }
 
 
+def test_a_study_names_its_baseline(tmp_path: Path) -> None:
+    named = {"baseline": "two_columns"}
+    arms: dict[str, Any] = {
+        "baseline": (named, [20.0, 21.0]),
+        "two_columns": (named | {"model.name": "wide"}, [19.0, 19.5]),
+        "half_size": (NO_LRN, [22.0, 22.5]),  # made before runs named one
+    }
+    study = write_study(tmp_path / "study", arms)
+    comparison = compared(study)
+    assert (comparison.baseline.name, comparison.baseline_rule) == ("two_columns", "as the study says")
+    assert {arm.name: arm.top1.mean for arm in comparison.arms if arm.top1} == {
+        "half_size": 3.0,
+        "baseline": 1.25,
+    }
+    assert not any("baseline" in arm.factor for arm in comparison.arms)
+    given = compared(study, baseline="baseline")
+    assert (given.baseline.name, given.baseline_rule) == ("baseline", "as given")
+
+
+def test_runs_that_name_none_are_compared_with_the_arm_baseline(tmp_path: Path) -> None:
+    comparison = compared(write_study(tmp_path / "study", TWO_ARMS))
+    assert (comparison.baseline.name, comparison.baseline_rule) == ("baseline", "the arm of this name")
+
+
+def test_runs_that_name_different_baselines(tmp_path: Path) -> None:
+    arms: dict[str, Any] = {
+        "baseline": ({"baseline": "baseline"}, [20.0]),
+        "tanh": ({"baseline": "tanh"}, [21.0]),
+    }
+    study = write_study(tmp_path / "study", arms)
+    with pytest.raises(UserError, match=r"different baselines: baseline, tanh\. Give one: baseline=<arm>\."):
+        compared(study)
+    assert compared(study, baseline="tanh").baseline.name == "tanh"
+
+
 @pytest.mark.parametrize(
     ("odd", "expected", "allowed"),
     [
@@ -174,6 +209,7 @@ def test_commits_that_leave_src_alone_are_the_same_code(
         ("nothing", {}, "there is no such folder"),
         ("empty", {}, "there are no <arm>/seed=<n>/ folders in it. For runs in another order: runs="),
         ("no_baseline", {}, "No arm is called baseline. Give one: baseline=<arm>. Arms: no_lrn, tanh."),
+        ("no_two_columns", {}, "No arm is called two_columns. Give one: baseline=<arm>. Arms: baseline."),
         ("study", {"baseline": "nolrn"}, "there is no such arm. Did you mean no_lrn?"),
         ("alone", {}, "Nothing to pair: no arm shares a seed with baseline."),
         ("failed", {}, "Nothing to pair: no run of baseline counts. baseline seed=0: failed: Bang."),
@@ -186,6 +222,8 @@ def test_nothing_to_compare(tmp_path: Path, prepare: str, given: dict[str, Any],
         folder.mkdir()
     elif prepare == "no_baseline":
         write_study(folder, {"no_lrn": (NO_LRN, [20.0]), "tanh": (tanh, [20.0])})
+    elif prepare == "no_two_columns":
+        write_study(folder, {"baseline": ({"baseline": "two_columns"}, [20.0])})
     elif prepare == "study":
         write_study(folder, TWO_ARMS)
     elif prepare == "alone":

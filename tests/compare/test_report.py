@@ -106,7 +106,9 @@ def test_the_report_says_what_was_found(study: Path) -> None:
             "tanh seed=1",
             "there is no such run",
             "Few seeds: an arm has only 1 pair.",
+            "peak MB",
             "| 900 |" if name.endswith("md") else ">900<",
+            "on the CPU that of the whole process, on a GPU that of its tensors there",
             "code aaaaaaaaaa",
         ):
             assert expected in text, (name, expected)

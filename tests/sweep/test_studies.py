@@ -16,17 +16,19 @@ from processes import processes_that_name, wait_for
 
 from alexnet.sweep.naming import settings_name
 from conftest import PROJECT, SMALL, Train, compose_config
+from wandb_file import read_wandb_file
 
 STUDIES = sorted(path.stem for path in (PROJECT / "conf/study").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_its_experiments_exist(study: str) -> None:
-    compose_config(f"study={study}")
+    baseline = compose_config(f"study={study}").baseline
     hydra = yaml.safe_load((PROJECT / f"conf/study/{study}.yaml").read_text())["hydra"]
     params = hydra["sweeper"]["params"]
     names = params["experiment"].split(",")
     assert len(names) == len(set(names)) > 1
+    assert baseline in names
     for name in names:
         compose_config(f"study={study}", f"experiment={name}")
     assert params["seed"] == "0,1,2"
@@ -56,7 +58,7 @@ def test_a_study_is_no_single_run(train: Train) -> None:
 
 def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...]) -> None:
     command = ("-m", "study=innovations", "experiment=baseline,no_lrn", "seed=0", *SMALL, *synthetic)
-    first = train(*command, "trainer.max_epochs=1", "logger=csv")
+    first = train(*command, "trainer.max_epochs=1")
     assert first.status == 0, first.err
     (study,) = (first.outputs / "studies/innovations").iterdir()
     runs = {
@@ -67,10 +69,30 @@ def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...])
     claims = [yaml.safe_load((study / name / "config.yaml").read_text())["claim"] for name in sorted(runs)]
     assert claims[0] is None
     assert claims[1]["section"] == "3.3"
+    _check_what_wandb_was_told(study / "no_lrn/seed=0", f"studies/innovations/{study.name}")
     times = {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")}
-    again = train(*command, "trainer.max_epochs=1", "logger=csv")
+    again = train(*command, "trainer.max_epochs=1")
     assert again.status == 0, again.err
     assert {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")} == times
+
+
+def _check_what_wandb_was_told(run: Path, group: str) -> None:
+    (recorded,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    told = read_wandb_file(recorded)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    result = json.loads((run / "result.json").read_text())
+    assert (told.about.run_group, told.about.job_type) == (group, "no_lrn")
+    assert told.about.display_name == "no_lrn/seed=0"
+    assert {"experiment=no_lrn", "model.lrn=false"} <= set(told.about.tags)
+    assert {key: told.config[key] for key in config} == config
+    for name in ("train/loss", "train/top1_error", "val/loss", "val/top1_error", "val/top5_error", "lr"):
+        assert sum(name in row for row in told.history) == 1, name  # once an epoch
+    assert told.summary["val/top1_error"] == result["val"]["top1_error"]
+    assert told.summary["result"] == result
+    for name in ("curves", "filters"):
+        (picture,) = (row[f"{name}.filenames"] for row in told.history if f"{name}.filenames" in row)
+        assert (recorded.parent / "files" / picture[0]).is_file()
+    assert told.exit_code == 0
 
 
 # what two runs of the same configuration differ in, in result.json, metrics.csv and results.csv

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from alexnet.compare.grids import Grid, find_grids
 from alexnet.compare.runs import LeftOut, Run, is_run, read_run
 from alexnet.errors import UserError
 
@@ -19,17 +20,30 @@ SEED = re.compile(r"seed=-?\d+")  # not seed=0.failed-1: a later start of the st
 
 @dataclass
 class Arms:
-    """Completed runs by arm, each arm's by seed; `baseline` names one of the arms."""
+    """Completed runs by arm, each arm's by seed; `baseline` names one of the arms.
+
+    Where an arm was tried at several values of a key, its runs are those of the best; see `grids`.
+    """
 
     title: str
     arms: dict[str, dict[int, Run]]
     baseline: str
     baseline_rule: str  # how the baseline was chosen, for the report
     left_out: list[LeftOut] = field(default_factory=list)
+    grids: list[Grid] = field(default_factory=list)
+
+    @property
+    def chosen_from(self) -> dict[str, dict[int, Run]]:
+        """The runs among which the grids' values were chosen, by folder and seed."""
+        return {grid.folder(value): runs for grid in self.grids for value, runs in grid.compared.items()}
 
 
 def read_study(folder: Path, baseline: str | None) -> Arms:
-    """The runs in <folder>/<arm>/seed=<n>/. Raises `UserError` where there are none, or no baseline."""
+    """The runs in <folder>/<arm>/seed=<n>/; the baseline is the arm given, or else the one that they name.
+
+    Of folders <arm>,<key>=<value> the best stands for its arm. Raises `UserError` where there are no
+    runs, or no such baseline.
+    """
     if not folder.is_dir():
         there = folder.parent.iterdir() if folder.parent.is_dir() else ()
         raise UserError(
@@ -45,18 +59,17 @@ def read_study(folder: Path, baseline: str | None) -> Arms:
     left_out: list[LeftOut] = []
     for path in paths:
         _add(read_run(path, f"{path.parent.name} {path.name}"), path, arms[path.parent.name], left_out)
-    name = baseline or "baseline"
-    if name not in arms:
-        problem = "No arm is called baseline. Give one: baseline=<arm>."
-        if baseline:
-            problem = f"baseline={baseline}: there is no such arm.{_near(baseline, arms)}"
-        raise UserError(f"{problem} Arms: {', '.join(arms)}.")
     every_seed = {path.name for path in paths}
     for arm in arms:
         missing = every_seed - {path.name for path in paths if path.parent.name == arm}
         left_out += [LeftOut(f"{arm} {seed}", "there is no such run") for seed in sorted(missing)]
-    rule = "as given" if baseline else "the arm of this name"
-    return Arms(folder.resolve().name, arms, name, rule, left_out)
+    grids = find_grids(arms)
+    for grid in grids:
+        arms = {name: runs for name, runs in arms.items() if name not in map(grid.folder, grid.tried)}
+        arms[grid.arm] = grid.runs
+        left_out += grid.left_out()
+    name, rule = _find_baseline(arms, baseline)
+    return Arms(folder.resolve().name, arms, name, rule, left_out, grids)
 
 
 def read_runs(pattern: str, baseline: str | None) -> Arms:
@@ -115,6 +128,24 @@ def _add(run: Run | LeftOut, path: Path, group: dict[int, Run], left_out: list[L
         older = str(group[run.seed].path)
         left_out.append(LeftOut(older, f"{path} has the same settings and seed, and is newer"))
     group[run.seed] = run
+
+
+def _find_baseline(arms: dict[str, dict[int, Run]], wanted: str | None) -> tuple[str, str]:
+    """The baseline's name among a study's arms, and the rule that found it."""
+    listed = f"Arms: {', '.join(arms)}."
+    if wanted is not None:
+        if wanted not in arms:
+            raise UserError(f"baseline={wanted}: there is no such arm.{_near(wanted, arms)} {listed}")
+        return wanted, "as given"
+    named = sorted({run.baseline for runs in arms.values() for run in runs.values() if run.baseline})
+    if len(named) > 1:
+        raise UserError(
+            f"These runs name different baselines: {', '.join(named)}. Give one: baseline=<arm>. {listed}"
+        )
+    name = named[0] if named else "baseline"
+    if name not in arms:
+        raise UserError(f"No arm is called {name}. Give one: baseline=<arm>. {listed}")
+    return name, "as the study says" if named else "the arm of this name"
 
 
 def _choose_baseline(settings: list[dict[str, Any]], wanted: str | None) -> tuple[int, str]:

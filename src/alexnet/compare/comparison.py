@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from alexnet.compare.arms import differences, label, read_runs, read_study
 from alexnet.compare.effects import Effect, paired_effect
+from alexnet.compare.grids import Grid, grid_notes
 from alexnet.compare.pairing import Pairs, pair, same_code
 from alexnet.compare.runs import Claim, LeftOut, Run
 from alexnet.config import CompareConfig
@@ -66,6 +67,7 @@ class Comparison:
     baseline_rule: str
     arms: list[ArmResult]
     left_out: list[LeftOut]
+    grids: list[Grid]
     training_error: float
     confidence: float
 
@@ -95,6 +97,8 @@ class Comparison:
                 f"{len(self.arms)} arms, each with its own {self.confidence:.0%} interval: where no arm had"
                 f" any effect, about {expected:.2g} of them would still be called resolved."
             )
+        shown = {arm.name for arm in self.everything}
+        notes += grid_notes([grid for grid in self.grids if grid.arm in shown])
         for arm in self.arms:
             if len(arm.factor) > 1:
                 notes.append(
@@ -135,6 +139,7 @@ def compare(config: CompareConfig) -> Comparison:
         found.baseline_rule,
         sorted(arms, key=lambda arm: (-arm.top1.mean if arm.top1 else 0.0, arm.name)),
         found.left_out,
+        found.grids,
         config.training_error,
         config.confidence,
     )

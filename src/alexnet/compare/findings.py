@@ -6,8 +6,8 @@ from alexnet.compare.tables import difference, interval_text
 CAPTIONS = {
     "effects": (
         "Differences",
-        "Right of zero the arm errs more than the baseline. A hollow circle is not resolved; an arrow is an"
-        " interval that goes on outside the chart.",
+        "Right of zero the arm errs more than the baseline. A hollow mark is not resolved; an arrow is an"
+        " interval that goes on outside the chart, and with a number an arm that lies there.",
     ),
     "learning_curves": (
         "Learning curves",
@@ -16,7 +16,8 @@ CAPTIONS = {
     ),
     "cost": (
         "Cost against benefit",
-        "Up: the arm errs more, so that what it leaves out was worth having. Right: it trains faster.",
+        "Up: the arm errs more, so that what it leaves out was worth having. Right: it trains faster. An"
+        " arrow is an arm that lies outside the chart; its number stands behind its name.",
     ),
 }
 
@@ -48,8 +49,11 @@ def method(comparison: Comparison) -> list[str]:
         "Claims are written as differences too, arm minus baseline. Each is of one run a side and of another"
         " data set or split than this one, so that size and sign compare, not digits.",
         f"Epochs to {comparison.training_error:g}% count up to the first epoch whose top-1 error in training,"
-        " with dropout and augmentation on, is no higher: the measure of the paper's Figure 1. In brackets,"
-        " how many times the baseline's.",
+        " with dropout and augmentation on, is no higher; in brackets, how many times the baseline's. It is"
+        " the measure of the paper's Figure 1, whose networks had no regularisation, and each the learning"
+        " rate that made its training fastest.",
+        "Peak MB is the most memory that a run took, in millions of bytes: on the CPU that of the whole"
+        " process, on a GPU that of its tensors there.",
         f"Data {first.data_fingerprint}, code {first.code}, torch {first.torch}, {first.hardware}.",
     ]
 

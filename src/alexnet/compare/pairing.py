@@ -22,7 +22,7 @@ def pair(found: Arms, allow: Iterable[Difference] = ()) -> dict[str, Pairs]:
     baseline = found.arms[found.baseline]
     if not baseline:
         raise UserError(f"Nothing to pair: no run of {found.baseline} counts.{_first_reason(found)}")
-    for name, runs in found.arms.items():
+    for name, runs in {**found.arms, **found.chosen_from}.items():
         _check_one_arm(name, runs)
     pairs: dict[str, Pairs] = {}
     for name, runs in found.arms.items():
@@ -39,8 +39,11 @@ def pair(found: Arms, allow: Iterable[Difference] = ()) -> dict[str, Pairs]:
     if not pairs:
         raise UserError(f"Nothing to pair: no arm shares a seed with {found.baseline}.{_first_reason(found)}")
     reference = baseline[min(baseline)]
-    for name, counted in {found.baseline: [(run, run) for run in baseline.values()], **pairs}.items():
-        for run, _ in counted:
+    counted = {found.baseline: list(baseline.values())}
+    counted |= {name: [run for run, _ in paired] for name, paired in pairs.items()}
+    counted |= {name: list(runs.values()) for name, runs in found.chosen_from.items()}
+    for name, counting in counted.items():
+        for run in counting:
             _check_alike(run, f"{name} seed={run.seed}", reference, found.baseline, set(allow))
     return pairs
 

@@ -3,6 +3,7 @@
 import csv
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rich import box
@@ -54,6 +55,19 @@ def print_comparison(comparison: Comparison, folder: Path) -> None:
     for note in comparison.notes():
         console.print(f"Note      {note}", markup=False)
     console.print(f"Report    {folder / 'report.html'}", markup=False)
+
+
+def print_address(address: str, waiting: int, config: CompareConfig) -> None:
+    """Where the W&B report is, and what to type for the `waiting` runs that W&B does not have yet."""
+    console.print(f"W&B       {address}", markup=False, soft_wrap=True)
+    if waiting:
+        runs = config.runs or f"{quote(str(config.study))}/*/*"
+        console.print(
+            f"Note      {waiting} of the runs are not in W&B yet; its charts need them. To upload:"
+            f" wandb sync {runs}/wandb/offline-run-*",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _print_table(table: Table, title: str) -> None:

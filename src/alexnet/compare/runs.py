@@ -67,6 +67,29 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Tracked:
+    """A run in W&B. `entity` is None for the user's own; `uploaded` is False for one that is offline."""
+
+    project: str
+    entity: str | None
+    id: str
+    uploaded: bool
+
+    @classmethod
+    def read(cls, config: dict[str, Any], run: Path) -> "Tracked | None":
+        """From config.yaml and the run's wandb folder; None for a run without W&B."""
+        folders = sorted((run / "wandb").glob("*run-*-*"))  # run-<date>_<time>-<id>, offline-run-...
+        logger = config.get("logger") or {}
+        if not folders or "project" not in logger:
+            return None
+        newest = folders[-1]
+        uploaded = newest.name.startswith("run-") or any(newest.glob("*.synced"))
+        return cls(
+            logger["project"], logger.get("entity"), newest.name.split("run-")[1].split("-", 1)[1], uploaded
+        )
+
+
+@dataclass(frozen=True)
 class Run:
     """A completed run. Errors are percentages, of validation after the last epoch.
 
@@ -77,6 +100,7 @@ class Run:
     seed: int
     settings: dict[str, Any]
     claim: Claim
+    baseline: str | None  # the arm to compare with; None: it does not say
     top1_error: float
     top5_error: float | None
     metrics: dict[str, list[float]]
@@ -89,6 +113,7 @@ class Run:
     images_per_second: float | None
     wall_seconds: float | None
     peak_memory_mb: float | None
+    tracked: Tracked | None
 
     def epochs_to(self, training_error: float) -> int | None:
         """The first epoch with at most this top-1 error in training, in percent; None: never."""
@@ -140,6 +165,7 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         seed=int(config["seed"]),
         settings={key: value for key, value in flat(config).items() if not is_under(key, NO_FACTOR)},
         claim=Claim.read(config.get("claim"), path),
+        baseline=config.get("baseline"),
         top1_error=float(result["val"]["top1_error"]),
         top5_error=result["val"].get("top5_error"),
         metrics=read_metrics(metrics) if metrics.is_file() else {},
@@ -152,4 +178,5 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         images_per_second=result.get("images_per_second"),
         wall_seconds=result.get("wall_seconds"),
         peak_memory_mb=result.get("peak_memory_mb"),
+        tracked=Tracked.read(config, path),
     )

@@ -34,9 +34,13 @@ class Recorder(Callback):
         self.rows: list[dict[str, Any]] = []
         self._validated = False
         self._began = time.perf_counter()
+        self._lr = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._began = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._lr = trainer.optimizers[0].param_groups[0]["lr"]  # at the end it is the next epoch's
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = True
@@ -50,7 +54,7 @@ class Recorder(Callback):
         if self.folder is None:
             return
         rates = self.throughput.epoch_summary()
-        optimizer = {"lr": trainer.optimizers[0].param_groups[0]["lr"]}
+        optimizer = {"lr": self._lr}
         row: dict[str, Any] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
         row |= {key: known.get(key) for key in METRICS} | optimizer | rates
         if self.classes < FEWEST_CLASSES_FOR_TOP5:

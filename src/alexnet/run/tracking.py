@@ -46,7 +46,7 @@ def build_wandb_logger(
             project=config.project,
             entity=config.entity,
             name=config.name or folder.path.name,
-            id=_run_id(folder),
+            id=_run_id(config.name or folder.path.name),
             dir=folder.path,
             group=config.group,
             job_type=config.job_type,
@@ -79,9 +79,9 @@ def upload_command(logger: WandbLogger) -> str | None:
     return f"wandb sync {Path(run.dir).parent}" if run.offline else None
 
 
-def _run_id(folder: RunFolder) -> str:
-    """An id that no other run has: folders of two sweeps may have the same name."""
-    allowed = re.sub(r"[^-.\w]+", "-", folder.path.name)
+def _run_id(name: str) -> str:
+    """An id that no other run has: jobs of two sweeps may have the same name."""
+    allowed = re.sub(r"[^-.\w]+", "-", name)
     return f"{allowed[:80]}-{token_hex(4)}"
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
+from alexnet.compare.charts.limits import limits
 from alexnet.compare.charts.theme import Theme, tidy, wrapped
 from alexnet.compare.comparison import Comparison
 
@@ -22,9 +23,16 @@ class _Point:
 
 
 def draw_cost(comparison: Comparison, theme: Theme) -> Figure:
-    """Difference in top-1 error over images a second; the names stand in a column beside the points."""
+    """Difference in top-1 error over images a second; the names stand in a column beside the points.
+
+    A difference that is many times the others lies outside: an arrow and its number say so.
+    """
     points = sorted(_points(comparison), key=lambda point: point.effect)
-    names = [wrapped(point.name, 36) for point in points]
+    low, high = limits([arm.top1 for arm in comparison.arms if arm.top1])
+    names = [
+        wrapped(point.name + ("" if low <= point.effect <= high else f" {point.effect:+.2f}"), 36)
+        for point in points
+    ]
     line = 0.2 * max((name.count("\n") + 1 for name in names), default=1)  # inches that a name takes
     inches = max(4.2, 1.2 + 1.5 * line * len(points))
     figure = Figure(figsize=(8.8, inches), layout="constrained")
@@ -38,26 +46,27 @@ def draw_cost(comparison: Comparison, theme: Theme) -> Figure:
     axes.set_ylabel(
         "difference in top-1 error, arm minus baseline\n(percentage points); further down is better"
     )
-    for point in points:
+    axes.margins(x=0.08)
+    axes.set_ylim(low, high)
+    heights = [float(np.clip((point.effect - low) / (high - low), 0, 1)) for point in points]
+    places = spread(heights, line / (inches - 0.8))
+    for point, name, height, place in zip(points, names, heights, places, strict=True):
         base = point.name == comparison.baseline.name
+        marker = "D" if base else "v" if point.effect < low else "^" if point.effect > high else "o"
+        at = (point.speed, low + height * (high - low))
         color = theme.baseline if base else theme.measured
-        axes.plot(point.speed, point.effect, "D" if base else "o", color=color, markersize=7, zorder=3)
-    axes.margins(0.08, 0.25)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high)  # of the points: one wide interval would press all of them together
-    for point in points:
+        axes.plot(*at, marker, color=color, markersize=7, zorder=3, clip_on=False)
         if point.interval is not None:
             axes.plot([point.speed] * 2, point.interval, color=theme.measured, alpha=0.45, linewidth=2)
-    heights = [(point.effect - low) / (high - low) for point in points]
-    for point, name, height in zip(points, names, spread(heights, line / (inches - 0.8)), strict=True):
         axes.annotate(
             name,
-            (point.speed, point.effect),
-            (1.06, height),
+            at,
+            (1.06, place),
             textcoords="axes fraction",
             va="center",
             fontsize=9,
             arrowprops={"arrowstyle": "-", "color": theme.faint, "shrinkB": 5, "relpos": (0, 0.5)},
+            zorder=1.5,  # below the points
         )
     return figure
 

@@ -21,8 +21,8 @@ def draw_learning_curves(comparison: Comparison, theme: Theme) -> Figure:
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
     for axes, arm in zip(panels, arms, strict=False):
         tidy(axes)
-        _curve(axes, comparison.baseline, theme.baseline, "--")
-        _curve(axes, arm, theme.measured, "-")
+        _curve(axes, arm, theme.measured, 3)
+        _curve(axes, comparison.baseline, theme.text, 1.4, "--")  # on top: where both are one, both are seen
         axes.set_title(wrapped(arm.name, 34), loc="left")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.xaxis.set_tick_params(labelbottom=True)
@@ -32,7 +32,8 @@ def draw_learning_curves(comparison: Comparison, theme: Theme) -> Figure:
     figure.supylabel("validation top-1 error (percent)", fontsize=10)
     band = "" if len(comparison.baseline.runs) < 2 else "; band: lowest to highest seed"
     figure.legend(
-        *([panels[0].lines[1], panels[0].lines[0]], [f"arm, mean{band}", comparison.baseline.name]),
+        panels[0].lines[:2],
+        [f"arm, mean{band}", comparison.baseline.name],
         loc="outside upper center",
         ncols=2,
         frameon=False,
@@ -41,7 +42,7 @@ def draw_learning_curves(comparison: Comparison, theme: Theme) -> Figure:
     return figure
 
 
-def _curve(axes: Axes, arm: ArmResult, color: str, style: str) -> None:
+def _curve(axes: Axes, arm: ArmResult, color: str, width: float, style: str = "-") -> None:
     epochs, errors = arm.curve("val/top1_error")
     if len(epochs):
         axes.fill_between(
@@ -51,4 +52,4 @@ def _curve(axes: Axes, arm: ArmResult, color: str, style: str) -> None:
     else:
         mean = epochs  # nothing to draw, but a line for the legend
     marker = "o" if len(epochs) == 1 else None
-    axes.plot(epochs, mean, color=color, linestyle=style, linewidth=1.8, marker=marker)
+    axes.plot(epochs, mean, style, color=color, linewidth=width, marker=marker, markersize=2.5 * width)

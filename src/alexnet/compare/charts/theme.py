@@ -59,6 +59,7 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.5, linewidth=0.6)
     axes.set_axisbelow(True)
+    axes.tick_params(length=0)
 
 
 def wrapped(name: str, width: int = 24) -> str:
