@@ -70,6 +70,15 @@ def test_a_planted_null_and_a_planted_effect(tmp_path: Path) -> None:
     assert [arm.name for arm in comparison.arms] == ["large", "same_again", "same_but_noise"]
 
 
+def test_what_a_second_start_set_aside_is_no_run(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", TWO_ARMS)
+    write_run(study / "no_lrn" / "seed=1.failed-1", 90.0, seed=1, settings=NO_LRN)
+    (study / "no_lrn" / "seed=1.failed-1" / "result.json").unlink()
+    comparison = compared(study)
+    assert comparison.left_out == []
+    assert comparison.arms[0].top1 == compared(write_study(tmp_path / "other", TWO_ARMS)).arms[0].top1
+
+
 def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study", TWO_ARMS | {"tanh": ({"model.activation": "tanh"}, [30.0, 31.0])})
     shutil.rmtree(study / "no_lrn" / "seed=0")
