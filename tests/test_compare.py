@@ -12,8 +12,10 @@ from fabricated_runs import write_run, write_study
 
 
 def test_a_study(train: Train, tmp_path: Path) -> None:
+    """A planted effect is found; the baseline under another name, with and without noise, is not."""
     arms = {
         "baseline": ({}, [20.0, 21.0, 22.0]),
+        "same_again": ({}, [20.0, 21.0, 22.0]),
         "null": ({}, [20.5, 20.8, 21.9]),
         "no_dropout": ({"model.dropout": 0.0}, [28.0, 29.1, 30.0]),
     }
@@ -23,6 +25,7 @@ def test_a_study(train: Train, tmp_path: Path) -> None:
     assert done.status == 0, done.err
     for expected in (
         r"no_dropout +\+8.03 +\+7.89 to \+8.18 +\+1.00 +3 +higher error",
+        r"same_again +\+0.00 +\+0.00 to \+0.00 .* not resolved",
         r"null +\+0.07 +-0.87 to \+1.01 .* not resolved",
         r"Left out  tanh seed=0: failed: Bang \[red\]",
         "Few seeds: an arm has only 3 pairs",

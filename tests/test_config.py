@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -83,6 +84,17 @@ def test_mistakes_are_told_in_one_line(override: str, expected: list[str]) -> No
     assert "\n" not in line
     for part in expected:
         assert part in line
+
+
+@pytest.mark.parametrize(("group", "choice"), [("launcher", "submitit_slurm"), ("sweeper", "optuna")])
+def test_a_plugin_that_is_not_installed(group: str, choice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed, plugin = cli.PLUGINS[f"hydra/{group}/{choice}"]
+    compose_config(typed)
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        monkeypatch.delitem(ConfigStore.instance().repo["hydra"][group], f"{choice}.yaml")
+        with pytest.raises(HydraException) as raised:
+            compose("train", [typed])
+    assert cli.explain(raised.value, TrainConfig) == f"{typed} needs a plugin of Hydra: install {plugin}."
 
 
 def test_choices_leave_out_what_is_no_choice() -> None:

@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from alexnet import cli
 from alexnet.config import PrepareConfig
@@ -17,10 +18,19 @@ COMPOSED = [command for command in COMMANDS if command[0] != "compare"]
 COMPARED = [command for program, command in COMMANDS if program == "compare"]
 
 
+def first_value(argument: str) -> str:
+    """One job's override: of seed=0,1,2 the first, of an interval its beginning."""
+    override = OverridesParser.create().parse_override(argument)
+    if override.is_interval_sweep():
+        return f"{override.get_key_element()}={override.value().start}"
+    if override.is_sweep_override():
+        return f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
+    return argument
+
+
 @pytest.mark.parametrize(("program", "command"), COMPOSED)
 def test_commands_compose(program: str, command: str) -> None:
-    arguments = [argument for argument in shlex.split(command) if argument != "-m"]
-    first = [re.sub(r",[^\]]*$", "", argument) for argument in arguments]
+    first = [first_value(argument) for argument in shlex.split(command) if argument != "-m"]
     if program == "train":
         compose_config(*first)
     else:

@@ -175,6 +175,7 @@ def test_a_mistake_ends_in_one_line(train: Train, overrides: list[str], expected
     assert not (done.outputs / "runs").exists()
 
 
+@pytest.mark.slow
 def test_sweep_in_one_process(train: Train, synthetic: tuple[str, ...]) -> None:
     """Each job has its own folder and its own W&B run; a job that cannot run fails alone."""
     fast = ("debug=fast", "trainer.accelerator=cpu", "hydra/launcher=basic")
@@ -204,6 +205,7 @@ def test_without_wandb_installed(train: Train, synthetic: tuple[str, ...], tmp_p
     assert "use logger=csv" in done.err
 
 
+@pytest.mark.slow
 def test_wandb_that_does_not_answer(train: Train, synthetic: tuple[str, ...]) -> None:
     """Logged in, but the server is a black hole: the run goes on offline."""
     with socket.socket() as hole:

@@ -27,6 +27,12 @@ from alexnet.sweep.naming import settings_name, sweep_name
 
 Typed = TypeVar("Typed")
 
+# what a choice in conf/hydra/ is made from
+PLUGINS = {
+    "hydra/launcher/submitit_slurm": ("hydra/launcher=slurm", "hydra-submitit-launcher"),
+    "hydra/sweeper/optuna": ("hydra/sweeper=search", "hydra-optuna-sweeper"),
+}
+
 OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
 # Hydra hands a sweep's cache on to its jobs, which are thus in the same sweep's folder
 OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True, use_cache=True)
@@ -39,7 +45,8 @@ def entry_point(
     """Make a Hydra program of a function; a user's mistake ends it with one line and status 1.
 
     Its configuration is conf/<name>.yaml, of the form of `schema`, which that file names
-    <name>_schema. In a sweep the other jobs still run, and the mistakes are told at the end.
+    <name>_schema. In a sweep the other jobs still run, and the mistakes are told at the end, by
+    the process that the user started: a launcher may run the jobs in others.
     Without `groups` the folders of conf/ are none of this program's: its keys may have their names.
     """
     register(name, schema)
@@ -48,12 +55,15 @@ def entry_point(
 
     def decorate(job: Callable[[DictConfig], Any]) -> Callable[[], None]:
         mistakes: list[str] = []
+        started = os.getpid()
 
         @wraps(job)
         def forgiving(raw: DictConfig) -> Any:
             try:
                 return job(raw)
             except (UserError, OmegaConfBaseException) as error:
+                if os.getpid() != started:
+                    raise UserError(explain(error, schema)) from error  # the launcher hands it on
                 mistakes.append(explain(error, schema))  # Hydra would print more than that one line
                 return None
 
@@ -147,8 +157,9 @@ def explain(error: BaseException, schema: type) -> str:
     if found := re.search(r"Could not find '([\w/]+)/([^/']+)'", text):
         group, choice = found.groups()
         return f"{group}={choice}: there is no such choice.{_choices(choice, _group_choices(text))}"
-    if "hydra/launcher/submitit_" in text:
-        return "hydra/launcher=slurm needs a plugin of Hydra: install hydra-submitit-launcher."
+    for config, (choice, plugin) in PLUGINS.items():
+        if f"'{config}'" in text:
+            return f"{choice} needs a plugin of Hydra: install {plugin}."
     found = re.search(r"Could not override '([\w./@]+)'", text) or re.search(r"full_key: (\S+)", text)
     if found and ("not in" in text or "No match in the defaults list" in text):
         return _unknown_key(found[1], schema)

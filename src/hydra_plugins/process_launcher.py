@@ -1,7 +1,7 @@
 """hydra/launcher=process: each job of a sweep is a process of its own, see `alexnet.sweep`.
 
 hydra_plugins has no __init__.py: it is a namespace that Hydra's other plugins share. Hydra runs
-every module in it at each start, so that this is the only one, and a light one.
+every module in it at each start, so that these are few and light.
 """
 
 import os
@@ -71,10 +71,11 @@ class ProcessLauncher(Launcher):
         devices = Devices(visible_gpus(planned[0].config.trainer.accelerator.value), self._at_once)
         entries = run_jobs(unique_jobs(planned), devices, folder, self._grace)
         problem = failure(entries)
-        return [_returned(item, problem) for item in planned]
+        return [returned(item, problem) for item in planned]
 
 
-def _returned(planned: "Planned", problem: Exception | None) -> JobReturn:
+def returned(planned: "Planned", problem: Exception | None) -> JobReturn:
+    """What Hydra is told of a job that is done, or could not be."""
     config = planned.config
     known: dict[str, Any] = {
         "overrides": planned.overrides,

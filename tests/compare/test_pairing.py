@@ -70,6 +70,15 @@ def test_a_planted_null_and_a_planted_effect(tmp_path: Path) -> None:
     assert [arm.name for arm in comparison.arms] == ["large", "same_again", "same_but_noise"]
 
 
+def test_what_a_second_start_set_aside_is_no_run(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", TWO_ARMS)
+    write_run(study / "no_lrn" / "seed=1.failed-1", 90.0, seed=1, settings=NO_LRN)
+    (study / "no_lrn" / "seed=1.failed-1" / "result.json").unlink()
+    comparison = compared(study)
+    assert comparison.left_out == []
+    assert comparison.arms[0].top1 == compared(write_study(tmp_path / "other", TWO_ARMS)).arms[0].top1
+
+
 def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study", TWO_ARMS | {"tanh": ({"model.activation": "tanh"}, [30.0, 31.0])})
     shutil.rmtree(study / "no_lrn" / "seed=0")
@@ -290,3 +299,17 @@ def test_this_projects_commits_are_known() -> None:
     if done.returncode:
         pytest.skip("not a git checkout")
     assert same_code(Code(done.stdout.strip(), ""), Code(done.stdout.strip()[:12], ""))
+
+
+def test_runs_that_did_not_learn_are_pointed_out(tmp_path: Path) -> None:
+    """Of ten classes guessing is wrong in 90 percent."""
+    study = write_study(
+        tmp_path / "study",
+        {"baseline": ({}, [40.0, 41.0]), "no_lrn": ({"model.lrn": False}, [89.7, 60.0])},
+    )
+    (note,) = (note for note in compared(study).notes() if "guessing" in note)
+    assert note.startswith("1 of the 4 runs ended where guessing is (no_lrn seed=0).")
+    learned = write_study(
+        tmp_path / "learned", {"baseline": ({}, [40.0]), "no_lrn": ({"model.lrn": False}, [60.0])}
+    )
+    assert not any("guessing" in note for note in compared(learned).notes())

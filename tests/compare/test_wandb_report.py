@@ -90,6 +90,7 @@ def test_runs_without_wandb(study: Path) -> None:
     assert str(study / "no_lrn/seed=1") in done.stderr
 
 
+@pytest.mark.slow
 def test_a_server_that_refuses(study: Path) -> None:
     done = compare(study, WANDB_BASE_URL="http://127.0.0.1:9", WANDB_API_KEY=KEY)
     assert done.returncode == 1

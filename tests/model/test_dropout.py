@@ -95,7 +95,7 @@ def test_a_mask_follows_from_image_and_unit_alone() -> None:
 
 
 def test_half_of_the_outputs_of_fc6_and_fc7() -> None:
-    network = AlexNet(model_config("model.width=0.125"), 10).train()
+    network = AlexNet(model_config("model.width=0.125", "model.activation=identity"), 10).train()
     inputs = {}
     network.fc7.register_forward_hook(lambda _m, args, _o: inputs.update(fc7=args[0]))
     network.fc8.register_forward_hook(lambda _m, args, _o: inputs.update(fc8=args[0]))

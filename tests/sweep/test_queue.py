@@ -1,18 +1,16 @@
 """Scheduling, failing and stopping, with a program that stands for train.py."""
 
-import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fake_sweep import fake_job
+from processes import group_members, is_alive, wait_for
 
 from alexnet.errors import UserError
 from alexnet.sweep.devices import Devices
@@ -45,32 +43,6 @@ def pid_of(name: str, folder: Path) -> int:
     """The process of a job that has started."""
     lines = [line.split() for line in (folder / "journal").read_text().splitlines()]
     return next(int(pid) for what, job, pid in lines if (what, job) == ("start", name))
-
-
-def is_alive(pid: int) -> bool:
-    """Whether it still runs: one that is dead and was not collected does not."""
-    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
-def group_members(group: int) -> list[int]:
-    """The processes of a process group that still run."""
-    members = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, _, pgrp = stat.read_text().rpartition(")")[2].split()[:3]
-            if int(pgrp) == group and state != "Z":
-                members.append(int(stat.parent.name))
-    return members
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.time() + seconds
-    while not condition():
-        assert time.time() < deadline
-        time.sleep(0.05)
 
 
 def start_sweep(folder: Path, at_once: int, *behaviours: str, grace: float = 2) -> "subprocess.Popen[str]":

@@ -1,11 +1,18 @@
 """Studies: experiments that belong together, each seed in its own folder, again only what is missing."""
 
+import csv
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from processes import processes_that_name, wait_for
 
 from alexnet.sweep.naming import settings_name
 from conftest import PROJECT, SMALL, Train, compose_config
@@ -86,3 +93,85 @@ def _check_what_wandb_was_told(run: Path, group: str) -> None:
         (picture,) = (row[f"{name}.filenames"] for row in told.history if f"{name}.filenames" in row)
         assert (recorded.parent / "files" / picture[0]).is_file()
     assert told.exit_code == 0
+
+
+# what two runs of the same configuration differ in, in result.json, metrics.csv and results.csv
+SPEED = {"images_per_second", "data_wait_fraction", "seconds", "wall_seconds", "peak_memory_mb"}
+
+
+def less_speed(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in SPEED}
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return [less_speed(row) for row in csv.DictReader(file)]
+
+
+def finished(study: Path) -> dict[str, Path]:
+    """The result.json of the runs that ended well, by <arm>/seed=<n>."""
+    paths = {str(path.parent.relative_to(study)): path for path in study.glob("*/*/result.json")}
+    return {
+        name: path for name, path in paths.items() if json.loads(path.read_text())["status"] == "completed"
+    }
+
+
+def outcome(study: Path) -> dict[str, Any]:
+    """Everything that the runs of a study found, to the last bit."""
+    return {
+        name: (less_speed(json.loads(path.read_text())), table(path.with_name("metrics.csv")))
+        for name, path in finished(study).items()
+    }
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_and_started_again(
+    train: Train, synthetic: tuple[str, ...], tmp_path: Path
+) -> None:
+    """kill -9 of the launcher's process group; afterwards everything is as if it had not been."""
+    command = ("-m", "study=innovations", "experiment=baseline,no_lrn,tanh,no_dropout", "seed=0,1")
+    command += (*SMALL, *synthetic, "logger=csv", "hydra.launcher.jobs=2")
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT / "src/train.py"), *command, f"outputs={tmp_path / 'outputs'}"],
+        cwd=tmp_path,
+        env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache")},
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    studies = tmp_path / "outputs/studies/innovations"
+
+    def in_the_middle() -> bool:
+        assert process.poll() is None
+        done = {path.parent for path in studies.glob("*/*/*/result.json")}
+        began = {path.parent for path in studies.glob("*/*/*/metrics.csv")}
+        return len(done) >= 3 and bool(began - done)
+
+    wait_for(in_the_middle, seconds=600)
+    (study,) = studies.iterdir()
+    assert len(processes_that_name(study)) >= 2
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not processes_that_name(study), seconds=5)
+    before = {name: (path.stat().st_ino, path.stat().st_mtime_ns) for name, path in finished(study).items()}
+    begun = {str(path.relative_to(study)) for path in study.glob("*/*") if path.is_dir()}
+    assert 3 <= len(before) < len(begun)
+
+    again = train(*command, timeout=900)
+    assert again.status == 0, again.err
+    assert f"8 jobs, {len(before)} of them done before" in again.out
+    after = {name: (path.stat().st_ino, path.stat().st_mtime_ns) for name, path in finished(study).items()}
+    assert len(after) == 8
+    assert {name: after[name] for name in before} == before
+    set_aside = {str(path.relative_to(study)) for path in study.glob("*/*.failed-*") if path.is_dir()}
+    assert set_aside == {f"{name}.failed-1" for name in begun - set(before)}
+
+    undisturbed = train(*command, f"hydra.sweep.dir={tmp_path / 'undisturbed'}", timeout=900)
+    assert undisturbed.status == 0, undisturbed.err
+    assert outcome(study) == outcome(tmp_path / "undisturbed")
+
+    for folder in (study, tmp_path / "undisturbed"):
+        compared = train(f"study={folder}", program="compare.py")
+        assert compared.status == 0, compared.err
+        assert "Left out" not in compared.out
+    assert table(study / "results.csv") == table(tmp_path / "undisturbed/results.csv")
+    assert len(table(study / "results.csv")) == 4

@@ -2,6 +2,7 @@
 
 import glob
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from alexnet.compare.runs import LeftOut, Run, is_run, read_run
 from alexnet.errors import UserError
 
 ABSENT = "absent"  # the value of a key that a run's configuration does not have
+SEED = re.compile(r"seed=-?\d+")  # not seed=0.failed-1: a later start of the study set that aside
 
 
 @dataclass
@@ -47,7 +49,7 @@ def read_study(folder: Path, baseline: str | None) -> Arms:
         raise UserError(
             f"study={folder}: there is no such folder.{_near(folder.name, (p.name for p in there))}"
         )
-    paths = sorted(path for path in folder.glob("*/seed=*") if path.is_dir())
+    paths = sorted(path for path in folder.glob("*/seed=*") if path.is_dir() and SEED.fullmatch(path.name))
     if not paths:
         raise UserError(
             f"study={folder}: there are no <arm>/seed=<n>/ folders in it. For runs in another order:"

@@ -99,6 +99,14 @@ class Comparison:
             )
         shown = {arm.name for arm in self.everything}
         notes += grid_notes([grid for grid in self.grids if grid.arm in shown])
+        stuck = [(arm.name, run.seed) for arm in self.everything for run in arm.runs if not run.learned]
+        if stuck:
+            named = ", ".join(f"{name} seed={seed}" for name, seed in stuck)
+            notes.append(
+                f"{len(stuck)} of the {len(runs)} runs ended where guessing is ({named}). Their differences"
+                " tell whether training starts, not what the factor is worth once it has: see model.init and"
+                " optimizer.lr."
+            )
         for arm in self.arms:
             if len(arm.factor) > 1:
                 notes.append(

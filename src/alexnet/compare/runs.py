@@ -12,6 +12,8 @@ from alexnet.errors import UserError
 from alexnet.run.figures import read_metrics
 from alexnet.run.settings import NO_FACTOR, flat, is_under
 
+NEAR_GUESSING = 0.97  # of the error of guessing: a network that has learned anything is below
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -103,6 +105,7 @@ class Run:
     baseline: str | None  # the arm to compare with; None: it does not say
     top1_error: float
     top5_error: float | None
+    classes: int | None
     metrics: dict[str, list[float]]
     epochs: int
     data_fingerprint: str
@@ -114,6 +117,11 @@ class Run:
     wall_seconds: float | None
     peak_memory_mb: float | None
     tracked: Tracked | None
+
+    @property
+    def learned(self) -> bool:
+        """Whether its error is clearly below that of guessing, 100 (1 - 1 / classes) percent."""
+        return self.classes is None or self.top1_error < NEAR_GUESSING * 100 * (1 - 1 / self.classes)
 
     def epochs_to(self, training_error: float) -> int | None:
         """The first epoch with at most this top-1 error in training, in percent; None: never."""
@@ -168,6 +176,7 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         baseline=config.get("baseline"),
         top1_error=float(result["val"]["top1_error"]),
         top5_error=result["val"].get("top5_error"),
+        classes=result.get("classes"),
         metrics=read_metrics(metrics) if metrics.is_file() else {},
         epochs=int(result["epochs"]),
         data_fingerprint=str(result["data_fingerprint"]),

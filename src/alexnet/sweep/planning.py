@@ -27,6 +27,7 @@ class Planned:
     config: DictConfig
     run: DictConfig  # config without hydra
     overrides: list[str]
+    own: list[str]  # overrides that nobody typed: its folder, its names in W&B
 
 
 def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], number: int) -> Planned:
@@ -65,7 +66,7 @@ def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], 
         epochs=resolved["trainer"]["max_epochs"],
     )
     job.check_place()
-    return Planned(job, config, run, list(overrides))
+    return Planned(job, config, run, list(overrides), own)
 
 
 def unique_jobs(planned: Sequence[Planned]) -> list[Job]:

@@ -10,6 +10,10 @@ from pathlib import Path
 from alexnet.sweep.job import Job
 
 GUARD = Path(__file__).with_name("guard.py")
+ALWAYS = {
+    "PYTHONUNBUFFERED": "1",
+    "SLURM_JOB_NAME": "interactive",  # or Lightning, in an allocation of Slurm, takes itself for srun's
+}
 
 
 class JobProcess:
@@ -23,7 +27,7 @@ class JobProcess:
                 stdin=subprocess.PIPE,  # see guard.py
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
+                env=os.environ | ALWAYS | environment,
                 start_new_session=True,
             )
 

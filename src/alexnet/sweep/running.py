@@ -39,8 +39,7 @@ def run_jobs(jobs: Sequence[Job], devices: Devices, folder: Path, grace: float) 
     with shown(at_once) as display:
         queue = Queue(jobs, devices, display, grace)
         waiting = sum(entry.state is State.waiting for entry in queue.entries)
-        before = f", {len(jobs) - waiting} of them done before" if waiting < len(jobs) else ""
-        console.print(f"Sweep    {_jobs(len(jobs))}{before}, {at_once} at a time: {folder}", markup=False)
+        announce(len(jobs), len(jobs) - waiting, f"{at_once} at a time", folder)
         try:
             queue.run()
         except KeyboardInterrupt:
@@ -49,13 +48,24 @@ def run_jobs(jobs: Sequence[Job], devices: Devices, folder: Path, grace: float) 
                 f"Stopped: {done} of {_jobs(len(jobs))} done. The same command does the rest."
             ) from None
     done = sum(entry.state is State.done for entry in queue.entries)
-    after = f" after {duration(time.monotonic() - began)}" if waiting else ""
-    console.print(f"{done} of {_jobs(len(jobs))} done{after}: {folder}", markup=False)
+    conclude(len(jobs), done, time.monotonic() - began if waiting else None, folder)
     return queue.entries
 
 
-def failure(entries: Sequence[Entry]) -> UserError | None:
-    """What to tell of the jobs that failed, in one line."""
+def announce(jobs: int, done: int, how: str, folder: Path) -> None:
+    """Say what is about to happen."""
+    before = f", {done} of them done before" if done else ""
+    console.print(f"Sweep    {_jobs(jobs)}{before}, {how}: {folder}", markup=False)
+
+
+def conclude(jobs: int, done: int, seconds: float | None, folder: Path) -> None:
+    """Say how many are done; `seconds` is None where none was left to do."""
+    after = "" if seconds is None else f" after {duration(seconds)}"
+    console.print(f"{done} of {_jobs(jobs)} done{after}: {folder}", markup=False)
+
+
+def failure(entries: Sequence[Entry], logs: Path | None = None) -> UserError | None:
+    """What to tell of the jobs that failed, in one line; `logs` where they are not in the jobs' own."""
     failed = [entry for entry in entries if entry.state is State.failed]
     if not failed:
         return None
@@ -63,7 +73,7 @@ def failure(entries: Sequence[Entry]) -> UserError | None:
     others = f" {len(failed) - 1} more failed." if len(failed) > 1 else ""
     return UserError(
         f"{len(failed)} of {_jobs(len(entries))} failed. {first.job.name}: {first.reason.rstrip('.')} (see"
-        f" {first.job.log}).{others} The same command runs them again."
+        f" {logs or first.job.log}).{others} The same command runs them again."
     )
 
 

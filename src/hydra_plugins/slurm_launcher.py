@@ -1,0 +1,96 @@
+"""hydra/launcher=slurm: each job of a sweep is a job of Slurm, submitted by hydra-submitit-launcher.
+
+The folders are those of hydra/launcher=process, and the same command again does what is missing.
+"""
+
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from hydra_plugins.process_launcher import returned
+
+if TYPE_CHECKING:
+    from alexnet.sweep.planning import Planned
+
+OWN_PLACE = "hydra.sweep.subdir=."  # or Hydra makes the run's folder before the run does
+
+
+class SlurmLauncher(Launcher):
+    """Submits the jobs that are not done yet, waits for them, and returns the objectives of all.
+
+    Its parameters are those of the plugin that it submits through.
+    """
+
+    def __init__(self, **parameters: Any) -> None:
+        self._parameters = parameters
+        self._logs = Path(str(parameters["submitit_folder"])).parent
+        self._lock: Any = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from hydra_plugins.hydra_submitit_launcher import submitit_launcher
+
+        from alexnet.paths import PROJECT
+        from alexnet.sweep.slurm import check_slurm
+
+        check_slurm()
+        lines = [f"export PYTHONPATH={shlex.quote(str(PROJECT / 'src'))}", *(self._parameters["setup"] or [])]
+        self._submitit = submitit_launcher.SlurmLauncher(**self._parameters | {"setup": lines})
+        self._submitit.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self._loader, self._config = hydra_context.config_loader, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from alexnet.sweep.planning import plan_job, unique_jobs
+        from alexnet.sweep.running import announce, conclude, lock_sweep
+        from alexnet.sweep.slurm import check_not_queued, first_line, jobs_failed
+
+        setup_globals()
+        folder = Path(str(self._config.hydra.sweep.dir)).absolute()
+        if self._lock is None:
+            self._lock = lock_sweep(folder)  # held until this process ends
+            check_not_queued(self._logs)
+        planned = [
+            plan_job(self._loader, self._config, overrides, initial_job_idx + index)
+            for index, overrides in enumerate(job_overrides)
+        ]
+        jobs = unique_jobs(planned)
+        waiting = {item.job.folder: item for item in planned if not item.job.is_done()}
+        announce(len(jobs), len(jobs) - len(waiting), "in Slurm's queue", folder)
+        began = time.monotonic()
+        ended = dict(zip(waiting, self._submit(list(waiting.values()), initial_job_idx), strict=True))
+        done = {place: end for place, end in ended.items() if end.status is JobStatus.COMPLETED}
+        reasons = {place: first_line(ended[place]._return_value) for place in ended.keys() - done.keys()}
+        seconds = time.monotonic() - began if waiting else None
+        conclude(len(jobs), len(jobs) - len(reasons), seconds, folder)
+        problem = jobs_failed(jobs, reasons, self._logs)
+        return [done.get(item.job.folder) or returned(item, problem) for item in planned]
+
+    def _submit(self, waiting: "list[Planned]", number: int) -> Sequence[JobReturn]:
+        from submitit.core.utils import UncompletedJobError
+
+        from alexnet.errors import UserError
+
+        if not waiting:
+            return []
+        for item in waiting:
+            item.job.set_aside()
+        overrides = [[*item.overrides, *item.own, OWN_PLACE] for item in waiting]
+        try:
+            return self._submitit.launch(overrides, number)
+        except UncompletedJobError as error:
+            said = " ".join(str(error).splitlines()[:2])  # which job, and in which state it is
+            raise UserError(
+                f"Slurm ended a job before it was done: {said} (see {self._logs}). The others"
+                " go on; when they have ended, the same command does what is missing."
+            ) from error
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                "Stopped waiting; the jobs go on in Slurm. When they have ended (squeue --me), the same"
+                " command does what is missing."
+            ) from None
