@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from alexnet.model.network import AlexNet
 from alexnet.placement.place import place
-from alexnet.placement.traffic import Traffic
+from alexnet.placement.traffic import Traffic, byte_count
 from conftest import model_config
 
 SMALL = ("model.columns=2", "model.width=0.0625", "model.hidden=[64,64]")
@@ -107,3 +107,9 @@ def test_an_image_through_the_published_network() -> None:
 def test_a_collective_of_another_kind_is_not_passed_over() -> None:
     with fake_devices(), pytest.raises(NotImplementedError, match="broadcast"), Traffic():
         distributed.broadcast(torch.zeros(3), 0)
+
+
+def test_bytes_as_people_read_them() -> None:
+    counts = (0, 999, 1000, 86_528, 117_152_000, 3e9)
+    shown = ["0 bytes", "999 bytes", "1.0 kB", "86.5 kB", "117.2 MB", "3.0 GB"]
+    assert [byte_count(count) for count in counts] == shown

@@ -79,6 +79,14 @@ class Traffic(TorchDispatchMode):
         self.collectives.append(Collective(KINDS[name], group.group_name, backward, sent))
 
 
+def byte_count(count: float) -> str:
+    """As people read it: 16 bytes, 86.5 kB, 117.2 MB."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count:.0f} bytes"
+
+
 def _sent(kind: str, size: int, devices: int) -> int:
     if kind == "all_gather":
         return (devices - 1) * size
