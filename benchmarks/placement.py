@@ -5,9 +5,8 @@
 The network has two columns and 1000 classes; a step is a forward pass, a backward pass and an
 update, on images that are there already; the global batch is the same everywhere. The
 placements take turns, each in processes of its own, so that a machine that slows down slows all; the
-ratio, single device's time over this one's, is taken round by round. Without CUDA the devices are
-processes that share the cores that the single device has to itself: they add none, and what is
-lost is the price of the exchange.
+ratio, single device's time over this one's, is taken round by round. Without CUDA each device,
+also the single one, is a process of one thread; where they are more than the cores, they share them.
 
 held: weights, gradients and the optimiser's state on a device. peak: the most memory that its tensors
 took; on the CPU, what its process took beyond its start. sent: bytes that a device sends in a step,
@@ -134,7 +133,7 @@ def _measure(rank: int, placement: Placement, arguments: argparse.Namespace, fol
     device = torch.device("cuda", rank) if CUDA else torch.device("cpu")
     if CUDA:
         torch.cuda.set_device(device)
-    torch.set_num_threads(max(1, CORES // placement.devices))
+    torch.set_num_threads(1)
     before = _peak()
     backend, meeting = "nccl" if CUDA else "gloo", f"file://{folder}/rendezvous"
     distributed.init_process_group(backend, meeting, rank=rank, world_size=placement.devices)
