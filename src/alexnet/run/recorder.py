@@ -5,11 +5,15 @@ import time
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor
 
+from alexnet.placement.description import describe_columns
 from alexnet.progress import duration
+from alexnet.run.columns_figure import draw_columns
 from alexnet.run.figures import draw_curves, draw_filters, read_metrics
 from alexnet.run.folder import RunFolder
+from alexnet.run.summary import print_placement
 from alexnet.training.module import FEWEST_CLASSES_FOR_TOP5
 from alexnet.training.throughput import Throughput
 
@@ -38,6 +42,9 @@ class Recorder(Callback):
         self._lr = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        mesh = pl_module.device_mesh
+        if mesh is not None and mesh["tensor_parallel"].size() > 1:
+            self._show_columns(trainer, pl_module, mesh)
         self._began = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -78,6 +85,17 @@ class Recorder(Callback):
         if self.folder is not None:
             columns = self.config["model"]["columns"]
             draw_filters(filters.float().cpu().numpy(), columns, self.folder.figures / "filters.png")
+
+    def _show_columns(self, trainer: Trainer, pl_module: LightningModule, mesh: DeviceMesh) -> None:
+        network: Any = pl_module.network
+        with trainer.precision_plugin.forward_context():
+            columns = describe_columns(network, mesh["tensor_parallel"])  # on every rank
+        if self.folder is not None:
+            copies = mesh["data_parallel"].size()
+            print_placement(columns, copies)
+            shared = f": {copies} share each column" if copies > 1 else ""
+            title = f"{self.config['model']['name']}, {mesh.size()} devices{shared}"
+            draw_columns(columns, title, self.folder.figures / "columns.png")
 
     def draw(self) -> None:
         """Redraw curves.png from metrics.csv."""

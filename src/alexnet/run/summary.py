@@ -8,6 +8,8 @@ from torch import nn
 
 from alexnet.config import TrainConfig
 from alexnet.data.dataset import ImageData
+from alexnet.placement.description import Column
+from alexnet.placement.traffic import byte_count
 from alexnet.progress import duration
 from alexnet.run.folder import RunFolder
 from alexnet.run.settings import config_hash
@@ -48,6 +50,17 @@ def print_plan(config: TrainConfig, data: ImageData, network: nn.Module, folder:
         log.warning(f"Set aside {path}: {reason}")
     if len(data.excluded) > 5:
         log.warning(f"All {len(data.excluded)} files set aside: {folder.path / 'excluded_files.csv'}")
+
+
+def print_placement(columns: list[Column], copies: int) -> None:
+    """What a device holds and sends, where each has a column, or `copies` of them share one."""
+    held = sum(layer.parameters for layer in columns[0])  # the first device has the most of a shared one
+    sent = byte_count(sum(layer.sent for layer in columns[0]))
+    shared = f"each column shared by {copies}: up to" if copies > 1 else "a column on each:"
+    log.info(
+        f"Placement {len(columns) * copies} devices, {shared} {held:,} parameters a device, which sends"
+        f" {sent} to the other column's for each image, forward"
+    )
 
 
 def describe_result(

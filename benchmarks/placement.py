@@ -1,0 +1,213 @@
+"""Step time, memory and exchange of each placement of one network, beside a single device, in one run.
+
+    python benchmarks/placement.py [--width 1] [--batch 128] [--steps 10] [--rounds 3]
+
+The network has two columns and 1000 classes; a step is a forward pass, a backward pass and an
+update, on images that are there already; the global batch is the same everywhere. The
+placements take turns, each in processes of its own, so that a machine that slows down slows all; the
+ratio, single device's time over this one's, is taken round by round. Without CUDA each device,
+also the single one, is a process of one thread; where they are more than the cores, they share them.
+
+held: weights, gradients and the optimiser's state on a device. peak: the most memory that its tensors
+took; on the CPU, what its process took beyond its start. sent: bytes that a device sends in a step,
+as `Traffic` counts them. Where devices differ, the largest number is shown.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+import torch
+from hydra import compose, initialize_config_dir
+from torch import Tensor, distributed, multiprocessing, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+
+from alexnet import cli
+from alexnet.config import TrainConfig
+from alexnet.model.network import AlexNet
+from alexnet.paths import CONF
+from alexnet.placement.place import place
+from alexnet.placement.traffic import Traffic, byte_count
+from alexnet.training.devices import PROCESSES_PER_CORE
+from alexnet.training.memory import peak_memory_mb
+from alexnet.training.optimizer import build_optimizer
+
+CLASSES = 1000
+WARM_UP = 2  # steps; in the second DDP arranges its gradients once more
+CUDA = torch.cuda.is_available()
+CORES = os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Placement:
+    """`copies` of the network, each on `columns` devices."""
+
+    name: str
+    copies: int
+    columns: int
+
+    @property
+    def devices(self) -> int:
+        return self.copies * self.columns
+
+
+PLACEMENTS = (
+    Placement("single", 1, 1),
+    Placement("ddp", 2, 1),
+    Placement("fsdp", 2, 1),
+    Placement("model_parallel", 1, 2),
+    Placement("model_parallel 2x2", 2, 2),
+)
+
+
+def main() -> None:
+    arguments = _arguments()
+    multiprocessing.set_forkserver_preload(["torch", "lightning", "hydra"])  # seconds, once for all processes
+    there = torch.cuda.device_count() if CUDA else PROCESSES_PER_CORE * CORES
+    possible = [placement for placement in PLACEMENTS if placement.devices <= there]
+    print(
+        f"{torch.cuda.get_device_name() if CUDA else f'CPU, {CORES} cores'}, torch {torch.__version__};"
+        f" width {arguments.width:g}, global batch {arguments.batch}, {arguments.steps} steps,"
+        f" {arguments.rounds} rounds"
+    )
+    measured: dict[Placement, list[dict[str, float]]] = {placement: [] for placement in possible}
+    for _ in range(arguments.rounds):
+        for placement, rounds in measured.items():
+            rounds.append(_processes(placement, arguments))
+    print(
+        f"{'':20}{'devices':>7}{'ms a step: median':>19}{'min':>8}{'max':>8}{'images/s':>10}"
+        f"{'ratio: median':>15}{'min':>6}{'max':>6}{'held':>11}{'peak':>11}{'sent':>11}"
+    )
+    alone = measured[possible[0]]
+    for placement, rounds in measured.items():
+        times = [1000 * each["seconds"] for each in rounds]
+        ratios = [base["seconds"] / each["seconds"] for base, each in zip(alone, rounds, strict=True)]
+        sizes = (byte_count(max(each[key] for each in rounds)) for key in ("held", "peak", "sent"))
+        print(
+            f"{placement.name:20}{placement.devices:7}{statistics.median(times):19,.0f}{min(times):8,.0f}"
+            f"{max(times):8,.0f}{1000 * arguments.batch / statistics.median(times):10,.0f}"
+            f"{statistics.median(ratios):15.2f}{min(ratios):6.2f}{max(ratios):6.2f}"
+            + "".join(f"{size:>11}" for size in sizes)
+        )
+    for placement in PLACEMENTS:
+        if placement not in measured:
+            print(f"{placement.name:20}{placement.devices:7} left out: there are {there}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--width", type=float, default=1.0, help="factor on maps and units: model.width")
+    parser.add_argument("--batch", type=int, default=128, help="images, over all devices")
+    parser.add_argument("--steps", type=int, default=10, help="timed in each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    copies = max(placement.copies for placement in PLACEMENTS)
+    if arguments.batch % copies:
+        parser.error(f"--batch {arguments.batch}: does not divide over {copies} copies of the network")
+    return arguments
+
+
+def _processes(placement: Placement, arguments: argparse.Namespace) -> dict[str, float]:
+    """Start a process for each device; the largest of each of their numbers."""
+    with tempfile.TemporaryDirectory() as name:
+        given = (placement, arguments, Path(name))
+        multiprocessing.start_processes(_measure, given, placement.devices, start_method="forkserver")
+        found = [json.loads(path.read_text()) for path in Path(name).glob("*.json")]
+    return {key: max(each[key] for each in found) for key in found[0]}
+
+
+def _measure(rank: int, placement: Placement, arguments: argparse.Namespace, folder: Path) -> None:
+    """Leave this device's numbers in `folder`, where the devices also find each other."""
+    device = torch.device("cuda", rank) if CUDA else torch.device("cpu")
+    if CUDA:
+        torch.cuda.set_device(device)
+    torch.set_num_threads(1)
+    before = _peak()
+    backend, meeting = "nccl" if CUDA else "gloo", f"file://{folder}/rendezvous"
+    distributed.init_process_group(backend, meeting, rank=rank, world_size=placement.devices)
+    config = _config(f"model.width={arguments.width}")
+    torch.manual_seed(0)
+    network = AlexNet(config.model, CLASSES).to(device)
+    model = _placed(network, placement)
+    optimizer = build_optimizer(network, config.optimizer)
+    torch.manual_seed(rank // placement.columns)  # the devices of a copy see the same images
+    images, labels, keys = _batch(arguments.batch // placement.copies, config.model.image_size, device)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        cross_entropy(model(images, keys), labels).backward()
+        optimizer.step()
+
+    for _ in range(WARM_UP):
+        step()
+    with Traffic() as traffic:
+        step()
+    found = {
+        "seconds": _seconds(step, arguments.steps),
+        "held": sum(tensor.nbytes for tensor in _held(optimizer)),
+        "peak": _peak() - before,
+        "sent": sum(collective.sent for collective in traffic.collectives),
+    }
+    (folder / f"{rank}.json").write_text(json.dumps(found))
+    distributed.destroy_process_group()
+
+
+def _config(*overrides: str) -> TrainConfig:
+    cli.register("train", TrainConfig)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return cli.read_config(compose("train", ["model.columns=2", *overrides]), TrainConfig)
+
+
+def _placed(network: AlexNet, placement: Placement) -> nn.Module:
+    if placement.name == "ddp":
+        return DistributedDataParallel(network)
+    shape, names = (placement.copies, placement.columns), ("data_parallel", "tensor_parallel")
+    place(network, init_device_mesh("cuda" if CUDA else "cpu", shape, mesh_dim_names=names))
+    return network
+
+
+def _batch(size: int, side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    images = 60 * torch.randn(size, 3, side, side)
+    labels, keys = torch.randint(CLASSES, (size,)), torch.randint(2**32, (size,))
+    return images.to(device), labels.to(device), keys.to(device)
+
+
+def _peak() -> float:
+    """The most bytes so far."""
+    return 1e6 * (peak_memory_mb("gpu" if CUDA else "cpu") or 0)
+
+
+def _seconds(step: Callable[[], None], steps: int) -> float:
+    """What a step takes."""
+    distributed.barrier()
+    began = time.perf_counter()
+    for _ in range(steps):
+        step()
+    if CUDA:
+        torch.cuda.synchronize()
+    return (time.perf_counter() - began) / steps
+
+
+def _held(optimizer: torch.optim.Optimizer) -> Iterator[Tensor]:
+    """This device's weights, gradients and what the optimiser remembers of them."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            for tensor in (parameter.detach(), parameter.grad, *optimizer.state[parameter].values()):
+                if isinstance(tensor, Tensor):
+                    yield tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+if __name__ == "__main__":
+    main()
