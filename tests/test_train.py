@@ -89,35 +89,6 @@ def test_the_same_seed_gives_the_same_numbers(
     assert metrics[0] != metrics[2]
 
 
-def test_two_processes_give_the_numbers_of_one(
-    train: Train, synthetic: tuple[str, ...], tmp_path: Path
-) -> None:
-    """DDP: the global batch, the learning rate and what validation counts do not depend on the devices."""
-    results = []
-    for devices in (1, 2):
-        folder = tmp_path / f"devices{devices}"
-        done = train(
-            *SMALL,
-            *synthetic,
-            "model.lrn=false",
-            "model.dropout=0",
-            f"trainer.devices={devices}",
-            "trainer.precision=64-true",
-            "data.batch_size=22",  # the last batches, of 17 and 9 images, do not divide
-            f"run_folder={folder}",
-        )
-        assert done.status == 0, done.err
-        assert done.out.count("Folder") == 1
-        results.append(json.loads((folder / "result.json").read_text()))
-        assert len(list((folder / "wandb").glob("offline-run-*"))) == 1
-    one, two = results
-    assert two["val"]["samples"] == 31
-    assert two["train"]["samples"] == 61
-    for split in ("train", "val"):
-        for key in ("loss", "top1_error"):
-            assert two[split][key] == pytest.approx(one[split][key], rel=1e-6), (split, key)
-
-
 def test_bad_files_are_named_and_counted(train: Train, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     root = tmp_path / "my photos é"

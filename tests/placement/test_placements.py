@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import yaml
 
 from conftest import PROJECT, SMALL, Train
 
+GO_ON = Path(__file__).with_name("go_on.py")
 COLUMNS = (*SMALL, "model.columns=2", "trainer.max_epochs=5", "trainer.precision=64-true", "logger=csv")
 PLACEMENTS = {
     "single": (),
@@ -27,6 +29,7 @@ PLACEMENTS = {
     "both": ("trainer.devices=4", "strategy=model_parallel", "strategy.data_parallel_size=2"),
 }
 Placed = Callable[[str], Path]
+SLOW = partial(pytest.param, marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,7 @@ def metrics(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("name", ["ddp", "fsdp", "columns", "both"])
+@pytest.mark.parametrize("name", ["ddp", SLOW("fsdp"), "columns", "both"])
 def test_the_numbers_of_a_single_device(placed: Placed, name: str) -> None:
     """Dropout, augmentation and uneven batches included: losses to six digits, weights to float rounding."""
     ours, theirs = metrics(placed(name)), metrics(placed("single"))
@@ -76,10 +79,11 @@ def test_the_numbers_of_a_single_device(placed: Placed, name: str) -> None:
     assert result["parameters"] == expected_result["parameters"]
     assert (result["train"]["samples"], result["val"]["samples"]) == (61, 31)
     for split in ("train", "val"):
-        assert result[split]["loss"] == pytest.approx(expected_result[split]["loss"], rel=1e-9)
+        # metrics are added up in float32
+        assert result[split]["loss"] == pytest.approx(expected_result[split]["loss"], rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["ddp", "fsdp", "columns", "both"])
+@pytest.mark.parametrize("name", ["ddp", SLOW("fsdp"), "columns", "both"])
 def test_one_form_of_checkpoint(placed: Placed, name: str) -> None:
     ours, theirs = (
         torch.load(placed(each) / "checkpoints/last.ckpt", weights_only=True) for each in (name, "single")
@@ -101,25 +105,10 @@ def test_one_form_of_checkpoint(placed: Placed, name: str) -> None:
     assert best["state_dict"].keys() == theirs["state_dict"].keys()
 
 
-@pytest.mark.parametrize(
-    ("overrides", "told"),
-    [
-        (("trainer.devices=2",), "the network has only one. Add model.columns=2"),
-        (("trainer.devices=3", "model.columns=2", "data.batch_size=21"), "trainer.devices=2 in all, not 3"),
-        (("trainer.devices=1", "model.columns=2"), "trainer.devices=2 in all, not 1"),
-        (
-            ("trainer.devices=4", "model.columns=2", "strategy.data_parallel_size=2", "data.batch_size=21"),
-            "does not divide over 2 copies of the network",
-        ),
-        (("trainer.devices=2", "model.columns=2", "trainer.precision=16-mixed"), "Choose bf16-mixed"),
-    ],
-)
-def test_refuses_in_one_line(
-    train: Train, synthetic: tuple[str, ...], overrides: tuple[str, ...], told: str
-) -> None:
-    done = train(*SMALL, *synthetic, "strategy=model_parallel", *overrides)
+def test_refuses_in_one_line(train: Train, synthetic: tuple[str, ...]) -> None:
+    done = train(*SMALL, *synthetic, "strategy=model_parallel", "trainer.devices=2")
     assert done.status == 1
-    assert told in done.err
+    assert "the network has only one. Add model.columns=2." in done.err
     assert done.err.count("\n") == 1
     assert not done.outputs.exists()
 
@@ -170,9 +159,7 @@ def _runs(process: int) -> bool:
 @pytest.mark.skipif(
     not Path("/proc/self/task").is_dir(), reason="finds a process's children as Linux has them"
 )
-@pytest.mark.parametrize(
-    ("name", "rank"), [("columns", 1), pytest.param("columns", 0, marks=pytest.mark.slow), ("both", 2)]
-)
+@pytest.mark.parametrize(("name", "rank"), [("columns", 1), SLOW("columns", 0), SLOW("both", 2)])
 def test_a_rank_that_is_killed_ends_the_run(
     tmp_path: Path, synthetic: tuple[str, ...], name: str, rank: int
 ) -> None:
@@ -192,6 +179,42 @@ def test_a_rank_that_is_killed_ends_the_run(
         assert result["epochs"] >= 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("single", "columns"), ("columns", "single"), ("both", "ddp"), ("ddp", "both"), ("fsdp", "columns")],
+)
+def test_a_checkpoint_goes_on_under_another_placement(
+    synthetic: tuple[str, ...], tmp_path: Path, before: str, after: str
+) -> None:
+    """Two epochs here and two there end as four on a single device do; weights and velocities both."""
+
+    def go_on(name: str, epochs: int, placement: str, checkpoint: Path | None = None) -> Path:
+        arguments = (*COLUMNS, *synthetic, *PLACEMENTS[placement], f"trainer.max_epochs={epochs}")
+        made = tmp_path / f"{name}.ckpt"
+        subprocess.run(
+            [sys.executable, str(GO_ON), str(made), str(checkpoint), *arguments, "scheduler=constant"],
+            cwd=tmp_path,
+            env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
+            timeout=240,
+            check=True,
+        )
+        return made
+
+    through = go_on("through", 4, "single")
+    halfway = go_on("halfway", 2, before)
+    ours, theirs = (
+        torch.load(path, weights_only=True) for path in (go_on("gone on", 4, after, halfway), through)
+    )
+    assert ours["global_step"] == theirs["global_step"] == 16
+    for key, expected in theirs["state_dict"].items():
+        torch.testing.assert_close(ours["state_dict"][key], expected, rtol=1e-9, atol=1e-12)
+    for number, entry in theirs["optimizer_states"][0]["state"].items():
+        velocity = ours["optimizer_states"][0]["state"][number]["momentum_buffer"]
+        torch.testing.assert_close(velocity, entry["momentum_buffer"], rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.slow
 def test_started_by_torchrun(placed: Placed, synthetic: tuple[str, ...], tmp_path: Path) -> None:
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     arguments = (*COLUMNS, *synthetic, *PLACEMENTS["columns"], f"run_folder={tmp_path / 'run'}")
@@ -210,6 +233,7 @@ def test_started_by_torchrun(placed: Placed, synthetic: tuple[str, ...], tmp_pat
     assert (ours["val/loss"], ours["train/loss"]) == (theirs["val/loss"], theirs["train/loss"])
 
 
+@pytest.mark.slow
 def test_in_a_sweep_with_wandb(train: Train, synthetic: tuple[str, ...]) -> None:
     """Two jobs of two processes each: one W&B run, one result and one line a job."""
     done = train(

@@ -1,6 +1,7 @@
 """Devices that cannot be had are refused by name."""
 
 import os
+import re
 
 import pytest
 import torch
@@ -29,6 +30,30 @@ def test_refuses_more_than_there_is() -> None:
 def test_refuses_a_batch_that_does_not_divide() -> None:
     with pytest.raises(UserError, match=r"data.batch_size=33.*2 devices"):
         check("trainer.devices=2", "data.batch_size=33")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (("trainer.devices=2",), "the network has only one. Add model.columns=2"),
+        (("trainer.devices=3", "model.columns=2", "data.batch_size=21"), "trainer.devices=2 in all, not 3"),
+        (("trainer.devices=1", "model.columns=2"), "trainer.devices=2 in all, not 1"),
+        (
+            ("trainer.devices=4", "model.columns=2", "strategy.data_parallel_size=2", "data.batch_size=21"),
+            "does not divide over 2 copies of the network",
+        ),
+        (("trainer.devices=2", "model.columns=2", "trainer.precision=16-mixed"), "Choose bf16-mixed"),
+    ],
+)
+def test_columns_need_devices_that_suit_them(overrides: tuple[str, ...], told: str) -> None:
+    with pytest.raises(UserError, match=re.escape(told)):
+        check("strategy=model_parallel", *overrides)
+
+
+def test_columns_share_a_batch() -> None:
+    check("strategy=model_parallel", "trainer.devices=2", "model.columns=2", "data.batch_size=21")
+    with pytest.raises(UserError, match=r"strategy.data_parallel_size=2: expected 1 with strategy=ddp"):
+        check("strategy=ddp", "strategy.data_parallel_size=2")
 
 
 def test_single_is_one() -> None:

@@ -100,6 +100,8 @@ def _build(config: TrainConfig, resolved: dict[str, Any]) -> _Parts:
     data = load_image_data(config.data)
     classes = len(data.classes)
     network = AlexNet(config.model, classes)
+    if config.trainer.precision == "64-true":
+        network.double()  # Lightning would load a checkpoint's weights first, in float32
     workers = workers_per_device(config.data.workers, config.trainer)
     return _Parts(
         data,

@@ -14,7 +14,7 @@ from alexnet.config import OptimizerConfig, SchedulerConfig
 from alexnet.data.dataset import UNREADABLE
 from alexnet.placement.place import place
 from alexnet.placement.replicas import replicas
-from alexnet.training.optimizer import build_optimizer, freeze, in_order_of
+from alexnet.training.optimizer import build_optimizer, freeze, fuse, in_order_of
 from alexnet.training.schedule import build_schedule
 
 FEWEST_CLASSES_FOR_TOP5 = 6
@@ -110,6 +110,9 @@ class AlexNetModule(LightningModule):
             return 1 / samples
         mine = torch.tensor(float(samples), device=self.device)
         return copies.count / self.trainer.strategy.reduce(mine, copies.group, reduce_op="sum")
+
+    def on_train_start(self) -> None:
+        fuse(self.trainer.optimizers[0])
 
     def on_train_epoch_start(self) -> None:
         freeze(self.trainer.optimizers[0], self.current_epoch / (self.trainer.max_epochs or 1))

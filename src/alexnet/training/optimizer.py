@@ -74,13 +74,19 @@ def freeze(optimizer: torch.optim.Optimizer, progress: float) -> None:
 def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     """The configured rule over all of the network's parameters."""
     rule = PaperSGD if config.rule is UpdateRule.paper else SGD
-    divided = any(isinstance(parameter, DTensor) for parameter in network.parameters())
-    return rule(
-        parameter_groups(network, config),
-        lr=config.lr,
-        momentum=config.momentum,
-        fused=not divided,  # torch has no fused step for divided parameters
-    )
+    optimizer = rule(parameter_groups(network, config), lr=config.lr, momentum=config.momentum)
+    fuse(optimizer)
+    return optimizer
+
+
+def fuse(optimizer: torch.optim.Optimizer) -> None:
+    """Take torch's fused step, which it does not have for divided parameters.
+
+    To be called again after a state was loaded: torch takes this along, also from another placement.
+    """
+    for group in optimizer.param_groups:
+        group["fused"] = not any(isinstance(parameter, DTensor) for parameter in group["params"])
+        group["foreach"] = None
 
 
 def in_order_of(module: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
