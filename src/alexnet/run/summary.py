@@ -58,8 +58,8 @@ def print_placement(columns: list[Column], copies: int) -> None:
     sent = byte_count(sum(layer.sent for layer in columns[0]))
     shared = f"each column shared by {copies}: up to" if copies > 1 else "a column on each:"
     log.info(
-        f"Placement {len(columns) * copies} devices, {shared} {held:,} parameters a device, which sends"
-        f" {sent} to the other column's for each image, forward"
+        f"Placement {len(columns) * copies} devices, {shared} {held:,} parameters a device,"
+        f" {sent} an image sent to the other column in the forward pass"
     )
 
 
