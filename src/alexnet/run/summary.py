@@ -14,7 +14,7 @@ from alexnet.progress import duration
 from alexnet.run.folder import RunFolder
 from alexnet.run.settings import config_hash
 from alexnet.run.tracking import upload_command
-from alexnet.training.devices import resolve_accelerator
+from alexnet.training.devices import copies_of_network, resolve_accelerator
 from alexnet.training.throughput import Throughput
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ def print_plan(config: TrainConfig, data: ImageData, network: nn.Module, folder:
         f"{model.columns} column{'s' if model.columns > 1 else ''}",
     ]
     devices = trainer.devices * trainer.num_nodes
-    split = f" ({devices} devices x {config.data.batch_size // devices})" if devices > 1 else ""
+    each = config.data.batch_size // copies_of_network(trainer, config.strategy)
+    split = f" ({devices} devices, {each} images each)" if devices > 1 else ""
     set_aside = f"; {len(data.excluded)} files set aside" if data.excluded else ""
     log.info(f"Model     {model.name}: {parameters(network):,} parameters, {', '.join(switches)}")
     log.info(

@@ -43,9 +43,8 @@ def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, columns: int
     everywhere = trainer.devices * trainer.num_nodes
     if strategy.name is Strategy.single and everywhere > 1:
         raise UserError(f"strategy=single: runs on one device, not on {everywhere}. Choose strategy=ddp.")
-    copies = everywhere
+    copies = copies_of_network(trainer, strategy)
     if strategy.name is Strategy.model_parallel:
-        copies = strategy.data_parallel_size
         _check_columns(columns, copies, everywhere)
     divided = strategy.name in (Strategy.fsdp, Strategy.model_parallel)
     if divided and trainer.precision == "16-mixed":  # its loss scaling does not work on divided gradients
@@ -57,6 +56,12 @@ def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, columns: int
             f"data.batch_size={batch_size}: the global batch does not divide over {copies}"
             f" {'devices' if copies == everywhere else 'copies of the network'}."
         )
+
+
+def copies_of_network(trainer: TrainerConfig, strategy: StrategyConfig) -> int:
+    """How many parts the global batch is cut into."""
+    everywhere = trainer.devices * trainer.num_nodes
+    return strategy.data_parallel_size if strategy.name is Strategy.model_parallel else everywhere
 
 
 def _check_columns(columns: int, copies: int, devices: int) -> None:
@@ -111,7 +116,7 @@ def _precision(precision: str) -> dict[str, Any]:
 def _lightning_strategy(trainer: TrainerConfig, strategy: StrategyConfig) -> str | LightningStrategy:
     devices = trainer.devices * trainer.num_nodes
     if strategy.name in (Strategy.fsdp, Strategy.model_parallel):
-        copies = devices if strategy.name is Strategy.fsdp else strategy.data_parallel_size
+        copies = copies_of_network(trainer, strategy)
         return ModelParallelStrategy(copies, devices // copies, save_distributed_checkpoint=False)
     if strategy.name is Strategy.auto:
         return "ddp" if devices > 1 else "auto"
