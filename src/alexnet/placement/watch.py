@@ -56,16 +56,14 @@ class RankWatch(Callback):
 
     def explain(self, problem: BaseException) -> str | None:
         """Which process is gone, where that is what `problem` comes from; None for other problems."""
-        if not isinstance(problem, RuntimeError) or self._ranks == 1:
+        lost_connection = isinstance(problem, RuntimeError) and "gloo" in str(problem)
+        if self._ranks == 1 or not (lost_connection or isinstance(problem, DistError)):
             return None
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (reason := self._lost()) is None and time.monotonic() < deadline:
             time.sleep(0.1)
-        if reason is None and (isinstance(problem, DistError) or "Connection" in str(problem)):
-            reason = "Another rank is gone"
-        if reason is not None:
-            self._kill_others()
-        return reason
+        self._kill_others()
+        return reason or "Another rank is gone"
 
     def _lost(self) -> str | None:
         if self._parent is not None and os.getppid() != self._parent:
