@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from alexnet.choices import DropoutScaling
 
@@ -36,10 +37,12 @@ class Dropout(nn.Module):
             return x
         if not self.training:
             return x * (1 - self.p) if self.scaling is DropoutScaling.test else x
-        if keys is None:
-            kept = torch.rand_like(x, dtype=torch.float32) >= self.p
-        else:
+        if keys is not None:
             kept = self._draws(keys, x.shape[1]) >= int(self.p * 2**BITS)
+        elif self.scaling is DropoutScaling.train:
+            return functional.dropout(x, self.p)
+        else:
+            kept = torch.rand_like(x, dtype=torch.float32) >= self.p
         x = x * kept
         return x / (1 - self.p) if self.scaling is DropoutScaling.train else x
 
