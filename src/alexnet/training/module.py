@@ -131,13 +131,9 @@ class AlexNetModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.record
-        if self.device_mesh is None:  # else it is so already
-            checkpoint["optimizer_states"] = [
-                in_order_of(self, optimizer, state)
-                for optimizer, state in zip(
-                    self.trainer.optimizers, checkpoint.get("optimizer_states", []), strict=False
-                )
-            ]
+        if self.device_mesh is None and "optimizer_states" in checkpoint:  # else they are so already
+            (state,) = checkpoint["optimizer_states"]
+            checkpoint["optimizer_states"] = [in_order_of(self, self.trainer.optimizers[0], state)]
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.network, self.optimizer)
