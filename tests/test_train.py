@@ -170,7 +170,7 @@ def test_without_wandb_installed(train: Train, synthetic: tuple[str, ...], tmp_p
     fast = ("debug=fast", "trainer.accelerator=cpu", *synthetic)
     done = train(*fast, "trainer.limit_val_batches=1", "logger=csv", environment=environment)
     assert done.status == 0, done.err
-    assert done.result["val"]["samples"] == 20  # counted, not taken from the length of the list
+    assert done.result["val"]["samples"] == 15  # counted, not taken from the length of the list
     done = train(*fast, "run_folder=w", environment=environment)
     assert done.status == 1
     assert "use logger=csv" in done.err

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
@@ -37,6 +38,7 @@ def test_a_crossing_for_each_exchange(tmp_path: Path) -> None:
         assert exchanges(tmp_path / "figures/columns.png") == (before > 0) + (after > 0)
 
 
+@pytest.mark.slow
 def test_a_run_draws_its_own(train: Train, synthetic: tuple[str, ...]) -> None:
     divided = ("model.columns=2", "trainer.devices=2", "strategy=model_parallel", "trainer.max_epochs=1")
     finished = train(*synthetic, *SMALL, *divided, "logger=csv")

@@ -25,6 +25,7 @@ def the_sweep(outputs: Path) -> Path:
     return sweep
 
 
+@pytest.mark.slow
 def test_a_sweep_and_the_same_command_again(train: Train, synthetic: tuple[str, ...]) -> None:
     """Own folders, the sweep's W&B group, failures alone; then only what is missing is run."""
     command = ("-m", "debug=fast", "trainer.accelerator=cpu", "model.dropout=0.5,1.5", "seed=0", *synthetic)

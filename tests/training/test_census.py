@@ -57,9 +57,8 @@ def test_too_many_unreadable(image_tree: Path) -> None:
         watch.on_train_epoch_end(trainer(0), module)
 
 
-@pytest.mark.parametrize(
-    ("most", "ends"), [(0.5, "completed"), pytest.param(0.06, "failed", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("most", "ends"), [(0.5, "completed"), (0.06, "failed")])
 def test_two_processes_share_what_they_could_not_read(
     train: Train, image_tree: Path, tmp_path: Path, most: float, ends: str
 ) -> None:
