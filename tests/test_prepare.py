@@ -52,7 +52,8 @@ def test_mistakes_in_one_line(train: Train, image_tree: Path) -> None:
         assert len(done.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("packed", [None, pytest.param("jpeg", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("packed", [None, "jpeg"])
 def test_imagenets_tars_are_as_good_as_its_folders(train: Train, tmp_path: Path, packed: str | None) -> None:
     """The official archives, never extracted: the same numbers as from Kaggle's layout and class folders."""
     pictures = draw_pictures(tmp_path / "pictures")
