@@ -32,6 +32,25 @@ Placed = Callable[[str], Path]
 SLOW = partial(pytest.param, marks=pytest.mark.slow)
 
 
+def environment(root: Path) -> dict[str, str]:
+    return os.environ | {"ALEXNET_CACHE": str(root / "cache"), "OMP_NUM_THREADS": "1"}
+
+
+def finished(root: Path, *command: str) -> str:
+    """What a Python program printed, that ended well, in `root`."""
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=root,
+        env=environment(root),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
 def placed(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Placed:
     """The folder of a run of 20 steps with a placement; each is run once."""
@@ -39,22 +58,10 @@ def placed(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory)
 
     def folder(name: str) -> Path:
         if not (root / name).exists():
-            environment = os.environ | {"ALEXNET_CACHE": str(root / "cache"), "OMP_NUM_THREADS": "1"}
-            done = subprocess.run(
-                [
-                    *(sys.executable, str(PROJECT / "src/train.py"), *COLUMNS, *synthetic),
-                    *(*PLACEMENTS[name], f"run_folder={root / name}"),
-                ],
-                cwd=root,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=240,
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr
-            assert done.stdout.count("Folder") == 1
-            assert done.stdout.count("  5/5") == 1
+            arguments = (*COLUMNS, *synthetic, *PLACEMENTS[name], f"run_folder={root / name}")
+            told = finished(root, str(PROJECT / "src/train.py"), *arguments)
+            assert told.count("Folder") == 1
+            assert told.count("  5/5") == 1
         return root / name
 
     return folder
@@ -121,7 +128,7 @@ def start(root: Path, synthetic: tuple[str, ...], *overrides: str) -> subprocess
             *("trainer.max_epochs=1000", f"run_folder={root / 'run'}", *overrides),
         ],
         cwd=root,
-        env=os.environ | {"ALEXNET_CACHE": str(root / "cache"), "OMP_NUM_THREADS": "1"},
+        env=environment(root),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -192,13 +199,7 @@ def test_a_checkpoint_goes_on_under_another_placement(
     def go_on(name: str, epochs: int, placement: str, checkpoint: Path | None = None) -> Path:
         arguments = (*COLUMNS, *synthetic, *PLACEMENTS[placement], f"trainer.max_epochs={epochs}")
         made = tmp_path / f"{name}.ckpt"
-        subprocess.run(
-            [sys.executable, str(GO_ON), str(made), str(checkpoint), *arguments, "scheduler=constant"],
-            cwd=tmp_path,
-            env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
-            timeout=240,
-            check=True,
-        )
+        finished(tmp_path, str(GO_ON), str(made), str(checkpoint), *arguments, "scheduler=constant")
         return made
 
     through = go_on("through", 4, "single")
@@ -218,17 +219,7 @@ def test_a_checkpoint_goes_on_under_another_placement(
 def test_started_by_torchrun(placed: Placed, synthetic: tuple[str, ...], tmp_path: Path) -> None:
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     arguments = (*COLUMNS, *synthetic, *PLACEMENTS["columns"], f"run_folder={tmp_path / 'run'}")
-    done = subprocess.run(
-        [sys.executable, *torchrun, str(PROJECT / "src/train.py"), *arguments],
-        cwd=tmp_path,
-        env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Folder") == 1
+    assert finished(tmp_path, *torchrun, str(PROJECT / "src/train.py"), *arguments).count("Folder") == 1
     ours, theirs = metrics(tmp_path / "run")[-1], metrics(placed("columns"))[-1]
     assert (ours["val/loss"], ours["train/loss"]) == (theirs["val/loss"], theirs["train/loss"])
 
