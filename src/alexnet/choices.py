@@ -145,3 +145,10 @@ class Difference(Enum):
     code = "code"
     data = "data"
     epochs = "epochs"
+
+
+class NonFinite(Enum):
+    """What to do at a step whose loss or gradients are not finite numbers."""
+
+    stop = "stop"
+    skip = "skip"

@@ -6,6 +6,7 @@ without a default here must be given there. Hydra checks keys and types while it
 that `--help` and configuration errors answer at once.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from alexnet.choices import (
     Layer1Order,
     Logger,
     MeanKind,
+    NonFinite,
     PackFormat,
     Pooling,
     Schedule,
@@ -269,6 +271,12 @@ class TrainerConfig(Checked):
         )
         for key in ("limit_train_batches", "limit_val_batches"):
             _check_positive(f"trainer.{key}", getattr(self, key))
+        _check(
+            self.max_time is None or re.fullmatch(r"\d+:\d\d:\d\d:\d\d", self.max_time) is not None,
+            "trainer.max_time",
+            self.max_time,
+            "days:hours:minutes:seconds, 00:08:00:00 for eight hours",
+        )
 
 
 @dataclass
@@ -288,25 +296,46 @@ class LoggerConfig(Checked):
 
 @dataclass
 class CheckpointConfig(Checked):
-    """What is kept under checkpoints/."""
+    """What is kept under checkpoints/, and how often."""
 
     last: bool = MISSING
     best: bool = MISSING
+    every_n_steps: int | None = MISSING
+    every_n_seconds: float | None = MISSING
+
+    def check(self) -> None:
+        for key in ("every_n_steps", "every_n_seconds"):
+            _check_positive(f"callbacks.checkpoint.{key}", getattr(self, key))
+
+
+@dataclass
+class EarlyStoppingConfig(Checked):
+    """When to end a run that gets no better."""
+
+    patience: int | None = MISSING
+    min_delta: float = MISSING
+
+    def check(self) -> None:
+        _check_positive("callbacks.early_stopping.patience", self.patience)
+        _check(self.min_delta >= 0, "callbacks.early_stopping.min_delta", self.min_delta, "0 or more")
 
 
 @dataclass
 class LearningGuardConfig(Checked):
-    """When to say that a run does not learn."""
+    """When to say that a run does not learn, and when that it has fallen apart."""
 
     epochs: int = MISSING
     steps: int = MISSING
     margin: float = MISSING
     stop: bool = MISSING
+    nonfinite: NonFinite = MISSING
+    explosion: float = MISSING
 
     def check(self) -> None:
         _check_positive("callbacks.learning_guard.epochs", self.epochs)
         _check(self.steps >= 0, "callbacks.learning_guard.steps", self.steps, "0 or more")
         _check_fraction("callbacks.learning_guard.margin", self.margin)
+        _check(self.explosion > 1, "callbacks.learning_guard.explosion", self.explosion, "a number above 1")
 
 
 @dataclass
@@ -314,6 +343,7 @@ class CallbacksConfig(Checked):
     """What watches a run."""
 
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     learning_guard: LearningGuardConfig = field(default_factory=LearningGuardConfig)
 
 
@@ -345,6 +375,7 @@ class TrainConfig(Checked):
     claim: ClaimConfig | None = None
     outputs: str = MISSING
     run_folder: str | None = MISSING
+    resume: str | None = MISSING
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

@@ -6,6 +6,7 @@ from lightning import Callback, LightningModule, Trainer
 from rich.progress import Progress
 
 from alexnet.progress import live_progress
+from alexnet.training.position import batches_done
 
 STEPS_BETWEEN_LOSSES = 10  # reading the loss waits for the device: not at every step
 
@@ -21,9 +22,8 @@ class EpochProgress(Callback):
         self._progress: Progress | None = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._show(
-            trainer, f"Epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", trainer.num_training_batches
-        )
+        epoch = f"Epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self._show(trainer, epoch, trainer.num_training_batches, batches_done(trainer))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -52,11 +52,11 @@ class EpochProgress(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._hide()
 
-    def _show(self, trainer: Trainer, description: str, total: float) -> None:
+    def _show(self, trainer: Trainer, description: str, total: float, done: int = 0) -> None:
         self._hide()
         if trainer.is_global_zero:
             self._progress = live_progress()
-            self._progress.add_task(description, total=total)
+            self._progress.add_task(description, total=total, completed=done)
             self._progress.start()
 
     def _hide(self) -> None:

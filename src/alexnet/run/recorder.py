@@ -15,6 +15,7 @@ from alexnet.run.figures import draw_curves, draw_filters, read_metrics
 from alexnet.run.folder import RunFolder
 from alexnet.run.summary import print_placement
 from alexnet.training.module import FEWEST_CLASSES_FOR_TOP5
+from alexnet.training.position import batches_done
 from alexnet.training.throughput import Throughput
 
 log = logging.getLogger(__name__)
@@ -40,15 +41,22 @@ class Recorder(Callback):
         self._validated = False
         self._began = time.perf_counter()
         self._lr = 0.0
+        self._headed = False
+
+    def seconds(self) -> float:
+        """How long the run has taken, over all its starts; of earlier ones up to their last checkpoint."""
+        return time.perf_counter() - self._began
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         mesh = pl_module.device_mesh
         if mesh is not None and mesh["tensor_parallel"].size() > 1:
             self._show_columns(trainer, pl_module, mesh)
-        self._began = time.perf_counter()
+        if self.folder is not None:
+            self.folder.write_metrics(self.rows)  # what came after the checkpoint comes again
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._lr = trainer.optimizers[0].param_groups[0]["lr"]  # at the end it is the next epoch's
+        if not batches_done(trainer):
+            self._lr = trainer.optimizers[0].param_groups[0]["lr"]  # at the end it is the next epoch's
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = True
@@ -67,14 +75,15 @@ class Recorder(Callback):
         row |= {key: known.get(key) for key in METRICS} | optimizer | rates
         if self.classes < FEWEST_CLASSES_FOR_TOP5:
             del row["val/top5_error"]
-        row["seconds"] = time.perf_counter() - self._began
+        row["seconds"] = self.seconds()
         self.rows.append(row)
         self.folder.append_metrics(row)
         self.draw()
         for logger in trainer.loggers:
             logger.log_metrics(optimizer | rates, step=trainer.global_step)
-        if len(self.rows) == 1:
+        if not self._headed:
             log.info(HEADINGS)
+            self._headed = True
         log.info(self._line(row, trainer.max_epochs or 0))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -85,6 +94,13 @@ class Recorder(Callback):
         if self.folder is not None:
             columns = self.config["model"]["columns"]
             draw_filters(filters.float().cpu().numpy(), columns, self.folder.figures / "filters.png")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": [dict(row) for row in self.rows], "lr": self._lr, "seconds": self.seconds()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows, self._lr = state_dict["rows"], state_dict["lr"]
+        self._began -= state_dict["seconds"]
 
     def _show_columns(self, trainer: Trainer, pl_module: LightningModule, mesh: DeviceMesh) -> None:
         network: Any = pl_module.network

@@ -6,13 +6,13 @@ from typing import Any
 
 # where and how a run is watched, read and named does not change what it computes
 UNHASHED = (
-    *("outputs", "run_folder", "logger", "claim", "baseline"),
-    *("data.cache", "data.workers", "trainer.log_every_n_steps"),
+    *("outputs", "run_folder", "resume", "logger", "claim", "baseline"),
+    *("data.cache", "data.workers", "trainer.log_every_n_steps", "trainer.max_time", "callbacks.checkpoint"),
 )
 
 # where the data lies and what is kept of a run: not what an experiment is about. What is there is
 # another matter: data.root may hold other images, so that these are hashed.
-NO_FACTOR = (*UNHASHED, "data.root", "data.pack", "data.max_unreadable", "callbacks.checkpoint", "seed")
+NO_FACTOR = (*UNHASHED, "data.root", "data.pack", "data.max_unreadable", "seed")
 
 
 def config_hash(config: dict[str, Any]) -> str:

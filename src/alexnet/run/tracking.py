@@ -30,9 +30,8 @@ def build_wandb_logger(
     """A started W&B run that mirrors the run folder. Never asks anything.
 
     What was typed of the network, the data and the recipe becomes tags, and what an experiment
-    sets. Where the server cannot be
-    reached the run is kept offline, beside the rest of the folder. Raises `UserError` where wandb
-    is not installed.
+    sets. A folder that has a W&B run goes on with it. Where the server cannot be reached the run is kept
+    offline, beside the rest of the folder. Raises `UserError` where wandb is not installed.
     """
     try:
         import wandb
@@ -41,12 +40,16 @@ def build_wandb_logger(
 
     os.environ.setdefault("WANDB_SILENT", "true")
 
+    name = config.name or folder.path.name
+    earlier = _earlier_id(folder.path)
+
     def start(offline: bool) -> WandbLogger:
         run = wandb.init(
             project=config.project,
             entity=config.entity,
-            name=config.name or folder.path.name,
-            id=_run_id(config.name or folder.path.name),
+            name=name,
+            id=earlier or _run_id(name),
+            resume="allow" if earlier and not offline else None,
             dir=folder.path,
             group=config.group,
             job_type=config.job_type,
@@ -76,7 +79,32 @@ def build_wandb_logger(
 def upload_command(logger: WandbLogger) -> str | None:
     """What to type to upload an offline run; None for one that is online."""
     run = logger.experiment
-    return f"wandb sync {Path(run.dir).parent}" if run.offline else None
+    if not run.offline:
+        return None
+    part = Path(run.dir).parent
+    parts = sorted(part.parent.glob(f"offline-run-*-{run.id}"))
+    return f"wandb sync {part if len(parts) == 1 else part.parent / 'offline-run-*'}"
+
+
+def finish(logger: WandbLogger, folder: RunFolder, result: dict[str, Any]) -> None:
+    """End the W&B run with the pictures and the result; what goes wrong there is told, and no more."""
+    import wandb
+
+    try:
+        for picture in sorted(folder.figures.glob("*.png")):
+            logger.log_image(picture.stem, [str(picture)])
+        logger.experiment.summary["result"] = result
+        if result["status"] == "interrupted":
+            logger.experiment.mark_preempting()  # it goes on later
+        wandb.finish(exit_code=0 if result["status"] == "completed" else 1)
+    except Exception as error:  # wandb raises many types; the run folder has it all
+        log.warning(f"W&B did not take the result ({error}); {folder.path} has it.")
+
+
+def _earlier_id(folder: Path) -> str | None:
+    """The id of the W&B run that a run folder has; None where it has none."""
+    parts = sorted(folder.glob("wandb/*run-*-*/run-*.wandb"), key=lambda part: part.stat().st_mtime)
+    return parts[-1].stem.removeprefix("run-") if parts else None
 
 
 def _run_id(name: str) -> str:

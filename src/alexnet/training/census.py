@@ -1,9 +1,11 @@
 """Takes stock of the images after each epoch, over all ranks together."""
 
-import torch.distributed
+from typing import Any
+
 from lightning import Callback, LightningModule, Trainer
 
 from alexnet.data.datamodule import ImageDataModule
+from alexnet.placement.ranks import gathered
 
 
 class Census(Callback):
@@ -21,12 +23,9 @@ class Census(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = self.datamodule.data
-        if trainer.world_size > 1:
-            for split in (data.train, data.val):
-                found: list[dict[str, str]] = [{}] * trainer.world_size
-                torch.distributed.all_gather_object(found, split.unreadable)
-                for elsewhere in found:
-                    split.unreadable |= elsewhere
+        for split in (data.train, data.val):
+            for elsewhere in gathered(split.unreadable):
+                split.unreadable |= elsewhere
         self.datamodule.check_unreadable(data.newly_unreadable())
         loader = self._validated and trainer.val_dataloaders
         if loader and trainer.num_val_batches == [len(loader)]:
@@ -35,3 +34,12 @@ class Census(Callback):
             if counted != len(data.val):
                 raise RuntimeError(f"Validation counted {counted} images, not each of {len(data.val)} once.")
         self._validated = False
+
+    def state_dict(self) -> dict[str, Any]:
+        data = self.datamodule.data
+        return {"train": dict(data.train.unreadable), "val": dict(data.val.unreadable)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        data = self.datamodule.data
+        data.train.unreadable |= state_dict["train"]
+        data.val.unreadable |= state_dict["val"]

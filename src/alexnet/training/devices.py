@@ -11,6 +11,7 @@ from lightning.pytorch.strategies import Strategy as LightningStrategy
 from alexnet.choices import Accelerator, Strategy
 from alexnet.config import StrategyConfig, TrainerConfig
 from alexnet.errors import UserError
+from alexnet.run.checkpoint_file import CheckpointFiles
 
 PROCESSES_PER_CORE = 4  # on the CPU more than that only stands in its own way
 
@@ -90,7 +91,10 @@ def workers_per_device(workers: int | None, trainer: TrainerConfig) -> int:
 
 
 def trainer_arguments(trainer: TrainerConfig, strategy: StrategyConfig) -> dict[str, Any]:
-    """Keyword arguments of Lightning's Trainer that come from the configuration."""
+    """Keyword arguments of Lightning's Trainer that come from the configuration.
+
+    Not max_time: Lightning would validate first, and call the run ended.
+    """
     return {
         "accelerator": resolve_accelerator(trainer.accelerator),
         "devices": trainer.devices,
@@ -98,7 +102,6 @@ def trainer_arguments(trainer: TrainerConfig, strategy: StrategyConfig) -> dict[
         "strategy": _lightning_strategy(trainer, strategy),
         **_precision(trainer.precision),
         "max_epochs": trainer.max_epochs,
-        "max_time": trainer.max_time,
         "check_val_every_n_epoch": trainer.check_val_every_n_epoch,
         "limit_train_batches": trainer.limit_train_batches,
         "limit_val_batches": trainer.limit_val_batches,
@@ -108,9 +111,10 @@ def trainer_arguments(trainer: TrainerConfig, strategy: StrategyConfig) -> dict[
 
 
 def _precision(precision: str) -> dict[str, Any]:
+    plugins = [CheckpointFiles()]
     if precision == "64-true":  # as a plugin: by name Lightning does not let it meet ModelParallelStrategy
-        return {"plugins": DoublePrecision()}
-    return {"precision": precision}
+        return {"plugins": [*plugins, DoublePrecision()]}
+    return {"precision": precision, "plugins": plugins}
 
 
 def _lightning_strategy(trainer: TrainerConfig, strategy: StrategyConfig) -> str | LightningStrategy:

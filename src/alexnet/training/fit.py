@@ -1,40 +1,48 @@
 """One training run from beginning to end: build, fit, write down what came of it."""
 
+import json
 import logging
 import os
-import time
+import subprocess
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 from lightning import Callback, Trainer, seed_everything
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import WandbLogger
 
 from alexnet.choices import Logger
-from alexnet.config import TrainConfig
+from alexnet.config import EarlyStoppingConfig
 from alexnet.data.datamodule import ImageDataModule
 from alexnet.data.dataset import ImageData, load_image_data
 from alexnet.errors import UserError
 from alexnet.model.network import AlexNet
 from alexnet.placement.watch import RankWatch, tell
+from alexnet.run.checkpoint_file import check_fits, read_checkpoint
 from alexnet.run.environment import describe_environment
 from alexnet.run.epoch_progress import EpochProgress
 from alexnet.run.folder import RunFolder
 from alexnet.run.log import log_to_file, log_to_terminal
 from alexnet.run.recorder import Recorder
+from alexnet.run.request import Request
 from alexnet.run.summary import describe_result, print_outcome, print_plan
-from alexnet.run.tracking import build_wandb_logger
+from alexnet.run.tracking import build_wandb_logger, finish
 from alexnet.training.census import Census
+from alexnet.training.checkpoints import Checkpoints
 from alexnet.training.devices import (
     check_devices,
     resolve_accelerator,
     trainer_arguments,
     workers_per_device,
 )
+from alexnet.training.generators import Generators
 from alexnet.training.learning_guard import LearningGuard
 from alexnet.training.memory import peak_memory_mb
 from alexnet.training.module import AlexNetModule
+from alexnet.training.problems import explain
+from alexnet.training.stop import InterruptionError, Stop, seconds_of
 from alexnet.training.throughput import Throughput
 
 log = logging.getLogger(__name__)
@@ -52,15 +60,13 @@ class _Parts:
     guard: LearningGuard
 
 
-def train(
-    config: TrainConfig, resolved: dict[str, Any], overrides: list[str], *, shares_process: bool = False
-) -> float | None:
-    """Run one training and return its last validation top-1 error in percent.
+def train(request: Request, *, shares_process: bool = False) -> float | None:
+    """Run one training, or go on with one, and return its last validation top-1 error in percent.
 
-    `resolved` is the same configuration as plain data, `overrides` what was typed. Raises
-    `UserError` before anything is written for what cannot run; whatever happens after the run
+    Raises `UserError` before anything is written for what cannot run; whatever happens after the run
     folder exists ends in its result.json.
     """
+    config = request.config
     writes = getattr(rank_zero_only, "rank", 0) == 0  # Lightning reads the rank from the environment
     log_to_terminal(quiet=not writes)
     if shares_process and config.trainer.devices > 1:
@@ -69,33 +75,168 @@ def train(
             " which cannot start several devices again and again. Use hydra/launcher=process."
         )
     check_devices(config.trainer, config.strategy, config.model.columns, config.data.batch_size)
-    parts = _build(config, resolved)
-    folder = RunFolder.create(config.outputs, resolved, config.run_folder) if writes else None
-    recorder = Recorder(folder, parts.throughput, parts.module.classes, resolved)
-    watch = RankWatch()
-    callbacks = [
-        EpochProgress(),
-        Census(parts.datamodule),
-        parts.throughput,
-        recorder,
-        parts.guard,
-        watch,
-        *_checkpoints(config, folder),
-    ]
-    if folder is None:
-        _follow(_trainer(config, callbacks, False), parts, watch)
+    parts = _build(request)
+    checkpoint = _checkpoint(request.previous) if request.previous else None
+    if not writes:
+        _Run(request, parts, None, checkpoint).follow()
         return None
-    folder.write_yaml("config.yaml", resolved)
-    folder.write_yaml("overrides.yaml", overrides)
-    folder.write_json("environment.json", describe_environment(parts.data.fingerprint))
-    folder.write_excluded(parts.data.excluded)
-    with log_to_file(folder.path / "train.log"):
-        print_plan(config, parts.data, parts.network, folder)
-        _fit_and_record(config, resolved, overrides, parts, recorder, folder, callbacks, watch)
-    return recorder.rows[-1].get("val/top1_error") if recorder.rows else None
+    if request.previous:
+        _check_goes_on(request.previous, checkpoint, parts)
+        folder = RunFolder.reopen(request.previous)
+    else:
+        folder = RunFolder.create(config.outputs, request.resolved, config.run_folder)
+    run = _Run(request, parts, folder, checkpoint)
+    with folder.held(), log_to_file(folder.path / "train.log"):
+        run.lead()
+    return run.recorder.rows[-1].get("val/top1_error") if run.recorder.rows else None
 
 
-def _build(config: TrainConfig, resolved: dict[str, Any]) -> _Parts:
+class _Run:
+    """One start of a run, on one rank; `folder` is None on all but the first, which writes."""
+
+    def __init__(
+        self, request: Request, parts: _Parts, folder: RunFolder | None, checkpoint: Path | None
+    ) -> None:
+        self.request, self.parts, self.folder, self.checkpoint = request, parts, folder, checkpoint
+        config = request.config
+        self.recorder = Recorder(folder, parts.throughput, parts.module.classes, request.resolved)
+        self.watch = RankWatch()
+        self.stop = Stop(seconds_of(config.trainer.max_time))
+        self.logger: WandbLogger | None = None
+        checkpoints = folder.checkpoints if folder else None
+        self.callbacks: list[Callback] = [
+            EpochProgress(),
+            Census(parts.datamodule),
+            parts.throughput,
+            self.recorder,
+            parts.guard,
+            self.watch,
+            Generators(),
+            *_early_stopping(config.callbacks.early_stopping),
+            Checkpoints(checkpoints, config.callbacks.checkpoint, self.stop, parts.guard),
+        ]
+
+    def follow(self) -> None:
+        """Train beside the first process, which writes everything down."""
+        try:
+            self._fit()
+        except InterruptionError as problem:
+            raise SystemExit(1) from problem
+        except RuntimeError as problem:
+            if (lost := self.watch.explain(problem)) is None:
+                raise
+            if "Rank 0" in lost:  # which cannot tell
+                tell(lost)
+            raise UserError(lost) from problem
+
+    def lead(self) -> None:
+        """Train; then, whatever happened, write result.json and say how it went."""
+        self._describe()
+        self.watch.abandon = self._abandon
+        status, error = "failed", None
+        try:
+            self.logger = self._wandb_logger()
+            self._fit()
+            status = "completed"
+        except InterruptionError as problem:
+            status, error = "interrupted", str(problem)
+            raise KeyboardInterrupt(f"Interrupted: {error}. {self._how_to_go_on()}") from problem
+        except (KeyboardInterrupt, SystemExit) as problem:
+            status, error = "interrupted", "stopped by the user"
+            raise KeyboardInterrupt(f"Interrupted: {error}. {self._how_to_go_on()}") from problem
+        except UserError as problem:
+            error = str(problem)
+            raise
+        except Exception as problem:
+            error = f"{type(problem).__name__}: {problem}"
+            told = self.watch.explain(problem)
+            if told := f"{told}." if told else explain(problem):
+                error = told
+                raise UserError(told) from problem
+            raise
+        finally:
+            self._record(status, error)
+            if self.stop.requeue:
+                _requeue()
+
+    def _fit(self) -> None:
+        config = self.request.config
+        arguments = trainer_arguments(config.trainer, config.strategy)
+        if SLURMEnvironment.detect():  # or Lightning would save and requeue in its own way
+            arguments["plugins"].append(SLURMEnvironment(auto_requeue=False))
+        trainer = Trainer(
+            **arguments,
+            callbacks=self.callbacks,
+            logger=self.logger or False,
+            use_distributed_sampler=False,  # GlobalBatches splits batches over the ranks
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            enable_progress_bar=False,  # EpochProgress instead
+        )
+        with self.stop.heeded():
+            trainer.fit(
+                self.parts.module, self.parts.datamodule, ckpt_path=self.checkpoint, weights_only=True
+            )
+
+    def _describe(self) -> None:
+        """Write down what is going to run, and say it."""
+        assert self.folder is not None
+        request, parts, folder = self.request, self.parts, self.folder
+        environment = "environment.json"
+        overrides = request.overrides
+        if request.previous:
+            count = len(list(folder.path.glob("environment*.json")))
+            environment = f"environment.resumed-{count}.json" if count else environment
+            overrides = [*folder.read_overrides(), *(item for item in overrides if "resume=" not in item)]
+        folder.write_yaml("config.yaml", request.resolved)
+        folder.write_yaml("overrides.yaml", overrides)
+        folder.write_json(environment, describe_environment(parts.data.fingerprint))
+        folder.write_excluded(parts.data.excluded)
+        print_plan(request.config, parts.data, parts.network, folder)
+        if request.previous:
+            log.info(f"Resuming  {self.checkpoint or 'from the beginning: there is no last.ckpt'}")
+
+    def _wandb_logger(self) -> WandbLogger | None:
+        request = self.request
+        if request.config.logger.kind is Logger.csv or os.environ.get("WANDB_MODE") == "disabled":
+            return None
+        assert self.folder is not None
+        return build_wandb_logger(request.config.logger, self.folder, request.resolved, request.overrides)
+
+    def _record(self, status: str, error: str | None) -> None:
+        assert self.folder is not None
+        folder, parts, config = self.folder, self.parts, self.request.config
+        folder.use_reserve()
+        excluded = parts.data.excluded | parts.data.newly_unreadable()
+        result = describe_result(
+            self.request.resolved, parts.data, parts.network, self.recorder.rows, parts.throughput
+        )
+        result |= {"status": status, "error": error, "warning": parts.guard.warning}
+        result |= {"excluded_files": len(excluded), "skipped_steps": parts.guard.skipped}
+        result |= {"wall_seconds": self.recorder.seconds()}
+        result |= {"peak_memory_mb": peak_memory_mb(resolve_accelerator(config.trainer.accelerator))}
+        folder.write_json("result.json", result)
+        try:
+            folder.write_excluded(excluded)
+            if self.recorder.rows:
+                self.recorder.draw()
+        except OSError as problem:  # a full disk: the error that is told is the first one
+            log.warning(f"Not written: {explain(problem)}")
+        print_outcome(result, folder, self.logger, config)
+        if self.logger is not None:
+            finish(self.logger, folder, result)
+
+    def _abandon(self, reason: str) -> None:
+        tell(reason)
+        self._record("failed", reason)
+
+    def _how_to_go_on(self) -> str:
+        assert self.folder is not None
+        return f"To go on: python src/train.py resume={self.folder.path}"
+
+
+def _build(request: Request) -> _Parts:
+    config = request.config
     seed_everything(config.seed, verbose=False)
     data = load_image_data(config.data)
     classes = len(data.classes)
@@ -106,119 +247,49 @@ def _build(config: TrainConfig, resolved: dict[str, Any]) -> _Parts:
     return _Parts(
         data,
         network,
-        AlexNetModule(network, classes, config.optimizer, config.scheduler, resolved),
+        AlexNetModule(network, classes, config.optimizer, config.scheduler, request.resolved),
         ImageDataModule(data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers),
         Throughput(),
         LearningGuard(config.callbacks.learning_guard, classes),
     )
 
 
-def _follow(trainer: Trainer, parts: _Parts, watch: RankWatch) -> None:
-    """Train beside the first process, which writes everything down."""
+def _checkpoint(previous: Path) -> Path | None:
+    """What to go on from; None for a run that was stopped before it had saved anything."""
+    last = previous / "checkpoints" / "last.ckpt"
+    return last if last.exists() else None
+
+
+def _check_goes_on(previous: Path, checkpoint: Path | None, parts: _Parts) -> None:
+    """Raise `UserError` where the run would not be the same any more."""
     try:
-        trainer.fit(parts.module, parts.datamodule)
-    except RuntimeError as problem:
-        if (lost := watch.explain(problem)) is None:
-            raise
-        if "Rank 0" in lost:  # which cannot tell
-            tell(lost)
-        raise UserError(lost) from problem
-
-
-def _fit_and_record(
-    config: TrainConfig,
-    resolved: dict[str, Any],
-    overrides: list[str],
-    parts: _Parts,
-    recorder: Recorder,
-    folder: RunFolder,
-    callbacks: list[Callback],
-    watch: RankWatch,
-) -> None:
-    """Train; then, whatever happened, write result.json and say how it went."""
-    began = time.perf_counter()
-    logger: WandbLogger | None = None
-
-    def record(status: str, error: str | None) -> None:
-        if recorder.rows:
-            recorder.draw()
-        excluded = parts.data.excluded | parts.data.newly_unreadable()
-        folder.write_excluded(excluded)
-        result = describe_result(resolved, parts.data, parts.network, recorder.rows, parts.throughput)
-        result |= {"status": status, "error": error, "warning": parts.guard.warning}
-        result |= {"excluded_files": len(excluded), "wall_seconds": time.perf_counter() - began}
-        result |= {"peak_memory_mb": peak_memory_mb(resolve_accelerator(config.trainer.accelerator))}
-        folder.write_json("result.json", result)
-        print_outcome(result, folder, logger, config)
-        if logger is not None:
-            _finish(logger, folder, result)
-
-    def abandon(reason: str) -> None:
-        tell(reason)
-        record("failed", reason)
-
-    watch.abandon = abandon
-    status, error = "failed", None
-    try:
-        logger = _logger(config, folder, resolved, overrides)
-        _trainer(config, callbacks, logger or False).fit(parts.module, parts.datamodule)
-        status = "completed"
-    except BaseException as problem:
-        interrupted = isinstance(problem, KeyboardInterrupt | SystemExit)
-        status = "interrupted" if interrupted else "failed"
-        error = "stopped by the user" if interrupted else f"{type(problem).__name__}: {problem}"
-        if lost := watch.explain(problem):
-            error = lost
-            raise UserError(f"{lost}.") from problem
-        raise
-    finally:
-        record(status, error)
-
-
-def _checkpoints(config: TrainConfig, folder: RunFolder | None) -> list[Callback]:
-    """last.ckpt to go on from, best.ckpt (weights only) to use."""
-    directory = folder.checkpoints if folder else None  # Lightning hands the first rank's to the others
-    kept: list[Callback] = []
-    if config.callbacks.checkpoint.last:
-        kept.append(ModelCheckpoint(directory, filename="last", enable_version_counter=False))
-    if config.callbacks.checkpoint.best:
-        kept.append(
-            ModelCheckpoint(
-                directory,
-                filename="best",
-                monitor="val/top1_error",
-                save_weights_only=True,
-                enable_version_counter=False,
-            )
+        before = json.loads((previous / "environment.json").read_text())["data_fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        before = None  # stopped before it had begun
+    if before not in (None, parts.data.fingerprint):
+        raise UserError(
+            f"{previous}: this run was trained on other images, or other readable ones, than are now in"
+            f" {parts.data.origin}. Bring them back, or start a new run."
         )
-    return kept
+    if checkpoint is not None:
+        ours = {f"network.{name}": value for name, value in parts.network.state_dict().items()}
+        check_fits(checkpoint, read_checkpoint(checkpoint), ours)
 
 
-def _trainer(config: TrainConfig, callbacks: list[Callback], logger: WandbLogger | bool) -> Trainer:
-    return Trainer(
-        **trainer_arguments(config.trainer, config.strategy),
-        callbacks=callbacks,
-        logger=logger,
-        use_distributed_sampler=False,  # GlobalBatches splits batches over the ranks
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-        enable_progress_bar=False,  # EpochProgress instead
-        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
-    )
+def _early_stopping(config: EarlyStoppingConfig) -> list[Callback]:
+    if config.patience is None:
+        return []
+    patience, least = config.patience, config.min_delta
+    return [EarlyStopping("val/top1_error", min_delta=least, patience=patience, check_finite=False)]
 
 
-def _logger(
-    config: TrainConfig, folder: RunFolder, resolved: dict[str, Any], overrides: list[str]
-) -> WandbLogger | None:
-    if config.logger.kind is Logger.csv or os.environ.get("WANDB_MODE") == "disabled":
-        return None
-    return build_wandb_logger(config.logger, folder, resolved, overrides)
-
-
-def _finish(logger: WandbLogger, folder: RunFolder, result: dict[str, Any]) -> None:
-    import wandb
-
-    for picture in sorted(folder.figures.glob("*.png")):
-        logger.log_image(picture.stem, [str(picture)])
-    logger.experiment.summary["result"] = result
-    wandb.finish(exit_code=0 if result["status"] == "completed" else 1)
+def _requeue() -> None:
+    """Have Slurm start the job again: the same command then goes on with this run."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        return
+    try:
+        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, timeout=60)
+        log.info(f"Slurm starts job {job} again.")
+    except (OSError, subprocess.SubprocessError) as problem:
+        log.warning(f"Slurm does not start job {job} again: {problem}")

@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from alexnet.config import OptimizerConfig, SchedulerConfig
 from alexnet.data.dataset import UNREADABLE
 from alexnet.placement.place import place
+from alexnet.placement.ranks import gathered
 from alexnet.placement.replicas import replicas
 from alexnet.training.optimizer import build_optimizer, freeze, fuse, in_order_of
 from alexnet.training.schedule import build_schedule
@@ -36,20 +37,38 @@ class SplitMetrics(MetricCollection):
     """Mean loss, errors and numbers of readable and unreadable images of one split, over all ranks."""
 
     def __init__(self, split: str, ks: set[int], classes: int) -> None:
-        metrics: dict[str, Any] = {"loss": MeanMetric(), "samples": SumMetric(), "unreadable": SumMetric()}
+        # nan_strategy: looking for them would wait for the device; `count` leaves them out
+        metrics: dict[str, Any] = {"loss": MeanMetric("disable")}
+        metrics |= {name: SumMetric("disable") for name in ("samples", "unreadable")}
         metrics |= {f"top{k}_error": TopKError(classes, k) for k in sorted(ks)}
         super().__init__(metrics, prefix=f"{split}/", compute_groups=False)
 
     def count(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Take in a batch: losses (N,), logits (N, classes), labels (N,)."""
+        """Take in a batch: losses (N,), logits (N, classes), labels (N,); the mean is of finite losses."""
         readable = (labels != UNREADABLE).float()
         for name, metric in self.items(keep_base=True):
             if name == "loss":
-                metric.update(losses, readable)
+                finite = losses.isfinite()
+                metric.update(losses.where(finite, 0), readable * finite)
             elif name in ("samples", "unreadable"):
                 metric.update(readable if name == "samples" else 1 - readable)
             else:
                 metric.update(logits, labels)
+
+    def states(self) -> dict[str, dict[str, Tensor]]:
+        """What has been counted so far in this process."""
+        metrics = self.items(keep_base=True)
+        return {
+            name: {key: torch.as_tensor(value).cpu() for key, value in metric.metric_state.items()}
+            for name, metric in metrics
+        }
+
+    def add(self, states: dict[str, dict[str, Tensor]]) -> None:
+        """Count what another process has counted, too."""
+        for name, metric in self.items(keep_base=True):
+            for key, value in states[name].items():
+                setattr(metric, key, getattr(metric, key) + value.to(metric.device))
+            metric._update_count += 1  # as its load_state_dict would, or it would warn of no updates
 
 
 class AlexNetModule(LightningModule):
@@ -73,6 +92,7 @@ class AlexNetModule(LightningModule):
         self.network = network
         self.classes = classes
         self._placed = False
+        self._counted: list[dict[str, dict[str, Tensor]]] = []
         self.optimizer, self.scheduler = optimizer, scheduler
         self.train_metrics = SplitMetrics("train", {1}, classes)
         self.val_metrics = SplitMetrics("val", {1, 5} if classes >= FEWEST_CLASSES_FOR_TOP5 else {1}, classes)
@@ -94,7 +114,6 @@ class AlexNetModule(LightningModule):
         logits = self(images, keys)
         losses = functional.cross_entropy(logits, labels, reduction="none", ignore_index=UNREADABLE)
         self.train_metrics.count(losses.detach(), logits.detach(), labels)
-        self.log_dict(self.train_metrics, on_step=False, on_epoch=True)
         loss = losses.sum() * self._share_of_sum(len(labels))
         self.log("train/step_loss", loss.detach(), on_step=True)
         return loss
@@ -116,13 +135,29 @@ class AlexNetModule(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         freeze(self.trainer.optimizers[0], self.current_epoch / (self.trainer.max_epochs or 1))
+        self._count_on()
+        self.log_dict(self.train_metrics, on_step=False, on_epoch=True)  # computed when the epoch ends
+
+    def _count_on(self) -> None:
+        """Take up what had been counted of the epoch when the run was stopped."""
+        counted, self._counted = self._counted, []
+        copies = replicas(self.trainer)
+        if len(counted) == copies.count:
+            counted = [counted[copies.rank]]
+        elif copies.rank > 0:
+            counted = []  # other copies than before: the first one takes all
+        for states in counted:
+            self.train_metrics.add(states)
+
+    def on_validation_epoch_start(self) -> None:
+        self.val_metrics.reset()  # of a validation that was stopped
+        self.log_dict(self.val_metrics, on_step=False, on_epoch=True)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
         logits = self(images) if images.ndim == 4 else self._mean_over_crops(images)
         losses = functional.cross_entropy(logits, labels, reduction="none", ignore_index=UNREADABLE)
         self.val_metrics.count(losses, logits, labels)
-        self.log_dict(self.val_metrics, on_step=False, on_epoch=True)
 
     def _mean_over_crops(self, images: Tensor) -> Tensor:
         """Logarithms of the mean probabilities over crops (N, crops, 3, H, W) (paper §4.1)."""
@@ -131,9 +166,17 @@ class AlexNetModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.record
-        if self.device_mesh is None and "optimizer_states" in checkpoint:  # else they are so already
+        if "optimizer_states" not in checkpoint:  # weights to use: nobody goes on from them
+            del checkpoint["loops"]
+            return
+        of_ranks = gathered((replicas(self.trainer).rank, self.train_metrics.states()))
+        checkpoint["train_metrics"] = [states for _, states in sorted(dict(of_ranks).items())]
+        if self.device_mesh is None:  # else they are so already
             (state,) = checkpoint["optimizer_states"]
             checkpoint["optimizer_states"] = [in_order_of(self, self.trainer.optimizers[0], state)]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._counted = checkpoint["train_metrics"]
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.network, self.optimizer)

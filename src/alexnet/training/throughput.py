@@ -7,6 +7,10 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from alexnet.placement.replicas import replicas
+from alexnet.training.position import batches_done
+
+
+KEPT = ("images", "seconds", "waited", "epoch_images", "epoch_seconds", "epoch_waited")
 
 
 class Throughput(Callback):
@@ -23,7 +27,8 @@ class Throughput(Callback):
         self._mark = 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.epoch_images, self.epoch_seconds, self.epoch_waited = 0, 0.0, 0.0
+        if not batches_done(trainer):
+            self.epoch_images, self.epoch_seconds, self.epoch_waited = 0, 0.0, 0.0
         self._mark = perf_counter()
 
     def on_train_batch_start(
@@ -49,6 +54,12 @@ class Throughput(Callback):
         self.seconds += elapsed
         self.epoch_seconds += elapsed
         return elapsed
+
+    def state_dict(self) -> dict[str, Any]:
+        return {key: getattr(self, key) for key in KEPT}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        vars(self).update(state_dict)
 
     def summary(self) -> dict[str, float]:
         """Over the whole run so far."""

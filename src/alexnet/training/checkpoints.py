@@ -1,0 +1,121 @@
+"""last.ckpt to go on from, best.ckpt to use; and the end of a run that is asked to stop."""
+
+import math
+import time
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from alexnet.config import CheckpointConfig
+from alexnet.placement.ranks import Agreement
+from alexnet.training.learning_guard import LearningGuard
+from alexnet.training.position import batches_done, go_on, note_position
+from alexnet.training.stop import InterruptionError, Stop
+
+
+class _Wish(IntEnum):
+    """What a rank wishes to do after a step; the ranks do the largest."""
+
+    nothing = 0
+    save = 1
+    stop = 2
+    fail = 3
+
+
+class Checkpoints(Checkpoint):
+    """Saves as each epoch begins, and in between as `config` says, and before the run stops.
+
+    last.ckpt holds all that the run needs to end as if it had never stopped, best.ckpt the weights of the
+    epoch with the lowest validation error (top-1). A loss that is no finite number ends the run
+    before it is saved. Raises `InterruptionError` on all ranks where one of them was asked to stop, after
+    the step or between two batches of the validation. `folder` is None on all ranks but the first.
+    """
+
+    def __init__(
+        self, folder: Path | None, config: CheckpointConfig, stop: Stop, guard: LearningGuard
+    ) -> None:
+        self.folder = folder or Path()  # nothing is written from the others
+        self.config, self.stop, self.guard = config, stop, guard
+        self.best = math.inf
+        self._saved_at = 0.0
+        self._position = (0, 0, 1)  # epoch, batches of it that are done, batches that it has
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.stop.heed()
+        self._agreement = Agreement()
+        self._saved_at = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        resuming = trainer.fit_loop.is_resuming
+        go_on(trainer)
+        if trainer.current_epoch and not resuming:
+            self._save(trainer, 0)
+        self._stop_if(self._agreement.now(self._wish_of_stop()), trainer, batches_done(trainer))
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        done = batch_idx + 1
+        failed = self.guard.failed(trainer, outputs["loss"])
+        wish = _Wish.fail if failed else self._wish_of_stop() or self._wish_of_save(trainer)
+        last = done == trainer.num_training_batches
+        self._do(self._agreement.now(wish) if last else self._agreement.soon(wish), trainer, done)
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
+    ) -> None:
+        self._stop_if(self._agreement.soon(self._wish_of_stop()), trainer, int(trainer.num_training_batches))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        error = float(trainer.callback_metrics["val/top1_error"])
+        if error < self.best:
+            self.best = error
+            if self.config.best:
+                trainer.save_checkpoint(self.folder / "best.ckpt", weights_only=True)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._save(trainer, 0)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        note_position(checkpoint["loops"], *self._position)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+    def _wish_of_stop(self) -> _Wish:
+        return _Wish.stop if self.stop.asked() else _Wish.nothing
+
+    def _wish_of_save(self, trainer: Trainer) -> _Wish:
+        steps, seconds = self.config.every_n_steps, self.config.every_n_seconds
+        due = steps is not None and trainer.global_step % steps == 0
+        due = due or (seconds is not None and time.monotonic() - self._saved_at >= seconds)
+        return _Wish.save if due else _Wish.nothing
+
+    def _do(self, agreed: int, trainer: Trainer, done: int) -> None:
+        if agreed == _Wish.fail:
+            self.guard.fail(trainer)
+        self._stop_if(agreed, trainer, done)
+        if agreed == _Wish.save:
+            self._save(trainer, done)
+
+    def _stop_if(self, agreed: int, trainer: Trainer, done: int) -> None:
+        if agreed == _Wish.stop:
+            self._save(trainer, done)
+            raise InterruptionError(self.stop.asked() or "stopped with another rank")
+
+    def _save(self, trainer: Trainer, done: int) -> None:
+        # ranks may learn of a lost loss one step late: what it has spoilt is not saved
+        if self._agreement.now(_Wish.fail if self.guard.lost else _Wish.nothing):
+            self.guard.fail(trainer)
+        self._saved_at = time.monotonic()
+        if self.config.last:
+            self._position = (trainer.current_epoch, done, int(trainer.num_training_batches))
+            trainer.save_checkpoint(self.folder / "last.ckpt", weights_only=False)
