@@ -75,6 +75,7 @@ def entry_point(
             os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to here
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
             try:
+                check_no_targets(sys.argv[1:])
                 program()
             except (UserError, HydraException, OmegaConfBaseException) as error:
                 mistakes.append(explain(error, schema))
@@ -94,6 +95,13 @@ def entry_point(
 def register(name: str, schema: type) -> None:
     """Make a schema known to Hydra as <name>_schema."""
     ConfigStore.instance().store(name=f"{name}_schema", node=schema)
+
+
+def check_no_targets(arguments: list[str]) -> None:
+    """Raise `UserError` for an argument that would have Hydra build an object of any class."""
+    for argument in arguments:
+        if "_target_" in argument:
+            raise UserError(f"{argument}: _target_ is not taken from the command line.")
 
 
 def quoted(argument: str) -> str:

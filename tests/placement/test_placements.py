@@ -19,7 +19,6 @@ import yaml
 
 from conftest import PROJECT, SMALL, Train
 
-GO_ON = Path(__file__).with_name("go_on.py")
 COLUMNS = (*SMALL, "model.columns=2", "trainer.max_epochs=5", "trainer.precision=64-true", "logger=csv")
 PLACEMENTS = {
     "single": (),
@@ -195,17 +194,16 @@ def test_a_checkpoint_goes_on_under_another_placement(
     synthetic: tuple[str, ...], tmp_path: Path, before: str, after: str
 ) -> None:
     """Two epochs here and two there end as four on a single device do; weights and velocities both."""
-
-    def go_on(name: str, epochs: int, placement: str, checkpoint: Path | None = None) -> Path:
-        arguments = (*COLUMNS, *synthetic, *PLACEMENTS[placement], f"trainer.max_epochs={epochs}")
-        made = tmp_path / f"{name}.ckpt"
-        finished(tmp_path, str(GO_ON), str(made), str(checkpoint), *arguments, "scheduler=constant")
-        return made
-
-    through = go_on("through", 4, "single")
-    halfway = go_on("halfway", 2, before)
+    train_py, command = str(PROJECT / "src/train.py"), (*COLUMNS, *synthetic, "scheduler=constant")
+    through, folder = tmp_path / "through", tmp_path / "gone on"
+    finished(tmp_path, train_py, *command, "trainer.max_epochs=4", f"run_folder={through}")
+    finished(
+        tmp_path, train_py, *command, "trainer.max_epochs=2", f"run_folder={folder}", *PLACEMENTS[before]
+    )
+    elsewhere = PLACEMENTS[after] or ("trainer.devices=1", "strategy=auto")
+    finished(tmp_path, train_py, f"resume={folder}", "trainer.max_epochs=4", *elsewhere)
     ours, theirs = (
-        torch.load(path, weights_only=True) for path in (go_on("gone on", 4, after, halfway), through)
+        torch.load(path / "checkpoints/last.ckpt", weights_only=True) for path in (folder, through)
     )
     assert ours["global_step"] == theirs["global_step"] == 16
     for key, expected in theirs["state_dict"].items():
@@ -213,6 +211,7 @@ def test_a_checkpoint_goes_on_under_another_placement(
     for number, entry in theirs["optimizer_states"][0]["state"].items():
         velocity = ours["optimizer_states"][0]["state"][number]["momentum_buffer"]
         torch.testing.assert_close(velocity, entry["momentum_buffer"], rtol=1e-8, atol=1e-12)
+    assert [row["val/loss"] for row in metrics(folder)] == [row["val/loss"] for row in metrics(through)]
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def test_json_is_whole_and_has_only_numbers(tmp_path: Path) -> None:
     assert json.loads((folder.path / "result.json").read_text()) == {"a": 1}
     folder.write_json("result.json", {"a": [float("nan"), 2.5], "b": {"c": float("inf")}})
     assert json.loads((folder.path / "result.json").read_text()) == {"a": [None, 2.5], "b": {"c": None}}
-    assert not list(folder.path.glob(".*"))
+    assert not list(folder.path.glob(".*.partial"))
 
 
 def test_metrics(tmp_path: Path) -> None:

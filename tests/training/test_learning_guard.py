@@ -49,7 +49,29 @@ def test_stops_where_asked() -> None:
         after_epochs([6.91, 6.907], "callbacks.learning_guard.stop=true")
 
 
+def step(guard: LearningGuard, loss: float) -> bool:
+    trainer: Any = SimpleNamespace(
+        current_epoch=0, global_step=1, optimizers=[SimpleNamespace(param_groups=[{"lr": 0.01}])]
+    )
+    failed = guard.failed(trainer, torch.tensor(loss))
+    if failed:
+        with pytest.raises(UserError, match=r"smaller optimizer\.lr \(it is 0\.01\)"):
+            guard.fail(trainer)
+    return failed
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, 1001 * math.log(1000)])
+def test_a_loss_that_is_lost(loss: float) -> None:
+    guard = LearningGuard(compose_config().callbacks.learning_guard, classes=1000)
+    assert not step(guard, 6.9)
+    assert not step(guard, 999 * math.log(1000)) and not guard.lost
+    assert step(guard, loss) and guard.lost
+    assert step(guard, 6.9)  # it stays so
+
+
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
-def test_stops_at_a_loss_that_is_no_number(loss: float) -> None:
-    with pytest.raises(UserError, match=r"smaller optimizer\.lr"):
-        after_epochs([loss])
+def test_a_loss_that_is_to_be_skipped(loss: float) -> None:
+    config = compose_config("callbacks.learning_guard.nonfinite=skip").callbacks.learning_guard
+    guard = LearningGuard(config, classes=1000)
+    assert not step(guard, loss)
+    assert step(guard, 1001 * math.log(1000))

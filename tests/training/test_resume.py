@@ -1,6 +1,5 @@
 """A run that is stopped anywhere and goes on ends as one that was not, to the last bit."""
 
-import csv
 import json
 import os
 import random
@@ -18,7 +17,6 @@ from torch import Tensor
 from alexnet import cli
 from alexnet.config import TrainConfig
 from alexnet.run.request import Request
-from alexnet.run.resume import continued
 from alexnet.training.fit import train
 from alexnet.training.module import AlexNetModule
 from conftest import PROJECT, SMALL

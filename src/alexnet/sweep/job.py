@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.errors import UserError
+from alexnet.run.resume import is_unfinished
 
 NO_REASON = "ended without a result, and without saying why"
 
@@ -63,8 +64,12 @@ class Job:
             )
 
     def set_aside(self) -> None:
-        """Rename what an unfinished run left here to <folder>.failed-1 (-2, ...), its log beside it."""
-        if not self.folder.exists() and not self.log.exists():
+        """Rename what a failed run left here to <folder>.failed-1 (-2, ...), its log beside it.
+
+        One that was interrupted or killed stays: it goes on.
+        """
+        there = self.folder.exists() or self.log.exists()
+        if not there or is_unfinished(self.folder, self.config_hash):
             return
         count = 1
         while True:
@@ -79,8 +84,9 @@ class Job:
 
     def why_failed(self, status: int) -> str:
         """Why it came to nothing, in one line; `status` as from a shell: 128 + n is signal n."""
-        if error := self.result().get("error"):
-            return _first_line(str(error))
+        result = self.result()
+        if result.get("status") == "failed" and result.get("error"):
+            return _first_line(str(result["error"]))
         if status > 128:
             name = signal.Signals(status - 128).name if status - 128 in set(signal.Signals) else status - 128
             memory = ", perhaps for want of memory" if name == "SIGKILL" else ""

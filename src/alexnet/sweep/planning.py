@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from alexnet import cli
 from alexnet.errors import UserError
+from alexnet.run.resume import AUTO
 from alexnet.run.settings import config_hash
 from alexnet.sweep.job import Job
 from alexnet.sweep.naming import job_name
@@ -50,7 +51,9 @@ def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], 
             f"run_folder={resolved['run_folder']}: the jobs of a sweep cannot share a folder."
             " Give hydra.sweep.dir=..., where each makes its own."
         )
-    own = [_quoted("run_folder", place)]
+    if resolved["resume"] not in (None, AUTO):
+        raise UserError(f"resume={resolved['resume']}: one run, and not a sweep's. Leave -m out.")
+    own = [_quoted("run_folder", place), f"resume={AUTO}"]
     if resolved["logger"]["name"] is None:
         own.append(_quoted("logger.name", place.relative_to(folder)))
     if resolved["logger"]["group"] is None:

@@ -21,7 +21,7 @@ class JobProcess:
 
     def __init__(self, job: Job, environment: dict[str, str]) -> None:
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        with job.log.open("xb") as log:
+        with job.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(GUARD), *job.command],
                 stdin=subprocess.PIPE,  # see guard.py

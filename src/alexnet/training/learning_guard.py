@@ -62,7 +62,7 @@ class LearningGuard(Callback):
     def fail(self, trainer: Trainer) -> None:
         """Raises `UserError`, which says what happened and what to try."""
         raise UserError(
-            f"The training loss is no longer a finite number, or above {self.config.explosion:g} times that of"
+            f"The training loss is no finite number any more, or over {self.config.explosion:g} times that of"
             f" guessing, at step {trainer.global_step} (epoch {trainer.current_epoch + 1}). Try a smaller"
             f" optimizer.lr (it is {trainer.optimizers[0].param_groups[0]['lr']:g}). Where single batches are"
             " to blame: callbacks.learning_guard.nonfinite=skip."

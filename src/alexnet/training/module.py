@@ -7,7 +7,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torchmetrics import MeanMetric, MetricCollection, SumMetric
+from torchmetrics import Metric, MetricCollection, SumMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from alexnet.config import OptimizerConfig, SchedulerConfig
@@ -33,23 +33,47 @@ class TopKError(MulticlassAccuracy):
         return 100 * (1 - super().compute())
 
 
+class MeanLoss(Metric):
+    """Mean of the finite losses of readable images.
+
+    torchmetrics' MeanMetric either waits for the device at every step, or leaves weights out
+    (nan_strategy="disable").
+    """
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for state in ("total", "count"):
+            self.add_state(state, torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, losses: Tensor, readable: Tensor) -> None:
+        """Take in losses (N,) and whether each image is readable (N,), 1 or 0."""
+        counted = readable * losses.isfinite()
+        self.total += (losses.nan_to_num(0, 0, 0) * counted).sum()
+        self.count += counted.sum()
+
+    def compute(self) -> Tensor:
+        return self.total / self.count
+
+
 class SplitMetrics(MetricCollection):
     """Mean loss, errors and numbers of readable and unreadable images of one split, over all ranks."""
 
     def __init__(self, split: str, ks: set[int], classes: int) -> None:
-        # nan_strategy: looking for them would wait for the device; `count` leaves them out
-        metrics: dict[str, Any] = {"loss": MeanMetric("disable")}
-        metrics |= {name: SumMetric("disable") for name in ("samples", "unreadable")}
+        metrics: dict[str, Any] = {"loss": MeanLoss()}
+        # looking for NaN, of which there are none, would wait for the device at every step
+        metrics |= {name: SumMetric(nan_strategy="disable") for name in ("samples", "unreadable")}
         metrics |= {f"top{k}_error": TopKError(classes, k) for k in sorted(ks)}
         super().__init__(metrics, prefix=f"{split}/", compute_groups=False)
 
     def count(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Take in a batch: losses (N,), logits (N, classes), labels (N,); the mean is of finite losses."""
+        """Take in a batch: losses (N,), logits (N, classes), labels (N,)."""
         readable = (labels != UNREADABLE).float()
         for name, metric in self.items(keep_base=True):
             if name == "loss":
-                finite = losses.isfinite()
-                metric.update(losses.where(finite, 0), readable * finite)
+                metric.update(losses, readable)
             elif name in ("samples", "unreadable"):
                 metric.update(readable if name == "samples" else 1 - readable)
             else:

@@ -9,7 +9,6 @@ from lightning import Callback, LightningModule, Trainer
 from alexnet.placement.replicas import replicas
 from alexnet.training.position import batches_done
 
-
 KEPT = ("images", "seconds", "waited", "epoch_images", "epoch_seconds", "epoch_waited")
 
 
