@@ -4,7 +4,7 @@ import json
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,11 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor
 
 from alexnet import cli
-from alexnet.config import TrainConfig
+from alexnet.choices import PackFormat
+from alexnet.config import PrepareConfig, TrainConfig
+from alexnet.data.packing import make_pack
+from alexnet.errors import UserError
+from alexnet.run.folder import RunFolder
 from alexnet.run.request import Request
 from alexnet.training.fit import train
 from alexnet.training.module import AlexNetModule
@@ -33,9 +37,6 @@ def request(folder: Path, *overrides: str, previous: Path | None = None) -> Requ
     resolved = cli.plain(raw) | {"run_folder": str(folder)}
     config.run_folder = str(folder)
     return Request(config, resolved, list(overrides), previous)
-
-
-Draw = Callable[[], list[float]]
 
 
 def draw() -> list[float]:
@@ -76,38 +77,124 @@ def stops(monkeypatch: pytest.MonkeyPatch) -> Stops:
     return Stops(monkeypatch)
 
 
+@pytest.fixture
+def command(synthetic: tuple[str, ...]) -> tuple[str, ...]:
+    return (*SMALL, *synthetic, f"trainer.max_epochs={EPOCHS}", "logger=csv")
+
+
+PLATEAU = ("scheduler=plateau", "scheduler.patience=0", "callbacks.early_stopping.patience=9")
+STEP = ("scheduler=step", "model.columns=2", "optimizer.freeze=[conv1]", "model.activation=tanh")
+
+
 @pytest.mark.parametrize(
-    "overrides",
+    ("overrides", "steps"),
     [
-        (
-            "data.workers=0",
-            "scheduler=plateau",
-            "scheduler.patience=0",
-            "callbacks.early_stopping.patience=9",
+        pytest.param(
+            ("data.workers=0", *PLATEAU),
+            range(1, EPOCHS * (BATCHES + VAL_BATCHES)),
+            marks=pytest.mark.slow,
+            id="every step",
         ),
-        ("data.workers=2", "scheduler=step", "model.columns=2", "optimizer.freeze=[conv1]"),
+        pytest.param(("data.workers=0", *PLATEAU), (1, BATCHES, 6, 11), id="plateau"),
+        pytest.param(("data.workers=2", *STEP), (2, BATCHES + 1, 9), id="step"),
     ],
-    ids=["plateau", "step"],
 )
-def test_stopped_at_every_step(
-    stops: Stops, synthetic: tuple[str, ...], tmp_path: Path, overrides: tuple[str, ...]
+def test_stopped_at_a_step(
+    stops: Stops, command: tuple[str, ...], tmp_path: Path, overrides: tuple[str, ...], steps: Sequence[int]
 ) -> None:
-    """In training, in validation, in the first and the last step: the same run in the end."""
-    command = (*SMALL, *synthetic, *overrides, f"trainer.max_epochs={EPOCHS}", "logger=csv")
+    """In training, in validation, in the first step and the last: the same run in the end."""
+    command = (*command, *overrides)
     train(request(tmp_path / "whole", *command))
     whole, drawn = outcome(tmp_path / "whole"), list(stops.drawn)
     assert len(drawn) == EPOCHS * BATCHES
-    for step in range(1, EPOCHS * (BATCHES + VAL_BATCHES) + 1):
+    for step in steps:
         folder = tmp_path / f"stopped{step}"
         stops.countdown, stops.drawn = step, []
-        try:
+        with pytest.raises(KeyboardInterrupt, match=f"stopped by SIGTERM.*resume={folder}"):
             train(request(folder, *command))
-        except KeyboardInterrupt as stopped:
-            assert "SIGTERM" in str(stopped)
-            result = json.loads((folder / "result.json").read_text())
-            assert (result["status"], result["error"]) == ("interrupted", "stopped by SIGTERM")
-            train(request(folder, *command, previous=folder))
-        else:
-            assert step == EPOCHS * (BATCHES + VAL_BATCHES)  # there was nothing left to stop
+        result = json.loads((folder / "result.json").read_text())
+        assert (result["status"], result["error"]) == ("interrupted", "stopped by SIGTERM")
+        train(request(folder, *command, previous=folder))
         assert stops.drawn == drawn, f"stopped in step {step}"
         assert differences(outcome(folder), whole) == [], f"stopped in step {step}"
+
+
+def test_from_a_pack(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
+    """What began with files goes on with a pack of them."""
+    packed = f"data.pack={tmp_path / 'pack'}"
+    make_pack(PrepareConfig(request(tmp_path, *command, packed).config.data, PackFormat.raw, 90))
+    train(request(tmp_path / "whole", *command))
+    stops.countdown = 3
+    with pytest.raises(KeyboardInterrupt):
+        train(request(tmp_path / "stopped", *command))
+    train(request(tmp_path / "stopped", *command, packed, previous=tmp_path / "stopped"))
+    ours, theirs = outcome(tmp_path / "stopped"), outcome(tmp_path / "whole")
+    assert ours["result"].pop("config_hash") != theirs["result"].pop(
+        "config_hash"
+    )  # a pack could be of others
+    assert differences(ours, theirs) == []
+
+
+def test_stopped_again_and_again(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
+    """By another signal each time, the last in the very first step of a start; and by a time that is over."""
+    train(request(tmp_path / "whole", *command))
+    folder, previous = tmp_path / "stopped", None
+    for number, step in ((signal.SIGINT, 3), (signal.SIGUSR1, 4), (signal.SIGTERM, 1)):
+        stops.signal, stops.countdown = number, step
+        with pytest.raises(KeyboardInterrupt, match=f"stopped by {number.name}"):
+            train(request(folder, *command, previous=previous))
+        previous = folder
+    with pytest.raises(KeyboardInterrupt, match=r"trainer\.max_time is over"):
+        train(request(folder, *command, "trainer.max_time=00:00:00:00", previous=folder))
+    train(request(folder, *command, previous=folder))
+    assert differences(outcome(folder), outcome(tmp_path / "whole")) == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "saved"), [("every_n_steps=5", 5), ("every_n_seconds=0.0001", 5), ("every_n_steps=null", 4)]
+)
+def test_after_a_crash(
+    stops: Stops,
+    command: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kept: str,
+    saved: int,
+) -> None:
+    """In the sixth step, which is in the second epoch: lost is what came after the last checkpoint."""
+    command = (*command, f"callbacks.checkpoint.{kept}")
+    train(request(tmp_path / "whole", *command))
+
+    def crash(number: int, name: int) -> None:
+        raise RuntimeError("a bug")
+
+    folder = tmp_path / "crashed"
+    stops.countdown, stops.drawn = BATCHES + VAL_BATCHES + 2, []
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "kill", crash)
+        with pytest.raises(RuntimeError, match="a bug"):
+            train(request(folder, *command))
+    assert json.loads((folder / "result.json").read_text())["error"] == "RuntimeError: a bug"
+    assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == saved
+    train(request(folder, *command, previous=folder))
+    assert differences(outcome(folder), outcome(tmp_path / "whole")) == []
+
+
+def test_trained_longer(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
+    """With a constant rate it is the longer run; and one that stopped early has its patience kept."""
+    command = (*command, "scheduler=constant")
+    train(request(tmp_path / "whole", *command, "trainer.max_epochs=3"))
+    train(request(tmp_path / "longer", *command))
+    train(request(tmp_path / "longer", *command, "trainer.max_epochs=3", previous=tmp_path / "longer"))
+    ours, theirs = outcome(tmp_path / "longer"), outcome(tmp_path / "whole")
+    assert differences(ours, theirs) == []
+
+
+def test_one_process_a_run(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
+    stops.countdown = 2
+    with pytest.raises(KeyboardInterrupt):
+        train(request(tmp_path / "run", *command))
+    before = (tmp_path / "run/result.json").read_text()
+    with RunFolder(tmp_path / "run")._lock, pytest.raises(UserError, match="another process is training"):
+        train(request(tmp_path / "run", *command, previous=tmp_path / "run"))
+    assert (tmp_path / "run/result.json").read_text() == before

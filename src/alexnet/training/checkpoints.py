@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from alexnet.config import CheckpointConfig
 from alexnet.placement.ranks import Agreement
 from alexnet.training.learning_guard import LearningGuard
-from alexnet.training.position import batches_done, go_on, note_position
+from alexnet.training.position import go_on, note_position
 from alexnet.training.stop import InterruptionError, Stop
 
 
@@ -49,11 +49,11 @@ class Checkpoints(Checkpoint):
         self._saved_at = time.monotonic()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        resuming = trainer.fit_loop.is_resuming
         go_on(trainer)
-        if trainer.current_epoch and not resuming:
+        if trainer.current_epoch and not trainer.fit_loop.is_resuming:  # else it is saved already
             self._save(trainer, 0)
-        self._stop_if(self._agreement.now(self._wish_of_stop()), trainer, batches_done(trainer))
+        if self._agreement.now(self._wish_of_stop()):
+            self._end()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -62,12 +62,20 @@ class Checkpoints(Checkpoint):
         failed = self.guard.failed(trainer, outputs["loss"])
         wish = _Wish.fail if failed else self._wish_of_stop() or self._wish_of_save(trainer)
         last = done == trainer.num_training_batches
-        self._do(self._agreement.now(wish) if last else self._agreement.soon(wish), trainer, done)
+        agreed = self._agreement.now(wish) if last else self._agreement.soon(wish)
+        if agreed == _Wish.fail:
+            self.guard.fail(trainer)
+        if agreed != _Wish.nothing:
+            self._save(trainer, done)
+        if agreed == _Wish.stop:
+            self._end()
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
     ) -> None:
-        self._stop_if(self._agreement.soon(self._wish_of_stop()), trainer, int(trainer.num_training_batches))
+        if self._agreement.soon(self._wish_of_stop()):
+            self._save(trainer, int(trainer.num_training_batches))
+            self._end()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         error = float(trainer.callback_metrics["val/top1_error"])
@@ -99,17 +107,8 @@ class Checkpoints(Checkpoint):
         due = due or (seconds is not None and time.monotonic() - self._saved_at >= seconds)
         return _Wish.save if due else _Wish.nothing
 
-    def _do(self, agreed: int, trainer: Trainer, done: int) -> None:
-        if agreed == _Wish.fail:
-            self.guard.fail(trainer)
-        self._stop_if(agreed, trainer, done)
-        if agreed == _Wish.save:
-            self._save(trainer, done)
-
-    def _stop_if(self, agreed: int, trainer: Trainer, done: int) -> None:
-        if agreed == _Wish.stop:
-            self._save(trainer, done)
-            raise InterruptionError(self.stop.asked() or "stopped with another rank")
+    def _end(self) -> None:
+        raise InterruptionError(self.stop.asked() or "stopped with another rank")
 
     def _save(self, trainer: Trainer, done: int) -> None:
         # ranks may learn of a lost loss one step late: what it has spoilt is not saved
