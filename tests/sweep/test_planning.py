@@ -49,6 +49,7 @@ def test_a_job_is_a_plain_single_run(tmp_path: Path) -> None:
     assert given[:4] == ("hydra.verbose=true", "model.lrn=False", "model.width=0.5", where)
     read = {o.key_or_group: o.value() for o in OverridesParser.create().parse_overrides(list(given))}
     assert str(read["run_folder"]) == str(job.folder)
+    assert read["resume"] == "auto"
     assert str(read["logger.name"]) == "model.lrn=false"
     assert str(read["logger.group"]) == f"sweeps/{job.folder.parent.name}"
     assert "logger.job_type" not in read

@@ -13,6 +13,7 @@ from fake_sweep import fake_job
 from processes import group_members, is_alive, wait_for
 
 from alexnet.errors import UserError
+from alexnet.run.settings import config_hash
 from alexnet.sweep.devices import Devices
 from alexnet.sweep.job import Job
 from alexnet.sweep.queue import Entry, State
@@ -184,6 +185,24 @@ def test_no_orphans_and_nothing_twice_after_kill_9(tmp_path: Path) -> None:
         assert (tmp_path / f"{name}.failed-1" / "metrics.csv").exists()
         assert (tmp_path / f"{name}.failed-1.log").exists()
         assert (tmp_path / name / "result.json").exists()
+
+
+def test_what_was_interrupted_goes_on_and_what_failed_begins_again(tmp_path: Path) -> None:
+    config = {"seed": 0}
+    made = {}
+    for name, result in (("killed", None), ("interrupted", "interrupted"), ("failed", "failed")):
+        job = fake_job(tmp_path / name, "ok", config_hash(config))
+        job.folder.mkdir()
+        (job.folder / "config.yaml").write_text("seed: 0")
+        if result:
+            (job.folder / "result.json").write_text(json.dumps({"status": result, "error": "no luck"}))
+        made[name] = job
+    other = fake_job(tmp_path / "interrupted", "ok", "other")
+    for job in made.values():
+        job.set_aside()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["failed.failed-1", "interrupted", "killed"]
+    other.set_aside()
+    assert (tmp_path / "interrupted.failed-1").exists()
 
 
 def test_of_three_launchers_one_runs(tmp_path: Path) -> None:
