@@ -67,7 +67,7 @@ def _unfinished_run(config: dict[str, Any]) -> Path | None:
             )
         return folder
     runs = Path(config["outputs"]).expanduser().absolute() / "runs"
-    folders = sorted(runs.glob(f"*_{ours}*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    folders = sorted(runs.glob(f"*_{ours}*"), reverse=True)  # their names begin with the time
     mine = (folder for folder in folders if is_unfinished(folder, ours))
     return next((folder for folder in mine if _rank() > 0 or not is_running(folder)), None)
 
