@@ -17,10 +17,13 @@ from torch import Tensor
 from alexnet import cli
 from alexnet.choices import PackFormat
 from alexnet.config import PrepareConfig, TrainConfig
+from alexnet.data.datamodule import ImageDataModule
+from alexnet.data.loader import BatchLoader
 from alexnet.data.packing import make_pack
 from alexnet.errors import UserError
 from alexnet.run.folder import RunFolder
 from alexnet.run.request import Request
+from alexnet.training.checkpoints import Checkpoints
 from alexnet.training.fit import train
 from alexnet.training.module import AlexNetModule
 from conftest import PROJECT, SMALL
@@ -198,3 +201,38 @@ def test_one_process_a_run(stops: Stops, command: tuple[str, ...], tmp_path: Pat
     with RunFolder(tmp_path / "run")._lock, pytest.raises(UserError, match="another process is training"):
         train(request(tmp_path / "run", *command, previous=tmp_path / "run"))
     assert (tmp_path / "run/result.json").read_text() == before
+
+
+def test_a_crash_between_an_epoch_s_row_and_its_checkpoint(
+    stops: Stops, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The epoch is trained again, and stands in metrics.csv once."""
+    train(request(tmp_path / "whole", *command))
+    folder = tmp_path / "crashed"
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "on_train_end", lambda *_: os.no_such_name)
+        with pytest.raises(AttributeError, match="no_such_name"):
+            train(request(folder, *command))
+    assert len((folder / "metrics.csv").read_text().splitlines()) == 1 + EPOCHS
+    train(request(folder, *command, previous=folder))
+    assert differences(outcome(folder), outcome(tmp_path / "whole")) == []
+
+
+def test_stopped_before_the_first_step(
+    stops: Stops, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is saved yet; it goes on from the beginning."""
+    train(request(tmp_path / "whole", *command))
+    folder, made = tmp_path / "stopped", ImageDataModule.train_dataloader
+
+    def interrupted(module: ImageDataModule) -> BatchLoader:
+        os.kill(os.getpid(), signal.SIGINT)
+        return made(module)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ImageDataModule, "train_dataloader", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="stopped by SIGINT"):
+            train(request(folder, *command))
+    assert not list((folder / "checkpoints").iterdir())
+    train(request(folder, *command, previous=folder))
+    assert differences(outcome(folder), outcome(tmp_path / "whole")) == []
