@@ -104,7 +104,7 @@ def train(tmp_path: Path) -> Train:
         timeout: int = 240,
     ) -> Finished:
         outputs = tmp_path / "outputs"
-        where = [f"outputs={outputs}"] if program == "train.py" else []
+        where = [f"outputs={outputs}"] if program in ("train.py", "doctor.py") else []
         clean = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
         clean |= {
             "HOME": str(tmp_path),

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from alexnet import cli
-from alexnet.config import PrepareConfig
+from alexnet.config import PrepareConfig, TrainConfig
 from conftest import PROJECT, Train, compose_config
 
 README = (PROJECT / "README.md").read_text()
@@ -31,11 +31,9 @@ def first_value(argument: str) -> str:
 @pytest.mark.parametrize(("program", "command"), COMPOSED)
 def test_commands_compose(program: str, command: str) -> None:
     first = [first_value(argument) for argument in shlex.split(command) if argument != "-m"]
-    if program == "train":
-        compose_config(*first)
-    else:
-        with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-            cli.read_config(compose("prepare", first), PrepareConfig)
+    schema = PrepareConfig if program == "prepare" else TrainConfig
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        cli.read_config(compose(program, first), schema)
 
 
 @pytest.mark.parametrize("command", COMPARED)
@@ -45,7 +43,7 @@ def test_comparisons_miss_nothing_but_their_runs(train: Train, command: str) -> 
 
 
 def test_every_program_has_commands() -> None:
-    assert {program for program, _ in COMMANDS} == {"train", "prepare", "compare"}
+    assert {program for program, _ in COMMANDS} == {"train", "prepare", "compare", "doctor"}
 
 
 @pytest.mark.parametrize("choice", sorted(set(re.findall(rf"`((?:{GROUPS})=\w+)`", README))))

@@ -40,7 +40,7 @@ OmegaConf.register_new_resolver("settings_name", settings_name, replace=True, us
 
 
 def entry_point(
-    name: str, schema: type, *, groups: bool = True
+    name: str, schema: type, *, groups: bool = True, sweeps: bool = True
 ) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make a Hydra program of a function; a user's mistake ends it with one line and status 1.
 
@@ -48,6 +48,7 @@ def entry_point(
     <name>_schema. In a sweep the other jobs still run, and the mistakes are told at the end, by
     the process that the user started: a launcher may run the jobs in others.
     Without `groups` the folders of conf/ are none of this program's: its keys may have their names.
+    Without `sweeps` the program does one thing at a time, and -m is a mistake.
     """
     register(name, schema)
     if not groups:
@@ -74,6 +75,8 @@ def entry_point(
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to here
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
+            if not sweeps and {"-m", "--multirun"} & set(sys.argv[1:]):
+                sys.exit(f"Error: {name}.py takes one configuration at a time. Leave -m out.")
             try:
                 check_no_targets(sys.argv[1:])
                 program()

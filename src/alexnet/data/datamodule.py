@@ -19,6 +19,12 @@ from alexnet.errors import UserError
 from alexnet.placement.replicas import replicas
 
 
+def check_crop(crop: int, stored_size: int) -> None:
+    """Raise `UserError` where what the network sees is larger than the images that are kept."""
+    if crop > stored_size:
+        raise UserError(f"model.image_size={crop}: larger than data.stored_size={stored_size}.")
+
+
 class ImageDataModule(LightningDataModule):
     """Global batches of augmented images.
 
@@ -29,8 +35,7 @@ class ImageDataModule(LightningDataModule):
 
     def __init__(self, data: ImageData, config: DataConfig, *, crop: int, seed: int, workers: int) -> None:
         super().__init__()
-        if crop > config.stored_size:
-            raise UserError(f"model.image_size={crop}: larger than data.stored_size={config.stored_size}.")
+        check_crop(crop, config.stored_size)
         self.data, self.config, self.seed, self.workers = data, config, seed, workers
         self.augmentation = Augmentation(
             config.augment,

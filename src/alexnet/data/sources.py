@@ -1,6 +1,7 @@
 """Bring a configured data set onto disk: make it, fetch it, or find it where it is."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
@@ -14,6 +15,47 @@ from alexnet.errors import UserError
 from alexnet.progress import console, progress_bar
 
 PARTIAL = ".partial"  # at the end of the name of what is being made
+
+
+@dataclass(frozen=True)
+class Download:
+    """What torchvision fetches and unpacks; `on_disk` is the archive with all that is made of it."""
+
+    name: str
+    url: str
+    unpacked: str
+    bytes: float
+    on_disk: float
+
+
+DOWNLOADS = {
+    DataSource.cifar10: Download(
+        "CIFAR-10",
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        "cifar-10-batches-py",
+        170e6,
+        0.7e9,
+    ),
+    DataSource.imagenette: Download(
+        "Imagenette",
+        "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz",
+        "imagenette2-320",
+        340e6,
+        0.7e9,
+    ),
+}
+
+
+def missing_download(config: DataConfig) -> Download | None:
+    """What `bring` would have to fetch; None where the images are there, or are made from what is there.
+
+    Raises `UserError` where `bring` would.
+    """
+    root = check_root(config)
+    download = DOWNLOADS.get(config.source)
+    if download is None or _find(root) or (root / download.unpacked).is_dir():
+        return None
+    return download
 
 
 def bring(config: DataConfig, workers: int) -> Path:
@@ -54,27 +96,27 @@ def _find(root: Path) -> Path | None:
 def _fetch_imagenette(root: Path) -> Path:
     from torchvision.datasets import Imagenette
 
-    console.print(f"Fetching Imagenette to {root} (about 340 MB)")
+    _tell(DOWNLOADS[DataSource.imagenette], root)
     try:
         Imagenette(str(root), size="320px", download=True)
     except Exception as error:
-        raise _not_fetched("Imagenette", root, error) from error
-    return root / "imagenette2-320"
+        raise not_fetched("Imagenette", root, error) from error
+    return root / DOWNLOADS[DataSource.imagenette].unpacked
 
 
 def _fetch_cifar10(root: Path) -> Path:
     """CIFAR-10 as PNG files, from torchvision's copy; fetched where even that is missing."""
     from torchvision.datasets import CIFAR10
 
-    batches = root / CIFAR10.base_folder
-    if not batches.is_dir():
-        console.print(f"Fetching CIFAR-10 to {root} (about 170 MB)")
+    download = DOWNLOADS[DataSource.cifar10]
+    if not (root / download.unpacked).is_dir():
+        _tell(download, root)
     try:
         splits = {
             name: CIFAR10(str(root), train=name == "train", download=True) for name in ("train", "test")
         }
     except Exception as error:
-        raise _not_fetched("CIFAR-10", root, error) from error
+        raise not_fetched("CIFAR-10", root, error) from error
 
     whole, aside = root / "png", root / f"png.{os.getpid()}{PARTIAL}"
     with progress_bar("Writing CIFAR-10 as PNG files", sum(map(len, splits.values()))) as advance:
@@ -88,7 +130,12 @@ def _fetch_cifar10(root: Path) -> Path:
     return whole
 
 
-def _not_fetched(name: str, root: Path, error: Exception) -> UserError:
+def _tell(download: Download, root: Path) -> None:
+    console.print(f"Fetching {download.name} to {root} (about {download.bytes / 1e6:.0f} MB)")
+
+
+def not_fetched(name: str, root: Path, error: Exception) -> UserError:
+    """What to do where a data set cannot be fetched."""
     return UserError(
         f"{name} is not in {root} and could not be fetched ({type(error).__name__}: {error})."
         f" Put a copy with the folders train and val (or test) there, or give data.root=<its folder>."

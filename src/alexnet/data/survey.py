@@ -34,14 +34,26 @@ def survey(images: ImageList, size: int, cache: Path, workers: int, description:
 
     Raises `UserError` where not one file is a readable image.
     """
-    path = cache / f"{images.key()}-{size}-{VERSION}.npz"
+    path = _place(images, size, cache)
     with FileLock(path.with_suffix(".lock")):  # of several processes one reads, the others wait
-        if path.is_file():
-            arrays, unreadable = load_arrays(path)
-            return Survey(dict(unreadable), Statistics(**arrays))
+        if (known := known_survey(images, size, cache)) is not None:
+            return known
         made = _pass(images, size, workers, description)
         save_arrays(path, made.statistics._asdict(), list(made.unreadable.items()))
     return made
+
+
+def known_survey(images: ImageList, size: int, cache: Path) -> Survey | None:
+    """The survey of `images` that is in the folder `cache`; None where it has not been made yet."""
+    path = _place(images, size, cache)
+    if not path.is_file():
+        return None
+    arrays, unreadable = load_arrays(path)
+    return Survey(dict(unreadable), Statistics(**arrays))
+
+
+def _place(images: ImageList, size: int, cache: Path) -> Path:
+    return cache / f"{images.key()}-{size}-{VERSION}.npz"
 
 
 def _pass(images: ImageList, size: int, workers: int, description: str) -> Survey:

@@ -23,7 +23,7 @@ def describe_environment(data_fingerprint: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {d.metadata["Name"]: d.version for d in sorted(distributions(), key=_name)},
         "platform": platform.platform(),
-        "cpu": {"model": _cpu_model(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
+        "cpu": {"model": cpu_model(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "cuda": torch.version.cuda,
         "data_fingerprint": data_fingerprint,
@@ -44,7 +44,8 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """The processor, as it calls itself."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():

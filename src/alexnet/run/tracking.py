@@ -65,7 +65,7 @@ def build_wandb_logger(
         upload = config.log_checkpoint and not offline
         return WandbLogger(experiment=run, save_dir=folder.path, log_model=upload)
 
-    if not _wants_online(config.mode):
+    if not wants_online(config.mode):
         return start(offline=True)
     try:
         return start(offline=False)
@@ -135,7 +135,8 @@ def _set_by_experiment(override: str) -> list[str]:
     ]
 
 
-def _wants_online(mode: WandbMode) -> bool:
+def wants_online(mode: WandbMode) -> bool:
+    """Whether to try the server. `auto` finds out whether there is a key, without sending it anywhere."""
     import wandb
 
     if mode is not WandbMode.auto:

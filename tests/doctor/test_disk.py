@@ -1,0 +1,113 @@
+"""Full disks, slow disks, and folders that cannot be written."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from alexnet.doctor import disk
+from alexnet.doctor.disk import MARGIN, Space, check_space, check_writing, judge_speed, space_of
+from alexnet.doctor.finding import Status
+from alexnet.doctor.needs import Needs
+from alexnet.doctor.scratch import scratch_folder
+from alexnet.errors import UserError
+from conftest import compose_config
+
+NEEDS = Needs(weights=250_000_000, memory=0)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "checkpoints"),
+    [
+        ((), 1.25e9),  # last.ckpt twice, while a new one is written, and best.ckpt
+        (("callbacks.checkpoint.best=false",), 1e9),
+        (("callbacks.checkpoint.last=false",), 0.5e9),
+        (("callbacks.checkpoint.last=false", "callbacks.checkpoint.best=false"), 0),
+    ],
+)
+def test_what_a_run_writes(overrides: tuple[str, ...], checkpoints: float) -> None:
+    outputs, cache = space_of(compose_config(*overrides), NEEDS, 1_000_000, fetched=False)
+    assert (outputs.key, outputs.bytes) == ("outputs", checkpoints + MARGIN)
+    assert cache.key == "data.cache"
+    assert 0.1e9 < cache.bytes < 0.5e9  # lists of a million images
+
+
+def test_what_is_fetched_needs_room_too() -> None:
+    *_, data = space_of(compose_config("data=imagenette"), NEEDS, 0, fetched=True)
+    assert (data.key, data.path.name) == ("data.root", "imagenette")
+    assert data.bytes > 6e8
+
+
+def test_room(tmp_path: Path) -> None:
+    """Folders on one filesystem need room together, also those that are not there yet."""
+    spaces = [Space("outputs", tmp_path / "a/b", 2e9), Space("data.cache", tmp_path, 1e9)]
+    (enough,) = check_space(spaces, lambda _: 3.1e9)
+    assert (enough.status, enough.seen) == (
+        Status.ok,
+        "3.1 GB free for outputs and data.cache, about 3.0 GB needed",
+    )
+    (short,) = check_space(spaces, lambda _: 2.9e9)
+    assert short.status is Status.failed
+    assert "outputs=<folder>, data.cache=<folder>" in short.advice
+    assert "callbacks.checkpoint.last=false" in short.advice
+
+
+def test_filesystems_are_told_apart(tmp_path: Path) -> None:
+    elsewhere = Path("/proc/self")
+    if elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("only one filesystem")
+    spaces = [Space("outputs", tmp_path, 2e9), Space("data.cache", elsewhere, 1e9)]
+    one, other = check_space(spaces, lambda folder: 1.5e9)
+    assert (one.status, other.status) == (Status.failed, Status.ok)
+
+
+def test_free_is_asked_of_the_filesystem(tmp_path: Path) -> None:
+    status = os.statvfs(tmp_path)
+    (finding,) = check_space([Space("outputs", tmp_path / "new", 1)])
+    free = float(finding.seen.split(" GB free")[0])
+    assert free == pytest.approx(status.f_bavail * status.f_frsize / 1e9, abs=1)
+
+
+def test_writing(tmp_path: Path) -> None:
+    (finding,) = check_writing(tmp_path, NEEDS)
+    assert finding.seen.startswith("64 MB written at ")
+    assert (tmp_path / "written").stat().st_size == 64_000_000
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(disk.os, "fsync", full)
+    with pytest.raises(UserError, match=r"64 MB cannot be written \(No space left on device\)"):
+        list(check_writing(tmp_path, NEEDS))
+
+
+def test_a_slow_disk() -> None:
+    assert judge_speed(100e6, NEEDS).status is Status.ok
+    slow = judge_speed(10e6, NEEDS)
+    assert slow.status is Status.warning
+    assert "last.ckpt takes 50.0 s an epoch" in slow.seen
+
+
+def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    outputs = tmp_path / "a" / "b"
+    with scratch_folder(outputs) as scratch:
+        (scratch / "file").touch()
+        assert scratch.parent == outputs
+    assert list(tmp_path.iterdir()) == []
+    outputs.mkdir(parents=True)
+    with scratch_folder(outputs):
+        (outputs / "of a run").touch()
+    assert [path.name for path in outputs.iterdir()] == ["of a run"]
+
+
+def test_outputs_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "outputs").touch()
+    for outputs in (tmp_path / "outputs", tmp_path / "outputs" / "inside"):
+        with (
+            pytest.raises(UserError, match=r"no folder can be made there \(.+\). Give another: outputs="),
+            scratch_folder(outputs),
+        ):
+            pass
+    assert (tmp_path / "outputs").is_file()

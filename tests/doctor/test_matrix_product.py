@@ -1,0 +1,56 @@
+"""A device that multiplies wrongly is found."""
+
+import pytest
+import torch
+
+from alexnet.doctor import devices
+from alexnet.doctor.devices import check_product, check_unseen_gpus, devices_of, relative_error
+from alexnet.doctor.finding import Status
+
+CPU = torch.device("cpu")
+
+
+def test_the_cpu_multiplies() -> None:
+    assert devices_of("cpu") == [CPU]
+    (finding,) = check_product(CPU)
+    assert finding.status is Status.ok
+    rate = float(finding.seen.split(", ")[-1].split(" GFLOP/s")[0].replace(",", ""))
+    assert 0.1 < rate < 1e5
+
+
+@pytest.mark.parametrize("wrong", [1.0, float("nan"), float("inf")])
+def test_one_wrong_number_is_enough(monkeypatch: pytest.MonkeyPatch, wrong: float) -> None:
+    def faulty(product: torch.Tensor, expected: torch.Tensor) -> float:
+        product = product.clone()
+        product[700, 3] += wrong * 100
+        return relative_error(product, expected)
+
+    monkeypatch.setattr(devices, "relative_error", faulty)
+    (finding,) = check_product(CPU)
+    assert finding.status is Status.failed
+    assert "in float32 is wrong by" in finding.seen
+
+
+@pytest.mark.parametrize("dtype", list(devices.TOLERANCES))
+def test_rounding_is_no_fault(dtype: torch.dtype) -> None:
+    a, b = (torch.randn(512, 512, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    error = relative_error(a.to(dtype) @ b.to(dtype), a.double() @ b.double())
+    assert 0 < error < devices.TOLERANCES[dtype] / 2
+
+
+def test_gpus_that_torch_does_not_see() -> None:
+    assert list(check_unseen_gpus("cpu", [])) == []
+    assert list(check_unseen_gpus("gpu", ["0"])) == []
+    (finding,) = check_unseen_gpus("cpu", ["0", "1"])
+    assert finding.status is Status.warning
+    assert "lists 2 GPUs" in finding.seen
+    assert "newer driver" in finding.advice
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_gpus_multiply() -> None:
+    for device in devices_of("gpu"):
+        (finding,) = check_product(device)
+        assert finding.status is Status.ok
+        assert "GFLOP/s in bfloat16" in finding.seen
