@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.doctor.finding import Finding, failed, ok
+from alexnet.run.checkpoint_file import read_checkpoint, write_checkpoint
 
 
 def check_checkpoint(network: nn.Module, scratch: Path) -> Iterator[Finding]:
@@ -34,9 +35,9 @@ def check_checkpoint(network: nn.Module, scratch: Path) -> Iterator[Finding]:
 
 
 def write_and_read(path: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """Through a file, as plain data."""
-    torch.save(content, path)
-    return torch.load(path, weights_only=True)
+    """Through a file, as a run does it."""
+    write_checkpoint(path, content)
+    return read_checkpoint(path)
 
 
 def differing(written: dict[str, Tensor], read: dict[str, Tensor]) -> list[str]:
