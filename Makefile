@@ -15,8 +15,9 @@ setup: .venv/installed ## install everything into .venv, exactly as locked
 train: setup ## train AlexNet on the default data: about three minutes on two cores
 	$(BIN)/python src/train.py
 
+# a worker for each core, with one thread of torch; each needs half a gigabyte
 test: lint ## lint, types, and the tests that take minutes
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n auto --maxprocesses 8 --dist worksteal
 
 test-slow: setup ## the tests that take longer, on real photographs where there are any
 	$(BIN)/pytest -m slow

@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +54,13 @@ def image_tree(tmp_path: Path) -> Path:
             for index in range(count):
                 save_image(tmp_path / "images" / split / name / f"{name}{index}.jpg", rng)
     return tmp_path / "images"
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.time() + seconds
+    while not condition():
+        assert time.time() < deadline
+        time.sleep(0.05)
 
 
 class Finished(NamedTuple):

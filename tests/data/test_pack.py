@@ -178,12 +178,15 @@ def test_a_real_kill(image_tree: Path) -> None:
     program = f"""
         import os, signal, sys, time
         sys.path[:0] = [{str(PROJECT / "src")!r}]
+        from pathlib import Path
         from alexnet.data import packing
         packing.CHUNK, packing.SAVE_SECONDS = 2, 0.0
         real = packing.ImageList.square
+        progress = Path("{folder}.partial/train_progress.npz")
         def dying(images, index, size):
             if index == 9:
-                time.sleep(1)  # until what was decoded before is written
+                while packing._Progress.load(progress, 256).done < 8:  # all that comes before
+                    time.sleep(0.05)
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(images, index, size)
         packing.ImageList.square = dying
@@ -192,7 +195,8 @@ def test_a_real_kill(image_tree: Path) -> None:
         import prepare
         prepare.main()
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, check=False)
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
     assert done.returncode == -9, done.stderr
     assert not folder.exists()
     left = folder.with_name("pack.partial")

@@ -1,9 +1,8 @@
 """The split network computes what the undivided one does, on two and on four processes (gloo, CPU)."""
 
 import copy
-import os
-import socket
 from collections.abc import Callable, Sequence
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -32,11 +31,10 @@ def networks(overrides: Overrides) -> tuple[AlexNet, Tensor, Tensor, Tensor]:
     return network, images, torch.randint(CLASSES, (BATCH,)), torch.randint(2**32, (BATCH,))
 
 
-def on_a_mesh(rank: int, port: int, copies: int, columns: int, jobs: Sequence[Job]) -> None:
+def on_a_mesh(rank: int, folder: str, copies: int, columns: int, jobs: Sequence[Job]) -> None:
     """A process of `run`."""
     torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    dist.init_process_group("gloo", rank=rank, world_size=copies * columns)
+    dist.init_process_group("gloo", f"file://{folder}/rendezvous", rank=rank, world_size=copies * columns)
     mesh = init_device_mesh("cpu", (copies, columns), mesh_dim_names=("data_parallel", "tensor_parallel"))
     for job, overrides in jobs:
         job(mesh, overrides)
@@ -48,10 +46,8 @@ def run(copies: int, columns: int, *jobs: Job) -> None:
 
     Several jobs at once: to start a process takes longer than most of them.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes.spawn(on_a_mesh, (port, copies, columns, jobs), nprocs=copies * columns)
+    with TemporaryDirectory() as folder:
+        processes.spawn(on_a_mesh, (folder, copies, columns, jobs), nprocs=copies * columns)
 
 
 def whole(value: Tensor) -> Tensor:

@@ -1,9 +1,7 @@
-"""Which processes run, and waiting for what they do."""
+"""Which processes run."""
 
 import contextlib
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 
@@ -24,13 +22,6 @@ def group_members(group: int) -> list[int]:
             if int(pgrp) == group and state != "Z":
                 members.append(int(stat.parent.name))
     return members
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.time() + seconds
-    while not condition():
-        assert time.time() < deadline
-        time.sleep(0.05)
 
 
 def processes_that_name(folder: Path) -> list[int]:

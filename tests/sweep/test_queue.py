@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fake_sweep import fake_job
-from processes import group_members, is_alive, wait_for
+from processes import group_members, is_alive
 
 from alexnet.errors import UserError
 from alexnet.run.settings import config_hash
@@ -18,6 +18,7 @@ from alexnet.sweep.devices import Devices
 from alexnet.sweep.job import Job
 from alexnet.sweep.queue import Entry, State
 from alexnet.sweep.running import failure, lock_sweep, run_jobs
+from conftest import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
 

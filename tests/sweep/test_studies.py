@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
-from processes import processes_that_name, wait_for
+from processes import processes_that_name
 
 from alexnet.sweep.naming import settings_name
-from conftest import PROJECT, SMALL, Train, compose_config
+from conftest import PROJECT, SMALL, Train, compose_config, wait_for
 from wandb_file import read_wandb_file
 
 STUDIES = sorted(path.stem for path in (PROJECT / "conf/study").glob("*.yaml"))
