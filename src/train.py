@@ -1,6 +1,6 @@
 """Train a network: python src/train.py [group=choice] [key=value] ..., see --help."""
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from alexnet import cli
 from alexnet.config import TrainConfig
@@ -17,7 +17,7 @@ def main(raw: DictConfig) -> float | None:
     previous = previous_run(resolved)
     if previous is not None:
         resolved = continued(previous, resolved, overrides)
-        config = cli.read_config(OmegaConf.create(resolved), TrainConfig)
+        config = cli.read_saved(resolved, TrainConfig, previous / "config.yaml")
     check_there(config.data)
     from alexnet.training.fit import train  # imports torch, which takes seconds: after the quick checks
 

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import wraps
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -23,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from alexnet.errors import UserError
 from alexnet.paths import CONF, PROJECT
+from alexnet.run.settings import is_under
 from alexnet.sweep.naming import settings_name, sweep_name
 
 Typed = TypeVar("Typed")
@@ -32,6 +36,9 @@ PLUGINS = {
     "hydra/launcher/submitit_slurm": ("hydra/launcher=slurm", "hydra-submitit-launcher"),
     "hydra/sweeper/optuna": ("hydra/sweeper=search", "hydra-optuna-sweeper"),
 }
+
+# what Hydra builds of any class; of launchers and sweepers it takes its plugins alone
+HYDRA_BUILDS = ("hydra.callbacks", "hydra.job_logging", "hydra.hydra_logging", "hydra.searchpath")
 
 OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
 # Hydra hands a sweep's cache on to its jobs, which are thus in the same sweep's folder
@@ -78,7 +85,7 @@ def entry_point(
             if not sweeps and {"-m", "--multirun"} & set(sys.argv[1:]):
                 sys.exit(f"Error: {name}.py takes one configuration at a time. Leave -m out.")
             try:
-                check_no_targets(sys.argv[1:])
+                check_builds_nothing(sys.argv[1:])
                 program()
             except (UserError, HydraException, OmegaConfBaseException) as error:
                 mistakes.append(explain(error, schema))
@@ -100,11 +107,33 @@ def register(name: str, schema: type) -> None:
     ConfigStore.instance().store(name=f"{name}_schema", node=schema)
 
 
-def check_no_targets(arguments: list[str]) -> None:
-    """Raise `UserError` for an argument that would have Hydra build an object of any class."""
-    for argument in arguments:
+def check_builds_nothing(arguments: list[str]) -> None:
+    """Raise `UserError` for an argument that would have Hydra build an object of any class.
+
+    Callbacks and logging handlers of Hydra are such objects, a search path leads to more
+    of them, a run that Hydra has recorded is a pickle.
+    """
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
         if "_target_" in argument:
             raise UserError(f"{argument}: _target_ is not taken from the command line.")
+        option = argument.partition("=")[0]
+        places = option.lstrip("+~").replace("/", ".").split("@")
+        builds = any(place == "hydra" or is_under(place, HYDRA_BUILDS) for place in places)
+        if builds or re.match("--e|--config-p|-cp", option):
+            raise UserError(f"{argument}: not taken from the command line.")
+        if found := re.match("(?:--config-d[a-z]*|-cd)=?(.*)", argument):
+            _check_folder_builds_nothing(Path(found[1] or following))
+
+
+def _check_folder_builds_nothing(folder: Path) -> None:
+    for file in sorted(folder.rglob("*.yaml")):
+        try:
+            content = str(yaml.safe_load(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+            raise UserError(f"Cannot read {file}: {str(error).splitlines()[0]}.") from error
+        for said in ("_target_", "oc.decode", "oc.create"):  # the last two can make the first of pieces
+            if said in content:
+                raise UserError(f"{file}: {said} is not taken from there.")
 
 
 def quoted(argument: str) -> str:
@@ -130,6 +159,27 @@ def read_config(raw: DictConfig, schema: type[Typed]) -> Typed:
     typed = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), given))  # refuses +key=value
     assert isinstance(typed, schema)
     return typed
+
+
+def read_saved(saved: dict[str, Any], schema: type[Typed], file: Path) -> Typed:
+    """The typed configuration of what was saved in `file`, in which a `${...}` means nothing.
+
+    Raises `UserError`, which names the file, for one that is not of the schema's form.
+    """
+    try:
+        return read_config(OmegaConf.create(_literal(saved)), schema)
+    except (UserError, OmegaConfBaseException) as error:
+        raise UserError(f"{file} is damaged: {explain(error, schema)}") from error
+
+
+def _literal(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _literal(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_literal(value) for value in content]
+    if isinstance(content, str):
+        return re.sub(r"(\\*)\$\{", r"\1\1\\${", content)
+    return content
 
 
 def plain(raw: DictConfig) -> dict[str, Any]:

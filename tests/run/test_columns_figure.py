@@ -34,8 +34,8 @@ def exchanges(path: Path) -> int:
 
 def test_a_crossing_for_each_exchange(tmp_path: Path) -> None:
     for before, after in ((0, 0), (0, 4000), (18_000, 4000)):
-        draw_columns([column(before, after)] * 2, "title", tmp_path / "figures/columns.png")
-        assert exchanges(tmp_path / "figures/columns.png") == (before > 0) + (after > 0)
+        draw_columns([column(before, after)] * 2, "title", tmp_path / "columns.png")
+        assert exchanges(tmp_path / "columns.png") == (before > 0) + (after > 0)
 
 
 @pytest.mark.slow

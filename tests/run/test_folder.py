@@ -49,8 +49,7 @@ def test_json_is_whole_and_has_only_numbers(tmp_path: Path) -> None:
 
 def test_metrics(tmp_path: Path) -> None:
     folder = RunFolder.create(str(tmp_path), CONFIG)
-    folder.append_metrics({"epoch": 1, "val/loss": 0.123456789})
-    folder.append_metrics({"epoch": 2, "val/loss": None})
+    folder.write_metrics([{"epoch": 1, "val/loss": 0.123456789}, {"epoch": 2, "val/loss": None}])
     with (folder.path / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert rows == [{"epoch": "1", "val/loss": "0.123457"}, {"epoch": "2", "val/loss": ""}]

@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from alexnet.errors import lacks_memory
+
 EXTENSIONS = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".webp", ".ppm", ".gif", ".tif", ".tiff"})
 
 # a JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves this many times the wanted size to resize from
@@ -39,6 +41,8 @@ def decode_square(data: bytes, size: int) -> NDArray[np.uint8]:
             square = interpolate(square[None], (size, size), mode="bilinear", antialias=True)[0]
         return square.numpy()
     except Exception as error:  # decoders raise many types for a broken file
+        if lacks_memory(error):
+            raise  # the file is not to blame
         raise ImageError(str(error).split(" '")[0].split(" <")[0] or type(error).__name__) from error
 
 

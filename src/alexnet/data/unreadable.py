@@ -1,6 +1,7 @@
 """How many images may be missing before a run is no longer what it says it is."""
 
 import csv
+import io
 from pathlib import Path
 
 from alexnet.errors import UserError
@@ -24,7 +25,7 @@ def check_unreadable(
     if not unreadable or count <= most * images:
         return
     if names is not None:
-        write_reasons(names, unreadable)
+        names.write_text(reasons_table(unreadable), encoding="utf-8", errors="surrogateescape", newline="")
     path, reason = next(iter(unreadable.items()))
     listed = f" All are named in {names}." if names and len(unreadable) > 1 else ""
     share = count / images
@@ -35,12 +36,13 @@ def check_unreadable(
     )
 
 
-def write_reasons(path: Path, reasons: dict[str, str]) -> None:
-    """Write a CSV file: each file that was set aside, and why."""
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "reason"])
-        writer.writerows(sorted(reasons.items()))
+def reasons_table(reasons: dict[str, str]) -> str:
+    """The text of a CSV file: each file that was set aside, and why."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(("file", "reason"))
+    writer.writerows(sorted(reasons.items()))
+    return text.getvalue()
 
 
 def _above(share: float) -> str:

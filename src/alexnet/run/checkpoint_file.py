@@ -1,6 +1,5 @@
 """Checkpoints on disk: always whole, and read without trusting them."""
 
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,8 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
-from alexnet.errors import UserError
+from alexnet.errors import UserError, lacks_memory
+from alexnet.run.whole_file import written_whole
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -36,17 +36,13 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
     Raises `UserError` where that cannot be done, for want of space for one; nothing of it is left then.
     """
-    aside = path.with_name(f".{path.name}.partial")
     try:
-        with aside.open("wb") as file:
+        with written_whole(path) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:
+        if lacks_memory(error):
+            raise
         needed = _size(content)
-        aside.unlink(missing_ok=True)
         raise UserError(f"Cannot write {path}, {needed / 1e6:,.0f} MB: {_reason(error)}.") from error
 
 
@@ -56,26 +52,34 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises `UserError` where it is not there, damaged (its checksums tell), or holds more than plain data.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # torch does not look at the checksums that it writes
-        if damaged is not None:
-            raise UserError(f"{path} is damaged: {damaged} in it has changed since it was written.")
+        if (changed := _changed_part(path)) is not None:
+            raise UserError(f"{path} is damaged: {changed} in it has changed since it was written.")
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except (UserError, MemoryError):
+        raise
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such checkpoint.") from None
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
     except UnpicklingError as error:
         raise UserError(f"{path} holds more than plain data, which could run code: not loaded.") from error
-    except (zipfile.BadZipFile, RuntimeError, ValueError, EOFError, NotImplementedError) as error:
+    except Exception as error:  # the readers of archives and pickles raise many types for what is damaged
+        if lacks_memory(error):
+            raise
         raise UserError(f"{path} is damaged, or no checkpoint: {_first_line(error)}.") from error
-    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
-        raise UserError(f"{path} is no checkpoint of this program: it has no state_dict.")
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path} is no checkpoint of this program: it has no state_dict of tensors.")
     return content
 
 
 def check_fits(path: Path, checkpoint: dict[str, Any], ours: dict[str, Tensor]) -> None:
-    """Raise `UserError` where a checkpoint's weights are not of a network with the state `ours`."""
+    """Raise `UserError` where a run cannot go on from a checkpoint: it holds weights alone, or they are not
+    of a network with the state `ours`.
+    """
+    lacking = sorted({"optimizer_states", "loops", "callbacks", "train_metrics"} - checkpoint.keys())
+    if lacking:
+        raise UserError(f"{path}: nothing to go on from. It holds weights, but no {lacking[0]}.")
     theirs = checkpoint["state_dict"]
     for name in sorted(theirs.keys() | ours.keys()):
         there, here = (tuple(state[name].shape) if name in state else None for state in (theirs, ours))
@@ -83,6 +87,15 @@ def check_fits(path: Path, checkpoint: dict[str, Any], ours: dict[str, Tensor]) 
             raise UserError(
                 f"{path} is of another network: {name} is {_shape(there)} in it, and {_shape(here)} here."
             )
+
+
+def _changed_part(path: Path) -> str | None:
+    """What in a checkpoint is not as torch has written it. torch does not look at its own checksums, and
+    takes a part that is marked as a folder for one of zeros.
+    """
+    with zipfile.ZipFile(path) as archive:
+        marked = (part.filename for part in archive.infolist() if part.external_attr or part.compress_type)
+        return next(marked, None) or archive.testzip()
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:
@@ -108,12 +121,3 @@ def _reason(error: Exception) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
-def _sync_folder(folder: Path) -> None:
-    """A renamed file is there after a power cut only when its folder has been written, too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

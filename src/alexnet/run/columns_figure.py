@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 
 from alexnet.placement.description import Column, Layer
 from alexnet.placement.traffic import byte_count
+from alexnet.run.figures import save
 
 MAPS, POOLED, UNITS, FLOW, EXCHANGE = "#0b62a4", "#a9c6de", "#e07b00", "#8a8d91", "#b3261e"
 STEP, APART, LEFT, ABOVE, BELOW = 1.05, 2.0, 1.5, 1.8, 2.0  # inches: of a layer, of a row, around them
@@ -52,8 +53,7 @@ def draw_columns(columns: list[Column], title: str, path: Path) -> None:
     axes.text(center, ABOVE - 0.2, title, ha="center", va="center", fontsize=10)
     note = NOTE.format(sent=byte_count(sum(layer.sent for layer in columns[0])))
     axes.text(center, 0.3 - depth - BELOW, note, ha="center", va="center", fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    save(figure, path)
 
 
 def _stops(column: Column) -> Iterator[tuple[Layer, int]]:

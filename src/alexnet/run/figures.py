@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from alexnet.run.whole_file import written_whole
+
 TRAIN, VAL, VAL5, GUESS = "#8a8d91", "#0b62a4", "#e07b00", "#b3b3b3"
 
 
@@ -42,8 +44,7 @@ def draw_curves(metrics: dict[str, list[float]], classes: int, title: str, path:
         axes.grid(alpha=0.25)
         axes.legend(frameon=True, framealpha=1, edgecolor="none", fontsize=8)
     figure.suptitle(title, fontsize=10)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    save(figure, path)
 
 
 def draw_filters(weights: NDArray[np.float32], columns: int, path: Path) -> None:
@@ -71,8 +72,13 @@ def draw_filters(weights: NDArray[np.float32], columns: int, path: Path) -> None
             axes.set_title(f"column {number}", fontsize=9, loc="left")
     figure.set_size_inches(8, 0.6 + columns * (0.3 * (columns > 1) + rows * 0.49))
     figure.suptitle(f"conv1: {len(weights)} filters of {weights.shape[3]}x{weights.shape[2]}x3", fontsize=10)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG, whole or not at all, into a folder that is there."""
+    with written_whole(path) as file:
+        figure.savefig(file, format="png", dpi=110)
 
 
 def _line(

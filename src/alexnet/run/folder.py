@@ -4,9 +4,8 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,13 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from alexnet.data.unreadable import write_reasons
+from alexnet.data.unreadable import reasons_table
 from alexnet.errors import UserError
 from alexnet.run.resume import LOCK
 from alexnet.run.settings import config_hash
+from alexnet.run.whole_file import remove_leftovers, written_whole
 
 RESERVE = ".reserve"
-
-
 RESERVE_BYTES = 1 << 18  # kept free for result.json, should the disk be full
 
 
@@ -32,7 +30,6 @@ class RunFolder:
         self.path = path
         self.figures = path / "figures"
         self.checkpoints = path / "checkpoints"
-        self._columns: list[str] = []
         self._lock = FileLock(path / LOCK)
 
     @classmethod
@@ -53,14 +50,19 @@ class RunFolder:
                 path = path.with_name(f"{name}-{count}")
             except OSError as error:
                 raise UserError(f"Cannot make the run folder {path}: {error.strerror}.") from error
-        return cls(path)._ready()
+        folder = cls(path)
+        try:
+            return folder._ready()
+        except UserError:
+            folder._remove()
+            raise
 
     @classmethod
     def reopen(cls, path: Path) -> "RunFolder":
         """The folder of a run that goes on. Raises `UserError` while another process trains it."""
         folder = cls(path)._ready()
-        for left in (*path.glob(".*.partial"), *folder.checkpoints.glob(".*.partial")):
-            left.unlink()
+        for place in (path, folder.checkpoints, folder.figures):
+            remove_leftovers(place)
         (path / "result.json").unlink(missing_ok=True)  # of a run that has no result any more
         return folder
 
@@ -74,8 +76,18 @@ class RunFolder:
         except Timeout:
             raise UserError(f"{self.path}: another process is training this run. Wait for it.") from None
         except OSError as error:
+            self.use_reserve()
+            self._lock.release()
             raise UserError(f"Cannot write to the run folder {self.path}: {error.strerror}.") from error
         return self
+
+    def _remove(self) -> None:
+        """Take back a folder that nothing can be written to: not even a run that failed was here."""
+        with suppress(OSError):
+            for place in (self.figures, self.checkpoints):
+                place.rmdir()
+            (self.path / LOCK).unlink(missing_ok=True)
+            self.path.rmdir()
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -94,7 +106,8 @@ class RunFolder:
 
     def use_reserve(self) -> None:
         """Free the space that was kept for the last files."""
-        (self.path / RESERVE).unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.path / RESERVE).unlink()
 
     def write_yaml(self, name: str, content: Any) -> None:
         """Write a YAML file, whole or not at all."""
@@ -105,39 +118,26 @@ class RunFolder:
         self._write(name, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
-        """Write metrics.csv anew, whole or not at all; without rows there is none."""
-        self._columns = list(rows[0]) if rows else []
+        """Write metrics.csv, whole or not at all: a row an epoch, the columns of the first. Without rows
+        there is none.
+        """
         if not rows:
             (self.path / "metrics.csv").unlink(missing_ok=True)
             return
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, self._columns)
+        columns = list(rows[0])
+        writer = csv.DictWriter(text, columns)
         writer.writeheader()
-        writer.writerows({column: _shown(row.get(column)) for column in self._columns} for row in rows)
+        writer.writerows({column: _shown(row.get(column)) for column in columns} for row in rows)
         self._write("metrics.csv", text.getvalue())
-
-    def append_metrics(self, row: dict[str, Any]) -> None:
-        """Add one epoch to metrics.csv. The first row decides the columns."""
-        path = self.path / "metrics.csv"
-        self._columns = self._columns or list(row)
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, self._columns)
-            if new:
-                writer.writeheader()
-            writer.writerow({column: _shown(row.get(column)) for column in self._columns})
 
     def write_excluded(self, excluded: dict[str, str]) -> None:
         """Write excluded_files.csv: each file that was set aside, and why."""
-        write_reasons(self.path / "excluded_files.csv", excluded)
+        self._write("excluded_files.csv", reasons_table(excluded))
 
     def _write(self, name: str, text: str) -> None:
-        aside = self.path / f".{name}.partial"
-        with aside.open("w", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(self.path / name)
+        with written_whole(self.path / name) as file:
+            file.write(text.encode(errors="surrogateescape"))
 
 
 def _finite(content: Any) -> Any:

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from alexnet.errors import UserError
 from alexnet.progress import console
 
 
@@ -13,7 +14,16 @@ class _TerminalHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         style = "yellow" if record.levelno == logging.WARNING else None
-        console.print(record.getMessage(), markup=False, style=style)
+        encoding = console.encoding or "utf-8"  # what it cannot show, as in a file's name, is escaped
+        shown = record.getMessage().encode(encoding, "backslashreplace").decode(encoding)
+        console.print(shown, markup=False, style=style)
+
+
+class _FileHandler(logging.FileHandler):
+    """A log that cannot be written to, as on a full disk, is no reason to stop, or for a stack trace."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        pass
 
 
 def log_to_terminal(quiet: bool) -> None:
@@ -30,8 +40,14 @@ def log_to_terminal(quiet: bool) -> None:
 
 @contextmanager
 def log_to_file(path: Path) -> Iterator[None]:
-    """All messages and warnings, with times, also to the file at `path`."""
-    handler = logging.FileHandler(path)
+    """All messages and warnings, with times, also to the file at `path`.
+
+    Raises `UserError` where it cannot be opened.
+    """
+    try:
+        handler = _FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror}.") from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
@@ -40,4 +56,5 @@ def log_to_file(path: Path) -> Iterator[None]:
         yield
     finally:
         root.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # the last lines, which a full disk does not take
+            handler.close()

@@ -77,7 +77,7 @@ class Recorder(Callback):
             del row["val/top5_error"]
         row["seconds"] = self.seconds()
         self.rows.append(row)
-        self.folder.append_metrics(row)
+        self.folder.write_metrics(self.rows)
         self.draw()
         for logger in trainer.loggers:
             logger.log_metrics(optimizer | rates, step=trainer.global_step)

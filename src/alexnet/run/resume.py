@@ -60,7 +60,7 @@ def _unfinished_run(config: dict[str, Any]) -> Path | None:
         folder = Path(config["run_folder"]).expanduser().absolute()
         if not folder.exists():
             return None
-        if not is_unfinished(folder, ours):
+        if not is_unfinished(folder, ours) and not is_blank(folder):
             raise UserError(
                 f"run_folder={folder}: holds no unfinished run of this configuration. Give another one, or"
                 " move it away."
@@ -79,6 +79,16 @@ def is_unfinished(folder: Path, config_hash_: str) -> bool:
     except UserError:
         return False
     return same and status(folder) in (None, "interrupted")
+
+
+def is_blank(folder: Path) -> bool:
+    """Whether a folder holds nothing yet: of a run that was killed before it had written what it is."""
+    begun = ("checkpoints", "figures", "train.log")
+    try:
+        names = [path.name for path in (*folder.iterdir(), *folder.glob("checkpoints/*"))]
+    except OSError:
+        return False
+    return all(name in begun or name.startswith(".") for name in names)
 
 
 def is_running(folder: Path) -> bool:
@@ -101,14 +111,23 @@ def status(folder: Path) -> str | None:
 def read_config(folder: Path) -> dict[str, Any]:
     """A run's config.yaml. Raises `UserError` where the folder holds no run."""
     try:
-        content = yaml.safe_load((folder / "config.yaml").read_text())
+        text = (folder / "config.yaml").read_text(encoding="utf-8")
+        # aliases, of which a few lines can unfold to fill the memory, and values like dates are not ours
+        ours = not any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
+        content = yaml.safe_load(text) if ours else None
+        json.dumps(content)
     except OSError as error:
         raise UserError(f"{folder} is no run's folder: config.yaml in it: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise UserError(f"{folder / 'config.yaml'} is damaged.") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        raise damaged(folder) from None
     if not isinstance(content, dict):
-        raise UserError(f"{folder / 'config.yaml'} is damaged.")
+        raise damaged(folder)
     return content
+
+
+def damaged(folder: Path, why: str = "") -> UserError:
+    """What to raise where config.yaml is none that a run has written."""
+    return UserError(f"{folder / 'config.yaml'} is damaged{f': {why}' if why else '.'}")
 
 
 def continued(folder: Path, composed: dict[str, Any], typed: list[str]) -> dict[str, Any]:
@@ -117,6 +136,8 @@ def continued(folder: Path, composed: dict[str, Any], typed: list[str]) -> dict[
     `composed` is what the command line gives by itself. Raises `UserError` for a key that would make
     another run of it, and for a run that has ended and is not asked to train longer.
     """
+    if composed["resume"] in (None, AUTO) and is_blank(folder):
+        return composed
     saved = read_config(folder)
     same = config_hash(saved) == config_hash(composed)
     if same and composed["resume"] in (None, AUTO):
@@ -133,7 +154,9 @@ def continued(folder: Path, composed: dict[str, Any], typed: list[str]) -> dict[
                 f" What may change: {', '.join(CHANGEABLE)}. For the rest start a new run."
             )
         config |= {leaf: now[leaf] for leaf in under}
-    epochs, wanted = before["trainer.max_epochs"], config["trainer.max_epochs"]
+    epochs, wanted = before.get("trainer.max_epochs"), config["trainer.max_epochs"]
+    if not isinstance(epochs, int) or not isinstance(wanted, int):
+        raise damaged(folder, "trainer.max_epochs is no number.")
     if status(folder) == "completed" and wanted <= epochs:
         raise UserError(
             f"{folder} has been trained to its end, {epochs} epochs."

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import shlex
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -83,7 +84,9 @@ def upload_command(logger: WandbLogger) -> str | None:
         return None
     part = Path(run.dir).parent
     parts = sorted(part.parent.glob(f"offline-run-*-{run.id}"))
-    return f"wandb sync {part if len(parts) == 1 else part.parent / 'offline-run-*'}"
+    if len(parts) == 1:
+        return f"wandb sync {shlex.quote(str(part))}"
+    return f"wandb sync {shlex.quote(str(part.parent))}/offline-run-*"
 
 
 def finish(logger: WandbLogger, folder: RunFolder, result: dict[str, Any]) -> None:

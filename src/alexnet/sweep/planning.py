@@ -44,6 +44,8 @@ def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], 
     HydraConfig.instance().set_config(config)  # for ${hydra:...} in what follows
     folder = Path(str(sweep.hydra.sweep.dir)).absolute()
     place = folder / str(config.hydra.sweep.subdir)
+    if not place.is_relative_to(folder) or ".." in place.relative_to(folder).parts:
+        raise UserError(f"hydra.sweep.subdir={config.hydra.sweep.subdir}: not a place in {folder}.")
     run = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     resolved = cli.plain(run)
     if resolved["run_folder"] is not None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,10 +132,10 @@ class _Run:
 
     def lead(self) -> None:
         """Train; then, whatever happened, write result.json and say how it went."""
-        self._describe()
         self.watch.abandon = self._abandon
         status, error = "failed", None
         try:
+            self._describe()
             self.logger = self._wandb_logger()
             self._fit()
             status = "completed"
@@ -146,13 +147,17 @@ class _Run:
             raise KeyboardInterrupt(f"Interrupted: {error}. {self._how_to_go_on()}") from problem
         except UserError as problem:
             error = str(problem)
-            raise
+            if not isinstance(problem.__cause__, OSError | RuntimeError):
+                raise
+            raise UserError(self._with_advice(error)) from problem  # a disk is to blame, not the run
         except Exception as problem:
             error = f"{type(problem).__name__}: {problem}"
-            told = self.watch.explain(problem)
-            if told := f"{told}." if told else explain(problem):
+            if told := self.watch.explain(problem):
+                error = f"{told}."
+                raise UserError(error) from problem
+            if told := explain(problem):
                 error = told
-                raise UserError(told) from problem
+                raise UserError(self._with_advice(error)) from problem
             raise
         finally:
             self._record(status, error)
@@ -215,24 +220,34 @@ class _Run:
         result |= {"excluded_files": len(excluded), "skipped_steps": parts.guard.skipped}
         result |= {"wall_seconds": self.recorder.seconds()}
         result |= {"peak_memory_mb": peak_memory_mb(resolve_accelerator(config.trainer.accelerator))}
-        folder.write_json("result.json", result)
+        unwritten = None
         try:
+            folder.write_json("result.json", result)
             folder.write_excluded(excluded)
             if self.recorder.rows:
+                folder.write_metrics(self.recorder.rows)
                 self.recorder.draw()
         except OSError as problem:  # a full disk: the error that is told is the first one
-            log.warning(f"Not written: {explain(problem)}")
+            unwritten = f"Not written: {explain(problem)}"
+            log.warning(unwritten)
         print_outcome(result, folder, self.logger, config)
         if self.logger is not None:
             finish(self.logger, folder, result)
+        if unwritten and status == "completed":
+            raise UserError(self._with_advice(unwritten))
 
     def _abandon(self, reason: str) -> None:
         tell(reason)
         self._record("failed", reason)
 
+    def _with_advice(self, error: str) -> str:
+        """What is told of an error after which the run can go on, when its cause is gone."""
+        assert self.folder is not None
+        return f"{error} {self._how_to_go_on()}" if self.folder.path.exists() else error
+
     def _how_to_go_on(self) -> str:
         assert self.folder is not None
-        return f"To go on: python src/train.py resume={self.folder.path}"
+        return f"To go on: python src/train.py {shlex.quote(f'resume={self.folder.path}')}"
 
 
 def _build(request: Request) -> _Parts:

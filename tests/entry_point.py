@@ -1,0 +1,48 @@
+"""The real train.py in the process of the tests: a process of its own would first load torch."""
+
+import io
+import os
+import runpy
+import sys
+import traceback
+from contextlib import redirect_stderr, redirect_stdout
+from typing import NamedTuple
+from unittest.mock import patch
+
+from alexnet.run.resume import FROM_FIRST_RANK
+from conftest import PROJECT
+
+
+class Told(NamedTuple):
+    """What a start of the program said, and its exit status; 70 after a stack trace."""
+
+    status: int
+    out: str
+    err: str
+
+
+def run_train(*arguments: str) -> Told:
+    """`python src/train.py ...`, one process, as a user would type it."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    argv = [str(PROJECT / "src/train.py"), *arguments]
+    with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "argv", argv), patch.dict(os.environ):
+        os.environ.pop(FROM_FIRST_RANK, None)
+        try:
+            runpy.run_path(argv[0], run_name="__main__")
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+            if isinstance(ended.code, str):
+                print(ended.code, file=sys.stderr)
+        except BaseException:
+            status = 70
+            traceback.print_exc()
+    return Told(status, out.getvalue(), err.getvalue())
+
+
+def refused(*arguments: str) -> str:
+    """The one line with which train.py refuses such a command line; nothing else is said."""
+    told = run_train(*arguments)
+    assert told.status == 1, told
+    (line,) = told.err.splitlines()
+    assert line.startswith("Error: "), line
+    return line

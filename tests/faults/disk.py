@@ -1,0 +1,55 @@
+"""Disks that are small, full or read-only."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+@contextmanager
+def small_disk(place: Path, size: str) -> Iterator[Path]:
+    """A disk of `size` ("2m") at `place`. Skips the test where none can be mounted."""
+    place.mkdir()
+    _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place))
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@contextmanager
+def read_only(place: Path) -> Iterator[Path]:
+    """A folder that cannot be written to, not even by root. Skips the test where that cannot be."""
+    _mount("--bind", str(place), str(place))
+    try:
+        _mount("-o", "remount,ro,bind", str(place))
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def resize(place: Path, size: str) -> None:
+    """Make a small disk a larger one."""
+    _mount("-o", f"remount,size={size}", str(place))
+
+
+def fill(place: Path) -> None:
+    """Leave no room on the disk that holds `place`."""
+    with (place / "filler").open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1):
+            try:
+                while True:
+                    file.write(b"x" * size)
+            except OSError:
+                continue
+
+
+def _mount(*arguments: str) -> None:
+    if os.geteuid():
+        pytest.skip("mounting a disk needs root (or: unshare -Urm)")
+    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
