@@ -1,0 +1,205 @@
+"""Kill a run again and again, and compare: python tests/kill_at_random.py [--kills 25] [overrides]
+
+One run is left alone; another, of the same configuration, is killed with SIGKILL, its whole process group,
+and started again each time. After each kill every checkpoint is read; in the end both have left the same
+to the last bit, or this ends with status 1. Kills come at random moments: while the program starts, in
+training and validation, and while a checkpoint is written.
+"""
+
+import argparse
+import multiprocessing
+import os
+import random
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(PROJECT / "src"), str(PROJECT / "tests")]
+
+import torch  # noqa: E402
+
+from alexnet.run.checkpoint_file import read_checkpoint  # noqa: E402
+from survival import differences, outcome  # noqa: E402
+
+# few steps an epoch, and a checkpoint after each, which takes about as long to write as the step
+RUN = (
+    *("model.width=0.0625", "model.hidden=[256,256]", "trainer.accelerator=cpu", "logger=csv"),
+    *("data.synthetic.train_images=61", "data.synthetic.val_images=31", "data.batch_size=20"),
+    *("data.augment.chunk=1", "callbacks.checkpoint.every_n_steps=1"),
+)
+PATIENCE = 300  # seconds, for anything
+
+
+class Moment(Enum):
+    """When to kill."""
+
+    starting = "while the program starts"
+    training = "in training or validation"
+    writing = "while a checkpoint is written"
+
+
+class Kill(NamedTuple):
+    """A kill, and what it left."""
+
+    moment: Moment
+    seconds: float  # since the start that it ended
+    place: str  # where the run can go on from
+    cut: bool  # a file was left half written
+
+
+Process = subprocess.Popen[bytes] | multiprocessing.context.ForkServerProcess
+Start = Callable[[list[str], Path], Process]
+
+
+def start_fresh(command: list[str], log: Path) -> Process:
+    """train.py as a shell starts it, in a process group of its own."""
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            [sys.executable, str(PROJECT / "src/train.py"), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
+
+
+def start_warm(command: list[str], log: Path, meddle: Callable[[], object] = int) -> Process:
+    """The same from a process that has loaded torch, and no more: it starts in half a second.
+
+    `meddle` is called in the new process first; a function of a module.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["alexnet.training.fit"])
+    process = context.Process(target=_train, args=(command, log, meddle))
+    with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):  # where it finds what to load
+        process.start()
+    return process
+
+
+def _train(command: list[str], log: Path, meddle: Callable[[], object]) -> None:
+    os.setsid()
+    torch.set_num_threads(1)  # threads that wait for each other are slow where others use the cores
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    meddle()
+    sys.argv = [str(PROJECT / "src/train.py"), *command]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def kill_at_random(
+    place: Path, kills: int, seed: int, overrides: tuple[str, ...] = (), start: Start = start_fresh
+) -> tuple[list[Kill], list[str]]:
+    """The kills, and where the two runs differ in the end: nowhere, if all is well."""
+    epochs = kills + 3  # a kill comes less than one after the other
+    drawn, log = random.Random(seed), place / "train.log"
+    command = [*RUN, f"trainer.max_epochs={epochs}", *overrides]
+    whole, killed = place / "left alone", place / "killed"
+    began = time.monotonic()
+    process = start([*command, f"run_folder={whole}"], log)
+    _wait(lambda: (whole / "checkpoints/last.ckpt").exists(), process)
+    startup = time.monotonic() - began
+    _end(process)
+    share = 0.6 * (time.monotonic() - began - startup) / epochs
+    if _status(process) != 0:
+        raise RuntimeError(log.read_text())
+
+    made: list[Kill] = []
+    while len(made) < kills:
+        moment = drawn.choice([Moment.starting, Moment.training, Moment.training, Moment.writing])
+        known = (killed / "config.yaml").exists()
+        go_on = [f"resume={killed}"] if known else [*command, "resume=auto", f"run_folder={killed}"]
+        began, process = time.monotonic(), start(go_on, log)
+        if moment is Moment.starting:
+            time.sleep(drawn.uniform(0, startup))
+        else:
+            last = _saved(killed)
+            _wait(lambda last=last: _saved(killed) != last, process)
+            time.sleep(drawn.uniform(0, share))
+        if moment is Moment.writing:
+            _wait(lambda: any((killed / "checkpoints").glob(".*.partial")), process, pause=0)
+            time.sleep(drawn.uniform(0, 0.01))
+        if _status(process) is not None:
+            raise RuntimeError(f"It has ended by itself, before kill {len(made) + 1}: {log.read_text()}")
+        seconds = time.monotonic() - began
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        _end(process)
+        where, content = "the beginning", {}
+        for checkpoint in (killed / "checkpoints").glob("*.ckpt"):
+            content = read_checkpoint(checkpoint)  # raises for one that is not whole
+            if checkpoint.name == "last.ckpt":
+                where = f"epoch {content['epoch'] + 1}, step {content['global_step']}"
+        cut = any(killed.rglob(".*.partial"))
+        made.append(Kill(moment, seconds, where, cut))
+        print(
+            f"{len(made):3}. killed {moment.value}, after {seconds:4.1f} s"
+            f"{', in the middle of a file' if cut else ''}; goes on from {where}",
+            flush=True,
+        )
+    process = start([f"resume={killed}"], log)
+    _end(process)
+    return made, differences(outcome(killed), outcome(whole))
+
+
+def _saved(folder: Path) -> int:
+    """When last.ckpt was written; changes when it is written anew."""
+    with suppress(OSError):
+        return (folder / "checkpoints/last.ckpt").stat().st_mtime_ns
+    return 0
+
+
+def _wait(reached: Callable[[], bool], process: Process, pause: float = 0.005) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not reached():
+        if _status(process) is not None:
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Nothing after {PATIENCE} s.")
+        time.sleep(pause)
+
+
+def _end(process: Process) -> None:
+    if isinstance(process, subprocess.Popen):
+        process.wait(PATIENCE)
+    else:
+        process.join(PATIENCE)
+
+
+def _status(process: Process) -> int | None:
+    return process.poll() if isinstance(process, subprocess.Popen) else process.exitcode
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=25)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("overrides", nargs="*", help="of the run, as for train.py: data.workers=0")
+    given = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        made, found = kill_at_random(Path(folder), given.kills, given.seed, tuple(given.overrides))
+    for difference in found:
+        print(difference)
+    cut = sum(kill.cut for kill in made)
+    verdict = f"{len(found)} differences" if found else "the same to the last bit"
+    seconds = time.monotonic() - began
+    print(f"{len(made)} kills, {cut} of them in the middle of a file, in {seconds:.0f} s: {verdict}")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
