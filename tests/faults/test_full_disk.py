@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from disk import fill, resize, small_disk
 from lightning import LightningModule, Trainer
 
 from alexnet.run.checkpoint_file import read_checkpoint
@@ -16,7 +17,6 @@ from alexnet.run.log import log_to_file
 from alexnet.run.recorder import Recorder
 from alexnet.training.module import AlexNetModule
 from conftest import SMALL
-from disk import fill, resize, small_disk
 from entry_point import refused, run_train
 from survival import differences, outcome
 

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from alexnet.config import CheckpointConfig
 from alexnet.placement.ranks import Agreement
-from alexnet.training.learning_guard import LearningGuard
+from alexnet.training.learning_guard import LearningGuard, all_finite
 from alexnet.training.position import go_on, note_position
 from alexnet.training.stop import InterruptionError, Stop
 
@@ -111,8 +111,10 @@ class Checkpoints(Checkpoint):
         raise InterruptionError(self.stop.asked() or "stopped with another rank")
 
     def _save(self, trainer: Trainer, done: int) -> None:
-        # ranks may learn of a lost loss one step late: what it has spoilt is not saved
-        if self._agreement.now(_Wish.fail if self.guard.lost else _Wish.nothing):
+        # ranks may learn of a lost loss one step late, and of gradients that are not finite from the next
+        # loss alone: what they have spoilt is not saved
+        spoilt = self.guard.lost or not all_finite(trainer.lightning_module.parameters())
+        if self._agreement.now(_Wish.fail if spoilt else _Wish.nothing):
             self.guard.fail(trainer)
         self._saved_at = time.monotonic()
         if self.config.last:

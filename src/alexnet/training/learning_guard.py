@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -23,6 +24,12 @@ HINT = (
 )
 LOOK_EVERY = 50  # steps, on a GPU
 MOST_SKIPPED = 100  # steps in a row: the weights themselves are lost then
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether all numbers that this rank holds of them are finite. Waits for the device."""
+    ours = [tensor.to_local() if isinstance(tensor, DTensor) else tensor for tensor in tensors]
+    return bool(torch.stack([tensor.detach().isfinite().all() for tensor in ours]).all())
 
 
 class LearningGuard(Callback):
@@ -73,9 +80,7 @@ class LearningGuard(Callback):
     ) -> None:
         if self.config.nonfinite is not NonFinite.skip:
             return
-        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-        ours = [grad.to_local() if isinstance(grad, DTensor) else grad for grad in gradients]
-        finite = torch.stack([grad.isfinite().all() for grad in ours]).all()
+        finite = all_finite(p.grad for p in pl_module.parameters() if p.grad is not None)
         if not largest(int(not finite)):  # of a network in parts no rank has all gradients
             self._in_a_row = 0
             return

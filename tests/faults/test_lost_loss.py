@@ -1,0 +1,140 @@
+"""A loss that is no finite number any more, or explodes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from alexnet.run.checkpoint_file import read_checkpoint
+from alexnet.training.module import AlexNetModule
+from conftest import SMALL
+from entry_point import Told, run_train
+
+SKIP = "callbacks.learning_guard.nonfinite=skip"
+POISONED = 5  # the second step of the second epoch of four steps
+
+
+@pytest.fixture
+def start(synthetic: tuple[str, ...], tmp_path: Path) -> Callable[..., Told]:
+    """Runs train.py with further arguments, the run folder <name> and without reading ahead."""
+
+    def run(name: str, *overrides: str) -> Told:
+        command = (*SMALL, *synthetic, "logger=csv", f"run_folder={tmp_path / name}")
+        return run_train(*command, *overrides)
+
+    return run
+
+
+def poison(monkeypatch: pytest.MonkeyPatch, *steps: int, by: float = float("nan")) -> None:
+    """Spoil the loss of some steps."""
+    before = AlexNetModule.training_step
+
+    def training_step(module: AlexNetModule, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+        loss = before(module, batch, batch_idx)
+        return loss * by if module.global_step in steps else loss
+
+    monkeypatch.setattr(AlexNetModule, "training_step", training_step)
+
+
+def state(folder: Path) -> list[Tensor]:
+    """Weights and velocities of last.ckpt."""
+    last = read_checkpoint(folder / "checkpoints/last.ckpt")
+    velocities = [entry["momentum_buffer"] for entry in last["optimizer_states"][0]["state"].values()]
+    return [*last["state_dict"].values(), *velocities]
+
+
+@pytest.mark.parametrize("by", [float("nan"), 1e6], ids=["nan", "explosion"])
+def test_stops_before_it_is_saved(
+    start: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: float
+) -> None:
+    poison(monkeypatch, POISONED, by=by)
+    told = start("run", "callbacks.checkpoint.every_n_steps=1")
+    assert told.status == 1
+    (line,) = told.err.splitlines()
+    assert line.startswith(
+        "Error: The training loss is no finite number any more, or over 1000 times that of"
+    )
+    assert "at step 6 (epoch 2). Try a smaller optimizer.lr (it is 0.0025)" in line
+    assert "callbacks.learning_guard.nonfinite=skip" in line
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert (result["status"], f"Error: {result['error']}") == ("failed", line)
+    assert read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["global_step"] == POISONED
+    assert all(tensor.isfinite().all() for tensor in state(tmp_path / "run"))
+
+
+def test_gradients_that_are_not_finite(
+    start: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of their step is as good as any: the weights say that there is nothing to save."""
+    before = AlexNetModule.training_step
+
+    def training_step(module: AlexNetModule, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+        loss = before(module, batch, batch_idx)
+        if module.global_step == POISONED:
+            loss.register_hook(lambda gradient: gradient * float("inf"))
+        return loss
+
+    monkeypatch.setattr(AlexNetModule, "training_step", training_step)
+    told = start("run", "callbacks.checkpoint.every_n_steps=1")
+    assert told.status == 1
+    assert "at step 6 (epoch 2)" in told.err
+    assert read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["global_step"] == POISONED
+    assert all(tensor.isfinite().all() for tensor in state(tmp_path / "run"))
+
+
+def test_a_rate_that_is_too_large(start: Callable[..., Told], tmp_path: Path) -> None:
+    told = start("run", "optimizer.lr=1e30")
+    assert told.status == 1
+    assert "Try a smaller optimizer.lr (it is 1e+30)" in told.err
+    assert not list(tmp_path.glob("run/checkpoints/*"))
+
+
+def test_goes_on_where_the_user_says_so(
+    start: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One step is left out and counted: the weights are those of a run that did not take it."""
+    with monkeypatch.context() as patches:
+        poison(patches, POISONED)
+        assert start("run", SKIP).status == 0
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert (result["status"], result["skipped_steps"]) == ("completed", 1)
+
+    before = AlexNetModule.optimizer_step
+
+    def optimizer_step(
+        module: AlexNetModule, epoch: int, batch_idx: int, optimizer: Any, closure: Any
+    ) -> None:
+        if module.global_step == POISONED:
+            updated = [tensor.clone() for tensor in module.state_dict().values()]
+            velocities = {key: dict(entry) for key, entry in optimizer.state.items()}
+            kept = {key: entry["momentum_buffer"].clone() for key, entry in velocities.items()}
+            before(module, epoch, batch_idx, optimizer, closure)
+            for tensor, value in zip(module.state_dict().values(), updated, strict=True):
+                tensor.copy_(value)
+            for key, velocity in kept.items():
+                optimizer.state[key]["momentum_buffer"].copy_(velocity)
+        else:
+            before(module, epoch, batch_idx, optimizer, closure)
+
+    monkeypatch.setattr(AlexNetModule, "optimizer_step", optimizer_step)
+    assert start("without it").status == 0
+    for ours, theirs in zip(state(tmp_path / "run"), state(tmp_path / "without it"), strict=True):
+        assert torch.equal(ours, theirs)
+        assert ours.isfinite().all()
+
+
+def test_nothing_but_lost_steps(
+    start: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Skipping has an end: the weights themselves are lost then, or the data."""
+    monkeypatch.setattr("alexnet.training.learning_guard.MOST_SKIPPED", 3)
+    poison(monkeypatch, *range(2, 8))
+    told = start("run", SKIP)
+    assert told.status == 1
+    assert "at step 5 (epoch 2)" in told.err
+    assert json.loads((tmp_path / "run/result.json").read_text())["skipped_steps"] == 4
+    assert all(tensor.isfinite().all() for tensor in state(tmp_path / "run"))
