@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from alexnet.data.unreadable import reasons_table
 from alexnet.errors import UserError
+from alexnet.paths import absolute
 from alexnet.run.resume import LOCK
 from alexnet.run.settings import config_hash
 from alexnet.run.whole_file import remove_leftovers, written_whole
@@ -36,7 +37,7 @@ class RunFolder:
     def create(cls, outputs: str, config: dict[str, Any], wanted: str | None = None) -> "RunFolder":
         """Make a new folder. Raises `UserError` where the wanted one exists or cannot be made."""
         stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{config_hash(config)}"
-        path = Path(wanted or Path(outputs) / "runs" / stamp).expanduser().absolute()
+        path = absolute(wanted or Path(outputs) / "runs" / stamp)
         name, count = path.name, 1
         while True:
             try:

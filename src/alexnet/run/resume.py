@@ -9,6 +9,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from alexnet.errors import UserError
+from alexnet.paths import absolute
 from alexnet.run.settings import config_hash, flat, is_under
 
 AUTO = "auto"
@@ -42,7 +43,7 @@ def previous_run(config: dict[str, Any]) -> Path | None:
     if wanted is None:
         return None
     if wanted != AUTO:
-        folder = Path(wanted).expanduser().absolute()
+        folder = absolute(wanted)
         if config["run_folder"] is not None:
             raise UserError(f"resume={wanted}: goes on in its own folder. Leave run_folder out.")
         return folder
@@ -57,7 +58,7 @@ def previous_run(config: dict[str, Any]) -> Path | None:
 def _unfinished_run(config: dict[str, Any]) -> Path | None:
     ours = config_hash(config)
     if config["run_folder"] is not None:
-        folder = Path(config["run_folder"]).expanduser().absolute()
+        folder = absolute(config["run_folder"])
         if not folder.exists():
             return None
         if not is_unfinished(folder, ours) and not is_blank(folder):
@@ -66,7 +67,7 @@ def _unfinished_run(config: dict[str, Any]) -> Path | None:
                 " move it away."
             )
         return folder
-    runs = Path(config["outputs"]).expanduser().absolute() / "runs"
+    runs = absolute(config["outputs"]) / "runs"
     folders = sorted(runs.glob(f"*_{ours}*"), reverse=True)  # their names begin with the time
     mine = (folder for folder in folders if is_unfinished(folder, ours))
     return next((folder for folder in mine if _rank() > 0 or not is_running(folder)), None)

@@ -1,0 +1,51 @@
+"""What is in the environment, or in W&B's key, never reaches a run folder, the terminal or a report."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import SMALL, Train
+
+SECRET = "5ec7e7a1" * 5  # of the form that W&B takes for a key
+NAMES = ("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "GITHUB_TOKEN", "KAGGLE_KEY", "MY_PASSWORD")
+ENVIRONMENT = dict.fromkeys(NAMES, SECRET)
+
+
+def told(folder: Path) -> list[Path]:
+    """Files in which a secret is."""
+    return [path for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+
+
+def test_secrets_stay_where_they_are(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
+    """With W&B, offline, in a checkout whose remote has a password, as a clone by token leaves it."""
+    if shutil.which("git"):
+        remote = f"https://user:{SECRET}@localhost/group/project.git"
+        for command in (["init", "-q"], ["remote", "add", "origin", remote]):
+            subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    command = (*SMALL, *synthetic, "trainer.max_epochs=1", "logger.mode=offline")
+    done = train(*command, environment=ENVIRONMENT)
+    assert done.status == 0, done.err
+    assert list(done.folder.glob("wandb/offline-run-*/*.wandb"))
+    assert SECRET not in done.out + done.err
+    assert told(done.outputs) == []
+
+
+@pytest.mark.slow
+def test_nor_do_they_reach_a_report(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
+    """And a run that fails, or is refused, does not tell them either."""
+    command = (*SMALL, *synthetic, "trainer.max_epochs=1", "logger=csv")
+    for arm in ("true", "false"):
+        assert train(*command, f"model.lrn={arm}", environment=ENVIRONMENT).status == 0
+    for wrong in ("optimizer.lr=1e30", "data.root=/nowhere", "resume=/nowhere", "model.lnr=1"):
+        failed = train(*command, "trainer.max_epochs=2", wrong, environment=ENVIRONMENT)
+        assert failed.status == 1
+        assert SECRET not in failed.out + failed.err
+    runs = f"runs={tmp_path}/outputs/runs/*"
+    report = (runs, "baseline=model.lrn=true", f"out={tmp_path / 'report'}")
+    compared = train(*report, program="compare.py", environment=ENVIRONMENT)
+    assert compared.status == 0, compared.err
+    assert (tmp_path / "report/report.html").exists()
+    assert SECRET not in compared.out + compared.err
+    assert told(tmp_path / "report") == told(tmp_path / "outputs") == []
