@@ -9,7 +9,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
-import train
 from alexnet.training.module import AlexNetModule
 
 
@@ -37,5 +36,8 @@ def meddle(fault: Callable[[AlexNetModule], float], when: int) -> None:
     AlexNetModule.training_step = training_step  # type: ignore[method-assign]
 
 
-meddle(globals()[os.environ["FAULT"]], int(os.environ["STEP"]))
-train.main()  # sys.argv[0] stays this file, which Lightning starts for the other ranks
+if __name__ == "__main__":
+    from train import main
+
+    meddle(globals()[os.environ["FAULT"]], int(os.environ["STEP"]))
+    main()  # sys.argv[0] stays this file, which Lightning starts for the other ranks

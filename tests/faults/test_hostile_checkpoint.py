@@ -68,7 +68,7 @@ def test_flipped_bits(run: Path, content: dict[str, Any], tmp_path: Path) -> Non
         assert read is None or differences(read, content) == []
 
 
-@pytest.mark.parametrize("bits", [range(0, 8, 3), pytest.param(range(8), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("bits", [range(1), pytest.param(range(8), marks=pytest.mark.slow)])
 def test_flipped_bits_of_the_directory(small: Path, bits: range) -> None:
     """Each byte of the list of parts at the end, which no checksum covers: no other content is ever read."""
     data, content = small.read_bytes(), read_checkpoint(small)

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+from alexnet.errors import UserError
+from alexnet.run.resume import read_config
 from conftest import SMALL
 from entry_point import refused, run_train
 
@@ -132,5 +134,6 @@ def test_config_of_a_run(saved: dict[str, Any], key: str, value: Any, expected: 
 def test_damaged_config_of_a_run(content: bytes) -> None:
     Path("run").mkdir()
     Path("run/config.yaml").write_bytes(content)
-    assert refused("resume=run") == f"Error: {Path.cwd()}/run/config.yaml is damaged."
+    with pytest.raises(UserError, match=r"^run/config.yaml is damaged\.$"):
+        read_config(Path("run"))
     assert not Path("marker").exists()

@@ -66,7 +66,7 @@ def before_the_rename() -> None:
     kill_at(Path, "replace", lambda source, target: target.name == "last.ckpt")
 
 
-@pytest.mark.parametrize("moment", [write_half, before_the_rename])
+@pytest.mark.parametrize("moment", [pytest.param(write_half, marks=pytest.mark.slow), before_the_rename])
 def test_while_a_checkpoint_is_written(
     synthetic: tuple[str, ...], tmp_path: Path, moment: Callable[[], None]
 ) -> None:

@@ -4,13 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from meddled import little_memory, meddle
 
 from alexnet.run.checkpoint_file import read_checkpoint
 from conftest import PROJECT, SMALL
+from kill_at_random import start_warm
 
 Ended = tuple[subprocess.CompletedProcess[str], dict[str, Any]]
 
@@ -35,12 +38,16 @@ def meddled(folder: Path, fault: str, step: int, *arguments: str) -> Ended:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits memory as Linux does")
 def test_memory_runs_out(synthetic: tuple[str, ...], tmp_path: Path) -> None:
     """In the second epoch, where a layer's output of 35 MB finds no place."""
-    large = ("model.width=0.5", "data.batch_size=61", "data.workers=0")
-    done, result = meddled(tmp_path / "run", "little_memory", 1, *synthetic, *large)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
+    large = ("model.width=0.5", "data.batch_size=61", "data.workers=0", "logger=csv")
+    command = [*SMALL, *synthetic, *large, f"run_folder={tmp_path / 'run'}"]
+    process = start_warm(command, tmp_path / "log", partial(meddle, little_memory, 1))
+    process.join(120)
+    told = (tmp_path / "log").read_text()
+    assert process.exitcode == 1, told
+    (line,) = (line for line in told.splitlines() if "Error" in line)
     assert line.startswith("Error: Out of memory. What takes less: a smaller data.batch_size or model.width,")
     assert line.endswith(f"To go on: python src/train.py resume={tmp_path / 'run'}")
+    result = json.loads((tmp_path / "run/result.json").read_text())
     assert (result["status"], result["epochs"]) == ("failed", 1)
     assert result["error"].startswith("Out of memory.")
     assert read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["global_step"] == 1

@@ -113,7 +113,14 @@ def test_without_a_checkpoint(run: Path, finished: Path) -> None:
     assert differences(outcome(run), outcome(finished)) == []
 
 
-@pytest.mark.parametrize("left", [[], [LOCK], [LOCK, ".reserve", "train.log", ".config.yaml.partial"]])
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param([], marks=pytest.mark.slow),
+        pytest.param([LOCK], marks=pytest.mark.slow),
+        [LOCK, ".reserve", "train.log", ".config.yaml.partial"],
+    ],
+)
 def test_killed_before_it_had_begun(
     synthetic: tuple[str, ...], finished: Path, tmp_path: Path, left: list[str]
 ) -> None:
