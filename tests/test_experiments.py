@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 
 from alexnet import cli
 from alexnet.config import TrainConfig
+from alexnet.run.request import Request
 from alexnet.run.settings import flat
 from alexnet.training.fit import train as run
 from conftest import PROJECT
@@ -86,7 +87,7 @@ def test_trains_for_a_step(name: str, image_tree: Path, tmp_path: Path) -> None:
     ]
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         raw = compose("train", overrides)
-    error = run(cli.read_config(raw, TrainConfig), cli.plain(raw), overrides)
+    error = run(Request(cli.read_config(raw, TrainConfig), cli.plain(raw), overrides))
     assert error is not None
     recorded = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
     assert (recorded["claim"] is None) == (name == "baseline")
