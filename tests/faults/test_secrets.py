@@ -1,12 +1,15 @@
 """What is in the environment, or in W&B's key, never reaches a run folder, the terminal or a report."""
 
+import os
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from conftest import SMALL, Train
+from kill_at_random import start_warm
 
 SECRET = "5ec7e7a1" * 5  # of the form that W&B takes for a key
 NAMES = ("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "GITHUB_TOKEN", "KAGGLE_KEY", "MY_PASSWORD")
@@ -18,18 +21,27 @@ def told(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
 
 
-def test_secrets_stay_where_they_are(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
+def with_secrets(home: Path) -> None:
+    """Where a user is, and what the environment holds."""
+    os.chdir(home)
+    os.environ.update(ENVIRONMENT, HOME=str(home), NETRC=str(home / "none"))
+
+
+def test_secrets_stay_where_they_are(synthetic: tuple[str, ...], tmp_path: Path) -> None:
     """With W&B, offline, in a checkout whose remote has a password, as a clone by token leaves it."""
     if shutil.which("git"):
         remote = f"https://user:{SECRET}@localhost/group/project.git"
         for command in (["init", "-q"], ["remote", "add", "origin", remote]):
             subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    command = (*SMALL, *synthetic, "trainer.max_epochs=1", "logger.mode=offline")
-    done = train(*command, environment=ENVIRONMENT)
-    assert done.status == 0, done.err
-    assert list(done.folder.glob("wandb/offline-run-*/*.wandb"))
-    assert SECRET not in done.out + done.err
-    assert told(done.outputs) == []
+    command = [*SMALL, *synthetic, "trainer.max_epochs=1", "logger.mode=offline"]
+    process = start_warm(
+        [*command, f"run_folder={tmp_path / 'run'}"], tmp_path / "log", partial(with_secrets, tmp_path)
+    )
+    process.join(120)
+    assert process.exitcode == 0, (tmp_path / "log").read_text()
+    assert list(tmp_path.glob("run/wandb/offline-run-*/*.wandb"))
+    assert told(tmp_path / "run") == []
+    assert SECRET not in (tmp_path / "log").read_text()
 
 
 @pytest.mark.slow
