@@ -132,12 +132,11 @@ def _next_step(result: dict[str, Any], config: TrainConfig) -> str:
 
 
 def _faster_input(config: TrainConfig) -> str:
-    data = " ".join(
-        f"{key}={value}" for key, value in (("data", config.data.name), ("data.root", config.data.root))
-    )
-    packed = pack_folder(config.data).is_dir()
-    decode = "" if packed else f"decode once, python src/prepare.py {data}; or "
-    return f"{decode}raise data.workers (now {workers_per_device(config.data.workers, config.trainer)})"
+    workers = f"raise data.workers (now {workers_per_device(config.data.workers, config.trainer)})"
+    if pack_folder(config.data).is_dir():
+        return workers
+    command = f"python src/prepare.py data={config.data.name} data.root={config.data.root}"
+    return f"decode once, {command}; or {workers}"
 
 
 def parameters(network: nn.Module) -> int:
