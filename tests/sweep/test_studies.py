@@ -16,6 +16,7 @@ from processes import processes_that_name
 
 from alexnet.sweep.naming import settings_name
 from conftest import PROJECT, SMALL, Train, compose_config, wait_for
+from survival import MEASURED
 from wandb_file import read_wandb_file
 
 STUDIES = sorted(path.stem for path in (PROJECT / "conf/study").glob("*.yaml"))
@@ -95,12 +96,8 @@ def _check_what_wandb_was_told(run: Path, group: str) -> None:
     assert told.exit_code == 0
 
 
-# what two runs of the same configuration differ in, in result.json, metrics.csv and results.csv
-SPEED = {"images_per_second", "data_wait_fraction", "seconds", "wall_seconds", "peak_memory_mb"}
-
-
 def less_speed(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key not in SPEED}
+    return {key: value for key, value in row.items() if key not in MEASURED}
 
 
 def table(path: Path) -> list[dict[str, str]]:

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from alexnet.data.dataset import UNREADABLE
-from alexnet.training.module import AlexNetModule, SplitMetrics, TopKError
+from alexnet.training.metrics import SplitMetrics, TopKError
+from alexnet.training.module import AlexNetModule
 from conftest import compose_config
 
 
@@ -19,7 +20,7 @@ def plain_error(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
 def test_topk_error(k: int) -> None:
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(300, 12)), rng.integers(0, 12, 300)
-    metric = TopKError(12, k)
+    metric = TopKError(k)
     for part in np.array_split(np.arange(300), 7):
         metric.update(torch.from_numpy(logits[part]), torch.from_numpy(labels[part]))
     assert metric.compute().item() == pytest.approx(plain_error(logits, labels, k), abs=1e-4)
@@ -31,7 +32,7 @@ def test_unreadable_images_count_nowhere() -> None:
     losses = rng.uniform(size=40)
     gone = rng.random(40) < 0.3
     marked = torch.from_numpy(np.where(gone, UNREADABLE, labels))
-    metrics = SplitMetrics("val", {1, 5}, 8)
+    metrics = SplitMetrics("val", {1, 5})
     metrics.count(torch.from_numpy(np.where(gone, 0, losses)), torch.from_numpy(logits), marked)
     computed = {key: value.item() for key, value in metrics.compute().items()}
     assert computed == {

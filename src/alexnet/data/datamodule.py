@@ -11,8 +11,9 @@ from torch import Tensor
 from alexnet.choices import ValCrops
 from alexnet.config import DataConfig
 from alexnet.data.augmentation import Augmentation, color_axes, mean_image
+from alexnet.data.batch import Batch
 from alexnet.data.dataset import UNREADABLE, ImageData, Images
-from alexnet.data.loader import Batch, BatchLoader
+from alexnet.data.loader import BatchLoader
 from alexnet.data.order import Draws, GlobalBatches, epoch_draws
 from alexnet.data.unreadable import check_unreadable
 from alexnet.errors import UserError
@@ -63,7 +64,7 @@ class ImageDataModule(LightningDataModule):
             size=self.config.stored_size,
             workers=self.workers,
             position=position,
-            pinned=self.trainer.strategy.root_device.type == "cuda",
+            device=self.trainer.strategy.root_device,
         )
 
     def _position(self) -> tuple[int, int]:

@@ -1,13 +1,12 @@
 """Batches of squares, read ahead by threads."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
+from alexnet.data.batch import Batch
+from alexnet.data.copies import copied_ahead
 from alexnet.data.dataset import Images
 from alexnet.data.order import GlobalBatches
 from alexnet.data.threads import map_ahead
@@ -17,20 +16,12 @@ PART = 16  # images of a batch that one thread reads
 AHEAD = 2  # batches that are read while one is used
 
 
-class Batch(NamedTuple):
-    """Squares (N, 3, size, size) uint8, labels (N,) int64, and the indices (N,) of the samples."""
-
-    squares: Tensor
-    labels: Tensor
-    indices: NDArray[np.int64]
-
-
 class BatchLoader:
     """This rank's batches of an epoch, in order, for Lightning in the place of a DataLoader.
 
     `position` says with which epoch and which of its batches to begin, and is asked when the first
     batch is: an epoch that was interrupted goes on where it stopped.
-    `pinned` memory is copied to a GPU while it computes.
+    Where `device` is a GPU the squares are copied there while it computes.
     """
 
     def __init__(
@@ -41,10 +32,11 @@ class BatchLoader:
         size: int,
         workers: int,
         position: Callable[[], tuple[int, int]],
-        pinned: bool = False,
+        device: torch.device | None = None,
     ) -> None:
         self.images, self.batches, self.size = images, batches, size
-        self.workers, self.position, self.pinned = workers, position, pinned
+        self.workers, self.position = workers, position
+        self.gpu = device if device is not None and device.type == "cuda" else None
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -52,15 +44,16 @@ class BatchLoader:
     def __iter__(self) -> Iterator[Batch]:
         epoch, first = self.position()
         parts_ahead = AHEAD * -(-self.batches.largest // PART)
-        for batch, last in map_ahead(self._read, self._parts(epoch, first), self.workers, parts_ahead):
-            if last:
-                yield batch
+        read = map_ahead(self._read, self._parts(epoch, first), self.workers, parts_ahead)
+        batches = (batch for batch, last in read if last)
+        yield from copied_ahead(batches, self.gpu) if self.gpu else batches
 
     def _parts(self, epoch: int, first: int) -> Iterator[tuple[Batch, slice]]:
+        pinned = self.gpu is not None  # or it could not be copied while the GPU computes
         for indices in self.batches.of_epoch(epoch, first):
             count = len(indices)
-            squares = torch.empty((count, 3, self.size, self.size), dtype=torch.uint8, pin_memory=self.pinned)
-            batch = Batch(squares, torch.empty(count, dtype=torch.int64, pin_memory=self.pinned), indices)
+            squares = torch.empty((count, 3, self.size, self.size), dtype=torch.uint8, pin_memory=pinned)
+            batch = Batch(squares, torch.empty(count, dtype=torch.int64, pin_memory=pinned), indices)
             for start in range(0, count, PART):
                 yield batch, slice(start, min(start + PART, count))
 

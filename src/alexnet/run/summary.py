@@ -8,17 +8,20 @@ from torch import nn
 
 from alexnet.config import TrainConfig
 from alexnet.data.dataset import ImageData
+from alexnet.data.places import pack_folder
 from alexnet.placement.description import Column
 from alexnet.placement.traffic import byte_count
 from alexnet.progress import duration
 from alexnet.run.folder import RunFolder
 from alexnet.run.settings import config_hash
 from alexnet.run.tracking import upload_command
-from alexnet.training.devices import copies_of_network, resolve_accelerator
+from alexnet.training.devices import copies_of_network, resolve_accelerator, workers_per_device
 from alexnet.training.throughput import Throughput
 
 log = logging.getLogger(__name__)
 
+INPUT_BOUND = 0.1  # share of the time spent waiting for images, from which on the input is what limits
+WORTH_ADVICE = 60  # seconds that a run takes
 OUTCOMES = {"failed": "failed", "interrupted": "was interrupted"}
 
 
@@ -74,6 +77,7 @@ def describe_result(
     """What result.json says of the numbers. Errors are percentages, of the last epoch that has them."""
     splits = {name: split for name in ("train", "val") if (split := _split(rows, name))}
     validated = [row for row in rows if row.get("val/top1_error") is not None]
+    rates = throughput.summary()
     best = min(validated, key=lambda row: row["val/top1_error"], default=None)
     return {
         "seed": resolved["seed"],
@@ -84,7 +88,8 @@ def describe_result(
         "best": best and {"epoch": best["epoch"], "top1_error": best["val/top1_error"]},
         "config_hash": config_hash(resolved),
         "data_fingerprint": data.fingerprint,
-        **throughput.summary(),
+        **rates,
+        "input_bound": rates["data_wait_fraction"] > INPUT_BOUND,
     }
 
 
@@ -98,13 +103,17 @@ def print_outcome(
         return
     log.info(
         f"Done in {duration(result['wall_seconds'])}: {result['images_per_second']:.3g} images/s,"
-        f" {result['data_wait_fraction']:.0%} of the time waiting for data"
+        f" {result['data_wait_fraction']:.0%} of the time waiting for data;"
+        f" {result['model_flops_per_second'] / 1e9:,.0f} GFLOP/s, {result['matrix_rate_fraction']:.0%} of a"
+        " matrix product's"
     )
     val = result.get("val", {})
     if "top1_error" in val:
         guessing = 100 * (1 - 1 / result["classes"])
         top5 = f", top-5 {val['top5_error']:.1f}%" if "top5_error" in val else ""
         log.info(f"Validation error: top-1 {val['top1_error']:.1f}%{top5} (guessing: top-1 {guessing:.1f}%)")
+    if result["input_bound"] and result["wall_seconds"] > WORTH_ADVICE:
+        log.info(f"Input     is what the network waited for: {_faster_input(config)}")
     log.info(f"Curves    {folder.figures / 'curves.png'}")
     log.info(f"Results   {folder.path / 'result.json'}, metrics.csv beside it")
     log.info(f"Weights   {folder.checkpoints}")
@@ -117,11 +126,17 @@ def print_outcome(
 def _next_step(result: dict[str, Any], config: TrainConfig) -> str:
     if result["warning"]:
         return result["warning"]
-    if result["data_wait_fraction"] > 0.2 and result["wall_seconds"] > 60:
-        return "the network waited for its images: raise data.workers"
     if config.model.lrn:
         return "one innovation off: python src/train.py model.lrn=false    real photographs: data=imagenette"
     return "other innovations: model.dropout=0, model.activation=tanh, model.pooling=non_overlapping"
+
+
+def _faster_input(config: TrainConfig) -> str:
+    workers = f"raise data.workers (now {workers_per_device(config.data.workers, config.trainer)})"
+    if pack_folder(config.data).is_dir():
+        return workers
+    command = f"python src/prepare.py data={config.data.name} data.root={config.data.root}"
+    return f"decode once, {command}; or {workers}"
 
 
 def parameters(network: nn.Module) -> int:

@@ -38,6 +38,7 @@ from alexnet.training.devices import (
     trainer_arguments,
     workers_per_device,
 )
+from alexnet.training.flops import training_flops
 from alexnet.training.generators import Generators
 from alexnet.training.learning_guard import LearningGuard
 from alexnet.training.memory import peak_memory_mb
@@ -264,7 +265,7 @@ def _build(request: Request) -> _Parts:
         network,
         AlexNetModule(network, classes, config.optimizer, config.scheduler, request.resolved),
         ImageDataModule(data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers),
-        Throughput(),
+        Throughput(training_flops(network)),
         LearningGuard(config.callbacks.learning_guard, classes),
     )
 

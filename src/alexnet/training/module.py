@@ -7,92 +7,17 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torchmetrics import Metric, MetricCollection, SumMetric
-from torchmetrics.classification import MulticlassAccuracy
 
 from alexnet.config import OptimizerConfig, SchedulerConfig
 from alexnet.data.dataset import UNREADABLE
 from alexnet.placement.place import place
 from alexnet.placement.ranks import gathered
 from alexnet.placement.replicas import replicas
+from alexnet.training.metrics import SplitMetrics
 from alexnet.training.optimizer import build_optimizer, freeze, fuse, in_order_of
 from alexnet.training.schedule import build_schedule
 
 FEWEST_CLASSES_FOR_TOP5 = 6
-
-
-class TopKError(MulticlassAccuracy):
-    """Percentage of images whose class is not among the k most probable."""
-
-    higher_is_better = False
-
-    def __init__(self, classes: int, k: int) -> None:
-        super().__init__(classes, top_k=k, average="micro", ignore_index=UNREADABLE, validate_args=False)
-
-    def compute(self) -> Tensor:
-        return 100 * (1 - super().compute())
-
-
-class MeanLoss(Metric):
-    """Mean of the finite losses of readable images.
-
-    torchmetrics' MeanMetric either waits for the device at every step, or leaves weights out
-    (nan_strategy="disable").
-    """
-
-    total: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        for state in ("total", "count"):
-            self.add_state(state, torch.tensor(0.0), dist_reduce_fx="sum")
-
-    def update(self, losses: Tensor, readable: Tensor) -> None:
-        """Take in losses (N,) and whether each image is readable (N,), 1 or 0."""
-        counted = readable * losses.isfinite()
-        self.total += (losses.nan_to_num(0, 0, 0) * counted).sum()
-        self.count += counted.sum()
-
-    def compute(self) -> Tensor:
-        return self.total / self.count
-
-
-class SplitMetrics(MetricCollection):
-    """Mean loss, errors and numbers of readable and unreadable images of one split, over all ranks."""
-
-    def __init__(self, split: str, ks: set[int], classes: int) -> None:
-        metrics: dict[str, Any] = {"loss": MeanLoss()}
-        # looking for NaN, of which there are none, would wait for the device at every step
-        metrics |= {name: SumMetric(nan_strategy="disable") for name in ("samples", "unreadable")}
-        metrics |= {f"top{k}_error": TopKError(classes, k) for k in sorted(ks)}
-        super().__init__(metrics, prefix=f"{split}/", compute_groups=False)
-
-    def count(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Take in a batch: losses (N,), logits (N, classes), labels (N,)."""
-        readable = (labels != UNREADABLE).float()
-        for name, metric in self.items(keep_base=True):
-            if name == "loss":
-                metric.update(losses, readable)
-            elif name in ("samples", "unreadable"):
-                metric.update(readable if name == "samples" else 1 - readable)
-            else:
-                metric.update(logits, labels)
-
-    def states(self) -> dict[str, dict[str, Tensor]]:
-        """What has been counted so far in this process."""
-        metrics = self.items(keep_base=True)
-        return {
-            name: {key: torch.as_tensor(value).cpu() for key, value in metric.metric_state.items()}
-            for name, metric in metrics
-        }
-
-    def add(self, states: dict[str, dict[str, Tensor]]) -> None:
-        """Count what another process has counted, too."""
-        for name, metric in self.items(keep_base=True):
-            for key, value in states[name].items():
-                setattr(metric, key, getattr(metric, key) + value.to(metric.device))
-            metric._update_count += 1  # as its load_state_dict would, or it would warn of no updates
 
 
 class AlexNetModule(LightningModule):
@@ -118,8 +43,8 @@ class AlexNetModule(LightningModule):
         self._placed = False
         self._counted: list[dict[str, dict[str, Tensor]]] = []
         self.optimizer, self.scheduler = optimizer, scheduler
-        self.train_metrics = SplitMetrics("train", {1}, classes)
-        self.val_metrics = SplitMetrics("val", {1, 5} if classes >= FEWEST_CLASSES_FOR_TOP5 else {1}, classes)
+        self.train_metrics = SplitMetrics("train", {1})
+        self.val_metrics = SplitMetrics("val", {1, 5} if classes >= FEWEST_CLASSES_FOR_TOP5 else {1})
 
     def configure_model(self) -> None:
         """Divide the network among the devices, where the strategy asks for it; once."""

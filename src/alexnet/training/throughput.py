@@ -6,9 +6,12 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from alexnet.placement.ranks import gathered
 from alexnet.placement.replicas import replicas
+from alexnet.training.flops import matrix_rate
 from alexnet.training.position import batches_done
 
+MEASURES = ("images_per_second", "data_wait_fraction", "model_flops_per_second", "matrix_rate_fraction")
 KEPT = ("images", "seconds", "waited", "epoch_images", "epoch_seconds", "epoch_waited")
 
 
@@ -17,13 +20,20 @@ class Throughput(Callback):
 
     Waiting is everything between the end of a step and the start of the next: fetching, copying
     and augmenting a batch. Validation is not counted. `epoch_*` are of the current epoch.
+    `flops` are those of training on one image; their rate is given as a share of that of a matrix
+    product, too, which is measured on all devices at once as training begins.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, flops: int) -> None:
+        self.flops = flops
+        self._matrix_rate = 0.0
         self.images = self.epoch_images = 0
         self.seconds = self.epoch_seconds = 0.0
         self.waited = self.epoch_waited = 0.0
         self._mark = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._matrix_rate = sum(gathered(matrix_rate(pl_module.device, str(trainer.precision))))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not batches_done(trainer):
@@ -62,14 +72,15 @@ class Throughput(Callback):
 
     def summary(self) -> dict[str, float]:
         """Over the whole run so far."""
-        return _rates(self.images, self.seconds, self.waited)
+        return self._rates(self.images, self.seconds, self.waited)
 
     def epoch_summary(self) -> dict[str, float]:
         """Over the current epoch."""
-        return _rates(self.epoch_images, self.epoch_seconds, self.epoch_waited)
+        return self._rates(self.epoch_images, self.epoch_seconds, self.epoch_waited)
 
-
-def _rates(images: int, seconds: float, waited: float) -> dict[str, float]:
-    if seconds == 0:
-        return {"images_per_second": 0.0, "data_wait_fraction": 0.0}
-    return {"images_per_second": images / seconds, "data_wait_fraction": waited / seconds}
+    def _rates(self, images: int, seconds: float, waited: float) -> dict[str, float]:
+        if seconds == 0:
+            return dict.fromkeys(MEASURES, 0.0)
+        flops = self.flops * images / seconds
+        values = (images / seconds, waited / seconds, flops, flops / self._matrix_rate)
+        return dict(zip(MEASURES, values, strict=True))

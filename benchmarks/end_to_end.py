@@ -1,0 +1,219 @@
+"""Training from a pack beside training on tensors in memory and beside torchvision's loop, in one run.
+
+    python benchmarks/end_to_end.py <folder with train/<class>/ and val/<class>/> [key=value ...]
+
+All keys are those of train.py: data.batch_size=128 model.columns=2 trainer.accelerator=gpu. Three ways to
+train take turns, so that a machine that slows down slows all; the ratios are taken round by round.
+
+pack       as train.py: uint8 squares from a raw pack; crops, flips and colour noise on the device
+memory     the same network, loss, metrics and update on one augmented batch that stays on the device
+reference  torchvision's classification training (its references/classification): ImageFolder, a DataLoader
+           with as many processes as ours has threads, RandomResizedCrop, flip, normalise; its AlexNet,
+           which is smaller, SGD with momentum, in the same precision by autocast
+
+Validation is left out of all. The hours are those of 90 epochs of 1,281,167 images at the rate.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+import torch
+from hydra import compose, initialize_config_dir
+from lightning import Callback, LightningModule, Trainer
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision import datasets, transforms
+from torchvision.models import alexnet
+
+from alexnet import cli
+from alexnet.choices import PackFormat
+from alexnet.config import PrepareConfig, TrainConfig
+from alexnet.data.datamodule import ImageDataModule
+from alexnet.data.dataset import ImageData, load_image_data
+from alexnet.data.packing import make_pack
+from alexnet.model.network import AlexNet
+from alexnet.paths import CONF
+from alexnet.run.log import log_to_terminal
+from alexnet.training.devices import resolve_accelerator, trainer_arguments, workers_per_device
+from alexnet.training.module import AlexNetModule
+
+IMAGENET = 1_281_167
+EPOCHS = 90
+WARM_UP = 3  # steps
+
+
+def main() -> None:
+    arguments, overrides = _arguments()
+    log_to_terminal(quiet=False)  # Lightning would talk
+    with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
+        config = _config(arguments.folder, scratch, overrides)
+        make_pack(PrepareConfig(config.data, PackFormat.raw, 90))
+        data = load_image_data(config.data)
+        steps = min(arguments.steps, -(-len(data.train) // config.data.batch_size) - WARM_UP)
+        ways: dict[str, Callable[[], float]] = {
+            "pack": lambda: _ours(config, data, steps, in_memory=False),
+            "memory": lambda: _ours(config, data, steps, in_memory=True),
+            "reference": lambda: _reference(config, arguments.folder, steps),
+        }
+        print(
+            f"{len(data.train):,} images, batches of {config.data.batch_size}, {steps} steps a round,"
+            f" {resolve_accelerator(config.trainer.accelerator)}, {config.trainer.precision},"
+            f" torch {torch.__version__}"
+        )
+        rates: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(arguments.rounds):
+            for name, way in ways.items():
+                rates[name].append(way())
+    print(f"{'':10}{'images/s: median (min-max)':>30}{'pack / this: median (min-max)':>34}{'hours':>9}")
+    for name, measured in rates.items():
+        ratios = [ours / other for ours, other in zip(rates["pack"], measured, strict=True)]
+        hours = EPOCHS * IMAGENET / statistics.median(measured) / 3600
+        print(f"{name:10}{_spread(measured, ',.0f'):>30}{_spread(ratios, '.3f'):>34}{hours:9,.1f}")
+
+
+def _spread(values: list[float], form: str) -> str:
+    middle, least, most = statistics.median(values), min(values), max(values)
+    return f"{middle:{form}} ({least:{form}}-{most:{form}})"
+
+
+def _arguments() -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--scratch", type=Path, help="where the pack is made for the time being")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=30, help="measured of each way in each round")
+    return parser.parse_known_args()
+
+
+def _config(folder: Path, scratch: str, overrides: list[str]) -> TrainConfig:
+    cli.register("train", TrainConfig)
+    typed = ["data=folder", f"data.root={folder.resolve()}", f"data.pack={scratch}/pack"]
+    typed += [f"data.cache={scratch}/cache", "data.max_unreadable=1", *overrides]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        raw = compose("train", [cli.quoted(text) for text in typed])
+    return cli.read_config(raw, TrainConfig)
+
+
+class _Clock(Callback):
+    """Times the steps after the first few, and ends the training after them."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.seconds = steps, 0.0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx + 1 == WARM_UP:
+            _wait_for(pl_module.device)
+            self.seconds = -time.perf_counter()
+        if batch_idx + 1 == WARM_UP + self.steps:
+            _wait_for(pl_module.device)
+            self.seconds += time.perf_counter()
+
+
+class _Again:
+    """One batch, over and over."""
+
+    def __init__(self, batch: Any, count: int) -> None:
+        self.batch, self.count = batch, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.batch for _ in range(self.count))
+
+
+def _ours(config: TrainConfig, data: ImageData, steps: int, *, in_memory: bool) -> float:
+    """Images a second."""
+    torch.manual_seed(config.seed)
+    network = AlexNet(config.model, len(data.classes))
+    module = AlexNetModule(network, len(data.classes), config.optimizer, config.scheduler, {})
+    workers = workers_per_device(config.data.workers, config.trainer)
+    images = ImageDataModule(
+        data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers
+    )
+    clock = _Clock(steps)
+    changed = {"max_epochs": 1, "limit_train_batches": WARM_UP + steps, "limit_val_batches": 0}
+    trainer = Trainer(
+        **trainer_arguments(config.trainer, config.strategy) | changed,
+        callbacks=[clock],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+    )
+    if in_memory:
+        side = config.model.image_size
+        size = (config.data.batch_size, 3, side, side)
+        device = trainer.strategy.root_device
+        batch = (torch.randn(size, device=device) * 60, *(torch.zeros(size[0], dtype=torch.int64),) * 2)
+        trainer.fit(module, _Again(batch, WARM_UP + steps))
+    else:
+        trainer.fit(module, images)
+    return steps * config.data.batch_size / clock.seconds
+
+
+def _reference(config: TrainConfig, folder: Path, steps: int) -> float:
+    """Images a second."""
+    pipeline = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(224),
+            transforms.RandomHorizontalFlip(),
+            transforms.PILToTensor(),
+            transforms.ConvertImageDtype(torch.float),
+            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
+    images = datasets.ImageFolder(str(folder / "train"), pipeline)
+    device = torch.device(
+        {"gpu": "cuda"}.get(accelerator := resolve_accelerator(config.trainer.accelerator), accelerator)
+    )
+    workers = workers_per_device(config.data.workers, config.trainer)
+    pinned = device.type == "cuda"
+    loader = DataLoader(images, config.data.batch_size, shuffle=True, num_workers=workers, pin_memory=pinned)
+    network = alexnet(num_classes=len(images.classes)).to(device)
+    optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
+    criterion = nn.CrossEntropyLoss()
+    half = "bf16" in config.trainer.precision
+    mixed = torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
+    began = 0.0
+    for step, (image, target) in enumerate(_forever(loader)):
+        if step == WARM_UP:
+            _wait_for(device)
+            began = time.perf_counter()
+        if step == WARM_UP + steps:
+            break
+        image, target = image.to(device, non_blocking=True), target.to(device, non_blocking=True)
+        with mixed:
+            loss = criterion(network(image), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    _wait_for(device)
+    return steps * config.data.batch_size / (time.perf_counter() - began)
+
+
+def _forever(loader: DataLoader[Any]) -> Iterator[Any]:
+    while True:
+        yield from loader
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+
+
+if __name__ == "__main__":
+    main()
