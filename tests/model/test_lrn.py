@@ -69,10 +69,12 @@ def test_any_number_of_images(images: int) -> None:
         np.testing.assert_allclose(ours.numpy(), plain_lrn(a.numpy(), 5, 2, 1e-4, 0.75), rtol=1e-12)
 
 
-def test_eager_in_several_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_one_piece_after_the_other(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alexnet.model.lrn_kernels.CHUNK", 100)
+    monkeypatch.setattr("alexnet.model.lrn_compiled.PIECE", 100)
     a = activities(7, 8, 2, 3).requires_grad_()
-    ours = local_response_norm(a, compiled=False)
+    ours = local_response_norm(a, compiled=form == "compiled")
     expected = formula(a.flatten(2), Window(5, 2, 1e-4, 0.75, 1)).view(a.shape)
     torch.testing.assert_close(ours, expected)
     grad = activities(7, 8, 2, 3, seed=1)

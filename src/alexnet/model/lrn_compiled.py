@@ -18,6 +18,9 @@ from torch import Tensor
 from alexnet.model import lrn_kernels
 from alexnet.model.lrn_kernels import Window, inverse_power, wide
 
+# elements of the input that the backward pass takes at a time: what it sums stays in the processor's cache
+PIECE = 2**21
+
 _failed: set[Any] = set()  # what could not be compiled
 
 
@@ -47,12 +50,16 @@ def backward(x: Tensor, grad: Tensor, window: Window) -> Tensor:
 
     def attempt() -> Tensor:
         out, ends, within = torch.empty_like(x), slice(None, None, len(x) - 1), inside(x, window)
-        terms = torch.empty_like(x, dtype=within.dtype)
-        terms[ends] = 0  # are read and dropped
-        inner = _varying(grad[1:-1])
-        _compiled(_fill_terms, x)(_varying(x), inner, within, _varying(terms[1:-1]), window)
-        shifted = (_varying(x), inner, _varying(terms), within, _varying(out[1:-1]), window)
-        _compiled(_fill_gradient, x)(*shifted)
+        step = max(1, PIECE // x[0].numel())
+        firsts, terms = torch.empty((2, min(step + 2, len(x)), *x.shape[1:]), dtype=within.dtype)
+        for start in range(1, len(x) - 1, step):
+            stop = min(start + step, len(x) - 1)
+            a, term = _varying(x[start - 1 : stop + 1]), _varying(terms[: stop - start + 2])
+            g, result, first = (
+                _varying(each) for each in (grad[start:stop], out[start:stop], firsts[: stop - start])
+            )
+            _compiled(_fill_terms, x)(a, g, within, first, _varying(term[1:-1]), window)
+            _compiled(_fill_gradient, x)(a, first, term, within, result, window)
         out[ends] = lrn_kernels.backward(x[ends], grad[ends], window)
         return out
 
@@ -76,18 +83,21 @@ def _fill_result(x: Tensor, within: Tensor, out: Tensor, window: Window) -> None
     out.copy_(wide(x[1:-1]) * power)
 
 
-def _fill_terms(x: Tensor, grad: Tensor, within: Tensor, terms: Tensor, window: Window) -> None:
-    """What the gradient sums over the window."""
+def _fill_terms(
+    x: Tensor, grad: Tensor, within: Tensor, first: Tensor, terms: Tensor, window: Window
+) -> None:
+    """The gradient's first part, and what its second sums over the window."""
     scale = _scale(x, within, window)
-    terms.copy_(wide(grad) * wide(x[1:-1]) * (inverse_power(scale, window.beta) / scale))
+    power = wide(grad) * inverse_power(scale, window.beta)
+    first.copy_(power)
+    terms.copy_(power * wide(x[1:-1]) / scale)
 
 
 def _fill_gradient(
-    x: Tensor, grad: Tensor, terms: Tensor, within: Tensor, out: Tensor, window: Window
+    x: Tensor, first: Tensor, terms: Tensor, within: Tensor, out: Tensor, window: Window
 ) -> None:
-    power = inverse_power(_scale(x, within, window), window.beta)
     shared = wide(x[1:-1]) * _sum_inside(_neighbours(terms, window), within)
-    out.copy_(wide(grad) * power - 2 * window.alpha * window.beta * shared)
+    out.copy_(first - 2 * window.alpha * window.beta * shared)
 
 
 def _scale(x: Tensor, within: Tensor, window: Window) -> Tensor:
