@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from alexnet.model import lrn_compiled, lrn_kernels
 from alexnet.model.lrn_kernels import Window
 
-# elements from which compiling, seconds for each shape, pays within a short run
-LEAST_TO_COMPILE = 2**20
+# elements from which compiling, seconds for each shape of a map, pays within a hundred steps
+LEAST_TO_COMPILE = 2**23
 
 
 class _LocalResponseNorm(torch.autograd.Function):
@@ -23,13 +23,13 @@ class _LocalResponseNorm(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, window: Window, compiled: bool) -> Tensor:
         ctx.save_for_backward(x)
         ctx.window, ctx.compiled = window, compiled
-        return (lrn_compiled.forward if compiled else lrn_kernels.forward)(x, window)
+        return (lrn_compiled.forward if compiled else lrn_kernels.forward)(x.detach(), window)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (x,) = ctx.saved_tensors
         kernels = lrn_compiled if ctx.compiled else lrn_kernels
-        return kernels.backward(x, gradients[0].contiguous(), ctx.window), None, None
+        return kernels.backward(x.detach(), gradients[0].detach().contiguous(), ctx.window), None, None
 
 
 def local_response_norm(
