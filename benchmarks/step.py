@@ -2,9 +2,9 @@
 
     python benchmarks/step.py [--columns 1] [--width 1] [--batch 128] [--steps 5] [--rounds 3]
 
-This program's are its fastest parts together: train.py does not compile LRN yet, does not keep freed memory,
-and computes in float32 unless it is told to. A step is a forward pass with LRN and dropout, the loss, a backward pass and an update, on float32 images
-that are on the device already, at 1000 classes. Torchvision's network is a smaller one, without LRN. The
+A step is a forward pass with LRN and dropout, the loss, a backward pass and an update, on float32 images
+that are on the device already, at 1000 classes. This program's has its fastest parts together: train.py
+does not yet compile LRN, nor keep freed memory. Torchvision's network is a smaller one, without LRN. The
 programs take turns, each in a process of its own, so that a machine that slows down slows all; medians
 over the rounds, with the least and the most.
 
