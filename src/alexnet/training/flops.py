@@ -31,7 +31,9 @@ def training_flops(network: AlexNet) -> int:
 
 
 def matrix_rate(device: torch.device, precision: str) -> float:
-    """Floating-point operations a second of a large matrix product: about what the device can do at most.
+    """Floating-point operations a second of a large matrix product: about what the device can do.
+
+    Training can be above it: on some processors the library of convolutions is better than that of products.
 
     `precision` is Lightning's name. The fastest of a few, of a size that takes long enough to be timed: less
     than a second in all.
