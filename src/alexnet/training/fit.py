@@ -1,14 +1,11 @@
-"""One training run from beginning to end: build, fit, write down what came of it."""
+"""One training run from beginning to end: fit, and write down what came of it."""
 
-import json
 import logging
 import os
 import shlex
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
-from lightning import Callback, Trainer, seed_everything
+from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import EarlyStopping
@@ -16,12 +13,8 @@ from lightning.pytorch.loggers import WandbLogger
 
 from alexnet.choices import Logger
 from alexnet.config import EarlyStoppingConfig
-from alexnet.data.datamodule import ImageDataModule
-from alexnet.data.dataset import ImageData, load_image_data
 from alexnet.errors import UserError
-from alexnet.model.network import AlexNet
 from alexnet.placement.watch import RankWatch, tell
-from alexnet.run.checkpoint_file import check_fits, read_checkpoint
 from alexnet.run.environment import describe_environment
 from alexnet.run.epoch_progress import EpochProgress
 from alexnet.run.folder import RunFolder
@@ -36,30 +29,14 @@ from alexnet.training.devices import (
     check_devices,
     resolve_accelerator,
     trainer_arguments,
-    workers_per_device,
 )
-from alexnet.training.flops import training_flops
 from alexnet.training.generators import Generators
-from alexnet.training.learning_guard import LearningGuard
 from alexnet.training.memory import peak_memory_mb
-from alexnet.training.module import AlexNetModule
+from alexnet.training.parts import Parts, build, check_goes_on, last_checkpoint
 from alexnet.training.problems import explain
-from alexnet.training.stop import InterruptionError, Stop, seconds_of
-from alexnet.training.throughput import Throughput
+from alexnet.training.stop import InterruptionError, Stop, requeue, seconds_of
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """What a run is made of."""
-
-    data: ImageData
-    network: AlexNet
-    module: AlexNetModule
-    datamodule: ImageDataModule
-    throughput: Throughput
-    guard: LearningGuard
 
 
 def train(request: Request, *, shares_process: bool = False) -> float | None:
@@ -77,13 +54,13 @@ def train(request: Request, *, shares_process: bool = False) -> float | None:
             " which cannot start several devices again and again. Use hydra/launcher=process."
         )
     check_devices(config.trainer, config.strategy, config.model.columns, config.data.batch_size)
-    parts = _build(request)
-    checkpoint = _checkpoint(request.previous) if request.previous else None
+    parts = build(request)
+    checkpoint = last_checkpoint(request.previous) if request.previous else None
     if not writes:
         _Run(request, parts, None, checkpoint).follow()
         return None
     if request.previous:
-        _check_goes_on(request.previous, checkpoint, parts)
+        check_goes_on(request.previous, checkpoint, parts)
         folder = RunFolder.reopen(request.previous)
     else:
         folder = RunFolder.create(config.outputs, request.resolved, config.run_folder)
@@ -97,7 +74,7 @@ class _Run:
     """One start of a run, on one rank; `folder` is None on all but the first, which writes."""
 
     def __init__(
-        self, request: Request, parts: _Parts, folder: RunFolder | None, checkpoint: Path | None
+        self, request: Request, parts: Parts, folder: RunFolder | None, checkpoint: Path | None
     ) -> None:
         self.request, self.parts, self.folder, self.checkpoint = request, parts, folder, checkpoint
         config = request.config
@@ -163,7 +140,7 @@ class _Run:
         finally:
             self._record(status, error)
             if self.stop.requeue:
-                _requeue()
+                requeue()
 
     def _fit(self) -> None:
         config = self.request.config
@@ -193,7 +170,10 @@ class _Run:
         if request.previous:
             count = len(list(folder.path.glob("environment*.json")))
             environment = f"environment.resumed-{count}.json" if count else environment
-            overrides = [*folder.read_overrides(), *(item for item in overrides if "resume=" not in item)]
+            overrides = [
+                *folder.read_overrides(),
+                *(item for item in overrides if not item.startswith("resume=")),
+            ]
         folder.write_yaml("config.yaml", request.resolved)
         folder.write_yaml("overrides.yaml", overrides)
         folder.write_json(environment, describe_environment(parts.data.fingerprint))
@@ -251,61 +231,8 @@ class _Run:
         return f"To go on: python src/train.py {shlex.quote(f'resume={self.folder.path}')}"
 
 
-def _build(request: Request) -> _Parts:
-    config = request.config
-    seed_everything(config.seed, verbose=False)
-    data = load_image_data(config.data)
-    classes = len(data.classes)
-    network = AlexNet(config.model, classes)
-    if config.trainer.precision == "64-true":
-        network.double()  # Lightning would load a checkpoint's weights first, in float32
-    workers = workers_per_device(config.data.workers, config.trainer)
-    return _Parts(
-        data,
-        network,
-        AlexNetModule(network, classes, config.optimizer, config.scheduler, request.resolved),
-        ImageDataModule(data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers),
-        Throughput(training_flops(network)),
-        LearningGuard(config.callbacks.learning_guard, classes),
-    )
-
-
-def _checkpoint(previous: Path) -> Path | None:
-    """What to go on from; None for a run that was stopped before it had saved anything."""
-    last = previous / "checkpoints" / "last.ckpt"
-    return last if last.exists() else None
-
-
-def _check_goes_on(previous: Path, checkpoint: Path | None, parts: _Parts) -> None:
-    """Raise `UserError` where the run would not be the same any more."""
-    try:
-        before = json.loads((previous / "environment.json").read_text())["data_fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError):
-        before = None  # stopped before it had begun
-    if before not in (None, parts.data.fingerprint):
-        raise UserError(
-            f"{previous}: this run was trained on other images, or other readable ones, than are now in"
-            f" {parts.data.origin}. Bring them back, or start a new run."
-        )
-    if checkpoint is not None:
-        ours = {f"network.{name}": value for name, value in parts.network.state_dict().items()}
-        check_fits(checkpoint, read_checkpoint(checkpoint), ours)
-
-
 def _early_stopping(config: EarlyStoppingConfig) -> list[Callback]:
     if config.patience is None:
         return []
     patience, least = config.patience, config.min_delta
     return [EarlyStopping("val/top1_error", min_delta=least, patience=patience, check_finite=False)]
-
-
-def _requeue() -> None:
-    """Have Slurm start the job again: the same command then goes on with this run."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None:
-        return
-    try:
-        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, timeout=60)
-        log.info(f"Slurm starts job {job} again.")
-    except (OSError, subprocess.SubprocessError) as problem:
-        log.warning(f"Slurm does not start job {job} again: {problem}")

@@ -1,10 +1,15 @@
 """Asking a run to stop: a signal, or a time budget that is used up."""
 
+import logging
+import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+log = logging.getLogger(__name__)
 
 
 class InterruptionError(Exception):
@@ -62,3 +67,15 @@ def seconds_of(max_time: str | None) -> float | None:
         return None
     days, hours, minutes, seconds = map(int, max_time.split(":"))
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def requeue() -> None:
+    """Have Slurm start the job again: the same command then goes on with this run."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        return
+    try:
+        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, timeout=60)
+        log.info(f"Slurm starts job {job} again.")
+    except (OSError, subprocess.SubprocessError) as problem:
+        log.warning(f"Slurm does not start job {job} again: {problem}")
