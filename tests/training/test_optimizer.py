@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from alexnet.errors import UserError
-from alexnet.training.optimizer import PaperSGD, build_optimizer, freeze, parameter_groups
+from alexnet.training.optimizer import PaperSGD, build_optimizer, freeze, fuse, parameter_groups
 from conftest import compose_config
 
 
@@ -40,6 +40,23 @@ def run(rule: str, rates: list[float], decay: float = 0.05) -> tuple[np.ndarray,
 def test_is_the_written_rule(rule: str) -> None:
     rates = [0.1] * 4 + [0.01] * 4 + [0.001] * 2 + [0.02] * 3
     np.testing.assert_allclose(*run(rule, rates), rtol=1e-12)
+
+
+def test_velocities_are_laid_out_as_their_weights() -> None:
+    """Torch's fused step reads both in the order of memory, whatever their strides say."""
+    rng = np.random.default_rng(0)
+    start, velocity, gradient = (torch.from_numpy(rng.normal(size=(4, 3, 2, 2))) for _ in range(3))
+    moved = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        layer = nn.Conv2d(3, 4, 2, bias=False, dtype=torch.float64)
+        layer.weight.data = start.clone(memory_format=layout)
+        optimizer = build_optimizer(layer, compose_config().optimizer)
+        optimizer.state[layer.weight]["momentum_buffer"] = velocity.clone()  # of a run with the usual layout
+        fuse(optimizer)
+        layer.weight.grad = gradient.clone(memory_format=layout)
+        optimizer.step()
+        moved.append(layer.weight.detach())
+    torch.testing.assert_close(moved[0], moved[1], rtol=1e-12, atol=0)
 
 
 def test_rules_differ_where_the_rate_drops() -> None:

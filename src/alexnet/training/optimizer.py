@@ -83,7 +83,13 @@ def fuse(optimizer: torch.optim.Optimizer) -> None:
     """Take torch's fused step, which it does not have for divided parameters.
 
     To be called again after a state was loaded: torch takes this along, also from another placement.
+    The fused step takes it for granted that a parameter's velocity lies in memory in the parameter's
+    order, which it does not where the state comes from a run that had another.
     """
+    for parameter, state in optimizer.state.items():
+        velocity = state.get("momentum_buffer")
+        if velocity is not None and velocity.stride() != parameter.stride():
+            state["momentum_buffer"] = torch.empty_like(parameter).copy_(velocity)
     for group in optimizer.param_groups:
         group["fused"] = not any(isinstance(parameter, DTensor) for parameter in group["params"])
         group["foreach"] = None
