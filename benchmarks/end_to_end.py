@@ -35,6 +35,7 @@ from torchvision import datasets, transforms
 from torchvision.models import alexnet
 
 from alexnet import cli
+from alexnet.allocator import keep_freed_memory
 from alexnet.choices import PackFormat
 from alexnet.config import PrepareConfig, TrainConfig
 from alexnet.data.datamodule import ImageDataModule
@@ -43,8 +44,14 @@ from alexnet.data.packing import make_pack
 from alexnet.model.network import AlexNet
 from alexnet.paths import CONF
 from alexnet.run.log import log_to_terminal
-from alexnet.training.devices import resolve_accelerator, trainer_arguments, workers_per_device
+from alexnet.training.devices import (
+    resolve_accelerator,
+    resolve_precision,
+    trainer_arguments,
+    workers_per_device,
+)
 from alexnet.training.module import AlexNetModule
+from alexnet.training.speed import accelerate
 
 IMAGENET = 1_281_167
 EPOCHS = 90
@@ -56,6 +63,8 @@ def main() -> None:
     log_to_terminal(quiet=False)  # Lightning would talk
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
         config = _config(arguments.folder, scratch, overrides)
+        if config.speed.keep_freed_memory:
+            keep_freed_memory()  # the process's, and so the reference's, too
         make_pack(PrepareConfig(config.data, PackFormat.raw, 90))
         data = load_image_data(config.data)
         steps = min(arguments.steps, -(-len(data.train) // config.data.batch_size) - WARM_UP)
@@ -66,7 +75,7 @@ def main() -> None:
         }
         print(
             f"{len(data.train):,} images, batches of {config.data.batch_size}, {steps} steps a round,"
-            f" {resolve_accelerator(config.trainer.accelerator)}, {config.trainer.precision},"
+            f" {resolve_accelerator(config.trainer.accelerator)}, {resolve_precision(config.trainer)},"
             f" torch {torch.__version__}"
         )
         rates: dict[str, list[float]] = {name: [] for name in ways}
@@ -137,6 +146,7 @@ def _ours(config: TrainConfig, data: ImageData, steps: int, *, in_memory: bool) 
     """Images a second."""
     torch.manual_seed(config.seed)
     network = AlexNet(config.model, len(data.classes))
+    accelerate(network, config.speed, resolve_accelerator(config.trainer.accelerator), config.strategy.name)
     module = AlexNetModule(network, len(data.classes), config.optimizer, config.scheduler, {})
     workers = workers_per_device(config.data.workers, config.trainer)
     images = ImageDataModule(
@@ -186,7 +196,7 @@ def _reference(config: TrainConfig, folder: Path, steps: int) -> float:
     network = alexnet(num_classes=len(images.classes)).to(device)
     optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
     criterion = nn.CrossEntropyLoss()
-    half = "bf16" in config.trainer.precision
+    half = "bf16" in resolve_precision(config.trainer)
     mixed = torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
     began = 0.0
     for step, (image, target) in enumerate(_forever(loader)):

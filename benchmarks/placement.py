@@ -186,7 +186,7 @@ def _batch(size: int, side: int, device: torch.device) -> tuple[Tensor, Tensor, 
 
 def _peak() -> float:
     """The most bytes so far."""
-    return 1e6 * (peak_memory_mb("gpu" if CUDA else "cpu") or 0)
+    return 1e6 * peak_memory_mb("gpu" if CUDA else "cpu")
 
 
 def _seconds(step: Callable[[], None], steps: int) -> float:

@@ -20,6 +20,7 @@ from PIL import Image
 from alexnet import cli
 from alexnet.config import ModelConfig, PrepareConfig, SyntheticConfig, TrainConfig
 from alexnet.data.synthetic import make_synthetic
+from alexnet.run.request import Request
 
 cli.register("train", TrainConfig)
 cli.register("prepare", PrepareConfig)
@@ -31,6 +32,16 @@ def compose_config(*overrides: str) -> TrainConfig:
     """conf/train.yaml with overrides, as train.py reads it."""
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         return cli.read_config(compose("train", list(overrides)), TrainConfig)
+
+
+def request_of(folder: Path, *overrides: str, previous: Path | None = None) -> Request:
+    """What train.py makes of a command line with these overrides, for a run in `folder`."""
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        raw = compose("train", list(overrides))
+    config = cli.read_config(raw, TrainConfig)
+    resolved = cli.plain(raw) | {"run_folder": str(folder)}
+    config.run_folder = str(folder)
+    return Request(config, resolved, list(overrides), previous)
 
 
 def model_config(*overrides: str) -> ModelConfig:

@@ -22,7 +22,7 @@ CONFIG: dict[str, Any] = {
     },
     "data": {"name": "imagenette", "root": "/data/imagenette", "workers": None, "augment": {"crop": True}},
     "optimizer": {"lr": 0.01},
-    "trainer": {"max_epochs": EPOCHS},
+    "trainer": {"max_epochs": EPOCHS, "precision": "auto"},
     "logger": {"kind": "csv", "group": None},
 }
 DIFF = "diff --git a/src/alexnet/model/lrn.py b/src/alexnet/model/lrn.py\n+changed\n"
@@ -71,6 +71,7 @@ def write_run(
                 "parameters": 3_661_162,
                 "val": val,
                 "data_fingerprint": "a9c6ab6dabc42b51",
+                "precision": "bf16-mixed",
                 "images_per_second": speed,
                 "wall_seconds": 60_000 / speed,
                 "status": status,

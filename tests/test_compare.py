@@ -58,7 +58,7 @@ def test_mistakes_in_one_line(train: Train, tmp_path: Path) -> None:
         (("study=/nowhere/study",), "there is no such folder"),
         (("runs=nothing*",), "no run's folder among the 0 that match"),
         ((f"study={study}", "stduy=x"), "Did you mean study?"),
-        ((f"study={study}", "allow=[cod]"), "Did you mean code? Choices: code, data, epochs."),
+        ((f"study={study}", "allow=[cod]"), "Did you mean code? Choices: code, data, epochs, precision."),
         ((f"study={study}", "confidence=95"), "confidence=95.0: expected a number between 0 and 1."),
         ((f"study={study}", f"out={tmp_path / 'file'}"), "Cannot write the report to"),
     ):

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from alexnet import cli
-from alexnet.choices import Activation
+from alexnet.choices import Activation, Compile
 from alexnet.config import TrainConfig
 from alexnet.errors import UserError
 from conftest import PROJECT, compose_config
@@ -72,6 +72,8 @@ def mistake(*overrides: str) -> str:
         ("data.batch_size=0", ["data.batch_size=0"]),
         ("scheduler.milestones=[0.9,0.5]", ["scheduler.milestones"]),
         ("trainer.precision=bf17", ["trainer.precision=bf17", "bf16-mixed"]),
+        ("speed=fst", ["speed=fst", "Did you mean fast?", "plain"]),
+        ("speed.compile=nework", ["speed.compile=nework", "Did you mean network?"]),
         ("trainer.max_epochs=1.5", ["trainer.max_epochs=1.5"]),
         ("+surprise=1", ["surprise: there is no such key"]),
         ("+model.surprise=1", ["model.surprise: there is no such key"]),
@@ -84,6 +86,20 @@ def test_mistakes_are_told_in_one_line(override: str, expected: list[str]) -> No
     assert "\n" not in line
     for part in expected:
         assert part in line
+
+
+def test_a_divided_network_is_not_compiled() -> None:
+    with pytest.raises(UserError, match=r"speed.compile=network: expected auto, lrn or none"):
+        compose_config("speed.compile=network", "strategy=fsdp")
+
+
+@pytest.mark.parametrize(
+    ("typed", "precision"), [([], "32-true"), (["trainer.precision=64-true"], "64-true")]
+)
+def test_the_plain_step_is_in_float32(typed: list[str], precision: str) -> None:
+    config = compose_config("speed=plain", *typed)
+    assert config.trainer.precision == precision
+    assert not any(value not in (False, Compile.none) for value in vars(config.speed).values())
 
 
 @pytest.mark.parametrize(("group", "choice"), [("launcher", "submitit_slurm"), ("sweeper", "optuna")])

@@ -23,7 +23,7 @@ def test_each_way_has_its_line(tmp_path: Path) -> None:
         [*program, *options, *small], capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "20 images, batches of 4, 2 steps a round, cpu, 32-true" in done.stdout
+    assert "20 images, batches of 4, 2 steps a round, cpu, " in done.stdout
     table = done.stdout.splitlines()[-4:]
     spread = r"[\d,.]+ \([\d,.]+-[\d,.]+\)"
     for name, line in zip(("pack", "memory", "reference"), table[1:], strict=True):

@@ -139,12 +139,22 @@ class WandbMode(Enum):
     offline = "offline"
 
 
+class Compile(Enum):
+    """What torch.compile makes of a network."""
+
+    auto = "auto"
+    network = "network"
+    lrn = "lrn"
+    none = "none"
+
+
 class Difference(Enum):
     """What runs must have in common to be compared, unless they are allowed to differ in it."""
 
     code = "code"
     data = "data"
     epochs = "epochs"
+    precision = "precision"
 
 
 class NonFinite(Enum):

@@ -16,6 +16,7 @@ from alexnet.choices import (
     Accelerator,
     Activation,
     ColorScale,
+    Compile,
     DataSource,
     Difference,
     DropoutPlace,
@@ -244,6 +245,16 @@ class StrategyConfig(Checked):
 
 
 @dataclass
+class SpeedConfig(Checked):
+    """How a training step is worked out: nothing here changes a result beyond rounding."""
+
+    compile: Compile = MISSING
+    cuda_graphs: bool = MISSING
+    channels_last: bool = MISSING
+    keep_freed_memory: bool = MISSING
+
+
+@dataclass
 class TrainerConfig(Checked):
     """Arguments of Lightning's Trainer, under its names."""
 
@@ -258,11 +269,12 @@ class TrainerConfig(Checked):
     limit_val_batches: int | float | None = MISSING
     log_every_n_steps: int = MISSING
     deterministic: bool = MISSING
+    benchmark: bool = MISSING
 
     def check(self) -> None:
         for key in ("devices", "num_nodes", "max_epochs", "check_val_every_n_epoch", "log_every_n_steps"):
             _check(getattr(self, key) >= 1, f"trainer.{key}", getattr(self, key), "a whole number from 1 up")
-        precisions = ("32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true")
+        precisions = ("auto", "32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true")
         _check(
             self.precision in precisions,
             "trainer.precision",
@@ -381,12 +393,20 @@ class TrainConfig(Checked):
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     strategy: StrategyConfig = field(default_factory=StrategyConfig)
+    speed: SpeedConfig = field(default_factory=SpeedConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
 
     def check(self) -> None:
         _check(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 4294967295")
+        divided = self.strategy.name in (Strategy.fsdp, Strategy.model_parallel)
+        _check(
+            not (divided and self.speed.compile is Compile.network),
+            "speed.compile",
+            "network",
+            f"auto, lrn or none with strategy={self.strategy.name.value}, which divides the network",
+        )
 
 
 @dataclass

@@ -139,6 +139,7 @@ def test_runs_that_name_different_baselines(tmp_path: Path) -> None:
     [
         ({"data_fingerprint": "b2"}, "the data (fingerprints b2 and a9c6ab6dabc42b51)", Difference.data),
         ({"epochs": 7}, "the epochs trained (7 and 10)", Difference.epochs),
+        ({"precision": "32-true"}, "the precision (32-true, and bf16-mixed)", Difference.precision),
         ({"git": {"commit": "b" * 40}}, "the code (bbbbbbbbbb, and aaaaaaaaaa)", Difference.code),
         ({"git": {"diff": DIFF}}, "the code (aaaaaaaaaa with changes in src, and", Difference.code),
     ],
@@ -166,6 +167,14 @@ def test_refuses_another_planned_length(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study", {"baseline": ({}, [20.0]), "no_lrn": longer})
     with pytest.raises(UserError, match=r"trainer.max_epochs \(20 and 10\)"):
         compared(study)
+
+
+def test_a_precision_that_was_asked_for_is_a_factor(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", {"baseline": ({}, [20.0])})
+    write_run(
+        study / "float32" / "seed=0", 21.0, settings={"trainer.precision": "32-true"}, precision="32-true"
+    )
+    assert [arm.name for arm in compared(study).arms] == ["float32"]
 
 
 def test_refuses_an_arm_of_two_experiments(tmp_path: Path) -> None:

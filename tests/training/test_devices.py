@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from alexnet.errors import UserError
-from alexnet.training.devices import check_devices, trainer_arguments, workers_per_device
+from alexnet.training.devices import check_devices, resolve_precision, trainer_arguments, workers_per_device
 from conftest import compose_config
 
 
@@ -54,6 +54,24 @@ def test_columns_share_a_batch() -> None:
     check("strategy=model_parallel", "trainer.devices=2", "model.columns=2", "data.batch_size=21")
     with pytest.raises(UserError, match=r"strategy.data_parallel_size=2: expected 1 with strategy=ddp"):
         check("strategy=ddp", "strategy.data_parallel_size=2")
+
+
+@pytest.mark.parametrize(
+    ("able", "precision"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, "bf16-mixed"),
+        ({"amx_bf16": True}, "bf16-mixed"),
+        ({"avx2": True, "avx512_bf16": False}, "32-true"),
+        ({"bf16": True, "neon": True}, "32-true"),
+    ],
+)
+def test_half_precision_where_the_processor_computes_in_it(
+    able: dict[str, bool], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert resolve_precision(compose_config("trainer.accelerator=cpu").trainer) == precision
+    asked = compose_config("trainer.accelerator=cpu", "trainer.precision=16-mixed").trainer
+    assert resolve_precision(asked) == "16-mixed"
 
 
 def test_single_is_one() -> None:

@@ -11,35 +11,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from alexnet import cli
 from alexnet.choices import PackFormat
-from alexnet.config import PrepareConfig, TrainConfig
+from alexnet.config import PrepareConfig
 from alexnet.data.datamodule import ImageDataModule
 from alexnet.data.loader import BatchLoader
 from alexnet.data.packing import make_pack
 from alexnet.errors import UserError
 from alexnet.run.folder import RunFolder
-from alexnet.run.request import Request
 from alexnet.training.checkpoints import Checkpoints
 from alexnet.training.fit import train
 from alexnet.training.module import AlexNetModule
-from conftest import PROJECT, SMALL
+from conftest import SMALL, request_of
 from survival import differences, outcome
 
 BATCHES, VAL_BATCHES, EPOCHS = 4, 2, 2
-
-
-def request(folder: Path, *overrides: str, previous: Path | None = None) -> Request:
-    """What train.py makes of such a command line."""
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        raw = compose("train", list(overrides))
-    config = cli.read_config(raw, TrainConfig)
-    resolved = cli.plain(raw) | {"run_folder": str(folder)}
-    config.run_folder = str(folder)
-    return Request(config, resolved, list(overrides), previous)
 
 
 def draw() -> list[float]:
@@ -107,17 +94,17 @@ def test_stopped_at_a_step(
 ) -> None:
     """In training, in validation, in the first step and the last: the same run in the end."""
     command = (*command, *overrides)
-    train(request(tmp_path / "whole", *command))
+    train(request_of(tmp_path / "whole", *command))
     whole, drawn = outcome(tmp_path / "whole"), list(stops.drawn)
     assert len(drawn) == EPOCHS * BATCHES
     for step in steps:
         folder = tmp_path / f"stopped{step}"
         stops.countdown, stops.drawn = step, []
         with pytest.raises(KeyboardInterrupt, match=f"stopped by SIGTERM.*resume={folder}"):
-            train(request(folder, *command))
+            train(request_of(folder, *command))
         result = json.loads((folder / "result.json").read_text())
         assert (result["status"], result["error"]) == ("interrupted", "stopped by SIGTERM")
-        train(request(folder, *command, previous=folder))
+        train(request_of(folder, *command, previous=folder))
         assert stops.drawn == drawn, f"stopped in step {step}"
         assert differences(outcome(folder), whole) == [], f"stopped in step {step}"
 
@@ -125,12 +112,12 @@ def test_stopped_at_a_step(
 def test_from_a_pack(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
     """What began with files goes on with a pack of them."""
     packed = f"data.pack={tmp_path / 'pack'}"
-    make_pack(PrepareConfig(request(tmp_path, *command, packed).config.data, PackFormat.raw, 90))
-    train(request(tmp_path / "whole", *command))
+    make_pack(PrepareConfig(request_of(tmp_path, *command, packed).config.data, PackFormat.raw, 90))
+    train(request_of(tmp_path / "whole", *command))
     stops.countdown = 3
     with pytest.raises(KeyboardInterrupt):
-        train(request(tmp_path / "stopped", *command))
-    train(request(tmp_path / "stopped", *command, packed, previous=tmp_path / "stopped"))
+        train(request_of(tmp_path / "stopped", *command))
+    train(request_of(tmp_path / "stopped", *command, packed, previous=tmp_path / "stopped"))
     ours, theirs = outcome(tmp_path / "stopped"), outcome(tmp_path / "whole")
     assert ours["result"].pop("config_hash") != theirs["result"].pop(
         "config_hash"
@@ -140,16 +127,16 @@ def test_from_a_pack(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> 
 
 def test_stopped_again_and_again(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
     """By another signal each time, the last in the very first step of a start; and by a time that is over."""
-    train(request(tmp_path / "whole", *command))
+    train(request_of(tmp_path / "whole", *command))
     folder, previous = tmp_path / "stopped", None
     for number, step in ((signal.SIGINT, 3), (signal.SIGUSR1, 4), (signal.SIGTERM, 1)):
         stops.signal, stops.countdown = number, step
         with pytest.raises(KeyboardInterrupt, match=f"stopped by {number.name}"):
-            train(request(folder, *command, previous=previous))
+            train(request_of(folder, *command, previous=previous))
         previous = folder
     with pytest.raises(KeyboardInterrupt, match=r"trainer\.max_time is over"):
-        train(request(folder, *command, "trainer.max_time=00:00:00:00", previous=folder))
-    train(request(folder, *command, previous=folder))
+        train(request_of(folder, *command, "trainer.max_time=00:00:00:00", previous=folder))
+    train(request_of(folder, *command, previous=folder))
     assert differences(outcome(folder), outcome(tmp_path / "whole")) == []
 
 
@@ -166,7 +153,7 @@ def test_after_a_crash(
 ) -> None:
     """In the sixth step, which is in the second epoch: lost is what came after the last checkpoint."""
     command = (*command, f"callbacks.checkpoint.{kept}")
-    train(request(tmp_path / "whole", *command))
+    train(request_of(tmp_path / "whole", *command))
 
     def crash(number: int, name: int) -> None:
         raise RuntimeError("a bug")
@@ -176,19 +163,19 @@ def test_after_a_crash(
     with monkeypatch.context() as patched:
         patched.setattr(os, "kill", crash)
         with pytest.raises(RuntimeError, match="a bug"):
-            train(request(folder, *command))
+            train(request_of(folder, *command))
     assert json.loads((folder / "result.json").read_text())["error"] == "RuntimeError: a bug"
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == saved
-    train(request(folder, *command, previous=folder))
+    train(request_of(folder, *command, previous=folder))
     assert differences(outcome(folder), outcome(tmp_path / "whole")) == []
 
 
 def test_trained_longer(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
     """With a constant rate it is the longer run; and one that stopped early has its patience kept."""
     command = (*command, "scheduler=constant")
-    train(request(tmp_path / "whole", *command, "trainer.max_epochs=3"))
-    train(request(tmp_path / "longer", *command))
-    train(request(tmp_path / "longer", *command, "trainer.max_epochs=3", previous=tmp_path / "longer"))
+    train(request_of(tmp_path / "whole", *command, "trainer.max_epochs=3"))
+    train(request_of(tmp_path / "longer", *command))
+    train(request_of(tmp_path / "longer", *command, "trainer.max_epochs=3", previous=tmp_path / "longer"))
     ours, theirs = outcome(tmp_path / "longer"), outcome(tmp_path / "whole")
     assert differences(ours, theirs) == []
 
@@ -196,10 +183,10 @@ def test_trained_longer(stops: Stops, command: tuple[str, ...], tmp_path: Path) 
 def test_one_process_a_run(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
     stops.countdown = 2
     with pytest.raises(KeyboardInterrupt):
-        train(request(tmp_path / "run", *command))
+        train(request_of(tmp_path / "run", *command))
     before = (tmp_path / "run/result.json").read_text()
     with RunFolder(tmp_path / "run")._lock, pytest.raises(UserError, match="another process is training"):
-        train(request(tmp_path / "run", *command, previous=tmp_path / "run"))
+        train(request_of(tmp_path / "run", *command, previous=tmp_path / "run"))
     assert (tmp_path / "run/result.json").read_text() == before
 
 
@@ -207,14 +194,14 @@ def test_a_crash_between_an_epoch_s_row_and_its_checkpoint(
     stops: Stops, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The epoch is trained again, and stands in metrics.csv once."""
-    train(request(tmp_path / "whole", *command))
+    train(request_of(tmp_path / "whole", *command))
     folder = tmp_path / "crashed"
     with monkeypatch.context() as patched:
         patched.setattr(Checkpoints, "on_train_end", lambda *_: os.no_such_name)
         with pytest.raises(AttributeError, match="no_such_name"):
-            train(request(folder, *command))
+            train(request_of(folder, *command))
     assert len((folder / "metrics.csv").read_text().splitlines()) == 1 + EPOCHS
-    train(request(folder, *command, previous=folder))
+    train(request_of(folder, *command, previous=folder))
     assert differences(outcome(folder), outcome(tmp_path / "whole")) == []
 
 
@@ -222,7 +209,7 @@ def test_stopped_before_the_first_step(
     stops: Stops, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is saved yet; it goes on from the beginning."""
-    train(request(tmp_path / "whole", *command))
+    train(request_of(tmp_path / "whole", *command))
     folder, made = tmp_path / "stopped", ImageDataModule.train_dataloader
 
     def interrupted(module: ImageDataModule) -> BatchLoader:
@@ -232,7 +219,7 @@ def test_stopped_before_the_first_step(
     with monkeypatch.context() as patched:
         patched.setattr(ImageDataModule, "train_dataloader", interrupted)
         with pytest.raises(KeyboardInterrupt, match="stopped by SIGINT"):
-            train(request(folder, *command))
+            train(request_of(folder, *command))
     assert not list((folder / "checkpoints").iterdir())
-    train(request(folder, *command, previous=folder))
+    train(request_of(folder, *command, previous=folder))
     assert differences(outcome(folder), outcome(tmp_path / "whole")) == []

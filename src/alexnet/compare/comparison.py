@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from alexnet.compare.arms import differences, label, read_runs, read_study
 from alexnet.compare.effects import Effect, paired_effect
 from alexnet.compare.grids import Grid, grid_notes
-from alexnet.compare.pairing import Pairs, pair, same_code
+from alexnet.compare.pairing import Pairs, pair, precisions_differ, same_code
 from alexnet.compare.runs import Claim, LeftOut, Run
 from alexnet.config import CompareConfig
 
@@ -116,6 +116,8 @@ class Comparison:
             notes.append("The runs differ in their data, as allowed.")
         if any(run.epochs != first.epochs for run in runs):
             notes.append("The runs differ in how long they trained, as allowed.")
+        if any(precisions_differ(run, first) for run in runs):
+            notes.append("The runs differ in their precision, as allowed.")
         if not all(same_code(run.code, first.code) for run in runs):
             notes.append("The runs differ in their code, as allowed.")
         if first.code.commit is None:

@@ -73,6 +73,8 @@ def _check_alike(run: Run, name: str, reference: Run, baseline: str, allow: set[
         problem = (Difference.epochs, f"the epochs trained ({run.epochs} and {reference.epochs})")
     elif planned[0] != planned[1] and Difference.epochs not in allow:
         problem = (Difference.epochs, f"trainer.max_epochs ({planned[0]} and {planned[1]})")
+    elif precisions_differ(run, reference) and Difference.precision not in allow:
+        problem = (Difference.precision, f"the precision ({run.precision}, and {reference.precision})")
     elif not same_code(run.code, reference.code) and Difference.code not in allow:
         problem = (Difference.code, f"the code ({run.code}, and {reference.code})")
     if problem:
@@ -81,6 +83,12 @@ def _check_alike(run: Run, name: str, reference: Run, baseline: str, allow: set[
             f"Cannot compare: {name} and {baseline} seed={reference.seed} differ in {text};"
             f" {run.path} and {reference.path}. If that cannot matter: allow=[{kind.value}]"
         )
+
+
+def precisions_differ(run: Run, reference: Run) -> bool:
+    """Whether trainer.precision=auto gave them different ones; a precision asked for is a factor."""
+    asked = {each.settings.get("trainer.precision") for each in (run, reference)}
+    return asked == {"auto"} and run.precision != reference.precision
 
 
 def same_code(one: Code, other: Code) -> bool:

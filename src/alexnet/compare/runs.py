@@ -116,6 +116,7 @@ class Run:
     images_per_second: float | None
     wall_seconds: float | None
     peak_memory_mb: float | None
+    precision: str | None
     tracked: Tracked | None
 
     @property
@@ -187,5 +188,6 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         images_per_second=result.get("images_per_second"),
         wall_seconds=result.get("wall_seconds"),
         peak_memory_mb=result.get("peak_memory_mb"),
+        precision=result.get("precision"),
         tracked=Tracked.read(config, path),
     )

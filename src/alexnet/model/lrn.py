@@ -75,8 +75,7 @@ class LocalResponseNorm(nn.Module):
     def __init__(self, size: int, k: float, alpha: float, beta: float, columns: int = 1) -> None:
         super().__init__()
         self.size, self.k, self.alpha, self.beta, self.columns = size, k, alpha, beta, columns
-        # as in `local_response_norm`; train.py does not compile yet, which would change its numbers' rounding
-        self.compiled: bool | None = False
+        self.compiled: bool | None = False  # as in `local_response_norm`
 
     def forward(self, x: Tensor) -> Tensor:
         return local_response_norm(

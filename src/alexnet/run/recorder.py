@@ -14,6 +14,7 @@ from alexnet.run.columns_figure import draw_columns
 from alexnet.run.figures import draw_curves, draw_filters, read_metrics
 from alexnet.run.folder import RunFolder
 from alexnet.run.summary import print_placement
+from alexnet.training.memory import peak_memory_mb
 from alexnet.training.module import FEWEST_CLASSES_FOR_TOP5
 from alexnet.training.position import batches_done
 from alexnet.training.throughput import Throughput
@@ -70,9 +71,10 @@ class Recorder(Callback):
         if self.folder is None:
             return
         rates = self.throughput.epoch_summary()
-        optimizer = {"lr": self._lr}
+        memory = peak_memory_mb("gpu" if pl_module.on_gpu else "cpu")
+        measures = {"lr": self._lr} | rates | {"peak_memory_mb": memory}
         row: dict[str, Any] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
-        row |= {key: known.get(key) for key in METRICS} | optimizer | rates
+        row |= {key: known.get(key) for key in METRICS} | measures
         if self.classes < FEWEST_CLASSES_FOR_TOP5:
             del row["val/top5_error"]
         row["seconds"] = self.seconds()
@@ -80,7 +82,7 @@ class Recorder(Callback):
         self.folder.write_metrics(self.rows)
         self.draw()
         for logger in trainer.loggers:
-            logger.log_metrics(optimizer | rates, step=trainer.global_step)
+            logger.log_metrics(measures, step=trainer.global_step)
         if not self._headed:
             log.info(HEADINGS)
             self._headed = True

@@ -15,7 +15,12 @@ from alexnet.progress import duration
 from alexnet.run.folder import RunFolder
 from alexnet.run.settings import config_hash
 from alexnet.run.tracking import upload_command
-from alexnet.training.devices import copies_of_network, resolve_accelerator, workers_per_device
+from alexnet.training.devices import (
+    copies_of_network,
+    resolve_accelerator,
+    resolve_precision,
+    workers_per_device,
+)
 from alexnet.training.throughput import Throughput
 
 log = logging.getLogger(__name__)
@@ -46,8 +51,8 @@ def print_plan(config: TrainConfig, data: ImageData, network: nn.Module, folder:
     )
     log.info(
         f"Training  {trainer.max_epochs} epochs, global batch {config.data.batch_size}{split}, learning rate"
-        f" {config.optimizer.lr:g}, {resolve_accelerator(trainer.accelerator)}, {trainer.precision},"
-        f" seed {config.seed}"
+        f" {config.optimizer.lr:g}, {resolve_accelerator(trainer.accelerator)},"
+        f" {resolve_precision(trainer)}, seed {config.seed}"
     )
     log.info(f"Folder    {folder.path}")
     for path, reason in list(data.excluded.items())[:5]:

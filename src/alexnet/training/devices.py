@@ -1,6 +1,7 @@
 """From the trainer's and strategy's configuration to Lightning's arguments."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -25,6 +26,22 @@ def resolve_accelerator(accelerator: Accelerator) -> str:
         there = ", ".join(name for name, is_there in available.items() if is_there)
         raise UserError(f"trainer.accelerator={accelerator.value}: not on this machine. Choices: {there}.")
     return accelerator.value
+
+
+def resolve_precision(trainer: TrainerConfig) -> str:
+    """Lightning's name for the precision; auto: bf16-mixed on a device with instructions for it.
+
+    Elsewhere bfloat16 would be worked out by other means, many times slower.
+    """
+    if trainer.precision != "auto":
+        return trainer.precision
+    accelerator = resolve_accelerator(trainer.accelerator)
+    if accelerator == "gpu":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:  # an older torch cannot tell
+        able: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        native = accelerator == "cpu" and any(able.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return "bf16-mixed" if native else "32-true"
 
 
 def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, columns: int, batch_size: int) -> None:
@@ -100,13 +117,14 @@ def trainer_arguments(trainer: TrainerConfig, strategy: StrategyConfig) -> dict[
         "devices": trainer.devices,
         "num_nodes": trainer.num_nodes,
         "strategy": _lightning_strategy(trainer, strategy),
-        **_precision(trainer.precision),
+        **_precision(resolve_precision(trainer)),
         "max_epochs": trainer.max_epochs,
         "check_val_every_n_epoch": trainer.check_val_every_n_epoch,
         "limit_train_batches": trainer.limit_train_batches,
         "limit_val_batches": trainer.limit_val_batches,
         "log_every_n_steps": trainer.log_every_n_steps,
         "deterministic": trainer.deterministic,
+        "benchmark": trainer.benchmark,
     }
 
 

@@ -11,6 +11,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import WandbLogger
 
+from alexnet.allocator import keep_freed_memory
 from alexnet.choices import Logger
 from alexnet.config import EarlyStoppingConfig
 from alexnet.errors import UserError
@@ -28,6 +29,7 @@ from alexnet.training.checkpoints import Checkpoints
 from alexnet.training.devices import (
     check_devices,
     resolve_accelerator,
+    resolve_precision,
     trainer_arguments,
 )
 from alexnet.training.generators import Generators
@@ -54,6 +56,8 @@ def train(request: Request, *, shares_process: bool = False) -> float | None:
             " which cannot start several devices again and again. Use hydra/launcher=process."
         )
     check_devices(config.trainer, config.strategy, config.model.columns, config.data.batch_size)
+    if config.speed.keep_freed_memory and resolve_accelerator(config.trainer.accelerator) == "cpu":
+        keep_freed_memory()
     parts = build(request)
     checkpoint = last_checkpoint(request.previous) if request.previous else None
     if not writes:
@@ -200,6 +204,7 @@ class _Run:
         result |= {"status": status, "error": error, "warning": parts.guard.warning}
         result |= {"excluded_files": len(excluded), "skipped_steps": parts.guard.skipped}
         result |= {"wall_seconds": self.recorder.seconds()}
+        result |= {"precision": resolve_precision(config.trainer)}
         result |= {"peak_memory_mb": peak_memory_mb(resolve_accelerator(config.trainer.accelerator))}
         unwritten = None
         try:

@@ -12,10 +12,11 @@ from alexnet.errors import UserError
 from alexnet.model.network import AlexNet
 from alexnet.run.checkpoint_file import check_fits, read_checkpoint
 from alexnet.run.request import Request
-from alexnet.training.devices import workers_per_device
+from alexnet.training.devices import resolve_accelerator, workers_per_device
 from alexnet.training.flops import training_flops
 from alexnet.training.learning_guard import LearningGuard
 from alexnet.training.module import AlexNetModule
+from alexnet.training.speed import accelerate
 from alexnet.training.throughput import Throughput
 
 
@@ -40,6 +41,7 @@ def build(request: Request) -> Parts:
     network = AlexNet(config.model, classes)
     if config.trainer.precision == "64-true":
         network.double()  # Lightning would load a checkpoint's weights first, in float32
+    accelerate(network, config.speed, resolve_accelerator(config.trainer.accelerator), config.strategy.name)
     workers = workers_per_device(config.data.workers, config.trainer)
     return Parts(
         data,
