@@ -36,6 +36,8 @@ def log_to_terminal(quiet: bool) -> None:
     logging.getLogger("py.warnings").addHandler(logging.NullHandler())  # or they would go to stderr
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).handlers.clear()  # their own handler on the terminal
+    # on the first compilation it tells of a CUDA toolkit beside no GPU
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
 
 
 @contextmanager
