@@ -38,7 +38,7 @@ from alexnet import cli
 from alexnet.allocator import keep_freed_memory
 from alexnet.choices import PackFormat
 from alexnet.config import PrepareConfig, TrainConfig
-from alexnet.data.datamodule import ImageDataModule
+from alexnet.data.datamodule import MIXED, ImageDataModule
 from alexnet.data.dataset import ImageData, load_image_data
 from alexnet.data.packing import make_pack
 from alexnet.model.network import AlexNet
@@ -168,7 +168,8 @@ def _ours(config: TrainConfig, data: ImageData, steps: int, *, in_memory: bool) 
         side = config.model.image_size
         size = (config.data.batch_size, 3, side, side)
         device = trainer.strategy.root_device
-        batch = (torch.randn(size, device=device) * 60, *(torch.zeros(size[0], dtype=torch.int64),) * 2)
+        images_there = (torch.randn(size) * 60).to(device, MIXED.get(str(trainer.precision)))
+        batch = (images_there, *(torch.zeros(size[0], dtype=torch.int64, device=device),) * 2)
         trainer.fit(module, _Again(batch, WARM_UP + steps))
     else:
         trainer.fit(module, images)

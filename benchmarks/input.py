@@ -33,7 +33,7 @@ from alexnet.config import PrepareConfig, TrainConfig
 from alexnet.data.augmentation import Augmentation, color_axes, mean_image
 from alexnet.data.dataset import ImageData, load_image_data
 from alexnet.data.loader import BatchLoader
-from alexnet.data.order import Draws, GlobalBatches, epoch_draws
+from alexnet.data.order import GlobalBatches, epoch_draws
 from alexnet.data.packing import make_pack
 from alexnet.paths import CONF
 
@@ -132,7 +132,7 @@ def _ours(data: ImageData, augment: Any, workers: int) -> Generator[Any]:
             data.train, batches, size=mean.shape[-1], workers=workers, position=lambda e=epoch: (e, 0)
         )
         for squares, _, indices in loader:
-            yield augmentation.crop_and_flip(squares, Draws(*(table[indices] for table in draws)))
+            yield augmentation.crop_and_flip(squares, draws.of(indices))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Augmentation in batches against one image at a time in numpy."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,12 @@ def test_equals_one_image_at_a_time(overrides: list[str]) -> None:
     settings = config(*overrides)
     ours = augmentation(settings).random(torch.from_numpy(SQUARES), DRAWS, 0, torch.float64)
     np.testing.assert_allclose(ours.numpy(), reference(settings), rtol=1e-5, atol=1e-4)
+
+
+def test_half_precision_is_the_exact_result_rounded() -> None:
+    made, squares = augmentation(config()), torch.from_numpy(SQUARES)
+    for crops in (partial(made.random, squares, DRAWS, 0), partial(made.center, squares)):
+        assert torch.equal(crops(torch.bfloat16), crops(torch.float32).bfloat16())
 
 
 @pytest.mark.parametrize("overrides", [[], ["crop=false"], ["flip=false"]])

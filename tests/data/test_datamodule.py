@@ -15,7 +15,14 @@ from conftest import compose_config, save_image
 
 
 def module(
-    root: Path, *, workers: int = 0, rank: int = 0, ranks: int = 1, epoch: int = 0, done: int = 0
+    root: Path,
+    *,
+    workers: int = 0,
+    rank: int = 0,
+    ranks: int = 1,
+    epoch: int = 0,
+    done: int = 0,
+    precision: str = "32-true",
 ) -> ImageDataModule:
     config = compose_config(
         "data=folder",
@@ -34,6 +41,7 @@ def module(
         ),
         training=True,
         lightning_module=torch.nn.Linear(1, 1),
+        precision=precision,
         strategy=SimpleNamespace(root_device=torch.device("cpu")),
     )
     trainer.lightning_module.device_mesh = None
@@ -59,6 +67,15 @@ def test_batches(image_tree: Path) -> None:
     assert all(images.dtype == torch.float32 for images, *_ in batches)
     assert sorted(torch.cat([labels for _, labels, *_ in batches]).tolist()) == [0] * 6 + [1] * 6
     assert abs(torch.cat([images for images, *_ in batches]).mean().item()) < 15  # less the mean
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_mixed_precision_gets_what_autocast_would_make_of_it(image_tree: Path, training: bool) -> None:
+    exact = seen(module(image_tree), training)
+    for (half, *_), (full, *_) in zip(
+        seen(module(image_tree, precision="bf16-mixed"), training), exact, strict=True
+    ):
+        assert torch.equal(half, full.bfloat16())
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])

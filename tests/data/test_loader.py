@@ -120,7 +120,7 @@ def test_memory_does_not_grow_over_epochs(image_tree: Path, packed: str) -> None
                 data.train, GlobalBatches(12, 8), size=256, workers=2, position=lambda: (epoch, 0)
             )
             for squares, labels, indices in loader:
-                draws = Draws(*(table[indices] for table in epoch_draws(0, epoch, 12, 1)))
+                draws = epoch_draws(0, epoch, 12, 1).of(indices)
                 augmentation.random(squares, draws, epoch)
             if epoch in (20, 120):
                 print(int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6)

@@ -10,11 +10,14 @@ from alexnet.config import AugmentConfig
 from alexnet.data.order import Draws
 from alexnet.data.statistics import Statistics
 
+PIECE = 4  # images that a CPU works on at a time: what it does to them stays in the processor's cache
+
 
 class Augmentation:
     """From uint8 squares (N, 3, S, S) to float crops (N, 3, size, size) less the mean.
 
-    Works where the images are: on the CPU or on an accelerator.
+    Works where the images are: on the CPU or on an accelerator. Crops are worked out in float32 at the
+    least, 0-255 less a mean needs more than bfloat16's 8 bits, and rounded to the dtype asked for.
     """
 
     def __init__(self, config: AugmentConfig, size: int, mean: Tensor, color_axes: Tensor) -> None:
@@ -24,14 +27,15 @@ class Augmentation:
         self.slack = mean.shape[-1] - size
         border = self.slack // 2
         # 2012 source, convdata.py:137: the centre of the mean image, whatever the crop's place
-        self.mean = mean[:, border : border + size, border : border + size]
+        self.mean = mean[:, border : border + size, border : border + size].contiguous()
         self.color_axes = color_axes
+        self._means: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def center(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """What validation sees: the centre crop less the mean."""
         border = self.slack // 2
         crop = images[..., border : border + self.size, border : border + self.size]
-        return crop.to(dtype) - self.mean.to(images.device, dtype)
+        return self._less_mean(crop, dtype).to(dtype)
 
     def ten(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Corners, centre, and their mirror images, less the mean (paper §4.1): (N, 10, 3, size, size)."""
@@ -39,20 +43,40 @@ class Augmentation:
         corners = ((0, 0), (0, end), (end, 0), (end, end), (border, border))
         crops = [images[..., top : top + self.size, left : left + self.size] for top, left in corners]
         every = torch.stack([*crops, *(crop.flip(-1) for crop in crops)], 1)
-        return every.to(dtype) - self.mean.to(images.device, dtype)
+        return self._less_mean(every, dtype).to(dtype)
 
     def random(self, images: Tensor, draws: Draws, epoch: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """What training sees. `draws` has a row for each image."""
-        x = self.crop_and_flip(images, draws).to(dtype)
-        x -= self.mean.to(images.device, dtype)
         last = self.config.color_until_epoch
+        moves = None
         if self.config.color and (last is None or epoch < last):
-            colors = torch.from_numpy(draws.colors).to(images.device, dtype) * self.config.color_std
-            x += (colors @ self.color_axes.to(images.device, dtype).T)[:, :, None, None]
+            exact = torch.promote_types(dtype, torch.float32)
+            moves = torch.from_numpy(draws.colors).to(exact) * self.config.color_std
+            moves = _there(moves @ self.color_axes.to(exact).T, images.device)[:, :, None, None]
+        if images.device.type != "cpu":
+            return self._random(images, draws, moves, dtype).to(dtype)
+        result = torch.empty(len(images), 3, self.size, self.size, dtype=dtype)
+        for start in range(0, len(images), PIECE):
+            part = slice(start, start + PIECE)
+            of_part = None if moves is None else moves[part]
+            result[part] = self._random(images[part], draws.of(part), of_part, dtype)
+        return result
+
+    def _random(self, images: Tensor, draws: Draws, moves: Tensor | None, dtype: torch.dtype) -> Tensor:
+        x = self._less_mean(self.crop_and_flip(images, draws), dtype)
+        if moves is not None:
+            x += moves
             if self.config.color_scale is ColorScale.standard_deviation:
                 # 2012 source, convdata.py:205: so that training and test images have one scale
                 x /= 1 + self.config.color_std
         return x
+
+    def _less_mean(self, crops: Tensor, dtype: torch.dtype) -> Tensor:
+        exact = torch.promote_types(dtype, torch.float32)
+        place = (crops.device, exact)
+        if place not in self._means:
+            self._means[place] = self.mean.to(*place)
+        return crops.to(exact).sub_(self._means[place])
 
     def crop_and_flip(self, images: Tensor, draws: Draws) -> Tensor:
         """The crops that training sees, still uint8."""
@@ -79,9 +103,14 @@ class Augmentation:
         # a view of every crop at every place, from which one is taken for each image
         places = images.unfold(2, self.size, 1).unfold(3, self.size, 1)
         sample = torch.arange(len(images), device=device)
-        top, left = torch.from_numpy(corners).to(device).unbind(1)
+        top, left = _there(torch.from_numpy(corners), device).unbind(1)
         crops = places[sample, :, top, left]
-        return torch.where(torch.from_numpy(flips).to(device)[:, None, None, None], crops.flip(3), crops)
+        return torch.where(_there(torch.from_numpy(flips), device)[:, None, None, None], crops.flip(3), crops)
+
+
+def _there(table: Tensor, device: torch.device) -> Tensor:
+    """On the device, without waiting for what that is doing."""
+    return table.to(device, non_blocking=True)
 
 
 def mean_image(statistics: Statistics, kind: MeanKind) -> Tensor:

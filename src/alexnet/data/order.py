@@ -43,6 +43,10 @@ class Draws(NamedTuple):
     colors: NDArray[np.float32]
     keys: NDArray[np.uint32]
 
+    def of(self, samples: NDArray[np.int64] | slice) -> "Draws":
+        """The rows of some samples."""
+        return Draws(self.corners[samples], self.flips[samples], self.colors[samples], self.keys[samples])
+
 
 @lru_cache(maxsize=2)
 def epoch_draws(seed: int, epoch: int, samples: int, chunk: int) -> Draws:
