@@ -27,6 +27,8 @@ PLACEMENTS = {
     "columns": ("trainer.devices=2", "strategy=model_parallel"),
     "both": ("trainer.devices=4", "strategy=model_parallel", "strategy.data_parallel_size=2"),
 }
+# what must be typed besides, where a run goes on that had another placement
+ELSEWHERE = {"single": ("trainer.devices=1", "strategy=auto"), "ddp": ("strategy=ddp",)}
 Placed = Callable[[str], Path]
 SLOW = partial(pytest.param, marks=pytest.mark.slow)
 
@@ -200,7 +202,7 @@ def test_a_checkpoint_goes_on_under_another_placement(
     finished(
         tmp_path, train_py, *command, "trainer.max_epochs=2", f"run_folder={folder}", *PLACEMENTS[before]
     )
-    elsewhere = PLACEMENTS[after] or ("trainer.devices=1", "strategy=auto")
+    elsewhere = (*PLACEMENTS[after], *ELSEWHERE.get(after, ()))
     finished(tmp_path, train_py, f"resume={folder}", "trainer.max_epochs=4", *elsewhere)
     ours, theirs = (
         torch.load(path / "checkpoints/last.ckpt", weights_only=True) for path in (folder, through)

@@ -99,6 +99,16 @@ def test_a_run_is_the_same_run(tmp_path: Path, synthetic: tuple[str, ...]) -> No
             assert float(fast[key]) == pytest.approx(float(plain[key]), rel=1e-4), key
 
 
+def test_a_checkpoint_does_not_show_the_layout(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
+    """Other placements read it as it lies in memory; the run itself goes on with what it had."""
+    fit.train(request_of(tmp_path / "run", *SMALL, *synthetic, "logger=csv", "trainer.max_epochs=1"))
+    stored = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    velocities = [entry["momentum_buffer"] for entry in stored["optimizer_states"][0]["state"].values()]
+    assert all(tensor.is_contiguous() for tensor in (*stored["state_dict"].values(), *velocities))
+    best = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)
+    assert all(tensor.is_contiguous() for tensor in best["state_dict"].values())
+
+
 @pytest.mark.parametrize(("name", "kept"), [("fast", True), ("plain", False)])
 def test_memory_is_kept_on_request(
     name: str, kept: bool, tmp_path: Path, synthetic: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

@@ -14,7 +14,7 @@ from alexnet.placement.place import place
 from alexnet.placement.ranks import gathered
 from alexnet.placement.replicas import replicas
 from alexnet.training.metrics import SplitMetrics
-from alexnet.training.optimizer import build_optimizer, freeze, fuse, in_order_of
+from alexnet.training.optimizer import build_optimizer, contiguous, freeze, fuse, in_order_of
 from alexnet.training.schedule import build_schedule
 
 FEWEST_CLASSES_FOR_TOP5 = 6
@@ -115,6 +115,7 @@ class AlexNetModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.record
+        checkpoint["state_dict"] = contiguous(checkpoint["state_dict"])
         if "optimizer_states" not in checkpoint:  # weights to use: nobody goes on from them
             del checkpoint["loops"]
             return

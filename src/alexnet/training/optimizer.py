@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import SGD
 
@@ -99,12 +99,21 @@ def in_order_of(module: nn.Module, optimizer: torch.optim.Optimizer, state: dict
     """An optimiser's state dict with its parameters numbered as `module` has them, not group by group.
 
     So does Lightning number them under FSDP and model parallelism, and expects it when it loads.
+    Velocities are `contiguous`.
     """
     number = {parameter: index for index, parameter in enumerate(module.parameters())}
     order = [number[parameter] for group in optimizer.param_groups for parameter in group["params"]]
     return {
-        "state": {order[index]: entry for index, entry in state["state"].items()},
+        "state": {order[index]: contiguous(entry) for index, entry in state["state"].items()},
         "param_groups": [
             group | {"params": [order[index] for index in group["params"]]} for group in state["param_groups"]
         ],
     }
+
+
+def contiguous(tensors: dict[str, Any]) -> dict[str, Any]:
+    """A state dict to be stored, its tensors in the usual order of memory, whatever it is in this run.
+
+    Devices among which a layer is divided cut stored tensors up as they lie there.
+    """
+    return {key: value.contiguous() if isinstance(value, Tensor) else value for key, value in tensors.items()}
