@@ -50,15 +50,19 @@ def run_benchmark(config: BenchmarkConfig, resolved: dict[str, Any]) -> None:
 
 
 def describe(config: BenchmarkConfig) -> str:
-    """Machine and configuration, in a line."""
+    """Machine and configuration, in a line, with a semicolon between them."""
     device, model = device_of(config), config.model
     name = torch.cuda.get_device_name() if device.type == "cuda" else cpu_model()
     cores = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
     return (
-        f"{name}{cores}, torch {torch.__version__}; {model.name}, {model.columns} column(s), width"
-        f" {model.width:g}, batch {config.data.batch_size}, {resolve_precision(config.trainer)};"
-        f" {config.steps} step(s), {config.rounds} round(s)"
+        f"{name}{cores}, torch {torch.__version__}; {model.name}, {_counted(model.columns, 'column')}, width"
+        f" {model.width:g}, batch {config.data.batch_size}, {resolve_precision(config.trainer)},"
+        f" {_counted(config.steps, 'step')} in each of {_counted(config.rounds, 'round')}"
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}"
 
 
 def _measured(config: BenchmarkConfig, heading: str, flops: dict[Program, float]) -> Results:

@@ -15,6 +15,7 @@ from alexnet.compare.charts.theme import Theme, tidy
 
 BAR = 0.38  # inches
 WIDTH = 8.0  # inches
+LETTERS = 13  # of a title, in an inch
 ROOM = 1.3  # of the longest bar, for what stands beside it
 OURS = [program.value for program in (Program.ours, Program.ours_compiled, Program.ours_plain)]
 
@@ -136,8 +137,9 @@ def _label(axes: Axes, end: float, place: int, text: str) -> None:
 
 
 def _title(figure: Figure, title: str, results: Results) -> None:
-    width = round(13 * figure.get_figwidth())
-    figure.suptitle(f"{title}\n{fill(results.heading, width)}", fontsize=9)
+    width = round(LETTERS * figure.get_figwidth())
+    lines = [fill(part, width) for part in (title, *results.heading.split("; "))]
+    figure.suptitle("\n".join(lines), fontsize=9)
 
 
 def _short(count: float) -> str:

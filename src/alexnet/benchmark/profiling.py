@@ -1,5 +1,6 @@
 """Where a step's time goes."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,7 @@ OTHER = "other"
 
 def profile_step(step: Callable[[], None], device: torch.device, compiled: str) -> dict[str, float]:
     """Each part's share of the time, the largest first; `compiled` is what the compiler's kernels are."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it complains where there is no GPU
     gpu = device.type == "cuda"
     with profile(activities=[ProfilerActivity.CUDA if gpu else ProfilerActivity.CPU]) as profiler:
         step()
