@@ -42,7 +42,11 @@ def run_benchmark(config: BenchmarkConfig, resolved: dict[str, Any]) -> None:
     folder = new_folder(config.outputs)
     heading = describe(config)
     console.print(heading, markup=False)
-    results = _measured(config, heading, flops)
+    try:
+        results = _measured(config, heading, flops)
+    except BaseException:
+        folder.rmdir()  # nothing is in it yet
+        raise
     text = tables(results)
     console.print(text, markup=False)
     write_report(results, text, config, resolved, folder)

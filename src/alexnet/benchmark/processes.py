@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -55,5 +56,5 @@ def new_processes() -> Iterator[InAProcess]:
 
 
 def _begin(cache: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no stack trace when the user stops the program
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(1))  # without a stack trace, but in good order
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
