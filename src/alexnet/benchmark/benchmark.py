@@ -57,7 +57,7 @@ def describe(config: BenchmarkConfig) -> str:
     """Machine and configuration, in a line, with a semicolon between them."""
     device, model = device_of(config), config.model
     name = torch.cuda.get_device_name() if device.type == "cuda" else cpu_model()
-    cores = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    cores = f", {_counted(torch.get_num_threads(), 'thread')}" if device.type == "cpu" else ""
     return (
         f"{name}{cores}, torch {torch.__version__}; {model.name}, {_counted(model.columns, 'column')}, width"
         f" {model.width:g}, batch {config.data.batch_size}, {resolve_precision(config.trainer)},"
