@@ -18,12 +18,13 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from alexnet import cli
-from alexnet.config import ModelConfig, PrepareConfig, SyntheticConfig, TrainConfig
+from alexnet.config import BenchmarkConfig, ModelConfig, PrepareConfig, SyntheticConfig, TrainConfig
 from alexnet.data.synthetic import make_synthetic
 from alexnet.run.request import Request
 
 cli.register("train", TrainConfig)
 cli.register("prepare", PrepareConfig)
+cli.register("benchmark", BenchmarkConfig)
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -32,6 +33,12 @@ def compose_config(*overrides: str) -> TrainConfig:
     """conf/train.yaml with overrides, as train.py reads it."""
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         return cli.read_config(compose("train", list(overrides)), TrainConfig)
+
+
+def benchmark_config(*overrides: str) -> BenchmarkConfig:
+    """conf/benchmark.yaml with overrides, as benchmark.py reads it."""
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        return cli.read_config(compose("benchmark", list(overrides)), BenchmarkConfig)
 
 
 def request_of(folder: Path, *overrides: str, previous: Path | None = None) -> Request:
@@ -123,7 +130,7 @@ def train(tmp_path: Path) -> Train:
         timeout: int = 240,
     ) -> Finished:
         outputs = tmp_path / "outputs"
-        where = [f"outputs={outputs}"] if program in ("train.py", "doctor.py") else []
+        where = [f"outputs={outputs}"] if program in ("train.py", "doctor.py", "benchmark.py") else []
         clean = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
         clean |= {
             "HOME": str(tmp_path),

@@ -162,3 +162,16 @@ class NonFinite(Enum):
 
     stop = "stop"
     skip = "skip"
+
+
+class Program(Enum):
+    """What benchmark.py times a training step of."""
+
+    ours = "ours"
+    ours_compiled = "ours_compiled"
+    ours_plain = "ours_plain"
+    stock_float32 = "stock_float32"
+    stock_bfloat16 = "stock_bfloat16"
+    torchvision_float32 = "torchvision_float32"
+    torchvision_bfloat16 = "torchvision_bfloat16"
+    torchvision_compiled = "torchvision_compiled"

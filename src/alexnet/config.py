@@ -28,6 +28,7 @@ from alexnet.choices import (
     NonFinite,
     PackFormat,
     Pooling,
+    Program,
     Schedule,
     Strategy,
     UpdateRule,
@@ -169,7 +170,7 @@ class DataConfig(Checked):
     mean: MeanKind = MISSING
     val_crops: ValCrops = MISSING
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    synthetic: SyntheticConfig | None = None
+    synthetic: SyntheticConfig | None = MISSING
 
     def check(self) -> None:
         _check(self.batch_size >= 1, "data.batch_size", self.batch_size, "1 or more images")
@@ -407,6 +408,44 @@ class TrainConfig(Checked):
             "network",
             f"auto, lrn or none with strategy={self.strategy.name.value}, which divides the network",
         )
+
+
+@dataclass
+class GrowthConfig(Checked):
+    """Sizes over which `benchmark.py` follows a cost; without sizes it leaves that out."""
+
+    batch_sizes: list[int] = MISSING
+    data_sizes: list[int] = MISSING
+
+    def check(self) -> None:
+        for key in ("batch_sizes", "data_sizes"):
+            sizes = getattr(self, key)
+            expected = "rising numbers of images, from 1 up, or []"
+            rising = sizes == sorted(set(sizes)) and min(sizes, default=1) >= 1
+            _check(rising, f"growth.{key}", sizes, expected)
+
+
+@dataclass
+class BenchmarkConfig(TrainConfig):
+    """Everything that `benchmark.py` needs: a training's configuration, and what to measure of it.
+
+    `programs` are None where benchmark.py is to choose those that say something here.
+    """
+
+    claim: ClaimConfig | None = MISSING  # not None, which would take the place of an experiment's
+    programs: list[Program] | None = MISSING
+    rounds: int = MISSING
+    steps: int = MISSING
+    classes: int = MISSING
+    matrix: int = MISSING
+    growth: GrowthConfig = field(default_factory=GrowthConfig)
+
+    def check(self) -> None:
+        super().check()
+        for key in ("rounds", "steps", "matrix"):
+            _check(getattr(self, key) >= 1, key, getattr(self, key), "a whole number from 1 up")
+        _check(self.classes >= 2, "classes", self.classes, "2 or more")
+        _check(self.programs is None or len(self.programs) > 0, "programs", self.programs, "some, or null")
 
 
 @dataclass

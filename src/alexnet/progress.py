@@ -10,21 +10,27 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("LOCAL_RANK", "0") != "0")
 
 
-def live_progress() -> Progress:
-    """A bar with count and time left, gone when it is done; invisible where there is no terminal."""
+def live_progress(period: float = 30.0) -> Progress:
+    """A bar with count and time left, gone when it is done; invisible where there is no terminal.
+
+    The time left is told from how fast it went in the last `period` seconds, which must see a few counts.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    hidden = not console.is_terminal
+    return Progress(*columns, console=console, transient=True, disable=hidden, speed_estimate_period=period)
 
 
 @contextmanager
-def progress_bar(description: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
+def progress_bar(
+    description: str, total: int, done: int = 0, *, period: float = 30.0
+) -> Iterator[Callable[[int], None]]:
     """Show how many of `total` are done and the time left; yields a function that counts some.
 
-    `done` of them were there before.
+    `done` of them were there before; `period` is that of `live_progress`.
     """
     if not console.is_terminal:
         console.print(f"{description} ({total:,})")
-    with live_progress() as progress:
+    with live_progress(period) as progress:
         task = progress.add_task(description, total=total, completed=done)
         yield lambda count: progress.advance(task, count)
 

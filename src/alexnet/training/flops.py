@@ -4,7 +4,7 @@ import time
 from copy import deepcopy
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from alexnet.model.network import AlexNet
@@ -15,18 +15,23 @@ ROUNDS = 3
 
 
 def training_flops(network: AlexNet) -> int:
-    """Floating-point operations of one image's training: products and convolutions alone.
+    """Floating-point operations of one image's training: products and convolutions alone."""
+    return count_training_flops(network, network.config.image_size)
+
+
+def count_training_flops(network: nn.Module, side: int) -> int:
+    """`training_flops` of any network that begins with a convolution of an image of `side` pixels.
 
     A multiplication and its addition are two. Backward each layer takes its forward pass twice, for its
     weights and for its input; but the images' own gradient is not computed. (torch's own count
     of the backward pass takes grouped convolutions as if they were not.)
     """
     twin = deepcopy(network).to("meta")
-    side = network.config.image_size
-    images = torch.empty(1, 3, side, side, device="meta", dtype=twin.conv1.weight.dtype)
+    name, conv1 = next(item for item in twin.named_modules() if isinstance(item[1], nn.Conv2d))
+    images = torch.empty(1, 3, side, side, device="meta", dtype=conv1.weight.dtype)
     with FlopCounterMode(display=False) as counter:
         twin(images)
-    first = sum(counter.get_flop_counts()["AlexNet.conv1"].values())
+    first = sum(counter.get_flop_counts()[f"{type(twin).__name__}.{name}"].values())
     return 3 * counter.get_total_flops() - first
 
 
@@ -50,14 +55,15 @@ def matrix_rate(device: torch.device, precision: str) -> float:
 
 
 def _seconds(a: Tensor, b: Tensor) -> float:
-    _wait_for(a.device)
+    wait_for(a.device)
     began = time.perf_counter()
     torch.mm(a, b)
-    _wait_for(a.device)
+    wait_for(a.device)
     return time.perf_counter() - began
 
 
-def _wait_for(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Until what was begun on a device is done."""
     if device.type != "cpu":
         torch.accelerator.synchronize()
 

@@ -10,15 +10,23 @@ from alexnet.model.network import AlexNet
 WHOLE = (Strategy.auto, Strategy.single, Strategy.ddp)  # a device holds all of the network
 
 
+def resolve_compile(speed: SpeedConfig, accelerator: str, strategy: Strategy) -> Compile:
+    """What of the network is compiled: never `auto`.
+
+    On a CPU the compiler is slower than oneDNN's convolutions: auto leaves them alone.
+    """
+    if speed.compile is not Compile.auto:
+        return speed.compile
+    return Compile.network if accelerator == "gpu" and strategy in WHOLE else Compile.lrn
+
+
 def accelerate(network: AlexNet, speed: SpeedConfig, accelerator: str, strategy: Strategy) -> None:
     """Have `network` computed as `speed` says; its parameters keep their names and values.
 
     To be called before an optimiser is built. A network that is divided over devices gets a compiled
-    LRN only. On a CPU the compiler is slower than oneDNN's convolutions: auto leaves them alone.
+    LRN only.
     """
-    compiled = speed.compile
-    if compiled is Compile.auto:
-        compiled = Compile.network if accelerator == "gpu" and strategy in WHOLE else Compile.lrn
+    compiled = resolve_compile(speed, accelerator, strategy)
     for module in network.modules():
         if isinstance(module, LocalResponseNorm):
             module.compiled = None if compiled is not Compile.none else False
