@@ -8,11 +8,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from alexnet import cli
-from alexnet.config import PrepareConfig, TrainConfig
+from alexnet.config import BenchmarkConfig, PrepareConfig, TrainConfig
 from conftest import PROJECT, Train, compose_config
 
 README = (PROJECT / "README.md").read_text()
-GROUPS = "model|data|optimizer|scheduler|trainer|logger|callbacks|experiment"
+GROUPS = "model|data|optimizer|scheduler|trainer|speed|logger|callbacks|experiment"
 COMMANDS = re.findall(r"^python src/(\w+)\.py (?!--help)([^#\n]*)", README, re.MULTILINE)
 COMPOSED = [command for command in COMMANDS if command[0] != "compare"]
 COMPARED = [command for program, command in COMMANDS if program == "compare"]
@@ -31,7 +31,7 @@ def first_value(argument: str) -> str:
 @pytest.mark.parametrize(("program", "command"), COMPOSED)
 def test_commands_compose(program: str, command: str) -> None:
     first = [first_value(argument) for argument in shlex.split(command) if argument != "-m"]
-    schema = PrepareConfig if program == "prepare" else TrainConfig
+    schema = {"prepare": PrepareConfig, "benchmark": BenchmarkConfig}.get(program, TrainConfig)
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         cli.read_config(compose(program, first), schema)
 
@@ -43,7 +43,7 @@ def test_comparisons_miss_nothing_but_their_runs(train: Train, command: str) -> 
 
 
 def test_every_program_has_commands() -> None:
-    assert {program for program, _ in COMMANDS} == {"train", "prepare", "compare", "doctor"}
+    assert {program for program, _ in COMMANDS} == {"train", "prepare", "compare", "doctor", "benchmark"}
 
 
 @pytest.mark.parametrize("choice", sorted(set(re.findall(rf"`((?:{GROUPS})=\w+)`", README))))

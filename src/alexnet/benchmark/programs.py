@@ -19,6 +19,7 @@ from torchvision.models import alexnet
 from alexnet.allocator import keep_freed_memory
 from alexnet.choices import Compile, DropoutScaling, Program, Strategy
 from alexnet.config import BenchmarkConfig
+from alexnet.data.datamodule import MIXED
 from alexnet.errors import UserError
 from alexnet.model.dropout import Dropout
 from alexnet.model.lrn import LocalResponseNorm
@@ -113,7 +114,7 @@ def build_step(program: Program, config: BenchmarkConfig) -> Callable[[], None]:
     ours = program in (Program.ours, Program.ours_compiled, Program.ours_plain)
     made = (_ours if ours else _peer)(program, config, device)
     side = _side(program, config)
-    dtype = next(made.network.parameters()).dtype
+    dtype = made.images or next(made.network.parameters()).dtype
     images = (PIXEL_SPREAD * torch.randn(config.data.batch_size, 3, side, side)).to(device, dtype)
     labels = torch.randint(config.classes, (len(images),)).to(device)
     keys = [torch.randint(2**32, (len(images),)).to(device)] if ours else []  # of this program's dropout
@@ -133,6 +134,7 @@ class _Made:
     network: nn.Module
     optimizer: Optimizer
     precision: Precision
+    images: torch.dtype | None = None  # the network's, where nothing else is said
 
 
 def _ours(program: Program, config: BenchmarkConfig, device: torch.device) -> _Made:
@@ -142,12 +144,13 @@ def _ours(program: Program, config: BenchmarkConfig, device: torch.device) -> _M
         keep_freed_memory()
     torch.backends.cudnn.benchmark = config.trainer.benchmark
     torch.use_deterministic_algorithms(config.trainer.deterministic)
-    precision = _precision(resolve_precision(config.trainer), device)
+    name = resolve_precision(config.trainer)
+    precision = _precision(name, device)
     network = AlexNet(config.model, config.classes)
     accelerator = resolve_accelerator(config.trainer.accelerator)
     accelerate(network, config.speed, accelerator, config.strategy.name)
     precision.convert_module(network).to(device)
-    return _Made(network, build_optimizer(network, config.optimizer), precision)
+    return _Made(network, build_optimizer(network, config.optimizer), precision, MIXED.get(name))
 
 
 def _peer(program: Program, config: BenchmarkConfig, device: torch.device) -> _Made:
