@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import ParamSpec, Protocol, TypeVar
 
 from alexnet.errors import UserError
+from alexnet.run.log import log_to_terminal
 from alexnet.training.problems import explain
 
 Given = ParamSpec("Given")
@@ -58,3 +59,4 @@ def new_processes() -> Iterator[InAProcess]:
 def _begin(cache: str) -> None:
     signal.signal(signal.SIGINT, lambda *_: sys.exit(1))  # without a stack trace, but in good order
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
+    log_to_terminal(quiet=True)  # libraries would talk

@@ -20,7 +20,6 @@ from alexnet.data.datamodule import ImageDataModule
 from alexnet.data.dataset import load_image_data
 from alexnet.data.places import PACK_VERSION
 from alexnet.data.statistics import Statistics
-from alexnet.run.log import log_to_terminal
 from alexnet.training.devices import trainer_arguments, workers_per_device
 from alexnet.training.flops import wait_for
 
@@ -60,7 +59,6 @@ def startup_seconds(config: BenchmarkConfig, pack: Path) -> float:
 
     Neither the imports of libraries nor a network are in it. To be called once in a process.
     """
-    log_to_terminal(quiet=True)  # Lightning would talk
     first = _FirstBatch()
     began = time.perf_counter()
     data = replace(config.data, pack=str(pack))
