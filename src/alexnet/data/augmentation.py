@@ -13,22 +13,18 @@ from alexnet.data.statistics import Statistics
 PIECE = 4  # images that a CPU works on at a time: what it does to them stays in the processor's cache
 
 
-class Augmentation:
+class Crops:
     """From uint8 squares (N, 3, S, S) to float crops (N, 3, size, size) less the mean.
 
     Works where the images are: on the CPU or on an accelerator. Crops are worked out in float32 at the
     least, 0-255 less a mean needs more than bfloat16's 8 bits, and rounded to the dtype asked for.
     """
 
-    def __init__(self, config: AugmentConfig, size: int, mean: Tensor, color_axes: Tensor) -> None:
-        """`mean` is (3, S, S); a column of `color_axes` (3, 3) is the move of one standard normal draw."""
-        self.config = config
-        self.size = size
-        self.slack = mean.shape[-1] - size
-        border = self.slack // 2
-        # 2012 source, convdata.py:137: the centre of the mean image, whatever the crop's place
-        self.mean = mean[:, border : border + size, border : border + size].contiguous()
-        self.color_axes = color_axes
+    def __init__(self, mean: Tensor, slack: int) -> None:
+        """`mean` is (3, size, size), whatever the crop's place; a square has `slack` pixels more."""
+        self.mean = mean
+        self.size = mean.shape[-1]
+        self.slack = slack
         self._means: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def center(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -44,6 +40,26 @@ class Augmentation:
         crops = [images[..., top : top + self.size, left : left + self.size] for top, left in corners]
         every = torch.stack([*crops, *(crop.flip(-1) for crop in crops)], 1)
         return self._less_mean(every, dtype).to(dtype)
+
+    def _less_mean(self, crops: Tensor, dtype: torch.dtype) -> Tensor:
+        exact = torch.promote_types(dtype, torch.float32)
+        place = (crops.device, exact)
+        if place not in self._means:
+            self._means[place] = self.mean.to(*place)
+        return crops.to(exact).sub_(self._means[place])
+
+
+class Augmentation(Crops):
+    """Random crops, flips and colours besides."""
+
+    def __init__(self, config: AugmentConfig, size: int, mean: Tensor, color_axes: Tensor) -> None:
+        """`mean` is (3, S, S); a column of `color_axes` (3, 3) is the move of one standard normal draw."""
+        slack = mean.shape[-1] - size
+        border = slack // 2
+        # 2012 source, convdata.py:137: the centre of the mean image, whatever the crop's place
+        super().__init__(mean[:, border : border + size, border : border + size].contiguous(), slack)
+        self.config = config
+        self.color_axes = color_axes
 
     def random(self, images: Tensor, draws: Draws, epoch: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """What training sees. `draws` has a row for each image."""
@@ -70,13 +86,6 @@ class Augmentation:
                 # 2012 source, convdata.py:205: so that training and test images have one scale
                 x /= 1 + self.config.color_std
         return x
-
-    def _less_mean(self, crops: Tensor, dtype: torch.dtype) -> Tensor:
-        exact = torch.promote_types(dtype, torch.float32)
-        place = (crops.device, exact)
-        if place not in self._means:
-            self._means[place] = self.mean.to(*place)
-        return crops.to(exact).sub_(self._means[place])
 
     def crop_and_flip(self, images: Tensor, draws: Draws) -> Tensor:
         """The crops that training sees, still uint8."""

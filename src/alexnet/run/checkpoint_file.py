@@ -80,7 +80,11 @@ def check_fits(path: Path, checkpoint: dict[str, Any], ours: dict[str, Tensor]) 
     lacking = sorted({"optimizer_states", "loops", "callbacks", "train_metrics"} - checkpoint.keys())
     if lacking:
         raise UserError(f"{path}: nothing to go on from. It holds weights, but no {lacking[0]}.")
-    theirs = checkpoint["state_dict"]
+    check_shapes(path, checkpoint["state_dict"], ours)
+
+
+def check_shapes(path: Path, theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> None:
+    """Raise `UserError` where weights read from `path` are not of a network with the state `ours`."""
     for name in sorted(theirs.keys() | ours.keys()):
         there, here = (tuple(state[name].shape) if name in state else None for state in (theirs, ours))
         if there != here:

@@ -1,0 +1,142 @@
+"""What a trained network sees in images: against a plain loop, and through the program."""
+
+import json
+import re
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from alexnet.choices import Accelerator, ValCrops
+from alexnet.config import PredictConfig
+from alexnet.data.augmentation import Crops
+from alexnet.errors import UserError
+from alexnet.model.network import AlexNet
+from alexnet.prediction.images import find_images
+from alexnet.prediction.predict import predict, probabilities
+from alexnet.run.trained import Trained, load_trained
+from alexnet.training import fit
+from conftest import SMALL, Train, model_config, request_of, save_image
+
+CLASSES = tuple("abcdef")
+
+
+def test_images_in_every_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    names = ["one/a.jpg", "one/b.PNG", "two/deep/c.jpeg", "two/[d].jpg"]
+    files = [tmp_path / name for name in names]
+    for file in files:
+        save_image(file, rng)
+    (tmp_path / "one/notes.md").write_text("no image")
+    (tmp_path / "list.txt").write_text("one/b.PNG\n\ntwo\n")
+    monkeypatch.chdir(tmp_path)
+    a, b, c, d = files
+    assert find_images("one") == [a, b]
+    assert find_images("two/deep/c.jpeg") == [c]
+    assert find_images("two/[d].jpg") == [d]  # a name, though it could be a pattern
+    assert find_images("**/*.jp*g") == [a, d, c]
+    assert find_images(["two", "one/a.jpg", "one"]) == [d, c, a, b]
+    assert find_images("list.txt") == [b, d, c]
+    for asked, told in (("three", "there is no such file"), ("*.gif", "no images there"), ([], "no images")):
+        with pytest.raises(UserError, match=told):
+            find_images(asked)
+
+
+@pytest.mark.parametrize("crops", list(ValCrops))
+def test_probabilities_equal_a_plain_loop(crops: ValCrops, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over images, and for ten crops over corners, centre and mirror images, in numpy and float64."""
+    rng = np.random.default_rng(0)
+    torch.manual_seed(0)
+    network = AlexNet(model_config("model.width=0.0625", "model.hidden=[32,32]"), len(CLASSES))
+    network.double().eval()
+    squares = rng.integers(0, 256, (3, 3, 256, 256), dtype=np.uint8)
+    mean = rng.uniform(100, 150, (3, 227, 227)).astype(np.float32)
+    trained = Trained(Path("x.ckpt"), network, Crops(torch.from_numpy(mean), 29), 256, CLASSES, CLASSES)
+    corners = [(14, 14)] if crops is ValCrops.center else [(0, 0), (0, 29), (29, 0), (29, 29), (14, 14)]
+    expected = []
+    for square in squares:
+        each = []
+        for top, left in corners:
+            crop = square[:, top : top + 227, left : left + 227].astype(np.float64)
+            for flipped in [crop] if crops is ValCrops.center else [crop, crop[:, :, ::-1]]:
+                with torch.no_grad():
+                    logits = network(torch.from_numpy(flipped - mean)[None]).numpy()[0]
+                each.append(np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum())
+        expected.append(np.mean(each, axis=0))
+    for name in ("center", "ten"):
+        monkeypatch.setattr(trained.crops, name, partial(getattr(trained.crops, name), dtype=torch.float64))
+    ours = probabilities(trained, torch.from_numpy(squares), crops, torch.device("cpu"))
+    np.testing.assert_allclose(ours.numpy(), np.array(expected), rtol=1e-6)
+
+
+def test_what_the_run_said_of_its_validation_images(
+    train: Train, synthetic: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Its validation images by themselves, with a grey one and a broken one between them."""
+    trained = train(*SMALL, *synthetic, "trainer.precision=32-true", "logger=csv")
+    assert trained.status == 0, trained.err
+    (val,) = Path(synthetic[0].partition("=")[2]).glob("**/val")
+    shutil.copytree(val, tmp_path / "photos")
+    grey, broken = tmp_path / "photos/grey.png", tmp_path / "photos/broken.jpg"
+    Image.linear_gradient("L").resize((300, 90)).save(grey)
+    broken.write_bytes(b"\xff\xd8 no more")
+    out, sheet = tmp_path / "predictions.json", tmp_path / "sheet.png"
+    done = train(
+        *(f"run={trained.folder}", f"images={tmp_path / 'photos'}", "top=3"),
+        *(f"output={out}", f"sheet={sheet}"),
+        program="predict.py",
+    )
+    assert done.status == 0, done.err
+    content: dict[str, Any] = json.loads(out.read_text())
+    assert [each["file"] for each in content["unreadable"]] == [str(broken)]
+    assert f"Left out  {broken}: " in done.out
+    judged = [
+        image["predictions"][0]["class"] != Path(image["file"]).parent.name
+        for image in content["images"]
+        if image["file"] != str(grey)
+    ]
+    best = trained.result["best"]["top1_error"]
+    assert len(judged) == 31
+    assert 100 * np.mean(judged) == pytest.approx(best, abs=1e-3)
+    for image in content["images"]:
+        chances = [each["probability"] for each in image["predictions"]]
+        assert len(chances) == 3
+        assert chances == sorted(chances, reverse=True)
+    assert done.out.count("%") == 3 * len(content["images"])
+    with Image.open(sheet) as picture:
+        assert min(picture.size) > 500
+
+
+def test_mistakes(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
+    run = tmp_path / "run"
+    fit.train(request_of(run, *SMALL, *synthetic, "trainer.max_epochs=1", "logger=csv"))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.jpg").write_bytes(b"")
+    (tmp_path / "weights.ckpt").write_bytes((run / "checkpoints/best.ckpt").read_bytes()[:-1000])
+    rest = (ValCrops.center, 5, None, None, 32, Accelerator.cpu)
+    for given, images, told in (
+        ((None, None), "x.jpg", "either run=<run folder> or checkpoint=<file>"),
+        ((str(run), "x.ckpt"), "x.jpg", "either run=<run folder> or checkpoint=<file>"),
+        (("/nowhere", None), tmp_path / "broken.jpg", "is no run's folder"),
+        ((None, "/nowhere.ckpt"), tmp_path / "broken.jpg", "there is no such checkpoint"),
+        ((None, str(tmp_path / "weights.ckpt")), tmp_path / "broken.jpg", "is damaged"),
+        ((str(run), None), tmp_path / "empty", "no images there"),
+        ((str(run), None), tmp_path / "broken.jpg", "None of the 1 images can be read"),
+    ):
+        with pytest.raises(UserError, match=told):
+            predict(PredictConfig(*given, str(images), *rest))
+    for file in (run / "checkpoints").iterdir():
+        file.unlink()
+    with pytest.raises(UserError, match="has kept no checkpoint"):
+        load_trained(str(run), None)
+
+
+def test_a_mistake_is_one_line(train: Train) -> None:
+    done = train("run=x", "images=x", "corps=ten", program="predict.py")
+    assert (done.status, done.out) == (1, "")
+    assert re.fullmatch(r"Error: corps: there is no such key. Did you mean crops\?.*\n", done.err)
