@@ -46,6 +46,7 @@ from alexnet.paths import CONF
 from alexnet.run.log import log_to_terminal
 from alexnet.training.devices import (
     resolve_accelerator,
+    resolve_device,
     resolve_precision,
     trainer_arguments,
     workers_per_device,
@@ -188,9 +189,7 @@ def _reference(config: TrainConfig, folder: Path, steps: int) -> float:
         ]
     )
     images = datasets.ImageFolder(str(folder / "train"), pipeline)
-    device = torch.device(
-        {"gpu": "cuda"}.get(accelerator := resolve_accelerator(config.trainer.accelerator), accelerator)
-    )
+    device = resolve_device(config.trainer.accelerator)
     workers = workers_per_device(config.data.workers, config.trainer)
     pinned = device.type == "cuda"
     loader = DataLoader(images, config.data.batch_size, shuffle=True, num_workers=workers, pin_memory=pinned)

@@ -42,6 +42,8 @@ def test_images_in_every_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert find_images("**/*.jp*g") == [a, d, c]
     assert find_images(["two", "one/a.jpg", "one"]) == [d, c, a, b]
     assert find_images("list.txt") == [b, d, c]
+    (tmp_path / "itself.txt").write_text("itself.txt\n")
+    assert find_images("itself.txt") == [tmp_path / "itself.txt"]  # no image, as will be told; and no end
     for asked, told in (("three", "there is no such file"), ("*.gif", "no images there"), ([], "no images")):
         with pytest.raises(UserError, match=told):
             find_images(asked)

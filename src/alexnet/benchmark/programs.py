@@ -25,7 +25,7 @@ from alexnet.model.dropout import Dropout
 from alexnet.model.lrn import LocalResponseNorm
 from alexnet.model.network import AlexNet
 from alexnet.paths import CONF
-from alexnet.training.devices import resolve_accelerator, resolve_precision
+from alexnet.training.devices import resolve_accelerator, resolve_device, resolve_precision
 from alexnet.training.flops import count_training_flops
 from alexnet.training.optimizer import build_optimizer
 from alexnet.training.speed import accelerate, resolve_compile
@@ -64,8 +64,7 @@ def check_measurable(config: BenchmarkConfig) -> None:
 
 def device_of(config: BenchmarkConfig) -> torch.device:
     """The device that train.py would take."""
-    accelerator = resolve_accelerator(config.trainer.accelerator)
-    return torch.device({"gpu": "cuda"}.get(accelerator, accelerator))
+    return resolve_device(config.trainer.accelerator)
 
 
 def choose_programs(config: BenchmarkConfig) -> list[Program]:

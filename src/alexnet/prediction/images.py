@@ -27,12 +27,12 @@ def find_images(asked: Any) -> list[Path]:
     return found
 
 
-def _of(asked: str) -> Iterable[Path]:
+def _of(asked: str, *, listed: bool = False) -> Iterable[Path]:
     path = absolute(asked)
     if path.is_dir():
         return (file for file in sorted(path.rglob("*")) if file.suffix.lower() in EXTENSIONS)
     if path.is_file():
-        return _listed(path) if path.suffix.lower() == LIST else [path]
+        return _listed(path) if path.suffix.lower() == LIST and not listed else [path]
     if has_magic(asked):
         matching = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
         return sorted(file for file in matching if file.is_file())
@@ -45,4 +45,4 @@ def _listed(path: Path) -> Iterable[Path]:
     except (OSError, ValueError) as error:
         raise UserError(f"images={path}: cannot be read as a list of files ({error}).") from error
     base = path.parent  # of what is not given from the root on
-    return [file for line in lines if line.strip() for file in _of(str(base / line.strip()))]
+    return [file for line in lines if line.strip() for file in _of(str(base / line.strip()), listed=True)]

@@ -21,7 +21,7 @@ from alexnet.prediction.sheet import draw_sheet
 from alexnet.prediction.show import print_predictions, write_predictions
 from alexnet.progress import console, progress_bar
 from alexnet.run.trained import Trained, load_trained
-from alexnet.training.devices import resolve_accelerator
+from alexnet.training.devices import resolve_device
 
 
 def predict(config: PredictConfig) -> None:
@@ -31,8 +31,7 @@ def predict(config: PredictConfig) -> None:
     """
     paths = find_images(config.images)
     trained = load_trained(config.run, config.checkpoint)
-    accelerator = resolve_accelerator(config.accelerator)
-    device = torch.device({"gpu": "cuda"}.get(accelerator, accelerator))
+    device = resolve_device(config.accelerator)
     unreadable: dict[Path, str] = {}
     found: list[Prediction] = []
     with progress_bar("Predicting", len(paths)) as advance:

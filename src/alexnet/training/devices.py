@@ -28,6 +28,12 @@ def resolve_accelerator(accelerator: Accelerator) -> str:
     return accelerator.value
 
 
+def resolve_device(accelerator: Accelerator) -> torch.device:
+    """The first device of an accelerator. Raises `UserError` for one that this machine does not have."""
+    name = resolve_accelerator(accelerator)
+    return torch.device("cuda" if name == "gpu" else name)
+
+
 def resolve_precision(trainer: TrainerConfig) -> str:
     """Lightning's name for the precision; auto: bf16-mixed on a device with instructions for it.
 
