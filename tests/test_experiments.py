@@ -16,6 +16,7 @@ from conftest import PROJECT
 
 FOLDER = PROJECT / "conf/experiment"
 RECIPES = {"alexnet_2012", "alexnet_caffe", "alexnet_paper"}  # whole recipes, not experiments
+NETWORKS = ("lenet5", "vgg16", "googlenet", "resnet18")  # another in AlexNet's place
 
 # experiment -> its baseline, and the keys that are its factor
 FACTORS = {
@@ -46,7 +47,7 @@ def resolved(*overrides: str) -> dict[str, Any]:
 
 
 def test_every_experiment_is_here() -> None:
-    assert {path.stem for path in FOLDER.glob("*.yaml")} - RECIPES == set(FACTORS)
+    assert {path.stem for path in FOLDER.glob("*.yaml")} - RECIPES == {*FACTORS, *NETWORKS}
 
 
 @pytest.mark.parametrize("data", ["synthetic", "imagenette"])
@@ -57,6 +58,14 @@ def test_changes_one_factor(name: str, data: str) -> None:
     theirs = flat(resolved(*([f"experiment={baseline}"] if baseline else []), f"data={data}"))
     differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
     assert {key for key in differing if not key.startswith("claim")} == factor
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_changes_the_network_alone(name: str) -> None:
+    ours, theirs = flat(resolved(f"experiment={name}")), flat(resolved("experiment=baseline"))
+    assert ours["model.name"] == name
+    for key in ours.keys() | theirs.keys():
+        assert key.startswith("model.") or ours[key] == theirs[key]
 
 
 @pytest.mark.parametrize("name", sorted(FACTORS.keys() - {"baseline"}))
@@ -77,11 +86,12 @@ def test_says_what_it_tests(name: str) -> None:
         assert f"{abs(claim['top1']):g}" in header or "over 1 point" in header or "37.5" in header
 
 
-@pytest.mark.parametrize("name", FACTORS)
+@pytest.mark.parametrize("name", [*FACTORS, "lenet5", "resnet18"])  # the others: torchvision's, too
 def test_trains_for_a_step(name: str, image_tree: Path, tmp_path: Path) -> None:
     overrides = [
         *(f"experiment={name}", "data=folder", f"data.root={image_tree}", f"data.cache={tmp_path}/cache"),
-        *("data.batch_size=4", "data.workers=0", "logger=csv", "trainer.accelerator=cpu", "model.width=0.05"),
+        *("data.batch_size=4", "data.workers=0", "logger=csv", "trainer.accelerator=cpu"),
+        *(["model.width=0.05"] if name in FACTORS else []),
         *("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"),
         *(f"run_folder={tmp_path}/run", "callbacks.checkpoint.last=false", "callbacks.checkpoint.best=false"),
     ]
@@ -90,4 +100,4 @@ def test_trains_for_a_step(name: str, image_tree: Path, tmp_path: Path) -> None:
     error = run(Request(cli.read_config(raw, TrainConfig), cli.plain(raw), overrides))
     assert error is not None
     recorded = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
-    assert (recorded["claim"] is None) == (name == "baseline")
+    assert (recorded["claim"] is None) == (name not in FACTORS.keys() - {"baseline"})

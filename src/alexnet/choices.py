@@ -3,6 +3,14 @@
 from enum import Enum
 
 
+class Family(Enum):
+    """Which class builds a network."""
+
+    alexnet = "alexnet"
+    lenet5 = "lenet5"
+    torchvision = "torchvision"
+
+
 class Activation(Enum):
     """Nonlinearity after every layer but the last."""
 

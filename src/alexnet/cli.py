@@ -24,6 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from alexnet.config.model import FORMS, AlexNetConfig, ModelConfig
 from alexnet.errors import UserError
 from alexnet.paths import CONF, PROJECT
 from alexnet.run.settings import is_under
@@ -40,6 +41,8 @@ PLUGINS = {
 # what Hydra builds of any class; of launchers and sweepers it takes its plugins alone
 HYDRA_BUILDS = ("hydra.callbacks", "hydra.job_logging", "hydra.hydra_logging", "hydra.searchpath")
 
+for family, form in FORMS.items():
+    ConfigStore.instance().store(group="model", name=f"_{family}", node=form)
 OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
 # Hydra hands a sweep's cache on to its jobs, which are thus in the same sweep's folder
 OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True, use_cache=True)
@@ -156,9 +159,20 @@ def read_config(raw: DictConfig, schema: type[Typed]) -> Typed:
     if missing:
         raise UserError(f"{missing[0]} is not set. Give it: {missing[0]}=...")
     given = OmegaConf.create(OmegaConf.to_container(raw))
-    typed = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), given))  # refuses +key=value
+    assert isinstance(given, DictConfig)
+    typed = OmegaConf.to_object(OmegaConf.merge(_form(schema, given), given))  # refuses +key=value
     assert isinstance(typed, schema)
     return typed
+
+
+def _form(schema: type, given: DictConfig) -> DictConfig:
+    """The schema, with the keys of the network's family."""
+    if schema is ModelConfig:
+        return OmegaConf.structured(ModelConfig.of(given.get("family")))
+    form = OmegaConf.structured(schema)
+    if isinstance(model := given.get("model"), DictConfig) and "model" in form:
+        form.model = ModelConfig.of(model.get("family"))
+    return form
 
 
 def read_saved(saved: dict[str, Any], schema: type[Typed], file: Path) -> Typed:
@@ -223,7 +237,7 @@ def explain(error: BaseException, schema: type) -> str:
             return f"{choice} needs a plugin of Hydra: install {plugin}."
     found = re.search(r"Could not override '([\w./@]+)'", text) or re.search(r"full_key: (\S+)", text)
     if found and ("not in" in text or "No match in the defaults list" in text):
-        return _unknown_key(found[1], schema)
+        return _unknown_key(found[1], schema, text)
     if found := re.search(r"Error merging override (\S+)", text):
         reason = str(error.__cause__ or error).splitlines()[0]
         return f"{found[1]}: {_expected(found[1], reason)}"
@@ -233,10 +247,13 @@ def explain(error: BaseException, schema: type) -> str:
     return " ".join(lines[:2])
 
 
-def _unknown_key(key: str, schema: type) -> str:
+def _unknown_key(key: str, schema: type, text: str) -> str:
     if key.startswith("hydra."):
         return f"{key}: Hydra has no such key. Those that it has: python src/train.py --cfg hydra"
     node = OmegaConf.structured(schema)
+    if "model" in node:
+        named = (form for form in FORMS.values() if form.__name__ in text)
+        node.model = next(named, AlexNetConfig)
     parts = key.split(".")
     for depth, part in enumerate(parts):
         if not isinstance(node, DictConfig) or part not in node:

@@ -125,10 +125,15 @@ def test_a_layer_to_freeze_that_is_not_there() -> None:
 
 
 def test_every_parameter_is_covered() -> None:
+    """What is not a bias decays as the weights do, whatever it is called."""
+
     class WithScale(nn.Linear):
         def __init__(self) -> None:
             super().__init__(2, 2)
             self.scale = nn.Parameter(torch.ones(1))
+            self.in_proj_bias = nn.Parameter(torch.ones(1))
 
-    with pytest.raises(UserError, match="scale"):
-        parameter_groups(WithScale(), compose_config().optimizer)
+    layer = WithScale()
+    groups = {group["name"]: group["params"] for group in parameter_groups(layer, compose_config().optimizer)}
+    assert [id(p) for p in groups["weight"]] == [id(layer.weight), id(layer.scale)]
+    assert [id(p) for p in groups["bias"]] == [id(layer.bias), id(layer.in_proj_bias)]

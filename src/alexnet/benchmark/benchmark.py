@@ -20,7 +20,7 @@ from alexnet.benchmark.report import new_folder, write_report
 from alexnet.benchmark.results import ProgramResult, Results
 from alexnet.benchmark.table import tables
 from alexnet.choices import Program
-from alexnet.config import BenchmarkConfig
+from alexnet.config import AlexNetConfig, BenchmarkConfig
 from alexnet.data.datamodule import check_crop
 from alexnet.progress import console, progress_bar
 from alexnet.run.environment import cpu_model
@@ -56,6 +56,7 @@ def run_benchmark(config: BenchmarkConfig, resolved: dict[str, Any]) -> None:
 def describe(config: BenchmarkConfig) -> str:
     """Machine and configuration, in a line, with a semicolon between them."""
     device, model = device_of(config), config.model
+    assert isinstance(model, AlexNetConfig)
     name = torch.cuda.get_device_name() if device.type == "cuda" else cpu_model()
     cores = f", {_counted(torch.get_num_threads(), 'thread')}" if device.type == "cpu" else ""
     return (

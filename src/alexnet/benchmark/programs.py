@@ -18,9 +18,10 @@ from torchvision.models import alexnet
 
 from alexnet.allocator import keep_freed_memory
 from alexnet.choices import Compile, DropoutScaling, Program, Strategy
-from alexnet.config import BenchmarkConfig
+from alexnet.config import AlexNetConfig, BenchmarkConfig
 from alexnet.data.datamodule import MIXED
 from alexnet.errors import UserError
+from alexnet.model.build import build_network
 from alexnet.model.dropout import Dropout
 from alexnet.model.lrn import LocalResponseNorm
 from alexnet.model.network import AlexNet
@@ -76,6 +77,7 @@ def choose_programs(config: BenchmarkConfig) -> list[Program]:
     if resolve_compile(config.speed, accelerator, config.strategy.name) is Compile.network:
         programs.remove(Program.ours_compiled)
     plain = as_configured(Program.ours_plain, config)
+    assert isinstance(config.model, AlexNetConfig)  # BenchmarkConfig checks it
     if (plain.speed, plain.trainer) == (config.speed, config.trainer) or not config.model.lrn:
         programs.remove(Program.ours_plain)  # without LRN it is as good as the stock modules
     if resolve_precision(replace(config.trainer, precision="auto")) != "bf16-mixed":
@@ -145,7 +147,7 @@ def _ours(program: Program, config: BenchmarkConfig, device: torch.device) -> _M
     torch.use_deterministic_algorithms(config.trainer.deterministic)
     name = resolve_precision(config.trainer)
     precision = _precision(name, device)
-    network = AlexNet(config.model, config.classes)
+    network = build_network(config.model, config.classes)
     accelerator = resolve_accelerator(config.trainer.accelerator)
     accelerate(network, config.speed, accelerator, config.strategy.name)
     precision.convert_module(network).to(device)
@@ -168,8 +170,9 @@ def _peer(program: Program, config: BenchmarkConfig, device: torch.device) -> _M
 def _network(program: Program, config: BenchmarkConfig) -> nn.Module:
     if program in TORCHVISION:
         return alexnet(weights=None, num_classes=config.classes)
-    network = AlexNet(config.model, config.classes)
+    network = build_network(config.model, config.classes)
     if program in (Program.stock_float32, Program.stock_bfloat16):
+        assert isinstance(network, AlexNet)
         _take_stock_modules(network)
     return network
 

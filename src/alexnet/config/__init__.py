@@ -9,7 +9,7 @@ that `--help` and configuration errors answer at once.
 from alexnet.config.benchmark import BenchmarkConfig, GrowthConfig
 from alexnet.config.compare import CompareConfig
 from alexnet.config.data import AugmentConfig, DataConfig, SyntheticConfig
-from alexnet.config.model import ModelConfig
+from alexnet.config.model import AlexNetConfig, LeNet5Config, ModelConfig, TorchvisionConfig
 from alexnet.config.predict import PredictConfig
 from alexnet.config.prepare import PrepareConfig
 from alexnet.config.train import (
@@ -28,6 +28,7 @@ from alexnet.config.train import (
 )
 
 __all__ = [
+    "AlexNetConfig",
     "AugmentConfig",
     "BenchmarkConfig",
     "CallbacksConfig",
@@ -37,6 +38,7 @@ __all__ = [
     "DataConfig",
     "EarlyStoppingConfig",
     "GrowthConfig",
+    "LeNet5Config",
     "LearningGuardConfig",
     "LoggerConfig",
     "ModelConfig",
@@ -47,6 +49,7 @@ __all__ = [
     "SpeedConfig",
     "StrategyConfig",
     "SyntheticConfig",
+    "TorchvisionConfig",
     "TrainConfig",
     "TrainerConfig",
 ]

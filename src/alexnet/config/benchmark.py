@@ -6,6 +6,7 @@ from omegaconf import MISSING
 
 from alexnet.choices import Program
 from alexnet.config.checked import Checked, check
+from alexnet.config.model import AlexNetConfig
 from alexnet.config.train import ClaimConfig, TrainConfig
 
 
@@ -41,6 +42,8 @@ class BenchmarkConfig(TrainConfig):
 
     def check(self) -> None:
         super().check()
+        ours = isinstance(self.model, AlexNetConfig)
+        check(ours, "model", self.model.name, "one of AlexNet's family, whose relatives it is compared with")
         for key in ("rounds", "steps", "matrix"):
             check(getattr(self, key) >= 1, key, getattr(self, key), "a whole number from 1 up")
         check(self.classes >= 2, "classes", self.classes, "2 or more")

@@ -29,7 +29,8 @@ from alexnet.doctor.needs import Needs, check_memory, needs_of
 from alexnet.doctor.report import Report
 from alexnet.doctor.scratch import scratch_folder
 from alexnet.doctor.tracking import check_tracking
-from alexnet.model.network import AlexNet
+from alexnet.model.build import build_network
+from alexnet.model.classifier import Classifier
 from alexnet.run.summary import parameters
 from alexnet.sweep.devices import visible_gpus
 from alexnet.training.devices import (
@@ -101,13 +102,13 @@ def _examine_data(config: TrainConfig, report: Report) -> OpenData | None:
     return data
 
 
-def _build(config: TrainConfig, classes: tuple[str, ...] | None) -> AlexNet:
+def _build(config: TrainConfig, classes: tuple[str, ...] | None) -> Classifier:
     check_crop(config.model.image_size, config.data.stored_size)
-    network = AlexNet(config.model, len(classes) if classes else UNKNOWN_CLASSES)
+    network = build_network(config.model, len(classes) if classes else UNKNOWN_CLASSES)
     return network.double() if config.trainer.precision == "64-true" else network
 
 
-def _describe(config: TrainConfig, network: AlexNet, classes: tuple[str, ...] | None) -> Iterator[Finding]:
+def _describe(config: TrainConfig, network: Classifier, classes: tuple[str, ...] | None) -> Iterator[Finding]:
     assumed = "" if classes else ", assumed while the data is not there"
     seen = f"{config.model.name}: {parameters(network):,} parameters, {network.classes:,} classes{assumed}"
     yield ok("network", seen)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alexnet.choices import Activation, DropoutPlace, Layer1Order, Pooling
-from alexnet.config import ModelConfig
+from alexnet.config import AlexNetConfig
 from alexnet.errors import UserError
+from alexnet.model.classifier import Classifier
 from alexnet.model.dropout import Dropout
 from alexnet.model.initialization import initialize
 from alexnet.model.lrn import LocalResponseNorm, SpatialResponseNorm
@@ -23,7 +24,7 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 }
 
 
-class AlexNet(nn.Module):
+class AlexNet(Classifier):
     """Five convolutions, three poolings and three fully connected layers.
 
     Takes float images (N, 3, image_size, image_size), raw RGB 0-255 less the mean, and returns
@@ -35,10 +36,10 @@ class AlexNet(nn.Module):
     Raises `UserError` where a layer does not divide into the columns, or the image is too small.
     """
 
-    def __init__(self, config: ModelConfig, classes: int) -> None:
-        super().__init__()
-        self.config = config
-        self.classes = classes
+    config: AlexNetConfig
+
+    def __init__(self, config: AlexNetConfig, classes: int) -> None:
+        super().__init__(config, classes)
         columns = config.columns
         apart = 1 if config.communication else columns  # groups of the layers that connect the columns
         c1, c2, c3, c4, c5 = (_scaled(maps, config) for maps in config.filters)
@@ -76,6 +77,10 @@ class AlexNet(nn.Module):
         self.fc8 = nn.Linear(f7, classes)  # 4096 -> classes
         initialize(self, config.init, config.init_bias, config.width)
 
+    @property
+    def first_convolution(self) -> nn.Conv2d:
+        return self.conv1
+
     def forward(self, images: Tensor, keys: Tensor | None = None) -> Tensor:
         """`keys` (N,) decide which units each image drops in training, see `Dropout`."""
         x = functional.pad(images, (0, self.margin, 0, self.margin)) if self.margin else images
@@ -107,7 +112,7 @@ def _full(inputs: int, outputs: int, columns: int) -> nn.Linear | ColumnsLinear:
     return nn.Linear(inputs, outputs) if columns == 1 else ColumnsLinear(inputs, outputs, columns)
 
 
-def _scaled(count: int, config: ModelConfig) -> int:
+def _scaled(count: int, config: AlexNetConfig) -> int:
     """`count` times the width, to the nearest even number: one column and two then have the same layers."""
     scaled = count if config.width == 1 else max(2, 2 * round(count * config.width / 2))
     if scaled % config.columns:
@@ -117,21 +122,21 @@ def _scaled(count: int, config: ModelConfig) -> int:
     return scaled
 
 
-def _activation(config: ModelConfig) -> nn.Module:
+def _activation(config: AlexNetConfig) -> nn.Module:
     return ACTIVATIONS[config.activation]()
 
 
-def _pool(config: ModelConfig) -> nn.Module:
+def _pool(config: AlexNetConfig) -> nn.Module:
     return nn.MaxPool2d(3 if config.pooling is Pooling.overlapping else 2, stride=2)
 
 
-def _lrn(config: ModelConfig) -> nn.Module:
+def _lrn(config: AlexNetConfig) -> nn.Module:
     if not config.lrn:
         return nn.Identity()
     return LocalResponseNorm(config.lrn_size, config.lrn_k, config.lrn_alpha, config.lrn_beta, config.columns)
 
 
-def _stage1(config: ModelConfig) -> nn.Sequential:
+def _stage1(config: AlexNetConfig) -> nn.Sequential:
     if config.layer1_order is Layer1Order.lrn_pool_activation:
         return nn.Sequential(
             OrderedDict(lrn=_lrn(config), pool=_pool(config), activation=_activation(config))
@@ -139,7 +144,7 @@ def _stage1(config: ModelConfig) -> nn.Sequential:
     return nn.Sequential(OrderedDict(activation=_activation(config), lrn=_lrn(config), pool=_pool(config)))
 
 
-def _stage2(config: ModelConfig) -> nn.Sequential:
+def _stage2(config: AlexNetConfig) -> nn.Sequential:
     # the run log's "no normalisation" net, #148, has neither LRN nor the norm within maps
     spatial = SpatialResponseNorm() if config.spatial_norm and config.lrn else nn.Identity()
     return nn.Sequential(
@@ -149,11 +154,11 @@ def _stage2(config: ModelConfig) -> nn.Sequential:
     )
 
 
-def _drop(config: ModelConfig, dropped: bool, number: int) -> Dropout:
+def _drop(config: AlexNetConfig, dropped: bool, number: int) -> Dropout:
     return Dropout(config.dropout if dropped else 0, config.dropout_scaling, number)
 
 
-def _last_side(config: ModelConfig) -> int:
+def _last_side(config: AlexNetConfig) -> int:
     """Height and width of the maps that fc6 sees; 6 for every published size."""
     window = 3 if config.pooling is Pooling.overlapping else 2
     side = (config.canvas_size + 2 * config.conv1_padding - 11) // 4 + 1

@@ -47,7 +47,15 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, tensors on the CPU. Nothing in it is executed.
+    """The content of a checkpoint, as `read_plain`. Raises `UserError` where it is none, too."""
+    content = read_plain(path)
+    if not is_state(content.get("state_dict")):
+        raise UserError(f"{path} is no checkpoint of this program: it has no state_dict of tensors.")
+    return content
+
+
+def read_plain(path: Path) -> dict[str, Any]:
+    """What torch has saved in a file, tensors on the CPU. Nothing in it is executed.
 
     Raises `UserError` where it is not there, damaged (its checksums tell), or holds more than plain data.
     """
@@ -67,10 +75,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if lacks_memory(error):
             raise
         raise UserError(f"{path} is damaged, or no checkpoint: {_first_line(error)}.") from error
-    state = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"{path} is no checkpoint of this program: it has no state_dict of tensors.")
-    return content
+    return content if isinstance(content, dict) else {}
+
+
+def is_state(content: Any) -> bool:
+    """Whether this is a state dict: names and tensors."""
+    return isinstance(content, dict) and all(isinstance(value, Tensor) for value in content.values())
 
 
 def check_fits(path: Path, checkpoint: dict[str, Any], ours: dict[str, Tensor]) -> None:

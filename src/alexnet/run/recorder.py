@@ -90,11 +90,11 @@ class Recorder(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         network: Any = pl_module.network
-        filters = network.conv1.weight.detach()
+        filters = network.first_convolution.weight.detach()
         if isinstance(filters, DTensor):
             filters = filters.full_tensor()  # on every rank
         if self.folder is not None:
-            columns = self.config["model"]["columns"]
+            columns = network.config.columns
             draw_filters(filters.float().cpu().numpy(), columns, self.folder.figures / "filters.png")
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch.loggers import WandbLogger
 from torch import nn
 
-from alexnet.config import TrainConfig
+from alexnet.config import AlexNetConfig, TrainConfig
 from alexnet.data.dataset import ImageData
 from alexnet.data.places import pack_folder
 from alexnet.placement.description import Column
@@ -30,21 +30,21 @@ WORTH_ADVICE = 60  # seconds that a run takes
 OUTCOMES = {"failed": "failed", "interrupted": "was interrupted"}
 
 
-def print_plan(config: TrainConfig, data: ImageData, network: nn.Module, folder: RunFolder) -> None:
+def print_plan(
+    config: TrainConfig, data: ImageData, network: nn.Module, folder: RunFolder, begun_from: str | None
+) -> None:
     """What is about to happen, before it does."""
     model, trainer = config.model, config.trainer
-    switches = [
-        "LRN" if model.lrn else "no LRN",
-        f"dropout {model.dropout:g}",
-        model.activation.value,
-        f"{model.pooling.value.replace('_', '-')} pooling",
-        f"{model.columns} column{'s' if model.columns > 1 else ''}",
-    ]
+    said = "".join(f", {feature}" for feature in model.features)
     devices = trainer.devices * trainer.num_nodes
     each = config.data.batch_size // copies_of_network(trainer, config.strategy)
     split = f" ({devices} devices, {each} images each)" if devices > 1 else ""
     set_aside = f"; {len(data.excluded)} files set aside" if data.excluded else ""
-    log.info(f"Model     {model.name}: {parameters(network):,} parameters, {', '.join(switches)}")
+    log.info(f"Model     {model.name}: {parameters(network):,} parameters{said}")
+    if begun_from:
+        log.info(f"Begins    with the weights of {begun_from}")
+    if model.freeze:
+        log.info(f"Frozen    {', '.join(model.freeze)}")
     log.info(
         f"Data      {config.data.name}: {len(data.train):,} training and {len(data.val):,} validation images"
         f" of {len(data.classes)} classes, from {data.origin}{set_aside}"
@@ -131,6 +131,8 @@ def print_outcome(
 def _next_step(result: dict[str, Any], config: TrainConfig) -> str:
     if result["warning"]:
         return result["warning"]
+    if not isinstance(config.model, AlexNetConfig):
+        return "beside AlexNet: python src/train.py -m study=history    another network: model=resnet18"
     if config.model.lrn:
         return "one innovation off: python src/train.py model.lrn=false    real photographs: data=imagenette"
     return "other innovations: model.dropout=0, model.activation=tanh, model.pooling=non_overlapping"

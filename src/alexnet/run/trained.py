@@ -10,7 +10,8 @@ from alexnet import cli
 from alexnet.config import ModelConfig
 from alexnet.data.augmentation import Crops
 from alexnet.errors import UserError
-from alexnet.model.network import AlexNet
+from alexnet.model.build import build_network
+from alexnet.model.classifier import Classifier
 from alexnet.paths import absolute
 from alexnet.run.checkpoint_file import check_shapes, read_checkpoint
 from alexnet.run.resume import read_config
@@ -25,7 +26,7 @@ class Trained:
     """
 
     checkpoint: Path
-    network: AlexNet
+    network: Classifier
     crops: Crops
     stored_size: int
     classes: tuple[str, ...]
@@ -37,7 +38,7 @@ def load_trained(run: str | None, checkpoint: str | None) -> Trained:
 
     Raises `UserError` where there is none, or where it is not of this program.
     """
-    path = _checkpoint_of(absolute(run)) if run is not None else absolute(str(checkpoint))
+    path = checkpoint_of(absolute(run)) if run is not None else absolute(str(checkpoint))
     content = read_checkpoint(path)
     try:
         config, data = content["config"], content["ImageDataModule"]
@@ -47,14 +48,15 @@ def load_trained(run: str | None, checkpoint: str | None) -> Trained:
         slack = stored_size - mean.shape[-1]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is no checkpoint of this program: it lacks {error}.") from error
-    network = AlexNet(model, len(classes))
-    weights = _without_prefix(content["state_dict"])
+    network = build_network(model, len(classes))
+    weights = without_prefix(content["state_dict"])
     check_shapes(path, weights, network.state_dict())
     network.load_state_dict(weights)
     return Trained(path, network.eval().float(), Crops(mean, slack), stored_size, classes, names)
 
 
-def _checkpoint_of(folder: Path) -> Path:
+def checkpoint_of(folder: Path) -> Path:
+    """A run's best weights, or else its last. Raises `UserError` where the folder holds none."""
     read_config(folder)  # or it is no run's
     for name in ("best.ckpt", "last.ckpt"):
         if (path := folder / "checkpoints" / name).is_file():
@@ -62,5 +64,6 @@ def _checkpoint_of(folder: Path) -> Path:
     raise UserError(f"{folder}: this run has kept no checkpoint. Train one that does.")
 
 
-def _without_prefix(state: dict[str, Any]) -> dict[str, Tensor]:
+def without_prefix(state: dict[str, Any]) -> dict[str, Tensor]:
+    """The network's part of a checkpoint's state_dict, under the network's own names."""
     return {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}

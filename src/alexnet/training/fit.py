@@ -182,7 +182,7 @@ class _Run:
         folder.write_yaml("overrides.yaml", overrides)
         folder.write_json(environment, describe_environment(parts.data.fingerprint))
         folder.write_excluded(parts.data.excluded)
-        print_plan(request.config, parts.data, parts.network, folder)
+        print_plan(request.config, parts.data, parts.network, folder, parts.begun_from)
         if request.previous:
             log.info(f"Resuming  {self.checkpoint or 'from the beginning: there is no last.ckpt'}")
 

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from alexnet.model.network import AlexNet
+from alexnet.model.classifier import Classifier
 
 LONG_ENOUGH = 0.01  # seconds
 LARGEST = 8192
 ROUNDS = 3
 
 
-def training_flops(network: AlexNet) -> int:
+def training_flops(network: Classifier) -> int:
     """Floating-point operations of one image's training: products and convolutions alone."""
     return count_training_flops(network, network.config.image_size)
 
@@ -26,7 +26,7 @@ def count_training_flops(network: nn.Module, side: int) -> int:
     weights and for its input; but the images' own gradient is not computed. (torch's own count
     of the backward pass takes grouped convolutions as if they were not.)
     """
-    twin = deepcopy(network).to("meta")
+    twin = deepcopy(network).to("meta").eval()  # else normalisation wants more than one image
     name, conv1 = next(item for item in twin.named_modules() if isinstance(item[1], nn.Conv2d))
     images = torch.empty(1, 3, side, side, device="meta", dtype=conv1.weight.dtype)
     with FlopCounterMode(display=False) as counter:

@@ -36,10 +36,10 @@ class PaperSGD(SGD):
 
 
 def parameter_groups(network: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Weights and biases, each with their learning rate and decay, and layers that freeze apart.
+    """Biases and all other parameters that are trained, each with their learning rate and decay, and
+    layers that freeze apart.
 
-    Raises `UserError` for a parameter that is neither weight nor bias, rather than leave it
-    untrained, and for a layer to freeze that the network does not have.
+    Raises `UserError` for a layer to freeze that the network does not have.
     """
     settings = {
         "weight": {"lr": config.lr, "weight_decay": config.weight_decay},
@@ -48,10 +48,11 @@ def parameter_groups(network: nn.Module, config: OptimizerConfig) -> list[dict[s
     groups: dict[str, dict[str, Any]] = {}
     layers = []
     for name, parameter in network.named_parameters():
-        layer, _, kind = name.rpartition(".")
+        if not parameter.requires_grad:
+            continue
+        layer, _, last = name.rpartition(".")
         layers.append(layer)
-        if kind not in settings:
-            raise UserError(f"Parameter {name} is neither a weight nor a bias: it has no group to learn in.")
+        kind = "bias" if last.endswith("bias") else "weight"
         group_name = name if layer in config.freeze else kind
         group = groups.setdefault(group_name, settings[kind] | {"name": group_name, "params": []})
         group["freeze_from"] = config.freeze_from if layer in config.freeze else None

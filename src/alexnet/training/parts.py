@@ -9,8 +9,10 @@ from lightning import seed_everything
 from alexnet.data.datamodule import ImageDataModule
 from alexnet.data.dataset import ImageData, load_image_data
 from alexnet.errors import UserError
-from alexnet.model.network import AlexNet
+from alexnet.model.build import build_network
+from alexnet.model.classifier import Classifier
 from alexnet.run.checkpoint_file import check_fits, read_checkpoint
+from alexnet.run.pretrained import start_from
 from alexnet.run.request import Request
 from alexnet.training.devices import resolve_accelerator, workers_per_device
 from alexnet.training.flops import training_flops
@@ -25,11 +27,12 @@ class Parts:
     """What a run is made of."""
 
     data: ImageData
-    network: AlexNet
+    network: Classifier
     module: AlexNetModule
     datamodule: ImageDataModule
     throughput: Throughput
     guard: LearningGuard
+    begun_from: str | None  # whose weights the network had, in words
 
 
 def build(request: Request) -> Parts:
@@ -38,7 +41,9 @@ def build(request: Request) -> Parts:
     seed_everything(config.seed, verbose=False)
     data = load_image_data(config.data)
     classes = len(data.classes)
-    network = AlexNet(config.model, classes)
+    network = build_network(config.model, classes)
+    source = config.model.pretrained
+    begun_from = start_from(network, source, data.classes) if source and not request.previous else None
     if config.trainer.precision == "64-true":
         network.double()  # Lightning would load a checkpoint's weights first, in float32
     accelerate(network, config.speed, resolve_accelerator(config.trainer.accelerator), config.strategy.name)
@@ -50,6 +55,7 @@ def build(request: Request) -> Parts:
         ImageDataModule(data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers),
         Throughput(training_flops(network)),
         LearningGuard(config.callbacks.learning_guard, classes),
+        begun_from,
     )
 
 

@@ -1,11 +1,11 @@
 """The fast ways to work out a network's step (conf/speed); none changes a result beyond rounding."""
 
 import torch
+from torch import nn
 
 from alexnet.choices import Compile, Strategy
 from alexnet.config import SpeedConfig
 from alexnet.model.lrn import LocalResponseNorm
-from alexnet.model.network import AlexNet
 
 WHOLE = (Strategy.auto, Strategy.single, Strategy.ddp)  # a device holds all of the network
 
@@ -20,7 +20,7 @@ def resolve_compile(speed: SpeedConfig, accelerator: str, strategy: Strategy) ->
     return Compile.network if accelerator == "gpu" and strategy in WHOLE else Compile.lrn
 
 
-def accelerate(network: AlexNet, speed: SpeedConfig, accelerator: str, strategy: Strategy) -> None:
+def accelerate(network: nn.Module, speed: SpeedConfig, accelerator: str, strategy: Strategy) -> None:
     """Have `network` computed as `speed` says; its parameters keep their names and values.
 
     To be called before an optimiser is built. A network that is divided over devices gets a compiled

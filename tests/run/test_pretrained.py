@@ -1,0 +1,142 @@
+"""Weights to begin with: from runs, checkpoints and torchvision's files."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torchvision import models
+
+from alexnet.errors import UserError
+from alexnet.model.build import build_network
+from alexnet.model.classifier import Classifier
+from alexnet.model.torchvision import IMAGENET_STD
+from alexnet.run.pretrained import load_published, start_from
+from conftest import SMALL, Train, model_config
+
+TINY = ("model.width=0.0625", "model.hidden=[32,32]")
+CLASSES = tuple("abcdef")
+
+
+def network(classes: int, *overrides: str) -> Classifier:
+    return build_network(model_config(*(overrides or TINY)), classes)
+
+
+def saved(path: Path, trained: Classifier, classes: tuple[str, ...]) -> str:
+    weights = {f"network.{name}": value for name, value in trained.state_dict().items()}
+    torch.save({"state_dict": weights, "ImageDataModule": {"classes": list(classes)}}, path)
+    return str(path)
+
+
+def same(one: Classifier, other: Classifier) -> dict[str, bool]:
+    """Layer by layer: whether all weights are equal."""
+    theirs = other.state_dict()
+    return {name: torch.equal(value, theirs[name]) for name, value in one.state_dict().items()}
+
+
+def test_the_same_classes_keep_every_layer(tmp_path: Path) -> None:
+    source, begun = network(6), network(6)
+    assert not all(same(source, begun).values())
+    told = start_from(begun, saved(tmp_path / "a.ckpt", source, CLASSES), CLASSES)
+    assert all(same(source, begun).values())
+    assert told == str(tmp_path / "a.ckpt")
+
+
+@pytest.mark.parametrize("classes", [tuple("abc"), tuple("abcdeg"), tuple("bacdef")])
+def test_other_classes_keep_all_but_the_last_layer(tmp_path: Path, classes: tuple[str, ...]) -> None:
+    """As many classes that are others, or in another order, are other classes, too."""
+    source, begun = network(6), network(len(classes))
+    fresh = begun.get_parameter("fc8.weight").clone()
+    told = start_from(begun, saved(tmp_path / "a.ckpt", source, CLASSES), classes)
+    assert "all but fc8" in told
+    theirs = source.state_dict()
+    for name, value in begun.state_dict().items():
+        assert name.startswith("fc8") or torch.equal(value, theirs[name])
+    assert torch.equal(begun.get_parameter("fc8.weight"), fresh)
+
+
+def test_torchvisions_file_of_its_alexnet(tmp_path: Path) -> None:
+    """Equal outputs, theirs for images of unit variance and ours for 0-255 less the mean."""
+    torch.manual_seed(0)
+    theirs = models.alexnet(weights=None).double().eval()
+    torch.save(theirs.state_dict(), tmp_path / "alexnet.pth")
+    config = model_config("model=alexnet_torchvision")
+    published = load_published(config, str(tmp_path / "alexnet.pth"), 256)
+    assert len(published.classes) == 1000 and published.classes[0] == "n01440764"
+    assert published.class_names[0].startswith("tench")
+    squares = torch.randint(0, 256, (2, 3, 256, 256), dtype=torch.uint8)
+    mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    theirs_see = (squares[..., 16:240, 16:240].double() / 255 - mean) / std
+    ours = published.network(published.crops.center(squares))
+    torch.testing.assert_close(ours.double(), theirs(theirs_see), rtol=1e-3, atol=1e-5)
+
+
+def test_torchvisions_file_of_another_network(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = models.squeezenet1_1(weights=None, num_classes=7).double().eval()
+    torch.save(theirs.state_dict(), tmp_path / "squeezenet.pth")
+    named = ("model=torchvision", "model.name=squeezenet1_1", "model.image_size=64")
+    begun = network(7, *named).double().eval()
+    start_from(begun, str(tmp_path / "squeezenet.pth"), tuple("abcdefg"))
+    images = torch.randn(2, 3, 64, 64, dtype=torch.float64) * 50
+    std = torch.tensor(IMAGENET_STD).double().reshape(3, 1, 1)
+    torch.testing.assert_close(begun(images), theirs(images / std))
+    assert "all but net.classifier.1" in start_from(
+        network(3, *named), str(tmp_path / "squeezenet.pth"), CLASSES
+    )
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    other = saved(tmp_path / "other.ckpt", network(6, "model.width=0.125", "model.hidden=[32,32]"), CLASSES)
+    torch.save(models.squeezenet1_1().state_dict(), tmp_path / "squeezenet.pth")
+    torch.save({"epoch": 3}, tmp_path / "nothing.pt")
+    begun = network(6)
+    before = {name: value.clone() for name, value in begun.state_dict().items()}
+    for source, told in (
+        (str(tmp_path), "is no run's folder"),
+        (str(tmp_path / "none.ckpt"), "there is no such checkpoint"),
+        (other, r"is of another network: conv1.bias is 12 in it, and 6 here"),
+        (str(tmp_path / "squeezenet.pth"), "is of another network: alexnet has no features.3.squeeze"),
+        (str(tmp_path / "nothing.pt"), "holds no weights"),
+        ("torchvision", "publishes no weights of alexnet. Choose model=alexnet_torchvision"),
+    ):
+        with pytest.raises(UserError, match=told):
+            start_from(begun, source, CLASSES)
+    assert all(torch.equal(value, before[name]) for name, value in begun.state_dict().items())
+
+
+def test_weights_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(*_: Any, **__: Any) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(models, "get_model", fetch)
+    with pytest.raises(UserError, match=r"could not be fetched \(OSError: no route to host\)\. Fetch"):
+        start_from(network(5, "model=alexnet_torchvision", "model.width=0.0625"), "torchvision", CLASSES)
+
+
+def test_fine_tuning_as_a_user(
+    train: Train, synthetic: tuple[str, ...], image_tree: Path, tmp_path: Path
+) -> None:
+    """A run's weights in a run on two other classes: layers that are frozen stay bit by bit."""
+    first = train(*SMALL, *synthetic, "logger=csv")
+    assert first.status == 0, first.err
+    frozen = ("conv1", "conv2", "conv3")
+    second = train(
+        *SMALL,
+        f"data.root={image_tree}",
+        *("data=folder", "data.batch_size=4", "logger=csv", f"run_folder={tmp_path / 'second'}"),
+        *(f"model.pretrained={first.folder}", f"model.freeze=[{','.join(frozen)}]"),
+    )
+    assert second.status == 0, second.err
+    assert re.search(
+        r"Begins +with the weights of .*best.ckpt, all but fc8: its classes are others", second.out
+    )
+    assert "Frozen    conv1, conv2, conv3" in second.out
+    kept_weights = (first.folder / "checkpoints" / "best.ckpt", tmp_path / "second/checkpoints/last.ckpt")
+    theirs, ours = (torch.load(path, weights_only=True)["state_dict"] for path in kept_weights)
+    for name, value in ours.items():
+        kept = name.split(".")[1] in frozen
+        assert value.shape[0] != theirs[name].shape[0] or torch.equal(value, theirs[name]) == kept, name
+    again = train(f"resume={tmp_path / 'second'}", "trainer.max_epochs=3")
+    assert again.status == 0, again.err
