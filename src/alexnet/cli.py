@@ -170,7 +170,7 @@ def _form(schema: type, given: DictConfig) -> DictConfig:
     if schema is ModelConfig:
         return OmegaConf.structured(ModelConfig.of(given.get("family")))
     form = OmegaConf.structured(schema)
-    if isinstance(model := given.get("model"), DictConfig) and "model" in form:
+    if isinstance(model := given.get("model"), DictConfig) and "model" in form.keys():  # noqa: SIM118
         form.model = ModelConfig.of(model.get("family"))
     return form
 
@@ -251,7 +251,7 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
     if key.startswith("hydra."):
         return f"{key}: Hydra has no such key. Those that it has: python src/train.py --cfg hydra"
     node = OmegaConf.structured(schema)
-    if "model" in node:
+    if "model" in node.keys():  # noqa: SIM118 (of a node without a value `in` says no)
         named = (form for form in FORMS.values() if form.__name__ in text)
         node.model = next(named, AlexNetConfig)
     parts = key.split(".")

@@ -42,6 +42,11 @@ def test_the_configuration_is_that_of_training() -> None:
         assert getattr(ours, key) == (replace(value, batch_size=128) if key == "data" else value), key
 
 
+def test_only_alexnets_family_is_measured() -> None:
+    with pytest.raises(UserError, match=r"model=resnet18: expected one of AlexNet's family"):
+        benchmark_config("model=resnet18")
+
+
 def test_every_program_has_a_title() -> None:
     assert list(TITLES) == list(Program)
 

@@ -6,7 +6,7 @@ from omegaconf import MISSING
 
 from alexnet.choices import Program
 from alexnet.config.checked import Checked, check
-from alexnet.config.model import AlexNetConfig
+from alexnet.config.model import AlexNetConfig, ModelConfig
 from alexnet.config.train import ClaimConfig, TrainConfig
 
 
@@ -32,6 +32,7 @@ class BenchmarkConfig(TrainConfig):
     `programs` are None where benchmark.py is to choose those that say something here.
     """
 
+    model: ModelConfig = MISSING  # not one without a family, which would take the network's place
     claim: ClaimConfig | None = MISSING  # not None, which would take the place of an experiment's
     programs: list[Program] | None = MISSING
     rounds: int = MISSING

@@ -92,7 +92,7 @@ def _check_columns(columns: int, copies: int, devices: int) -> None:
     if columns == 1:
         raise UserError(
             "strategy=model_parallel: each device holds a column, and the network has only one."
-            " Add model.columns=2."
+            " Add model.columns=2, to a network of AlexNet's family."
         )
     if devices != columns * copies:
         raise UserError(
