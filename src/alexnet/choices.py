@@ -156,6 +156,14 @@ class Compile(Enum):
     none = "none"
 
 
+class ExportFormat(Enum):
+    """What a trained network is exported as."""
+
+    onnx = "onnx"
+    torch_export = "torch_export"
+    safetensors = "safetensors"
+
+
 class Difference(Enum):
     """What runs must have in common to be compared, unless they are allowed to differ in it."""
 

@@ -58,7 +58,7 @@ def test_probabilities_equal_a_plain_loop(crops: ValCrops, monkeypatch: pytest.M
     network.double().eval()
     squares = rng.integers(0, 256, (3, 3, 256, 256), dtype=np.uint8)
     mean = rng.uniform(100, 150, (3, 227, 227)).astype(np.float32)
-    trained = Trained(Path("x.ckpt"), network, Crops(torch.from_numpy(mean), 29), 256, CLASSES, CLASSES)
+    trained = Trained(Path("x.ckpt"), network, Crops(torch.from_numpy(mean), 29), 256, CLASSES, CLASSES, {})
     corners = [(14, 14)] if crops is ValCrops.center else [(0, 0), (0, 29), (29, 0), (29, 29), (14, 14)]
     expected = []
     for square in squares:

@@ -9,6 +9,7 @@ that `--help` and configuration errors answer at once.
 from alexnet.config.benchmark import BenchmarkConfig, GrowthConfig
 from alexnet.config.compare import CompareConfig
 from alexnet.config.data import AugmentConfig, DataConfig, SyntheticConfig
+from alexnet.config.export import ExportConfig
 from alexnet.config.model import AlexNetConfig, LeNet5Config, ModelConfig, TorchvisionConfig
 from alexnet.config.predict import PredictConfig
 from alexnet.config.prepare import PrepareConfig
@@ -37,6 +38,7 @@ __all__ = [
     "CompareConfig",
     "DataConfig",
     "EarlyStoppingConfig",
+    "ExportConfig",
     "GrowthConfig",
     "LeNet5Config",
     "LearningGuardConfig",

@@ -62,7 +62,9 @@ def local_response_norm(
 
 def _normalized(x: Tensor, window: Window, compiled: bool) -> Tensor:
     """`x` is (outer, maps, inner)."""
-    if torch.compiler.is_compiling():  # the whole network: its compiler fuses this with what stands around it
+    # by torch.compile the whole network: its compiler fuses this with what stands around it. Or by
+    # torch.export, to run where there is nothing of this package: this is made of torch's own operations.
+    if torch.compiler.is_compiling():
         return lrn_kernels.formula(x, window)
     if compiled and x.device.type == "cuda":
         return lrn_compiled.formula(x, window)

@@ -22,7 +22,8 @@ PREFIX = "network."  # of its weights in a checkpoint
 @dataclass(frozen=True)
 class Trained:
     """`network` is in evaluation mode, on the CPU; `crops` makes what it sees of uint8 squares of
-    `stored_size` pixels; `classes` and `class_names` are in the order of its logits.
+    `stored_size` pixels; `classes` and `class_names` are in the order of its logits. `config` is the
+    resolved configuration of the run.
     """
 
     checkpoint: Path
@@ -31,6 +32,7 @@ class Trained:
     stored_size: int
     classes: tuple[str, ...]
     class_names: tuple[str, ...]
+    config: dict[str, Any]
 
 
 def load_trained(run: str | None, checkpoint: str | None) -> Trained:
@@ -52,7 +54,7 @@ def load_trained(run: str | None, checkpoint: str | None) -> Trained:
     weights = without_prefix(content["state_dict"])
     check_shapes(path, weights, network.state_dict())
     network.load_state_dict(weights)
-    return Trained(path, network.eval().float(), Crops(mean, slack), stored_size, classes, names)
+    return Trained(path, network.eval().float(), Crops(mean, slack), stored_size, classes, names, config)
 
 
 def checkpoint_of(folder: Path) -> Path:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 
@@ -20,12 +21,35 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
-        _sync_folder(path.parent)
+        _sync(path.parent)
     except BaseException as error:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.strerror:
             raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+@contextmanager
+def written_together(folder: Path) -> Iterator[Path]:
+    """A folder to write files into, which take their places in `folder` when all are on the disk, and leaves
+    nothing where that fails. What was there under their names goes before the first of them comes: those
+    that are found belong together. An `OSError` names the folder.
+    """
+    try:
+        with TemporaryDirectory(prefix=".", suffix=".partial", dir=folder) as aside:
+            yield Path(aside)
+            files = sorted(Path(aside).iterdir())
+            for file in files:
+                _sync(file)
+            for file in files:
+                (folder / file.name).unlink(missing_ok=True)
+            for file in files:
+                file.replace(folder / file.name)
+        _sync(folder)
+    except OSError as error:
+        if error.strerror:
+            raise OSError(error.errno, error.strerror, str(folder)) from error
         raise
 
 
@@ -40,9 +64,11 @@ def remove_leftovers(folder: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    """A renamed file is there after a power cut only when its folder has been written, too."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Have a file on the disk, or a folder: a renamed file is there after a power cut only when its folder
+    has been written, too.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,0 +1,18 @@
+"""A trained network for other programs: python src/export.py run=<run folder> format=onnx"""
+
+from omegaconf import DictConfig
+
+from alexnet import cli
+from alexnet.config import ExportConfig
+
+
+@cli.entry_point("export", ExportConfig, groups=False, sweeps=False)
+def main(raw: DictConfig) -> None:
+    config = cli.read_config(raw, ExportConfig)
+    from alexnet.export.export import export  # imports torch: after the quick checks
+
+    export(config)
+
+
+if __name__ == "__main__":
+    main()
