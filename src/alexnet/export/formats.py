@@ -50,7 +50,7 @@ FORMATS = {
         False,
         safetensors_file.write,
         safetensors_file.load,
-        'import safetensors.torch; weights = safetensors.torch.load_file("<file>")',
+        'import safetensors.torch; safetensors.torch.load_file("<file>")  # with the mean to take off crops',
     ),
 }
 
@@ -59,6 +59,7 @@ def check_packages(formats: Iterable[ExportFormat]) -> None:
     """Raise `UserError` where a package that a format needs is not installed."""
     for each in formats:
         if missing := [name for name in FORMATS[each].packages if find_spec(name) is None]:
+            needed = ", ".join(missing)
             raise UserError(
-                f"format={each.value} needs {', '.join(missing)}: install what pyproject.toml names as export."
+                f"format={each.value} needs {needed}: install the extra export of pyproject.toml."
             )

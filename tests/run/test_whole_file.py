@@ -1,0 +1,50 @@
+"""Files that come together, or not at all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from alexnet.run.whole_file import written_together
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+def test_files_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "c").write_text("kept")
+    synced: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").readlink().name)
+    )
+    with written_together(tmp_path) as aside:
+        (aside / "a").write_text("new")
+        (aside / "b").write_text("new")
+        assert content(tmp_path) == {"a": "old", "c": "kept"}
+    assert content(tmp_path) == {"a": "new", "b": "new", "c": "kept"}
+    assert synced == ["a", "b", tmp_path.name]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+def test_nothing_is_left_of_what_fails(error: BaseException, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+
+    def write() -> None:
+        with written_together(tmp_path) as aside:
+            (aside / "a").write_text("new")
+            raise error
+
+    with pytest.raises(type(error)):
+        write()
+    assert content(tmp_path) == {"a": "old"}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_error_names_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as told, written_together(tmp_path):
+        raise OSError(28, "No space left on device")
+    assert told.value.filename == str(tmp_path)
+    assert list(tmp_path.iterdir()) == []
