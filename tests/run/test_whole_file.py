@@ -48,3 +48,21 @@ def test_an_error_names_the_folder(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
     assert told.value.filename == str(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_old_and_new_are_never_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop between the first file and the second, as by a power cut."""
+    for name in "ab":
+        (tmp_path / name).write_text("old")
+    replace = Path.replace
+
+    def stopped(self: Path, target: Path) -> Path:
+        if self.name == "b":
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt), written_together(tmp_path) as aside:
+        for name in "ab":
+            (aside / name).write_text("new")
+    assert content(tmp_path) == {"a": "new"}
