@@ -22,7 +22,7 @@ from alexnet.export import formats
 from alexnet.export.check import IMAGES, Check
 from alexnet.export.export import export
 from alexnet.export.sample import Sample, draw_sample
-from alexnet.model.network import AlexNet
+from alexnet.model.build import build_network
 from alexnet.run.trained import load_trained
 from conftest import Train, request_of
 
@@ -38,16 +38,23 @@ NAMES = {
     "alexnet_caffe": ("model=alexnet_caffe",),
     "alexnet_torchvision": ("model=alexnet_torchvision",),
     "columns_apart": ("model.columns=2", "model.communication=false"),
+    "lenet5": ("model=lenet5",),
+    "squeezenet1_1": ("model=torchvision", "model.name=squeezenet1_1"),
+    "resnet18": ("model=resnet18",),
+    "googlenet": ("model=googlenet",),
 }
+OTHERS = ("lenet5", "squeezenet1_1", "resnet18", "googlenet")  # not of AlexNet's family: without a width
 Logits = Callable[[Tensor], Tensor]
 
 
 def write_checkpoint(path: Path, *overrides: str) -> Logits:
     """A checkpoint of a small network that was not trained; what it gives for crops of 0-255."""
     torch.manual_seed(0)
-    request = request_of(path.parent, "model.width=0.05", "data.root=/nowhere", *overrides)
+    alexnet = not any(overrides == NAMES[name] for name in OTHERS)
+    width = ["model.width=0.05"] if alexnet else []
+    request = request_of(path.parent, *width, "data.root=/nowhere", *overrides)
     model = request.config.model
-    network = AlexNet(model, len(CLASSES)).eval()
+    network = build_network(model, len(CLASSES)).eval()
     mean = 100 + 50 * torch.rand(3, model.image_size, model.image_size)
     names = {"classes": list(CLASSES), "class_names": [f"the letter {name}" for name in CLASSES]}
     content = {
@@ -76,7 +83,7 @@ def check_description(description: dict[str, Any], size: int) -> None:
     assert (description["image_size"], description["stored_size"]) == (size, 256)
     assert description["crop"]["left_and_top"] == (256 - size) // 2
     assert description["checkpoint"] == "weights.ckpt"
-    assert description["config"]["model"]["width"] == 0.05
+    assert description["config"]["model"]["image_size"] == size
 
 
 def read_strings(metadata: dict[str, str]) -> dict[str, Any]:
@@ -86,7 +93,10 @@ def read_strings(metadata: dict[str, str]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in OTHERS[2:] else []) for name in NAMES],
+)
 def test_torch_export(name: str, tmp_path: Path) -> None:
     """Every network, as torch's own operations alone, for any number of images."""
     network = write_checkpoint(tmp_path / "weights.ckpt", *NAMES[name])
@@ -154,7 +164,7 @@ def test_safetensors(tmp_path: Path) -> None:
     weights = safetensors.load_file(path)
     mean = weights.pop("mean")
     model = request_of(tmp_path, "model.width=0.05", *NAMES["columns_apart"]).config.model
-    fresh = AlexNet(model, len(CLASSES)).eval()
+    fresh = build_network(model, len(CLASSES)).eval()
     fresh.load_state_dict(weights)
     images = crops(3, 227)
     with torch.inference_mode():

@@ -34,8 +34,7 @@ def test_lenet5_has_the_published_numbers() -> None:
     assert sum(map(len, CONNECTIONS)) == 60
     for name, module in layers.named_children():
         if name in ("c1", "c5", "f6"):
-            reach = 2.4 / module.weight[0].numel()
-            assert 0.8 * reach < module.weight.abs().max() <= reach
+            assert module.weight.std().item() == pytest.approx(module.weight[0].numel() ** -0.5, rel=0.1)
 
 
 def test_lenet5_equals_a_plain_loop() -> None:

@@ -9,7 +9,7 @@ from alexnet.export.check import Run
 from alexnet.export.description import as_strings
 from alexnet.export.from_pixels import FromPixels
 from alexnet.export.source import Source
-from alexnet.model.network import AlexNet
+from alexnet.model.build import build_network
 
 MEAN = "mean"  # (3, size, size), to be subtracted from crops
 
@@ -31,6 +31,6 @@ def load(source: Source, path: Path) -> Run:
 
     weights: dict[str, Tensor] = load_file(path)
     mean = weights.pop(MEAN)
-    network = AlexNet(source.trained.network.config, source.trained.network.classes)
+    network = build_network(source.trained.network.config, source.trained.network.classes)
     network.load_state_dict(weights)
     return FromPixels(network.eval(), mean)

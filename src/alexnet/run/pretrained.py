@@ -61,7 +61,8 @@ def load_published(config: ModelConfig, source: str, stored_size: int) -> Traine
     network.load_state_dict(weights)
     mean = torch.tensor(IMAGENET_MEAN).reshape(3, 1, 1).expand(3, config.image_size, config.image_size)
     crops = Crops(mean.contiguous(), stored_size - config.image_size)
-    return Trained(path, network.eval(), crops, stored_size, classes, tuple(names[name] for name in classes))
+    named = tuple(names[name] for name in classes)
+    return Trained(path, network.eval(), crops, stored_size, classes, named, config={})
 
 
 class _Weights(NamedTuple):

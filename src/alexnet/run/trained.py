@@ -23,7 +23,7 @@ PREFIX = "network."  # of its weights in a checkpoint
 class Trained:
     """`network` is in evaluation mode, on the CPU; `crops` makes what it sees of uint8 squares of
     `stored_size` pixels; `classes` and `class_names` are in the order of its logits. `config` is the
-    resolved configuration of the run.
+    resolved configuration of the run, and empty where there was none.
     """
 
     checkpoint: Path
