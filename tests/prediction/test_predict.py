@@ -18,7 +18,8 @@ from alexnet.data.augmentation import Crops
 from alexnet.errors import UserError
 from alexnet.model.network import AlexNet
 from alexnet.prediction.images import find_images
-from alexnet.prediction.predict import predict, probabilities
+from alexnet.prediction.predict import predict
+from alexnet.prediction.probabilities import probabilities
 from alexnet.run.trained import Trained, load_trained
 from alexnet.training import fit
 from conftest import SMALL, Train, model_config, request_of, save_image

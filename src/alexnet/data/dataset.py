@@ -1,7 +1,9 @@
 """A data set ready for training: from its files, or from a pack made of them."""
 
+import hashlib
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +14,15 @@ from alexnet.data.image import ImageError
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
 from alexnet.data.imagenet import class_names
 from alexnet.data.listing import cache_folder, list_images
-from alexnet.data.pack import Pack, PackSplit, check_current, open_pack
+from alexnet.data.pack import BAD, Pack, PackSplit, check_current, open_pack
 from alexnet.data.places import check_there, pack_folder
 from alexnet.data.sources import bring
 from alexnet.data.statistics import Statistics
 from alexnet.data.survey import survey
 from alexnet.data.unreadable import check_unreadable
+from alexnet.errors import UserError
 
+NO_IMAGE = "not an image by its name"
 UNREADABLE = -1  # label of an image that has stopped decoding since the survey; no loss, no error
 
 
@@ -73,12 +77,78 @@ class ImageData:
     @property
     def class_names(self) -> tuple[str, ...]:
         """What the classes are, where they are ImageNet's."""
-        names = class_names()
-        return tuple(names.get(name, name) for name in self.classes)
+        return named(self.classes)
 
     def newly_unreadable(self) -> dict[str, str]:
         """Images that have stopped decoding since training began, and why."""
         return self.train.unreadable | self.val.unreadable
+
+
+@dataclass(frozen=True)
+class ValData:
+    """The validation images by themselves: readable ones only.
+
+    `excluded` maps the path of every file of theirs that was set aside to the reason. `fingerprint` is a hash
+    of every image's name and class, the same from files and from a pack.
+    """
+
+    classes: tuple[str, ...]
+    images: Images
+    excluded: dict[str, str]
+    unreadable: int
+    fingerprint: str
+    origin: str
+
+
+def named(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """What classes are, where they are ImageNet's."""
+    names = class_names()
+    return tuple(names.get(name, name) for name in classes)
+
+
+def load_val_data(config: DataConfig) -> ValData:
+    """The validation images from the pack, where there is one, or from their files.
+
+    Of the training images, whose classes they have, only the list is made: decoding a million of them for
+    their statistics would take hours. Raises `UserError` for what the user has to mend.
+    """
+    check_there(config)
+    folder = pack_folder(config)
+    if folder.is_dir():
+        pack = open_pack(folder)
+        check_current(pack, asked_for=config.pack is not None)
+        if (size := pack.statistics.mean.shape[-1]) != config.stored_size:
+            raise UserError(f"{folder}: a pack of images of {size} pixels, not of {config.stored_size}.")
+        packed = PackedImages(pack.val)
+        excluded = _of_split(pack.excluded, pack.val.names[pack.val.labels == BAD])
+        origin = f"{pack.format.value} pack {folder}"
+        key = _names_hash(packed, pack.classes)
+        return ValData(pack.classes, packed, excluded, len(excluded), key, origin)
+    workers = os.cpu_count() or 1
+    root = bring(config, workers)
+    listed = list_images(config, root).val
+    cache = cache_folder(config, "surveys")
+    found = survey(listed, config.stored_size, cache, workers, "Reading the validation images")
+    unreadable = {listed.path(row): reason for row, reason in found.unreadable.items()}
+    check_unreadable(unreadable, len(listed), config.max_unreadable, str(root))
+    ignored = dict.fromkeys(listed.ignored, NO_IMAGE)
+    files = ImageFiles(listed.without(found.unreadable))
+    key = _names_hash(files, listed.classes)
+    return ValData(listed.classes, files, ignored | unreadable, len(unreadable), key, f"files in {root}")
+
+
+def _of_split(excluded: dict[str, str], names: Iterable[bytes]) -> dict[str, str]:
+    """Those of the files set aside that are among `names`."""
+    paths = (name.decode(errors="backslashreplace") for name in names)
+    return {path: excluded.get(path, "cannot be read") for path in paths}
+
+
+def _names_hash(images: Images, classes: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    for index, label in enumerate(images.labels.tolist()):
+        name = images.path(index).rpartition("/")[2]
+        digest.update(f"{name}\0{classes[label]}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16]
 
 
 def load_image_data(config: DataConfig) -> ImageData:
@@ -125,7 +195,7 @@ def _from_files(config: DataConfig) -> ImageData:
     }
     reasons = cache / f"{listing.train.key()}.unreadable.csv"
     check_unreadable(unreadable, sum(map(len, lists)), config.max_unreadable, str(root), names=reasons)
-    ignored = {path: "not an image by its name" for images in lists for path in images.ignored}
+    ignored = {path: NO_IMAGE for images in lists for path in images.ignored}
     train, val = (images.without(found.unreadable) for images, found in zip(lists, surveys, strict=True))
     check_classes(train)
     return ImageData(

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexnet.choices import ValCrops
 from alexnet.config import PredictConfig
 from alexnet.data.image import ImageError, decode_square
 from alexnet.data.threads import map_ahead
@@ -17,10 +16,11 @@ from alexnet.errors import UserError
 from alexnet.paths import absolute
 from alexnet.prediction.images import find_images
 from alexnet.prediction.prediction import Prediction
+from alexnet.prediction.probabilities import probabilities
 from alexnet.prediction.sheet import draw_sheet
 from alexnet.prediction.show import print_predictions, write_predictions
 from alexnet.progress import console, progress_bar
-from alexnet.run.trained import Trained, load_trained
+from alexnet.run.trained import load_trained
 from alexnet.training.devices import resolve_device
 
 
@@ -57,19 +57,6 @@ def predict(config: PredictConfig) -> None:
         except OSError as error:
             raise UserError(f"Cannot write {sheet}: {error.strerror or error}.") from error
         console.print(f"Sheet     {sheet}", markup=False)
-
-
-def probabilities(trained: Trained, squares: Tensor, crops: ValCrops, device: torch.device) -> Tensor:
-    """Of each class for uint8 squares (N, 3, S, S): (N, classes), on the CPU.
-
-    With ten crops the mean of their softmax outputs (paper §4.1).
-    """
-    network, there = trained.network.to(device), squares.to(device)
-    with torch.inference_mode():
-        if crops is ValCrops.center:
-            return network(trained.crops.center(there)).softmax(1).cpu()
-        ten = trained.crops.ten(there)
-        return torch.stack([network(crop).softmax(1) for crop in ten.unbind(1)]).mean(0).cpu()
 
 
 def _batches(

@@ -1,6 +1,6 @@
 """A network with the weights of a run, to be used."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Trained:
     stored_size: int
     classes: tuple[str, ...]
     class_names: tuple[str, ...]
-    config: dict[str, Any]
+    config: dict[str, Any] = field(default_factory=dict)
 
 
 def load_trained(run: str | None, checkpoint: str | None) -> Trained:
