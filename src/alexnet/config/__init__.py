@@ -9,6 +9,7 @@ that `--help` and configuration errors answer at once.
 from alexnet.config.benchmark import BenchmarkConfig, GrowthConfig
 from alexnet.config.compare import CompareConfig
 from alexnet.config.data import AugmentConfig, DataConfig, SyntheticConfig
+from alexnet.config.evaluate import EvaluateConfig
 from alexnet.config.export import ExportConfig
 from alexnet.config.model import AlexNetConfig, LeNet5Config, ModelConfig, TorchvisionConfig
 from alexnet.config.predict import PredictConfig
@@ -38,6 +39,7 @@ __all__ = [
     "CompareConfig",
     "DataConfig",
     "EarlyStoppingConfig",
+    "EvaluateConfig",
     "ExportConfig",
     "GrowthConfig",
     "LeNet5Config",

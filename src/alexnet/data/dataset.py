@@ -77,7 +77,8 @@ class ImageData:
     @property
     def class_names(self) -> tuple[str, ...]:
         """What the classes are, where they are ImageNet's."""
-        return named(self.classes)
+        names = class_names()
+        return tuple(names.get(name, name) for name in self.classes)
 
     def newly_unreadable(self) -> dict[str, str]:
         """Images that have stopped decoding since training began, and why."""
@@ -88,22 +89,18 @@ class ImageData:
 class ValData:
     """The validation images by themselves: readable ones only.
 
-    `excluded` maps the path of every file of theirs that was set aside to the reason. `fingerprint` is a hash
-    of every image's name and class, the same from files and from a pack.
+    `excluded` maps the path of every file of theirs that was set aside to the reason, `unreadable` of them
+    because they did not decode; `listed` is how many images the data set has in all, with those for training.
+    `fingerprint` is a hash of every image's name and class, the same from files and from a pack.
     """
 
     classes: tuple[str, ...]
     images: Images
     excluded: dict[str, str]
     unreadable: int
+    listed: int
     fingerprint: str
     origin: str
-
-
-def named(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """What classes are, where they are ImageNet's."""
-    names = class_names()
-    return tuple(names.get(name, name) for name in classes)
 
 
 def load_val_data(config: DataConfig) -> ValData:
@@ -122,19 +119,22 @@ def load_val_data(config: DataConfig) -> ValData:
         packed = PackedImages(pack.val)
         excluded = _of_split(pack.excluded, pack.val.names[pack.val.labels == BAD])
         origin = f"{pack.format.value} pack {folder}"
+        count = len(pack.train.labels) + len(pack.val.labels)
         key = _names_hash(packed, pack.classes)
-        return ValData(pack.classes, packed, excluded, len(excluded), key, origin)
+        return ValData(pack.classes, packed, excluded, len(excluded), count, key, origin)
     workers = os.cpu_count() or 1
     root = bring(config, workers)
-    listed = list_images(config, root).val
+    train, listed, _ = list_images(config, root)
+    count = len(train) + len(listed)
     cache = cache_folder(config, "surveys")
     found = survey(listed, config.stored_size, cache, workers, "Reading the validation images")
     unreadable = {listed.path(row): reason for row, reason in found.unreadable.items()}
-    check_unreadable(unreadable, len(listed), config.max_unreadable, str(root))
+    check_unreadable(unreadable, count, config.max_unreadable, str(root))
     ignored = dict.fromkeys(listed.ignored, NO_IMAGE)
     files = ImageFiles(listed.without(found.unreadable))
     key = _names_hash(files, listed.classes)
-    return ValData(listed.classes, files, ignored | unreadable, len(unreadable), key, f"files in {root}")
+    excluded = ignored | unreadable
+    return ValData(listed.classes, files, excluded, len(unreadable), count, key, f"files in {root}")
 
 
 def _of_split(excluded: dict[str, str], names: Iterable[bytes]) -> dict[str, str]:

@@ -13,10 +13,12 @@ import yaml
 from lightning.pytorch.loggers import WandbLogger
 
 from alexnet.choices import WandbMode
+from alexnet.cli import read_saved
 from alexnet.config import LoggerConfig
 from alexnet.errors import UserError
 from alexnet.paths import CONF
 from alexnet.run.folder import RunFolder
+from alexnet.run.resume import status
 from alexnet.run.settings import flat, is_under
 
 INIT_SECONDS = 12  # wait this long for the server before the run goes on offline
@@ -102,6 +104,37 @@ def finish(logger: WandbLogger, folder: RunFolder, result: dict[str, Any]) -> No
         wandb.finish(exit_code=0 if result["status"] == "completed" else 1)
     except Exception as error:  # wandb raises many types; the run folder has it all
         log.warning(f"W&B did not take the result ({error}); {folder.path} has it.")
+
+
+def has_wandb_run(folder: Path) -> bool:
+    """Whether a run's folder has a W&B run."""
+    return _earlier_id(folder) is not None
+
+
+def add_to_run(
+    folder: Path, saved: dict[str, Any], summary: dict[str, Any], pictures: dict[str, Path]
+) -> str | None:
+    """Add to the summary and the pictures of the W&B run that a finished run's folder has.
+
+    `saved` is the run's config.yaml. Returns where it is now: an address, or what to type to upload it; None
+    where W&B did not take it, which is told, and no more. Raises `UserError` where wandb is not installed.
+    """
+    run = RunFolder(folder)
+    config = read_saved(saved["logger"], LoggerConfig, folder / "config.yaml")
+    logger = build_wandb_logger(config, run, saved, run.read_overrides())
+    import wandb
+
+    try:
+        where = upload_command(logger)
+        for key, picture in pictures.items():
+            logger.log_image(key, [str(picture)])
+        logger.experiment.summary.update(summary)
+        where = f"offline; to upload: {where}" if where else str(logger.experiment.url)
+        wandb.finish(exit_code=0 if status(folder) == "completed" else 1)
+    except Exception as error:  # wandb raises many types; the folder has it all
+        log.warning(f"W&B did not take the results ({error}).")
+        return None
+    return where
 
 
 def _earlier_id(folder: Path) -> str | None:

@@ -1,0 +1,102 @@
+"""What an evaluation has found, ready to be told."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexnet.choices import DataSource, ValCrops
+from alexnet.data.dataset import ValData
+from alexnet.data.imagenet import CLASSES, VAL_IMAGES
+from alexnet.evaluation.members import Member
+from alexnet.evaluation.verdict import Verdict
+
+Verdicts = dict[ValCrops, Verdict]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The verdicts of each member, and of the ensemble where there are several, on the same images.
+
+    `rows` are the images' places in `data.images`; `unreadable` maps those left out to the reason.
+    """
+
+    members: list[Member]
+    of_members: list[Verdicts]
+    ensemble: Verdicts | None
+    data: ValData
+    rows: NDArray[np.int64]
+    unreadable: dict[str, str]
+
+    @property
+    def subject(self) -> Verdicts:
+        """What is told in detail: the ensemble, or the only network."""
+        return self.ensemble or self.of_members[0]
+
+    @property
+    def name(self) -> str:
+        """Of the subject."""
+        return f"ensemble of {len(self.members)}" if self.ensemble else self.members[0].name
+
+    @property
+    def everyone(self) -> list[tuple[str, Verdicts]]:
+        """The members, then the ensemble, with their names."""
+        each = [(member.name, found) for member, found in zip(self.members, self.of_members, strict=True)]
+        return [*each, (self.name, self.ensemble)] if self.ensemble else each
+
+    @property
+    def crops(self) -> list[ValCrops]:
+        """That were measured, in the order asked for."""
+        return list(self.subject)
+
+    @property
+    def main_crops(self) -> ValCrops:
+        """The crops that pictures and lists are of: ten, where these were measured."""
+        return ValCrops.ten if ValCrops.ten in self.subject else ValCrops.center
+
+    @property
+    def verdict(self) -> Verdict:
+        """The subject's, by the main crops."""
+        return self.subject[self.main_crops]
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are."""
+        return self.members[0].trained.class_names
+
+    @cached_property
+    def short_names(self) -> tuple[str, ...]:
+        """The first of each class's names, where no other class has that one: ImageNet's have several."""
+        first = [name.partition(",")[0] for name in self.class_names]
+        times = Counter(first)
+        return tuple(
+            one if times[one] == 1 else whole for one, whole in zip(first, self.class_names, strict=True)
+        )
+
+    @property
+    def images_of(self) -> str:
+        """Which images these are, in words."""
+        return f"{self.members[0].data.name} val"
+
+    @property
+    def is_imagenet(self) -> bool:
+        """Whether published errors are of the same classes and images."""
+        source = self.members[0].data.source
+        return source is DataSource.imagenet and len(self.data.classes) == CLASSES
+
+    def notes(self) -> list[str]:
+        """What a reader must know before believing the numbers."""
+        notes = []
+        best = [member for member in self.members if member.run and member.trained.checkpoint.stem == "best"]
+        if best:
+            notes.append(
+                "best.ckpt is of the epoch with the least validation error: on the same images that error is"
+                " a little too good. The last epoch's: checkpoint=<run>/checkpoints/last.ckpt"
+            )
+        if self.is_imagenet and len(self.rows) != VAL_IMAGES:
+            notes.append(
+                f"{len(self.rows):,} of ImageNet's {VAL_IMAGES:,} validation images: other errors are of all."
+            )
+        return notes

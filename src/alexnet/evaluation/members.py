@@ -1,0 +1,117 @@
+"""The networks that are evaluated, and the images that each is to see."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from alexnet import cli
+from alexnet.config import DataConfig, EvaluateConfig
+from alexnet.data.dataset import ValData, load_val_data
+from alexnet.data.places import pack_folder
+from alexnet.errors import UserError
+from alexnet.paths import absolute
+from alexnet.run.resume import read_config
+from alexnet.run.trained import Trained, load_trained
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trained network with a name, the images that it is to see, and its run's folder, if it has one."""
+
+    name: str
+    trained: Trained
+    data: DataConfig
+    run: Path | None = None
+
+
+def load_members(config: EvaluateConfig) -> list[Member]:
+    """The networks that are asked for. Raises `UserError` for one that is not there, or there twice, and for
+    networks that do not tell the same classes apart.
+    """
+    paths = [absolute(path) for path in (*config.runs, *config.checkpoints)]
+    for place, path in enumerate(paths):
+        if path in paths[:place]:
+            raise UserError(f"{path} is given twice. An ensemble is of different networks.")
+    members = []
+    for name, path in zip(_names(paths), paths, strict=True):
+        if config.runs:
+            trained, file = load_trained(str(path), None), path / "config.yaml"
+            saved = read_config(path)  # its own, not the checkpoint's: the run may have gone on elsewhere
+        else:
+            trained, file = load_trained(None, str(path)), path
+            saved = trained.config
+        data = config.data or _own_data(saved, file, config)
+        data = replace(data, stored_size=trained.stored_size)
+        members.append(Member(name, trained, data, path if config.runs else None))
+    for member in members[1:]:
+        check_same_classes(
+            *(member.trained.classes, str(member.trained.checkpoint)),
+            *(members[0].trained.classes, str(members[0].trained.checkpoint)),
+        )
+    return members
+
+
+def load_data(members: Sequence[Member]) -> list[ValData]:
+    """The images that each member is to see; those that are read from one place are loaded once.
+
+    Raises `UserError` where they are gone, of other classes than the member's, or not the same images.
+    """
+    loaded: dict[Path, ValData] = {}
+    for member in members:
+        place = pack_folder(member.data)  # another for each place, size and split
+        if place not in loaded:
+            try:
+                loaded[place] = load_val_data(member.data)
+            except UserError as error:
+                raise UserError(f"{str(error).rstrip('.')}. {_where_else(member)}") from error
+        found = loaded[place]
+        check_same_classes(
+            *(found.classes, found.origin), *(member.trained.classes, str(member.trained.checkpoint))
+        )
+    every = [loaded[pack_folder(member.data)] for member in members]
+    for data in every[1:]:
+        if data.fingerprint != every[0].fingerprint:
+            raise UserError(
+                f"The networks have other validation images: {every[0].origin} ({len(every[0].images):,}) and"
+                f" {data.origin} ({len(data.images):,}). Give images for all of them: data=... data.root=..."
+            )
+    return every
+
+
+def check_same_classes(ours: Sequence[str], here: str, theirs: Sequence[str], there: str) -> None:
+    """Raise `UserError` where two lists of classes, found `here` and `there`, differ."""
+    if list(ours) == list(theirs):
+        return
+    only = next(iter(sorted(set(ours) ^ set(theirs))), ours[0])
+    place = here if only in ours else there
+    counts = f"{len(ours):,} classes in {here}, {len(theirs):,} in {there}"
+    raise UserError(f"Not the same classes: {counts}; '{only}' is only in {place}.")
+
+
+def _own_data(saved: dict[str, Any], file: Path, config: EvaluateConfig) -> DataConfig:
+    """The data that a network was trained on, where they lie now."""
+    try:
+        own = cli.read_saved(saved["data"], DataConfig, file)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{file} does not say on what data it was trained. Give data=...") from error
+    if not Path(own.cache).expanduser().is_dir():
+        own = replace(own, cache=config.cache)
+    if config.data_root is not None:
+        own = replace(own, root=config.data_root, pack=None)  # a pack is of the images where they were
+    return own
+
+
+def _where_else(member: Member) -> str:
+    if member.data.pack is not None or not Path(member.data.root).expanduser().is_dir():
+        return "Where the images lie now: data_root=<folder>."
+    return "Other images of the same classes: data=... data.root=<folder>."
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """The last parts of each path, as many as tell them apart."""
+    for count in range(1, max(len(path.parts) for path in paths)):
+        names = ["/".join(path.parts[-count:]) for path in paths]
+        if len(set(names)) == len(names) and not any(name.startswith("seed=") for name in names):
+            return names
+    return [str(path) for path in paths]

@@ -1,0 +1,18 @@
+"""How good is a trained network? python src/evaluate.py run=<folder>, or run=[<several>] as an ensemble"""
+
+from omegaconf import DictConfig
+
+from alexnet import cli
+from alexnet.config import EvaluateConfig
+
+
+@cli.entry_point("evaluate", EvaluateConfig, sweeps=False)
+def main(raw: DictConfig) -> None:
+    config = cli.read_config(raw, EvaluateConfig)
+    from alexnet.evaluation.evaluate import evaluate  # imports torch: after the quick checks
+
+    evaluate(config)
+
+
+if __name__ == "__main__":
+    main()
