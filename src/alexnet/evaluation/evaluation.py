@@ -11,7 +11,10 @@ from alexnet.choices import DataSource, ValCrops
 from alexnet.data.dataset import ValData
 from alexnet.data.imagenet import CLASSES, VAL_IMAGES
 from alexnet.evaluation.members import Member
+from alexnet.evaluation.replications import NOTE, Published, beside
 from alexnet.evaluation.verdict import Verdict
+
+MISSING = 0.001  # share of ImageNet's images without which an error is still that of all of them
 
 Verdicts = dict[ValCrops, Verdict]
 
@@ -86,6 +89,16 @@ class Evaluation:
         source = self.members[0].data.source
         return source is DataSource.imagenet and len(self.data.classes) == CLASSES
 
+    @property
+    def is_whole_imagenet(self) -> bool:
+        """Whether these are all of ILSVRC-2012's validation images, but for one in a thousand."""
+        return self.is_imagenet and abs(len(self.rows) - VAL_IMAGES) <= MISSING * VAL_IMAGES
+
+    def published(self, crops: ValCrops) -> list[tuple[Published, bool]]:
+        """Published errors, and whether each is comparable with the subject's by these crops."""
+        rows = beside(crops, len(self.members))
+        return [(row, comparable and self.is_whole_imagenet) for row, comparable in rows]
+
     def notes(self) -> list[str]:
         """What a reader must know before believing the numbers."""
         notes = []
@@ -97,6 +110,8 @@ class Evaluation:
             )
         if self.is_imagenet and len(self.rows) != VAL_IMAGES:
             notes.append(
-                f"{len(self.rows):,} of ImageNet's {VAL_IMAGES:,} validation images: other errors are of all."
+                f"{len(self.rows):,} of ImageNet's {VAL_IMAGES:,} images: published errors are of all."
             )
+        if self.is_imagenet:
+            notes.append(NOTE)
         return notes

@@ -8,7 +8,7 @@ from typing import Any
 from alexnet import cli
 from alexnet.config import DataConfig, EvaluateConfig
 from alexnet.data.dataset import ValData, load_val_data
-from alexnet.data.places import pack_folder
+from alexnet.data.places import check_there, pack_folder
 from alexnet.errors import UserError
 from alexnet.paths import absolute
 from alexnet.run.resume import read_config
@@ -26,8 +26,8 @@ class Member:
 
 
 def load_members(config: EvaluateConfig) -> list[Member]:
-    """The networks that are asked for. Raises `UserError` for one that is not there, or there twice, and for
-    networks that do not tell the same classes apart.
+    """The networks that are asked for. Raises `UserError` for one that is not there, or there twice, whose
+    images are gone, and for networks that do not tell the same classes apart.
     """
     paths = [absolute(path) for path in (*config.runs, *config.checkpoints)]
     for place, path in enumerate(paths):
@@ -43,6 +43,7 @@ def load_members(config: EvaluateConfig) -> list[Member]:
             saved = trained.config
         data = config.data or _own_data(saved, file, config)
         data = replace(data, stored_size=trained.stored_size)
+        _check_there(name, data, config)
         members.append(Member(name, trained, data, path if config.runs else None))
     for member in members[1:]:
         check_same_classes(
@@ -55,16 +56,13 @@ def load_members(config: EvaluateConfig) -> list[Member]:
 def load_data(members: Sequence[Member]) -> list[ValData]:
     """The images that each member is to see; those that are read from one place are loaded once.
 
-    Raises `UserError` where they are gone, of other classes than the member's, or not the same images.
+    Raises `UserError` where they are of other classes than the member's, or not the same images.
     """
     loaded: dict[Path, ValData] = {}
     for member in members:
         place = pack_folder(member.data)  # another for each place, size and split
         if place not in loaded:
-            try:
-                loaded[place] = load_val_data(member.data)
-            except UserError as error:
-                raise UserError(f"{str(error).rstrip('.')}. {_where_else(member)}") from error
+            loaded[place] = load_val_data(member.data)
         found = loaded[place]
         check_same_classes(
             *(found.classes, found.origin), *(member.trained.classes, str(member.trained.checkpoint))
@@ -102,10 +100,18 @@ def _own_data(saved: dict[str, Any], file: Path, config: EvaluateConfig) -> Data
     return own
 
 
-def _where_else(member: Member) -> str:
-    if member.data.pack is not None or not Path(member.data.root).expanduser().is_dir():
-        return "Where the images lie now: data_root=<folder>."
-    return "Other images of the same classes: data=... data.root=<folder>."
+def _check_there(name: str, data: DataConfig, config: EvaluateConfig) -> None:
+    try:
+        check_there(data)
+    except UserError as error:
+        if config.data is not None:
+            raise
+        if config.data_root is not None:
+            raise UserError(f"data_root={config.data_root}: there is no such folder.") from error
+        raise UserError(
+            f"{name}: its images are no longer at {data.pack or data.root}. Give where they lie now:"
+            " data_root=<folder>."
+        ) from error
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

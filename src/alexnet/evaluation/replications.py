@@ -43,9 +43,9 @@ def _accuracy(
 
 
 NOTE = (
-    "Comparable are the rows marked *: ILSVRC-2012's validation images, and the same crops. The paper's"
-    " 37.5 and 17.0 are of ILSVRC-2010's test images, which are others. Its Table 2 does not state its crops:"
-    " ten, by §4.1."
+    "Published errors are comparable where they are of all of ILSVRC-2012's validation images and of the same"
+    " crops: those marked *. The paper's 37.5 and 17.0 are of ILSVRC-2010's test images. Its Table 2 does not"
+    " state its crops: ten, by §4.1."
 )
 
 _CENTER, _TEN = ValCrops.center, ValCrops.ten

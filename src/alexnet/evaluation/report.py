@@ -15,7 +15,6 @@ from alexnet.choices import ValCrops
 from alexnet.config import EvaluateConfig
 from alexnet.evaluation.evaluation import Evaluation
 from alexnet.evaluation.pictures import draw_confusion, draw_per_class, draw_worst
-from alexnet.evaluation.replications import NOTE, beside
 from alexnet.evaluation.verdict import Verdict
 from alexnet.run.whole_file import written_whole
 
@@ -77,14 +76,14 @@ def _content(found: Evaluation, config: EvaluateConfig) -> dict[str, Any]:
         },
     }
     if found.is_imagenet:
-        content["published"] = {"note": NOTE} | {kind.value: _published(found, kind) for kind in found.crops}
+        content["published"] = {kind.value: _published(found, kind) for kind in found.crops}
     return content
 
 
 def _published(found: Evaluation, kind: ValCrops) -> list[dict[str, Any]]:
     return [
         asdict(row) | {"crops": row.crops and row.crops.value, "comparable": comparable}
-        for row, comparable in beside(kind, len(found.members))
+        for row, comparable in found.published(kind)
     ]
 
 

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from alexnet.choices import ValCrops
 from alexnet.evaluation.evaluation import Evaluation
-from alexnet.evaluation.replications import NOTE, VAL_2012, beside
+from alexnet.evaluation.replications import VAL_2012
 from alexnet.evaluation.verdict import Figures
 from alexnet.progress import console
 
@@ -20,8 +20,6 @@ def print_evaluation(found: Evaluation) -> None:
     _print(_errors(found))
     for kind in found.crops if found.is_imagenet else []:
         _print(_published(found, kind))
-    if found.is_imagenet:
-        console.print(f"Note      {NOTE}", markup=False)
     names = found.short_names
     for place, pair in enumerate(found.verdict.most_confused(3)):
         head = "Confused " if place == 0 else " " * 9
@@ -64,7 +62,9 @@ def _published(found: Evaluation, kind: ValCrops) -> Table:
     ours: Figures = found.subject[kind].figures
     cells = (VAL_2012, CROPS[kind], f"{ours.top1_error:.2f}", _error(ours.top5_error), "measured here")
     table.add_row("*", escape(found.name), *cells, style="bold")
-    for row, comparable in beside(kind, len(found.members)):
+    for row, comparable in found.published(kind):
+        if not comparable and not row.source.startswith("paper"):
+            continue  # evaluation.json has them
         crops = CROPS[row.crops] if row.crops else "-"
         cells = (row.split, crops, _error(row.top1_error), _error(row.top5_error), row.source)
         table.add_row("*" if comparable else "", row.who, *cells, style=None if comparable else "dim")

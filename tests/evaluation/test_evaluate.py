@@ -1,0 +1,315 @@
+"""Evaluations of two tiny runs: against plain loops, through the program, and what can be wrong."""
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from numpy.typing import NDArray
+from PIL import Image
+
+from alexnet import cli
+from alexnet.choices import Accelerator, ValCrops
+from alexnet.config import EvaluateConfig, PrepareConfig
+from alexnet.data.dataset import load_val_data
+from alexnet.data.image import decode_square
+from alexnet.data.packing import make_pack
+from alexnet.errors import UserError
+from alexnet.evaluation.evaluate import evaluate, judged
+from alexnet.evaluation.members import load_data, load_members
+from alexnet.run.trained import load_trained
+from alexnet.training import fit
+from conftest import PROJECT, SMALL, Train, request_of
+from wandb_file import read_wandb_file
+
+cli.register("evaluate", EvaluateConfig)
+
+
+def evaluate_config(*overrides: str) -> EvaluateConfig:
+    """conf/evaluate.yaml with overrides, as evaluate.py reads it."""
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        return cli.read_config(
+            compose("evaluate", ["accelerator=cpu", "wandb=false", *overrides]), EvaluateConfig
+        )
+
+
+class Runs(NamedTuple):
+    """Two runs on the same images, which see crops of other sizes less other means; the first is in W&B."""
+
+    first: Path
+    second: Path
+    images: Path
+
+
+@pytest.fixture(scope="module")
+def runs(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    folder = tmp_path_factory.mktemp("evaluated")
+    shared = (
+        *(*SMALL, *synthetic, "trainer.max_epochs=1", "model.hidden=[32,32]", "trainer.precision=32-true"),
+        *("speed=plain", f"data.cache={folder / 'cache'}"),
+    )
+    size = ("model.image_size=195", "model.canvas_size=195", "data.mean=channel", "seed=1")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL"):
+            patch.delenv(name, raising=False)
+        fit.train(request_of(folder / "first", *shared, "logger.mode=offline"))
+    fit.train(request_of(folder / "second", *shared, *size, "logger=csv"))
+    return Runs(folder / "first", folder / "second", Path(synthetic[0].partition("=")[2]))
+
+
+def plain_probabilities(run: Path, files: list[Path]) -> dict[str, NDArray[np.float64]]:
+    """Of each image's classes, by hand-cut crops, one after the other, in float64."""
+    trained = load_trained(str(run), None)
+    network, mean = trained.network.double(), trained.crops.mean.double().numpy()
+    size, found = trained.crops.size, {"center": [], "ten": []}
+    end = 256 - size
+    for file in files:
+        square = decode_square(file.read_bytes(), 256).astype(np.float64)
+        each = []
+        for top, left in ((end // 2, end // 2), (0, 0), (0, end), (end, 0), (end, end)):
+            crop = square[:, top : top + size, left : left + size]
+            for seen in (crop, crop[:, :, ::-1]):
+                with torch.no_grad():
+                    logits = network(torch.from_numpy(seen - mean)[None]).numpy()[0]
+                each.append(np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum())
+        found["center"].append(each[0])
+        found["ten"].append(np.mean(each, axis=0))
+    return {kind: np.array(rows) for kind, rows in found.items()}
+
+
+def plain_figures(probabilities: NDArray[np.float64], labels: list[int]) -> dict[str, Any]:
+    wrong1 = wrong5 = loss = 0.0
+    for row, label in zip(probabilities, labels, strict=True):
+        order = sorted(range(len(row)), key=lambda number: -row[number])
+        wrong1 += order[0] != label
+        wrong5 += label not in order[:5]
+        loss -= np.log(row[label])
+    count = len(labels)
+    return {
+        "top1_error": 100 * wrong1 / count,
+        "top1_standard_error": 100 * (wrong1 / count * (1 - wrong1 / count) / count) ** 0.5,
+        "top5_error": 100 * wrong5 / count,
+        "top5_standard_error": 100 * (wrong5 / count * (1 - wrong5 / count) / count) ** 0.5,
+        "loss": loss / count,
+        "samples": count,
+    }
+
+
+def test_an_ensemble_equals_plain_loops(runs: Runs, tmp_path: Path) -> None:
+    """Members of different sizes and means, both kinds of crops, every file that is written."""
+    out = tmp_path / "out"
+    evaluate(evaluate_config(f"run=[{runs.first},{runs.second}]", f"out={out}", "batch_size=7"))
+    content = json.loads((out / "evaluation.json").read_text())
+    files = sorted(next(runs.images.glob("**/val")).rglob("*.*"))
+    classes = sorted({file.parent.name for file in files})
+    labels = [classes.index(file.parent.name) for file in files]
+    each = [plain_probabilities(run, files) for run in (runs.first, runs.second)]
+    both = {kind: (each[0][kind] + each[1][kind]) / 2 for kind in ("center", "ten")}
+    expected = [(content["figures"], both)]
+    expected += [(member["figures"], of) for member, of in zip(content["members"], each, strict=True)]
+    for figures, probabilities in expected:
+        for kind in ("center", "ten"):
+            assert figures[kind] == pytest.approx(plain_figures(probabilities[kind], labels), rel=1e-4)
+
+    taken = [int(row.argmax()) for row in both["ten"]]
+    for label, row in enumerate(content["classes"]):
+        mine = [place for place, other in enumerate(labels) if other == label]
+        wrong = sum(taken[place] != label for place in mine)
+        assert (row["class"], row["images"]) == (classes[label], len(mine))
+        assert row["ten"]["top1_error"] == pytest.approx(100 * wrong / len(mine))
+        for other, name in enumerate(classes):
+            count = sum(taken[place] == other for place in mine)
+            assert content["confusion"]["ten"][classes[label]].get(name, 0) == count
+    with (out / "confusion.csv").open(newline="") as file:
+        table = [list(map(int, row[1:])) for row in list(csv.reader(file))[1:]]
+    assert sum(map(sum, table)) == len(files)
+    assert table[labels[0]][taken[0]] == content["confusion"]["ten"][classes[labels[0]]][classes[taken[0]]]
+    with (out / "per_class.csv").open(newline="") as file:
+        for row, told in zip(csv.DictReader(file), content["classes"], strict=True):
+            assert float(row["ten_top5_error"]) == pytest.approx(told["ten"]["top5_error"], rel=1e-4)
+    with (out / "predictions.csv").open(newline="") as file:
+        rows = {(Path(row["file"]).name, row["class"], row["crops"]): row for row in csv.DictReader(file)}
+    assert len(rows) == 2 * len(files)
+    for place, path in enumerate(files):
+        row, wanted = rows[path.name, path.parent.name, "ten"], np.sort(both["ten"][place])[::-1]
+        assert row["class_1"] == classes[taken[place]]
+        told = [float(row[f"probability_{number}"]) for number in range(1, 6)]
+        np.testing.assert_allclose(told, wanted[:5], rtol=1e-3)
+    assert {path.name for path in out.glob("*.png")} == {"confusion.png", "per_class.png", "worst.png"}
+    for picture in out.glob("*.png"):
+        with Image.open(picture) as image:
+            assert min(image.size) > 200
+
+
+def test_a_run_through_the_program(train: Train, runs: Runs) -> None:
+    """The centre's figures are those that the run had; they go to its folder and to its W&B run."""
+    before = set(runs.first.glob("wandb/offline-run-*"))
+    done = train(f"run={runs.first}", "crops=[center]", program="evaluate.py")
+    assert done.status == 0, done.err
+    content = json.loads((runs.first / "evaluation/evaluation.json").read_text())
+    said = json.loads((runs.first / "result.json").read_text())["val"]
+    assert content["figures"]["center"]["top1_error"] == pytest.approx(said["top1_error"], abs=1e-3)
+    assert content["figures"]["center"]["top5_error"] == pytest.approx(said["top5_error"], abs=1e-3)
+    assert content["figures"]["center"]["loss"] == pytest.approx(said["loss"], rel=1e-4)
+    assert "ten" not in content["figures"]
+    assert re.search(r"first +centre +\d+\.\d\d ± ", done.out)
+    assert done.out.count("taken for") == 3
+    (part,) = set(runs.first.glob("wandb/offline-run-*")) - before
+    (file,) = part.glob("run-*.wandb")
+    assert file.name in {other.name for earlier in before for other in earlier.glob("run-*.wandb")}
+    told = read_wandb_file(file)
+    for key in ("top1_error", "top5_error", "loss", "samples"):
+        assert told.summary[f"eval/center/{key}"] == pytest.approx(content["figures"]["center"][key])
+    logged = {key.split(".")[0] for row in told.history for key in row}
+    assert logged >= {"eval/confusion", "eval/per_class", "eval/worst"}
+    assert told.exit_code == 0
+
+
+def test_a_checkpoint_by_itself_and_other_images(runs: Runs, tmp_path: Path) -> None:
+    """Its images come from its own configuration, from where they lie now, or from what is given."""
+    file = tmp_path / "alone.ckpt"
+    shutil.copy(runs.second / "checkpoints/best.ckpt", file)
+    copy = tmp_path / "moved"
+    shutil.copytree(runs.images, copy)
+    cheap = ("crops=[center]", f"outputs={tmp_path}")
+    own = evaluate(evaluate_config(f"checkpoint={file}", *cheap))
+    wrong = np.flatnonzero(own.verdict.wrong)
+    broken = next(copy.glob("**/val")) / Path(own.data.images.path(int(wrong[0]))).relative_to("val")
+    broken.write_bytes(b"\xff\xd8 no more")
+    given = ("data=folder", f"data.root={broken.parents[2]}", "data.max_unreadable=0.1")
+    other = evaluate(
+        evaluate_config(f"checkpoint={file}", *cheap, *given, f"data.cache={tmp_path / 'cache'}")
+    )
+    assert other.verdict.wrong.sum() == len(wrong) - 1
+    assert other.verdict.figures.samples == own.verdict.figures.samples - 1
+    assert [Path(path).name for path in other.unreadable] == [broken.name]
+    first, second = sorted((tmp_path / "evaluations").iterdir(), key=lambda folder: folder.stat().st_mtime)
+    told = json.loads((second / "evaluation.json").read_text())
+    assert told["unreadable"][0]["file"].endswith(broken.name)
+    assert json.loads((first / "evaluation.json").read_text())["unreadable"] == []
+    moved = load_members(evaluate_config(f"checkpoint={file}", f"data_root={copy}"))
+    assert (moved[0].data.root, moved[0].data.pack) == (str(copy), None)
+
+
+def test_an_image_that_stops_decoding(runs: Runs, tmp_path: Path) -> None:
+    """After its survey: left out and named for every member; too many of them end it."""
+    copy = tmp_path / "copy"
+    shutil.copytree(runs.images, copy)
+    members = load_members(evaluate_config(f"run=[{runs.first},{runs.second}]"))
+    members = [
+        replace(each, data=replace(each.data, root=str(copy), cache=str(tmp_path), max_unreadable=0.05))
+        for each in members
+    ]
+    data = load_data(members)
+    assert data[0] is data[1]  # read once
+    lost = data[0].images.path(3)
+    next(copy.glob(f"**/{lost}")).write_bytes(b"")
+    rest = {"batch_size": 31, "accelerator": Accelerator.cpu}
+    found = judged(members, data, [ValCrops.center], **rest)
+    assert found.unreadable == {lost: "empty file"}
+    assert found.ensemble is not None
+    assert 3 not in found.rows
+    assert {verdicts[ValCrops.center].figures.samples for _, verdicts in found.everyone} == {30}
+    strict = [replace(each, data=replace(each.data, max_unreadable=0.001)) for each in members]
+    with pytest.raises(UserError, match="cannot be read, more than"):
+        judged(strict, data, [ValCrops.center], **rest)
+
+
+def _lacking(run: Path, folder: Path, *names: str) -> Path:
+    shutil.copytree(run, folder)
+    for name in names:
+        for file in folder.glob(name):
+            file.unlink()
+    return folder
+
+
+def _rewritten(run: Path, folder: Path, change: Callable[[str], str]) -> Path:
+    shutil.copytree(run, folder)
+    config = folder / "config.yaml"
+    config.write_text(change(config.read_text()))
+    return folder
+
+
+def test_mistakes(runs: Runs, image_tree: Path, tmp_path: Path) -> None:
+    bare = _lacking(runs.first, tmp_path / "bare", "checkpoints/*")
+    gone = _rewritten(
+        runs.first, tmp_path / "gone", lambda text: text.replace(str(runs.images), "/nowhere/images")
+    )
+    fewer = tmp_path / "fewer"
+    shutil.copytree(runs.images, fewer)
+    next(iter(fewer.glob("**/val/*/*.*"))).unlink()
+    second = _rewritten(
+        runs.second, tmp_path / "second", lambda text: text.replace(str(runs.images), str(fewer))
+    )
+    for overrides, told in (
+        ([], "either run=<run folder> or checkpoint=<file>"),
+        (["run=x", "checkpoint=y"], "either run=<run folder> or checkpoint=<file>"),
+        (["run=[]"], "run=[]: expected at least one path"),
+        (["run={a:1}"], "expected a path, or a list"),
+        (["run=x", "crops=[]"], "crops=[]: expected"),
+        (["run=x", "batch_size=0"], "batch_size=0: expected"),
+        (["run=x", "data=folder", "data.root=y", "data_root=z"], "data_root=z: with data=..."),
+        (["run=/nowhere"], "/nowhere is no run's folder"),
+        (["checkpoint=/nowhere.ckpt"], "there is no such checkpoint"),
+        ([f"run={bare}"], "has kept no checkpoint"),
+        (
+            [f"run={gone}"],
+            "gone: its images are no longer at /nowhere/images. Give where they lie now: data_root=",
+        ),
+        ([f"run={runs.first}", "data_root=/nowhere"], "data_root=/nowhere: there is no such folder."),
+        ([f"run=[{runs.first},{runs.first}]"], "is given twice"),
+        (
+            [f"run={runs.first}", "data=folder", f"data.root={image_tree}"],
+            "Not the same classes: 2 classes in",
+        ),
+        ([f"run=[{runs.first},{second}]"], "The networks have other validation images: "),
+        ([f"run={runs.first}", f"out={runs.first}/config.yaml"], "Cannot write to"),
+    ):
+        with pytest.raises(UserError, match=re.escape(told)) as raised:
+            evaluate(evaluate_config(*overrides))
+        assert "\n" not in str(raised.value)
+    other = tmp_path / "two.ckpt"
+    content = torch.load(runs.first / "checkpoints/best.ckpt", weights_only=True)
+    content["ImageDataModule"]["classes"] = [f"z{name}" for name in content["ImageDataModule"]["classes"]]
+    torch.save(content, other)
+    with pytest.raises(UserError, match=r"Not the same classes: 10 classes in .*, 10 in .*; '.*' is only in"):
+        load_members(evaluate_config(f"checkpoint=[{runs.second}/checkpoints/best.ckpt,{other}]"))
+
+
+def test_a_mistake_is_one_line(train: Train) -> None:
+    done = train("run=x", "crops=[tne]", program="evaluate.py")
+    assert (done.status, done.out) == (1, "")
+    assert re.fullmatch(r"Error: crops.*\n", done.err)
+
+
+def test_val_data_from_files_and_from_a_pack(image_tree: Path, tmp_path: Path) -> None:
+    """The same images, and the same file set aside; a pack of another size is refused."""
+    (image_tree / "val/cat/broken.jpg").write_bytes(b"\xff\xd8")
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        typed = ["data=folder", f"data.root={image_tree}", f"data.cache={tmp_path / 'cache'}"]
+        raw = compose("prepare", [*typed, "data.stored_size=32", "data.max_unreadable=0.2"])
+    config = cli.read_config(raw, PrepareConfig)
+    files = load_val_data(config.data)
+    make_pack(config)
+    packed = load_val_data(config.data)
+    assert packed.origin.startswith("raw pack ")
+    assert (packed.fingerprint, packed.classes, packed.listed) == (files.fingerprint, ("cat", "dog"), 19)
+    assert list(packed.excluded) == list(files.excluded) == ["val/cat/broken.jpg"]
+    assert packed.excluded == files.excluded
+    square, other = (np.empty((3, 32, 32), np.uint8) for _ in range(2))
+    assert files.images.read(4, square) == packed.images.read(4, other) == 1
+    np.testing.assert_array_equal(square, other)
+    (image_tree / "val/dog/dog0.jpg").rename(image_tree / "val/dog/other.jpg")
+    moved = replace(config.data, cache=str(tmp_path / "new"))
+    assert load_val_data(moved).fingerprint != files.fingerprint
+    pack = next((tmp_path / "cache/packs").glob("folder-*"))
+    with pytest.raises(UserError, match="a pack of images of 32 pixels, not of 64"):
+        load_val_data(replace(config.data, pack=str(pack), stored_size=64))
