@@ -61,7 +61,11 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 def test_a_thousand_classes_have_no_labels_but_a_list(drawn: list[Figure], tmp_path: Path) -> None:
     found = fabricated(1000)
     pictures.draw_confusion(found, tmp_path / "x.png")
-    matrix, listed = drawn[0].axes
+    matrix, listed, _ = drawn[0].axes
+    cells = matrix.images[0].get_array()
+    counts = found.verdict.confusion / 5
+    assert cells.shape == (200, 200)
+    assert (cells[0, 0], cells[3, 7]) == (1, counts[15:20, 35:40].max())
     assert not matrix.get_xticks().size
     assert not matrix.texts
     assert listed.texts[0].get_text() == "5/5"

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
@@ -16,6 +19,7 @@ from alexnet.run.figures import VAL, save
 
 LABELLED = 24  # so many classes have their names at a confusion matrix, and numbers in it
 PAIRS = 20  # of classes that are listed beside a matrix without names
+CELLS = 200  # a side of that matrix, at most
 BARS = 40  # of classes have a bar each; of more the best and the worst
 CROPS = {ValCrops.center: "centre crop", ValCrops.ten: "ten crops"}
 
@@ -40,11 +44,16 @@ def draw_confusion(found: Evaluation, path: Path) -> None:
             shade, percent = "white" if shares[row, col] > 0.5 else TEXT, f"{100 * shares[row, col]:.0f}"
             axes.text(col, row, percent, ha="center", va="center", fontsize=7.5, color=shade)
     else:
-        figure = Figure(figsize=(12, 6.6), layout="constrained")
-        axes, listed = figure.subplots(1, 2, width_ratios=[1.2, 1])
-        _matrix(axes, shares)
+        figure = Figure(figsize=(11.5, 6.4), layout="constrained")
+        axes, listed = figure.subplots(1, 2, width_ratios=[1.5, 1])
+        together = -(-count // CELLS)
+        matrix = _matrix(axes, _largest_of_blocks(shares, together), gamma=0.5)
         axes.set(xticks=[], yticks=[])
+        bar = figure.colorbar(matrix, ax=axes, shrink=0.7, pad=0.01, format=PercentFormatter(1))
+        bar.outline.set_visible(False)
         _list_pairs(listed, verdict, names)
+        what = f"; a cell is the most of {together} x {together} pairs" if together > 1 else ""
+        axes.set_title(f"{count:,} classes in their order{what}", fontsize=9, loc="left", color=TEXT)
     axes.set_xlabel("taken for")
     axes.set_ylabel("class")
     figure.suptitle(f"{_title(found)}: percent of each class", fontsize=10, color=TEXT)
@@ -104,10 +113,15 @@ def _title(found: Evaluation) -> str:
     return f"{found.name} on {found.images_of}, {CROPS[found.main_crops]}"
 
 
-def _matrix(axes: Axes, shares: NDArray[np.float64]) -> None:
-    # many classes are more than the picture's pixels: what lies between is averaged
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="antialiased")
+def _matrix(axes: Axes, shares: NDArray[np.float64], gamma: float = 1) -> AxesImage:
     axes.tick_params(length=0)
+    return axes.imshow(shares, cmap="Blues", norm=PowerNorm(gamma, 0, 1), interpolation="nearest")
+
+
+def _largest_of_blocks(shares: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """The most of every `side` x `side` cells: on average a confusion among many would be nothing."""
+    starts = np.arange(0, len(shares), side)
+    return np.maximum.reduceat(np.maximum.reduceat(shares, starts, axis=0), starts, axis=1)
 
 
 def _list_pairs(axes: Axes, verdict: Verdict, names: tuple[str, ...]) -> None:
