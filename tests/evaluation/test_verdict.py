@@ -10,7 +10,7 @@ def test_by_hand() -> None:
     labels = np.array([0, 0, 0, 1, 2, 2])
     rows = [
         [0.7, 0.2, 0.1],
-        [0.3, 0.6, 0.1],
+        [0.05, 0.6, 0.35],
         [0.2, 0.7, 0.1],
         [0.1, 0.8, 0.1],
         [0.9, 0.1, 0.0],
@@ -25,8 +25,8 @@ def test_by_hand() -> None:
     assert verdict.class_images.tolist() == [3, 1, 2]
     assert verdict.class_wrong.tolist() == [2, 0, 1]
     assert verdict.most_confused(5) == [Confused(0, 1, 2, 3), Confused(2, 0, 1, 2)]
-    assert verdict.worst(2).tolist() == [4, 2]
-    losses = [0.7, 0.3, 0.2, 0.8, 2**-149, 0.6]  # the least that float32 holds, for 0
+    assert verdict.worst(9).tolist() == [4, 2, 1]  # by confidence, not by loss
+    losses = [0.7, 0.05, 0.2, 0.8, 2**-149, 0.6]  # the least that float32 holds, for 0
     assert figures.loss == pytest.approx(-np.mean(np.log(losses)), rel=1e-6)
 
 
