@@ -92,6 +92,10 @@ def entry_point(
                 program()
             except (UserError, HydraException, OmegaConfBaseException) as error:
                 mistakes.append(explain(error, schema))
+            except AssertionError as error:
+                if "Unexpected type for root: NoneType" not in str(error):
+                    raise
+                mistakes.append(_below_nothing(sys.argv[1:]))
             except KeyboardInterrupt as stopped:
                 sys.exit(str(stopped) or "Stopped.")
             local_rank = os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))
@@ -245,6 +249,14 @@ def explain(error: BaseException, schema: type) -> str:
         return f"Cannot read '{error.override}'. Expected key=value, in quotes where need be."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:2])
+
+
+def _below_nothing(arguments: list[str]) -> str:
+    """What to do about keys of a group of which nothing is chosen, as data.root where data is null."""
+    keys = [argument.partition("=")[0].lstrip("+") for argument in arguments]
+    below = next(key for key in keys if "." in key and key.partition(".")[0] not in (*keys, "hydra"))
+    group = below.partition(".")[0]
+    return f"{below}: nothing is chosen for {group}. Choose it, too: {group}=<choice>"
 
 
 def _unknown_key(key: str, schema: type, text: str) -> str:

@@ -284,10 +284,18 @@ def test_mistakes(runs: Runs, image_tree: Path, tmp_path: Path) -> None:
         load_members(evaluate_config(f"checkpoint=[{runs.second}/checkpoints/best.ckpt,{other}]"))
 
 
-def test_a_mistake_is_one_line(train: Train) -> None:
-    done = train("run=x", "crops=[tne]", program="evaluate.py")
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("crops=[tne]", "crops.*"),
+        ("data=foldr", "data=foldr: there is no such choice. Did you mean folder.*"),
+        ("data.root=y", "data.root: nothing is chosen for data. Choose it, too: data=<choice>"),
+    ],
+)
+def test_a_mistake_is_one_line(train: Train, typed: str, told: str) -> None:
+    done = train("run=x", typed, program="evaluate.py")
     assert (done.status, done.out) == (1, "")
-    assert re.fullmatch(r"Error: crops.*\n", done.err)
+    assert re.fullmatch(rf"Error: {told}\n", done.err)
 
 
 def test_val_data_from_files_and_from_a_pack(image_tree: Path, tmp_path: Path) -> None:
