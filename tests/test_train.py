@@ -23,7 +23,7 @@ from conftest import PROJECT, SMALL, Train, real_images, save_image, shown_on_a_
 
 def test_leaves_everything_that_the_contract_names(train: Train, synthetic: tuple[str, ...]) -> None:
     """The default logger too: W&B, offline where nobody is logged in, without a prompt."""
-    done = train(*SMALL, *synthetic, "seed=3")
+    done = train(*SMALL, *synthetic, "seed=3", "callbacks.layer_probe.images=4")
     assert done.status == 0, done.err
     result = done.result
     assert result["status"] == "completed"
@@ -50,16 +50,20 @@ def test_leaves_everything_that_the_contract_names(train: Train, synthetic: tupl
     environment = json.loads((done.folder / "environment.json").read_text())
     assert environment["packages"]["lightning"]
     assert environment["data_fingerprint"] == result["data_fingerprint"]
-    for name in ("curves", "filters"):
+    for name in ("curves", "filters", "layers"):
         with Image.open(done.folder / f"figures/{name}.png") as image:
             assert image.width > 500
     assert "val/loss" not in (done.folder / "train.log").read_text()[:10]
+    with (done.folder / "layers.csv").open() as file:
+        probed = list(csv.DictReader(file))
+    assert [row["epoch"] for row in probed if row["layer"] == "fc7"] == ["0", "1", "2"]
 
     for line in (str(done.folder / "figures/curves.png"), "wandb sync", "Next"):
         assert line in done.out
     (recorded,) = (done.folder / "wandb").glob("offline-run-*/run-*.wandb")
     content = recorded.read_bytes()
-    for part in (b"val/top1_error", b"images_per_second", b"spatial_norm", done.folder.name.encode()):
+    parts = (b"val/top1_error", b"images_per_second", b"spatial_norm", done.folder.name.encode())
+    for part in (*parts, b"layers/fc7/dead_fraction", b"media/images/layers"):
         assert part in content
 
 

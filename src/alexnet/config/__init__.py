@@ -11,6 +11,7 @@ from alexnet.config.compare import CompareConfig
 from alexnet.config.data import AugmentConfig, DataConfig, SyntheticConfig
 from alexnet.config.evaluate import EvaluateConfig
 from alexnet.config.export import ExportConfig
+from alexnet.config.inspect import InspectConfig
 from alexnet.config.model import AlexNetConfig, LeNet5Config, ModelConfig, TorchvisionConfig
 from alexnet.config.predict import PredictConfig
 from alexnet.config.prepare import PrepareConfig
@@ -19,6 +20,7 @@ from alexnet.config.train import (
     CheckpointConfig,
     ClaimConfig,
     EarlyStoppingConfig,
+    LayerProbeConfig,
     LearningGuardConfig,
     LoggerConfig,
     OptimizerConfig,
@@ -42,6 +44,8 @@ __all__ = [
     "EvaluateConfig",
     "ExportConfig",
     "GrowthConfig",
+    "InspectConfig",
+    "LayerProbeConfig",
     "LeNet5Config",
     "LearningGuardConfig",
     "LoggerConfig",

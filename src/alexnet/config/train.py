@@ -180,12 +180,23 @@ class LearningGuardConfig(Checked):
 
 
 @dataclass
+class LayerProbeConfig(Checked):
+    """What goes on in each layer, epoch by epoch; `images` of the validation are passed through."""
+
+    images: int | None = MISSING
+
+    def check(self) -> None:
+        check_positive("callbacks.layer_probe.images", self.images)
+
+
+@dataclass
 class CallbacksConfig(Checked):
     """What watches a run."""
 
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     learning_guard: LearningGuardConfig = field(default_factory=LearningGuardConfig)
+    layer_probe: LayerProbeConfig = field(default_factory=LayerProbeConfig)
 
 
 @dataclass

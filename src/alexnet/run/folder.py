@@ -1,9 +1,5 @@
 """The folder of one run, and what every run writes into it."""
 
-import csv
-import io
-import json
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -16,9 +12,10 @@ from filelock import FileLock, Timeout
 from alexnet.data.unreadable import reasons_table
 from alexnet.errors import UserError
 from alexnet.paths import absolute
+from alexnet.run.plain_files import write_json, write_rows, write_text
 from alexnet.run.resume import LOCK
 from alexnet.run.settings import config_hash
-from alexnet.run.whole_file import remove_leftovers, written_whole
+from alexnet.run.whole_file import remove_leftovers
 
 RESERVE = ".reserve"
 RESERVE_BYTES = 1 << 18  # kept free for result.json, should the disk be full
@@ -112,42 +109,22 @@ class RunFolder:
 
     def write_yaml(self, name: str, content: Any) -> None:
         """Write a YAML file, whole or not at all."""
-        self._write(name, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        write_text(self.path / name, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file, whole or not at all. What is no finite number becomes null."""
-        self._write(name, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
+        write_json(self.path / name, content)
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Write metrics.csv, whole or not at all: a row an epoch, the columns of the first. Without rows
         there is none.
         """
-        if not rows:
-            (self.path / "metrics.csv").unlink(missing_ok=True)
-            return
-        text = io.StringIO(newline="")
-        columns = list(rows[0])
-        writer = csv.DictWriter(text, columns)
-        writer.writeheader()
-        writer.writerows({column: _shown(row.get(column)) for column in columns} for row in rows)
-        self._write("metrics.csv", text.getvalue())
+        write_rows(self.path / "metrics.csv", rows)
+
+    def write_layers(self, rows: list[dict[str, Any]]) -> None:
+        """Write layers.csv in the same way: a row an epoch and layer."""
+        write_rows(self.path / "layers.csv", rows)
 
     def write_excluded(self, excluded: dict[str, str]) -> None:
         """Write excluded_files.csv: each file that was set aside, and why."""
-        self._write("excluded_files.csv", reasons_table(excluded))
-
-    def _write(self, name: str, text: str) -> None:
-        with written_whole(self.path / name) as file:
-            file.write(text.encode(errors="surrogateescape"))
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, list):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
-
-
-def _shown(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
+        write_text(self.path / "excluded_files.csv", reasons_table(excluded))

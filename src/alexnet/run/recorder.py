@@ -38,6 +38,7 @@ class Recorder(Callback):
         self, folder: RunFolder | None, throughput: Throughput, classes: int, config: dict[str, Any]
     ) -> None:
         self.folder, self.throughput, self.classes, self.config = folder, throughput, classes, config
+        self.title = f"{config['model']['name']} on {config['data']['name']}"
         self.rows: list[dict[str, Any]] = []
         self._validated = False
         self._began = time.perf_counter()
@@ -119,8 +120,7 @@ class Recorder(Callback):
         """Redraw curves.png from metrics.csv."""
         assert self.folder is not None
         metrics = read_metrics(self.folder.path / "metrics.csv")
-        title = f"{self.config['model']['name']} on {self.config['data']['name']}"
-        draw_curves(metrics, self.classes, title, self.folder.figures / "curves.png")
+        draw_curves(metrics, self.classes, self.title, self.folder.figures / "curves.png")
 
     def _line(self, row: dict[str, Any], epochs: int) -> str:
         left = row["seconds"] / row["epoch"] * (epochs - row["epoch"])

@@ -7,7 +7,8 @@ from typing import Any
 # where and how a run is watched, read and named does not change what it computes
 UNHASHED = (
     *("outputs", "run_folder", "resume", "logger", "claim", "baseline"),
-    *("data.cache", "data.workers", "trainer.log_every_n_steps", "trainer.max_time", "callbacks.checkpoint"),
+    *("data.cache", "data.workers", "trainer.log_every_n_steps", "trainer.max_time"),
+    *("callbacks.checkpoint", "callbacks.layer_probe"),
 )
 
 # where the data lies and what is kept of a run: not what an experiment is about. What is there is

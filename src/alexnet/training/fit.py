@@ -33,6 +33,7 @@ from alexnet.training.devices import (
     trainer_arguments,
 )
 from alexnet.training.generators import Generators
+from alexnet.training.layer_probe import LayerProbe
 from alexnet.training.memory import peak_memory_mb
 from alexnet.training.parts import Parts, build, check_goes_on, last_checkpoint
 from alexnet.training.problems import explain
@@ -92,6 +93,7 @@ class _Run:
             Census(parts.datamodule),
             parts.throughput,
             self.recorder,
+            LayerProbe(folder, parts.datamodule, config.callbacks.layer_probe.images, self.recorder.title),
             parts.guard,
             self.watch,
             Generators(),

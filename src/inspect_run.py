@@ -1,0 +1,18 @@
+"""What is inside a trained network? python src/inspect_run.py run=<run folder>"""
+
+from omegaconf import DictConfig
+
+from alexnet import cli
+from alexnet.config import InspectConfig
+
+
+@cli.entry_point("inspect_run", InspectConfig, groups=False, sweeps=False)
+def main(raw: DictConfig) -> None:
+    config = cli.read_config(raw, InspectConfig)
+    from alexnet.inspection.inspect import inspect_run  # imports torch: after the quick checks
+
+    inspect_run(config)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""`python src/inspect_run.py` as a user runs it, and its mistakes."""
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from alexnet.choices import Accelerator
+from alexnet.config import InspectConfig
+from alexnet.data.dataset import Images
+from alexnet.errors import UserError
+from alexnet.inspection.features import feature_vectors
+from alexnet.inspection.inspect import inspect_run
+from alexnet.inspection.subject import load_subject
+from alexnet.training.fit import train as fit
+from conftest import SMALL, Train, request_of
+from wandb_file import read_wandb_file
+
+FILES = {"filters.png", "units.png", "neighbours.png", "layers.csv", "neighbours.csv", "inspection.json"}
+
+
+def config_of(**changes: Any) -> InspectConfig:
+    """What inspect_run.py makes of these keys and some others."""
+    keys: dict[str, Any] = dict.fromkeys(("run", "checkpoint", "data_root", "out"))
+    keys |= {"images": 30, "queries": 3, "neighbours": 4, "wandb": True, "batch_size": 8}
+    return InspectConfig(**keys | {"accelerator": Accelerator.cpu} | changes)
+
+
+@pytest.fixture(scope="module")
+def run(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with an offline W&B run."""
+    folder = tmp_path_factory.mktemp("inspected") / "run"
+    small = (*SMALL, *synthetic, "trainer.max_epochs=1", "model.activation=tanh", "logger.mode=offline")
+    fit(request_of(folder, *small))
+    return folder
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_everything_in_the_run_s_folder(train: Train, run: Path) -> None:
+    """And in its W&B run, which goes on offline."""
+    kept = {
+        path: path.read_bytes() for path in run.rglob("*") if path.is_file() and "wandb" not in path.parts
+    }
+    done = train(f"run={run}", "images=30", "queries=12", "accelerator=cpu", program="inspect_run.py")
+    assert done.status == 0, done.err
+    assert done.err == ""
+    out = run / "figures/inspection"
+    assert {path.name for path in out.iterdir()} == FILES
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    for name in ("filters", "units", "neighbours"):
+        with Image.open(out / f"{name}.png") as picture:
+            assert min(picture.size) > 100
+        assert str(out / f"{name}.png") in done.out
+
+    layers = rows_of(out / "layers.csv")
+    assert [row["layer"] for row in layers] == [
+        "conv1",
+        "conv2",
+        "conv3",
+        "conv4",
+        "conv5",
+        "fc6",
+        "fc7",
+        "fc8",
+    ]
+    assert all(float(row["saturated_fraction"]) <= 1 and row["dead_fraction"] == "" for row in layers[:-1])
+    assert all(re.search(rf"^{row['layer']} +{row['units']} ", done.out, re.MULTILINE) for row in layers)
+    content = json.loads((out / "inspection.json").read_text())
+    assert content["layers"][3]["activation_rms"] == pytest.approx(
+        float(layers[3]["activation_rms"]), rel=1e-5
+    )
+    assert content["unreadable"] == {}
+
+    parts = sorted((run / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert len(parts) == 2
+    assert len({part.name for part in parts}) == 1  # the same run
+    recorded = read_wandb_file(parts[1])
+    logged = {key.partition(".")[0] for row in recorded.history for key in row}
+    assert {"inspection/filters", "inspection/units", "inspection/neighbours", "inspection/layers"} <= logged
+    assert recorded.exit_code == 0
+    assert "offline-run-*" in done.out
+
+
+def test_neighbours_are_the_nearest_training_images(run: Path, tmp_path: Path) -> None:
+    """Of all training images, by features of one image at a time."""
+    config = config_of(checkpoint=str(run / "checkpoints/last.ckpt"), images=None, out=str(tmp_path / "out"))
+    inspect_run(config)
+    rows = rows_of(tmp_path / "out/neighbours.csv")
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4"] * 3
+    subject = load_subject(None, config.checkpoint, None)
+    data, trained = subject.data, subject.trained
+
+    def features(images: Images, index: int) -> np.ndarray:
+        square = np.empty((3, 256, 256), np.uint8)
+        images.read(index, square)
+        return feature_vectors(trained.network, trained.crops.center(torch.from_numpy(square)[None]))[
+            0
+        ].numpy()
+
+    bank = np.stack([features(data.train, index) for index in range(len(data.train))])
+    paths = [data.val.path(index) for index in range(len(data.val))]
+    for start in range(0, len(rows), 4):
+        query = paths.index(rows[start]["query"])
+        assert rows[start]["query_class"] == Path(rows[start]["query"]).parent.name
+        far = np.sqrt(((bank - features(data.val, query)) ** 2).sum(1))
+        nearest = np.argsort(far)[:4]
+        found = rows[start : start + 4]
+        assert [row["neighbour"] for row in found] == [data.train.path(index) for index in nearest]
+        assert [row["neighbour_class"] for row in found] == [
+            Path(row["neighbour"]).parent.name for row in found
+        ]
+        np.testing.assert_allclose([float(row["distance"]) for row in found], far[nearest], rtol=1e-3)
+
+
+def test_mistakes(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    moved = tmp_path / "moved"
+    shutil.copytree(run, moved)
+    text = (moved / "config.yaml").read_text()
+    text = re.sub(r"(?m)^  root: .*$", "  root: /gone", text).replace("source: synthetic", "source: folder")
+    (moved / "config.yaml").write_text(text)
+    for name in ("cat", "dog"):
+        (tmp_path / "others/train" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / f"others/train/{name}/1.png")
+    shutil.copytree(tmp_path / "others/train", tmp_path / "others/val")
+    (tmp_path / "file").touch()
+    for changes, told in (
+        ({"run": "/nowhere"}, "is no run's folder"),
+        ({"checkpoint": "/nowhere.ckpt"}, "there is no such checkpoint"),
+        ({"run": str(moved)}, "data.root=/gone: there is no such folder.* data_root=<folder>"),
+        ({"run": str(run), "data_root": "/gone"}, "/gone: there is no such folder. Make it, or"),
+        (
+            {"run": str(moved), "data_root": str(tmp_path / "others")},
+            "has 2 classes, cat to dog, and the network",
+        ),
+        ({"run": str(run), "out": str(tmp_path / "file")}, "Cannot write .*file"),
+    ):
+        with pytest.raises(UserError, match=told) as raised:
+            inspect_run(config_of(**changes))
+        assert "\n" not in str(raised.value)
+    for file in (moved / "checkpoints").iterdir():
+        file.unlink()
+    with pytest.raises(UserError, match="has kept no checkpoint"):
+        inspect_run(config_of(run=str(moved)))
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (("run=x", "checkpoint=y"), "either run=<run folder> or checkpoint=<file>"),
+        (("run=x", "images=0"), "images=0: expected a whole number from 1 up"),
+        (("run=x", "qeries=3"), r"qeries: there is no such key. Did you mean queries\?"),
+    ],
+)
+def test_a_mistake_is_one_line(train: Train, typed: tuple[str, ...], told: str) -> None:
+    done = train(*typed, program="inspect_run.py")
+    assert (done.status, done.out) == (1, "")
+    assert re.fullmatch(rf"Error: .*{told}.*\n", done.err)
