@@ -106,6 +106,21 @@ def test_dead_on_all_images_and_at_all_places() -> None:
     assert dead(2, 2) == dead(4) == dead(3, 1) == 0
 
 
+def test_saturated_is_within_a_twentieth_of_a_limit() -> None:
+    full = nn.Linear(4, 4, bias=False).double()
+    full.weight.data = torch.eye(4, dtype=torch.float64)
+    for activation, inverse, outputs, share in (
+        (nn.Tanh(), torch.atanh, [-0.951, -0.949, 0.949, 0.951], 0.5),
+        (nn.Sigmoid(), torch.logit, [0.049, 0.051, 0.949, 0.951], 0.5),
+        (nn.Tanh(), torch.atanh, [-0.96, 0.0, 0.05, 0.5], 0.25),
+    ):
+        inputs = inverse(torch.tensor([outputs], dtype=torch.float64))
+        (layer,) = measure_layers(
+            nn.Sequential(full, activation), [(inputs, torch.zeros(1))], gradients=False
+        )
+        assert (layer.saturated_fraction, layer.dead_fraction) == (share, None)
+
+
 def test_gradients_against_backward() -> None:
     """Of the mean over all images, in float64; frozen weights have none."""
     network = small_network()

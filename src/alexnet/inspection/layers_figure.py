@@ -24,6 +24,13 @@ PANELS = {
 }
 
 
+class _Plain(LogFormatter):
+    """0.2 for what would be 2e-01."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
 def draw_layers(rows: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     """A panel for each measure, a line for each layer from the first, dark, to the last; a PNG at `path`.
 
@@ -60,8 +67,8 @@ def _draw_panel(axes: Axes, rows: Sequence[dict[str, Any]], key: str, colors: di
         axes.set_ylim(-2, max(10.0, axes.get_ylim()[1]))
     else:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(LogFormatter())
-        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
+        axes.yaxis.set_major_formatter(_Plain())
+        axes.yaxis.set_minor_formatter(_Plain(minor_thresholds=(1, 0.4)))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
