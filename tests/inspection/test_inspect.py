@@ -87,7 +87,7 @@ def test_everything_in_the_run_s_folder(train: Train, run: Path) -> None:
     assert len({part.name for part in parts}) == 1  # the same run
     recorded = read_wandb_file(parts[1])
     logged = {key.partition(".")[0] for row in recorded.history for key in row}
-    assert {"inspection/filters", "inspection/units", "inspection/neighbours", "inspection/layers"} <= logged
+    assert {"inspection/filters", "inspection/units", "inspection/neighbours"} <= logged
     assert recorded.exit_code == 0
     assert "offline-run-*" in done.out
 

@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from alexnet import cli
 from alexnet.config import DataConfig, EvaluateConfig
 from alexnet.data.dataset import ValData, load_val_data
 from alexnet.data.places import check_there, pack_folder
 from alexnet.errors import UserError
 from alexnet.paths import absolute
 from alexnet.run.resume import read_config
-from alexnet.run.trained import Trained, load_trained
+from alexnet.run.trained import Trained, load_trained, own_data
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,11 @@ def load_members(config: EvaluateConfig) -> list[Member]:
         else:
             trained, file = load_trained(None, str(path)), path
             saved = trained.config
-        data = config.data or _own_data(saved, file, config)
+        data = config.data
+        if data is None:
+            data = own_data(saved, file, config.data_root)
+            if not Path(data.cache).expanduser().is_dir():
+                data = replace(data, cache=config.cache)
         data = replace(data, stored_size=trained.stored_size)
         _check_there(name, data, config)
         members.append(Member(name, trained, data, path if config.runs else None))
@@ -85,19 +87,6 @@ def check_same_classes(ours: Sequence[str], here: str, theirs: Sequence[str], th
     place = here if only in ours else there
     counts = f"{len(ours):,} classes in {here}, {len(theirs):,} in {there}"
     raise UserError(f"Not the same classes: {counts}; '{only}' is only in {place}.")
-
-
-def _own_data(saved: dict[str, Any], file: Path, config: EvaluateConfig) -> DataConfig:
-    """The data that a network was trained on, where they lie now."""
-    try:
-        own = cli.read_saved(saved["data"], DataConfig, file)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{file} does not say on what data it was trained. Give data=...") from error
-    if not Path(own.cache).expanduser().is_dir():
-        own = replace(own, cache=config.cache)
-    if config.data_root is not None:
-        own = replace(own, root=config.data_root, pack=None)  # a pack is of the images where they were
-    return own
 
 
 def _check_there(name: str, data: DataConfig, config: EvaluateConfig) -> None:

@@ -1,7 +1,7 @@
 """What is looked into: a trained network, and the images that it was trained and validated on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexnet import cli
-from alexnet.config import DataConfig
 from alexnet.data.dataset import ImageData, Images, load_image_data
 from alexnet.errors import UserError
 from alexnet.inspection.reading import read_batches
 from alexnet.paths import absolute
 from alexnet.progress import progress_bar
-from alexnet.run.checkpoint_file import read_checkpoint
 from alexnet.run.resume import read_config
-from alexnet.run.trained import Trained, load_trained
+from alexnet.run.trained import Trained, load_trained, own_data
 
 
 @dataclass(frozen=True)
@@ -52,17 +49,12 @@ def load_subject(run: str | None, checkpoint: str | None, data_root: str | None)
     for images of other classes than the network knows.
     """
     trained = load_trained(run, checkpoint)
-    if run is not None:
-        folder = absolute(run)
-        config, source = read_config(folder), folder / "config.yaml"
+    folder = None if run is None else absolute(run)
+    if folder is None:
+        config, source = trained.config, trained.checkpoint
     else:
-        folder, source = None, trained.checkpoint
-        config = read_checkpoint(source)["config"]
-    if not isinstance(config.get("data"), dict):
-        raise UserError(f"{source} is damaged: it lacks data.")
-    images = cli.read_saved(config["data"], DataConfig, source)
-    if data_root is not None:
-        images = replace(images, root=str(absolute(data_root)), pack=None)
+        config, source = read_config(folder), folder / "config.yaml"
+    images = own_data(config, source, data_root)
     try:
         data = load_image_data(images)
     except UserError as error:

@@ -11,7 +11,7 @@ from alexnet.run.tracking import add_to_run, has_wandb_run
 
 
 def track_results(run: Path, summary: dict[str, Any], pictures: dict[str, Path]) -> None:
-    """Add to the summary and the pictures of the W&B run of a run's folder, where it has one, and say where."""
+    """Add to summary and pictures of the W&B run that a run's folder has, if it has one, and say where."""
     if not has_wandb_run(run) or os.environ.get("WANDB_MODE") == "disabled":
         return
     if is_running(run):

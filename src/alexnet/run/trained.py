@@ -1,13 +1,13 @@
 """A network with the weights of a run, to be used."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from alexnet import cli
-from alexnet.config import ModelConfig
+from alexnet.config import DataConfig, ModelConfig
 from alexnet.data.augmentation import Crops
 from alexnet.errors import UserError
 from alexnet.model.build import build_network
@@ -55,6 +55,19 @@ def load_trained(run: str | None, checkpoint: str | None) -> Trained:
     check_shapes(path, weights, network.state_dict())
     network.load_state_dict(weights)
     return Trained(path, network.eval().float(), Crops(mean, slack), stored_size, classes, names, config)
+
+
+def own_data(saved: dict[str, Any], file: Path, root: str | None) -> DataConfig:
+    """The images that a network was trained on, by the configuration that was saved in `file`; where they lie
+    now, if `root` is given. Raises `UserError` where it does not say.
+    """
+    try:
+        own = cli.read_saved(saved["data"], DataConfig, file)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{file} does not say on what data it was trained.") from error
+    if root is None:
+        return own
+    return replace(own, root=str(absolute(root)), pack=None)  # a pack is of the images where they were
 
 
 def checkpoint_of(folder: Path) -> Path:
