@@ -8,6 +8,7 @@ from omegaconf import MISSING
 from alexnet.choices import Accelerator, ValCrops
 from alexnet.config.checked import Checked, check
 from alexnet.config.data import DataConfig
+from alexnet.config.model import ModelConfig
 from alexnet.errors import UserError
 
 
@@ -17,6 +18,8 @@ class EvaluateConfig(Checked):
 
     run: Any = MISSING
     checkpoint: Any = MISSING
+    weights: str | None = MISSING
+    model: ModelConfig | None = None
     data: DataConfig | None = None
     data_root: str | None = MISSING
     crops: list[ValCrops] = MISSING
@@ -28,8 +31,15 @@ class EvaluateConfig(Checked):
     wandb: bool = MISSING
 
     def check(self) -> None:
-        if (self.run is None) == (self.checkpoint is None):
-            raise UserError("Give what to evaluate: either run=<run folder> or checkpoint=<file>, or a list.")
+        if sum(each is not None for each in (self.run, self.checkpoint, self.weights)) != 1:
+            raise UserError(
+                "Give what to evaluate: run=<run folder> or checkpoint=<file>, or a list of them, or"
+                " weights=torchvision model=<network>."
+            )
+        if self.weights is not None and (self.model is None or self.data is None):
+            raise UserError(f"weights={self.weights}: give their network and images, too: model=... data=...")
+        if self.weights is None and self.model is not None:
+            raise UserError("model=...: goes with weights=. Runs and checkpoints know their network.")
         for key in ("run", "checkpoint"):
             given = getattr(self, key)
             fits = isinstance(given, list) and all(isinstance(each, str | int) for each in given)

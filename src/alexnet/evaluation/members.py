@@ -9,6 +9,7 @@ from alexnet.data.dataset import ValData, load_val_data
 from alexnet.data.places import check_there, pack_folder
 from alexnet.errors import UserError
 from alexnet.paths import absolute
+from alexnet.run.pretrained import load_published
 from alexnet.run.resume import read_config
 from alexnet.run.trained import Trained, load_trained, own_data
 
@@ -27,6 +28,8 @@ def load_members(config: EvaluateConfig) -> list[Member]:
     """The networks that are asked for. Raises `UserError` for one that is not there, or there twice, whose
     images are gone, and for networks that do not tell the same classes apart.
     """
+    if config.weights is not None:
+        return [_published(config, config.weights)]
     paths = [absolute(path) for path in (*config.runs, *config.checkpoints)]
     for place, path in enumerate(paths):
         if path in paths[:place]:
@@ -53,6 +56,14 @@ def load_members(config: EvaluateConfig) -> list[Member]:
             *(members[0].trained.classes, str(members[0].trained.checkpoint)),
         )
     return members
+
+
+def _published(config: EvaluateConfig, weights: str) -> Member:
+    assert config.model is not None and config.data is not None  # EvaluateConfig checks it
+    trained = load_published(config.model, weights, config.data.stored_size)
+    name = f"{config.model.name}, {trained.checkpoint.name}"
+    _check_there(name, config.data, config)
+    return Member(name, trained, config.data)
 
 
 def load_data(members: Sequence[Member]) -> list[ValData]:
