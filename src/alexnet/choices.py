@@ -1,6 +1,6 @@
 """The values of keys that take one of a few words; Hydra accepts no others."""
 
-from enum import Enum
+from enum import Enum, StrEnum
 
 
 class Family(Enum):
@@ -178,6 +178,14 @@ class NonFinite(Enum):
 
     stop = "stop"
     skip = "skip"
+
+
+class Features(StrEnum):
+    """What `classical.py` describes an image by. A StrEnum: model.name is this word, too."""
+
+    hog = "hog"
+    color = "color"
+    hog_and_color = "hog_and_color"
 
 
 class Program(Enum):

@@ -68,7 +68,9 @@ class ProcessLauncher(Launcher):
             plan_job(self._loader, self._config, overrides, initial_job_idx + index)
             for index, overrides in enumerate(job_overrides)
         ]
-        devices = Devices(visible_gpus(planned[0].config.trainer.accelerator.value), self._at_once)
+        run = planned[0].config
+        accelerator = run.trainer.accelerator.value if "trainer" in run else "cpu"
+        devices = Devices(visible_gpus(accelerator), self._at_once)
         entries = run_jobs(unique_jobs(planned), devices, folder, self._grace)
         problem = failure(entries)
         return [returned(item, problem) for item in planned]

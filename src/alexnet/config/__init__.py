@@ -7,6 +7,7 @@ that `--help` and configuration errors answer at once.
 """
 
 from alexnet.config.benchmark import BenchmarkConfig, GrowthConfig
+from alexnet.config.classical import ClassicalConfig, HandMadeConfig, NameConfig
 from alexnet.config.compare import CompareConfig
 from alexnet.config.data import AugmentConfig, DataConfig, SyntheticConfig
 from alexnet.config.evaluate import EvaluateConfig
@@ -38,18 +39,21 @@ __all__ = [
     "CallbacksConfig",
     "CheckpointConfig",
     "ClaimConfig",
+    "ClassicalConfig",
     "CompareConfig",
     "DataConfig",
     "EarlyStoppingConfig",
     "EvaluateConfig",
     "ExportConfig",
     "GrowthConfig",
+    "HandMadeConfig",
     "InspectConfig",
     "LayerProbeConfig",
     "LeNet5Config",
     "LearningGuardConfig",
     "LoggerConfig",
     "ModelConfig",
+    "NameConfig",
     "OptimizerConfig",
     "PredictConfig",
     "PrepareConfig",

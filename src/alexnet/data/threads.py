@@ -5,7 +5,7 @@ copied from one process to another, which costs more than reading an image from 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 def map_ahead(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """`function` of each item, in order, by `workers` threads that are up to `ahead` items ahead.
 
     Without workers each is done when it is asked for. (Executor.map takes in all items at once.)

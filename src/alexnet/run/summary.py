@@ -39,21 +39,31 @@ def print_plan(
     devices = trainer.devices * trainer.num_nodes
     each = config.data.batch_size // copies_of_network(trainer, config.strategy)
     split = f" ({devices} devices, {each} images each)" if devices > 1 else ""
-    set_aside = f"; {len(data.excluded)} files set aside" if data.excluded else ""
     log.info(f"Model     {model.name}: {parameters(network):,} parameters{said}")
     if begun_from:
         log.info(f"Begins    with the weights of {begun_from}")
     if model.freeze:
         log.info(f"Frozen    {', '.join(model.freeze)}")
-    log.info(
-        f"Data      {config.data.name}: {len(data.train):,} training and {len(data.val):,} validation images"
-        f" of {len(data.classes)} classes, from {data.origin}{set_aside}"
-    )
+    print_data(config.data.name, data)
     log.info(
         f"Training  {trainer.max_epochs} epochs, global batch {config.data.batch_size}{split}, learning rate"
         f" {config.optimizer.lr:g}, {resolve_accelerator(trainer.accelerator)},"
         f" {resolve_precision(trainer)}, seed {config.seed}"
     )
+    print_folder(folder, data)
+
+
+def print_data(name: str, data: ImageData) -> None:
+    """Which images a run is about."""
+    set_aside = f"; {len(data.excluded)} files set aside" if data.excluded else ""
+    log.info(
+        f"Data      {name}: {len(data.train):,} training and {len(data.val):,} validation images"
+        f" of {len(data.classes)} classes, from {data.origin}{set_aside}"
+    )
+
+
+def print_folder(folder: RunFolder, data: ImageData) -> None:
+    """Where a run writes, and which files are set aside."""
     log.info(f"Folder    {folder.path}")
     for path, reason in list(data.excluded.items())[:5]:
         log.warning(f"Set aside {path}: {reason}")
@@ -80,21 +90,32 @@ def describe_result(
     throughput: Throughput,
 ) -> dict[str, Any]:
     """What result.json says of the numbers. Errors are percentages, of the last epoch that has them."""
+    rates = throughput.summary()
+    rates |= {"input_bound": rates["data_wait_fraction"] > INPUT_BOUND}
+    return describe_numbers(resolved, data, parameters(network), rows, rates)
+
+
+def describe_numbers(
+    resolved: dict[str, Any],
+    data: ImageData,
+    parameters: int,
+    rows: list[dict[str, Any]],
+    rates: dict[str, Any],
+) -> dict[str, Any]:
+    """The same of anything that learns: `rates` are how fast it was."""
     splits = {name: split for name in ("train", "val") if (split := _split(rows, name))}
     validated = [row for row in rows if row.get("val/top1_error") is not None]
-    rates = throughput.summary()
     best = min(validated, key=lambda row: row["val/top1_error"], default=None)
     return {
         "seed": resolved["seed"],
         "epochs": len(rows),
         "classes": len(data.classes),
-        "parameters": parameters(network),
+        "parameters": parameters,
         **splits,
         "best": best and {"epoch": best["epoch"], "top1_error": best["val/top1_error"]},
         "config_hash": config_hash(resolved),
         "data_fingerprint": data.fingerprint,
         **rates,
-        "input_bound": rates["data_wait_fraction"] > INPUT_BOUND,
     }
 
 
@@ -112,11 +133,7 @@ def print_outcome(
         f" {result['model_flops_per_second'] / 1e9:,.0f} GFLOP/s, {result['matrix_rate_fraction']:.0%} of a"
         " matrix product's"
     )
-    val = result.get("val", {})
-    if "top1_error" in val:
-        guessing = 100 * (1 - 1 / result["classes"])
-        top5 = f", top-5 {val['top5_error']:.1f}%" if "top5_error" in val else ""
-        log.info(f"Validation error: top-1 {val['top1_error']:.1f}%{top5} (guessing: top-1 {guessing:.1f}%)")
+    print_validation_error(result)
     if result["input_bound"] and result["wall_seconds"] > WORTH_ADVICE:
         log.info(f"Input     is what the network waited for: {_faster_input(config)}")
     log.info(f"Curves    {folder.figures / 'curves.png'}")
@@ -126,6 +143,15 @@ def print_outcome(
         upload = upload_command(logger)
         log.info(f"W&B       {f'offline; to upload: {upload}' if upload else logger.experiment.url}")
     log.info(f"Next      {_next_step(result, config)}")
+
+
+def print_validation_error(result: dict[str, Any]) -> None:
+    """What came of a run, where it has been validated, beside what guessing gives."""
+    val = result.get("val", {})
+    if "top1_error" in val:
+        guessing = 100 * (1 - 1 / result["classes"])
+        top5 = f", top-5 {val['top5_error']:.1f}%" if "top5_error" in val else ""
+        log.info(f"Validation error: top-1 {val['top1_error']:.1f}%{top5} (guessing: top-1 {guessing:.1f}%)")
 
 
 def _next_step(result: dict[str, Any], config: TrainConfig) -> str:

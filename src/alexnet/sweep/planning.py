@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
@@ -53,25 +54,46 @@ def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], 
             f"run_folder={resolved['run_folder']}: the jobs of a sweep cannot share a folder."
             " Give hydra.sweep.dir=..., where each makes its own."
         )
-    if resolved["resume"] not in (None, AUTO):
-        raise UserError(f"resume={resolved['resume']}: one run, and not a sweep's. Leave -m out.")
-    own = [_quoted("run_folder", place), f"resume={AUTO}"]
-    if resolved["logger"]["name"] is None:
-        own.append(_quoted("logger.name", place.relative_to(folder)))
-    if resolved["logger"]["group"] is None:
-        own.append(_quoted("logger.group", _group(folder, resolved["outputs"])))
-    if resolved["logger"]["job_type"] is None and place.parent != folder:
-        own.append(_quoted("logger.job_type", place.parent.relative_to(folder)))
+    own = [_quoted("run_folder", place), *_resume(resolved), *_tracked_as(resolved, place, folder)]
     job = Job(
         name=str(place.relative_to(folder)),
         folder=place,
         command=(*_program(config), *_about_the_run(sweep), *overrides, *own),
         config_hash=config_hash(resolved),
-        devices=resolved["trainer"]["devices"],
-        epochs=resolved["trainer"]["max_epochs"],
+        **_length(resolved),
     )
     job.check_place()
     return Planned(job, config, run, list(overrides), own)
+
+
+def _resume(run: dict[str, Any]) -> list[str]:
+    """How a program that can go on with a run is told to; classical.py begins again by itself."""
+    if "resume" not in run:
+        return []
+    if run["resume"] not in (None, AUTO):
+        raise UserError(f"resume={run['resume']}: one run, and not a sweep's. Leave -m out.")
+    return [f"resume={AUTO}"]
+
+
+def _tracked_as(run: dict[str, Any], place: Path, folder: Path) -> list[str]:
+    """The run's names in W&B, where it goes there and has none yet."""
+    if "logger" not in run:
+        return []
+    own = []
+    if run["logger"]["name"] is None:
+        own.append(_quoted("logger.name", place.relative_to(folder)))
+    if run["logger"]["group"] is None:
+        own.append(_quoted("logger.group", _group(folder, run["outputs"])))
+    if run["logger"]["job_type"] is None and place.parent != folder:
+        own.append(_quoted("logger.job_type", place.parent.relative_to(folder)))
+    return own
+
+
+def _length(run: dict[str, Any]) -> dict[str, int]:
+    """Devices and epochs of a job, where it trains a network."""
+    if "trainer" not in run:
+        return {}
+    return {"devices": run["trainer"]["devices"], "epochs": run["trainer"]["max_epochs"]}
 
 
 def unique_jobs(planned: Sequence[Planned]) -> list[Job]:

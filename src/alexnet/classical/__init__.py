@@ -1,0 +1,1 @@
+"""Before AlexNet: features made by hand, and a linear classifier."""

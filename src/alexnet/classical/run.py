@@ -1,0 +1,207 @@
+"""One run of hand-made features and a linear classifier, written down as train.py writes its own."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from alexnet.classical.classifier import LinearClassifier
+from alexnet.classical.extraction import Described, Extraction
+from alexnet.classical.features import feature_length
+from alexnet.config import ClassicalConfig
+from alexnet.data.dataset import ImageData, load_image_data
+from alexnet.data.unreadable import check_unreadable
+from alexnet.errors import UserError, lacks_memory
+from alexnet.paths import absolute
+from alexnet.progress import duration, progress_bar
+from alexnet.run.environment import describe_environment
+from alexnet.run.folder import RunFolder
+from alexnet.run.log import log_to_file, log_to_terminal
+from alexnet.run.resume import is_blank, is_unfinished
+from alexnet.run.settings import config_hash
+from alexnet.run.summary import (
+    OUTCOMES,
+    describe_numbers,
+    print_data,
+    print_folder,
+    print_validation_error,
+)
+from alexnet.training.memory import peak_memory_mb
+from alexnet.training.problems import explain
+from alexnet.training.stop import InterruptionError, Stop
+
+log = logging.getLogger(__name__)
+
+PRECISION = "32-true"  # features and weights
+AGAIN = "The same command begins again."
+# what train.py measures of a network's steps, of which there are none
+NO_STEPS = ("data_wait_fraction", "model_flops_per_second", "matrix_rate_fraction", "input_bound")
+
+
+def run(config: ClassicalConfig, resolved: dict[str, Any], overrides: list[str]) -> float:
+    """Describe the images, fit, evaluate; the validation top-1 error in percent.
+
+    Raises `UserError` before anything is written for what cannot run; whatever happens after the run
+    folder exists ends in its result.json. A run folder that was asked for, and holds a run of the same
+    configuration that was stopped, is used again.
+    """
+    log_to_terminal(quiet=False)
+    data = load_image_data(config.data)
+    folder = _folder(config, resolved)
+    with folder.held(), log_to_file(folder.path / "train.log"):
+        return _Run(config, resolved, overrides, data, folder).lead()
+
+
+def _folder(config: ClassicalConfig, resolved: dict[str, Any]) -> RunFolder:
+    if config.run_folder is not None:
+        path = absolute(config.run_folder)
+        if path.is_dir() and (is_unfinished(path, config_hash(resolved)) or is_blank(path)):
+            return RunFolder.reopen(path)
+    return RunFolder.create(config.outputs, resolved, config.run_folder)
+
+
+class _Run:
+    """A run in its folder."""
+
+    def __init__(
+        self,
+        config: ClassicalConfig,
+        resolved: dict[str, Any],
+        overrides: list[str],
+        data: ImageData,
+        folder: RunFolder,
+    ) -> None:
+        self.config, self.resolved, self.overrides = config, resolved, overrides
+        self.data, self.folder = data, folder
+        self.classifier = LinearClassifier(len(data.classes), config.classical, config.seed)
+        self.stop = Stop(None)
+        self.rows: list[dict[str, Any]] = []
+        self.images_per_second: float | None = None
+        self._began = time.perf_counter()
+
+    def lead(self) -> float:
+        """Learn and evaluate; then, whatever happened, write result.json and say how it went."""
+        status, error = "failed", None
+        try:
+            self._describe()
+            with self.stop.heeded():
+                found = self._learn()
+            status = "completed"
+            return found
+        except (InterruptionError, KeyboardInterrupt, SystemExit) as problem:
+            known = isinstance(problem, InterruptionError)
+            status, error = "interrupted", str(problem) if known else "stopped by the user"
+            raise KeyboardInterrupt(f"Interrupted: {error}. {AGAIN}") from problem
+        except UserError as problem:
+            error = str(problem)
+            raise
+        except Exception as problem:
+            error = f"{type(problem).__name__}: {problem}"
+            if told := _explain(problem):
+                error = told
+                raise UserError(f"{told} {AGAIN}") from problem
+            raise
+        finally:
+            self._record(status, error)
+
+    def _describe(self) -> None:
+        """Write down what is going to run, and say it."""
+        folder, data, classical = self.folder, self.data, self.config.classical
+        folder.write_yaml("config.yaml", self.resolved)
+        folder.write_yaml("overrides.yaml", self.overrides)
+        folder.write_json("environment.json", describe_environment(data.fingerprint))
+        folder.write_excluded(data.excluded)
+        log.info(
+            f"Features  {self.config.model.name}: {feature_length(classical):,} numbers for each image of"
+            f" {classical.image_size}x{classical.image_size} pixels"
+        )
+        log.info(f"Learning  a linear classifier, {classical.passes} passes, seed {self.config.seed}")
+        print_data(self.config.data.name, data)
+        print_folder(folder, data)
+
+    def _learn(self) -> float:
+        data, config = self.data, self.config
+        workers = config.data.workers if config.data.workers is not None else os.cpu_count() or 1
+        extraction = Extraction(
+            config.classical, config.data.stored_size, workers, self.folder.path, self._check
+        )
+        train = extraction.of(data.train, "training")
+        self._check_labels(train, "training")
+        began = time.perf_counter()
+        with progress_bar("Fitting the classifier", config.classical.passes * len(train.labels)) as advance:
+            self.classifier.fit(train, lambda count: self._advance(advance, count))
+        seconds = train.seconds + time.perf_counter() - began
+        self.images_per_second = len(train.labels) / seconds
+        val = extraction.of(data.val, "validation")
+        self._check_labels(val, "validation")
+        row: dict[str, Any] = {"epoch": 1}  # a table of one row, as train.py's after its first epoch
+        with progress_bar("Evaluating", len(train.labels) + len(val.labels)) as advance:
+            for name, described in (("train", train), ("val", val)):
+                found = self.classifier.evaluate(described, lambda count: self._advance(advance, count))
+                row |= {f"{name}/{key}": value for key, value in found.items()}
+        row.pop("train/top5_error", None)  # as in train.py
+        row |= {"images_per_second": self.images_per_second, "peak_memory_mb": peak_memory_mb("cpu")}
+        self.rows.append(row | {"seconds": self._seconds()})
+        return row["val/top1_error"]
+
+    def _check(self) -> None:
+        """Raise what ends the run: somebody has asked for it, or too many images have stopped decoding."""
+        if asked := self.stop.asked():
+            raise InterruptionError(asked)
+        data = self.data
+        images = len(data.train) + len(data.val) + data.unreadable
+        place, most = f"Data from {data.origin}", self.config.data.max_unreadable
+        check_unreadable(data.newly_unreadable(), images, most, place, earlier=data.unreadable)
+
+    def _advance(self, advance: Callable[[int], None], count: int) -> None:
+        self._check()
+        advance(count)
+
+    def _check_labels(self, described: Described, what: str) -> None:
+        if not len(described.labels):
+            raise UserError(f"Data from {self.data.origin}: none of the {what} images can be read any more.")
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+    def _record(self, status: str, error: str | None) -> None:
+        folder, data = self.folder, self.data
+        folder.use_reserve()
+        excluded = data.excluded | data.newly_unreadable()
+        rates = {"images_per_second": self.images_per_second, **dict.fromkeys(NO_STEPS)}
+        result = describe_numbers(self.resolved, data, self.classifier.parameters, self.rows, rates)
+        result |= {"epochs": None, "best": None}  # a classifier of features has none
+        result |= {"status": status, "error": error, "warning": None}
+        result |= {"excluded_files": len(excluded), "skipped_steps": 0, "wall_seconds": self._seconds()}
+        result |= {"precision": PRECISION, "peak_memory_mb": peak_memory_mb("cpu")}
+        unwritten = None
+        try:
+            folder.write_json("result.json", result)
+            folder.write_excluded(excluded)
+            folder.write_metrics(self.rows)
+        except OSError as problem:  # a full disk: the error that is told is the first one
+            unwritten = f"Not written: {explain(problem)}"
+            log.warning(unwritten)
+        self._tell(result)
+        if unwritten and status == "completed":
+            raise UserError(f"{unwritten} {AGAIN}")
+
+    def _tell(self, result: dict[str, Any]) -> None:
+        log.info("")
+        if result["status"] != "completed":
+            log.error(f"The run {OUTCOMES[result['status']]}. What there is of it: {self.folder.path}")
+            return
+        took = duration(result["wall_seconds"])
+        log.info(f"Done in {took}: {self.images_per_second:.3g} images/s described and learned from")
+        print_validation_error(result)
+        log.info(f"Results   {self.folder.path / 'result.json'}, metrics.csv beside it")
+        name = self.config.data.name
+        log.info(f"Next      a network, on the same images: python src/train.py data={name}")
+
+
+def _explain(problem: BaseException) -> str | None:
+    """What is wrong and what to do, in one line; None for what only a bug explains."""
+    if lacks_memory(problem):
+        return "Out of memory. What takes less: fewer data.workers, a smaller classical.image_size."
+    return explain(problem)
