@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.compare.grids import Grid, find_grids
+from alexnet.compare.networks import ABSENT, factors_within, told
 from alexnet.compare.runs import LeftOut, Run, is_run, read_run
 from alexnet.errors import UserError
 
-ABSENT = "absent"  # the value of a key that a run's configuration does not have
 SEED = re.compile(r"seed=-?\d+")  # not seed=0.failed-1: a later start of the study set that aside
 
 
@@ -96,11 +96,17 @@ def read_runs(pattern: str, baseline: str | None) -> Arms:
         raise UserError(f"runs={pattern}: {which}; there is nothing to compare.")
     settings = [next(iter(group.values())).settings for group in groups.values()]
     index, rule = _choose_baseline(settings, baseline)
-    names = [
-        "baseline" if number == index else label(differences(settings[index], each))
-        for number, each in enumerate(settings)
-    ]
+    names = _names(settings, index)
     return Arms(f"runs {pattern}", dict(zip(names, groups.values(), strict=True)), "baseline", rule, left_out)
+
+
+def _names(settings: list[dict[str, Any]], baseline: int) -> list[str]:
+    """Each group's name: what it changes."""
+    changed = [differences(settings[baseline], each) for each in settings]
+    factors = factors_within(settings)
+    short = [label(told(each, arm, factors)) for each, arm in zip(changed, settings, strict=True)]
+    names = short if len(set(short)) == len(short) else [label(each) for each in changed]
+    return ["baseline" if number == baseline else name for number, name in enumerate(names)]
 
 
 def differences(baseline: dict[str, Any], arm: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -150,7 +156,10 @@ def _find_baseline(arms: dict[str, dict[int, Run]], wanted: str | None) -> tuple
 
 def _choose_baseline(settings: list[dict[str, Any]], wanted: str | None) -> tuple[int, str]:
     """The index of the baseline among groups of runs, and the rule that chose it."""
-    keys = dict.fromkeys(key for other in settings[1:] for key in differences(settings[0], other))
+    factors = factors_within(settings)
+    keys = dict.fromkeys(
+        key for other in settings[1:] for key in told(differences(settings[0], other), other, factors)
+    )
     values = [{key: shown(each.get(key, ABSENT)) for key in keys} for each in settings]
     if wanted is not None:
         asked = set(wanted.split())

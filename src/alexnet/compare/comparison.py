@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from alexnet.compare.arms import differences, label, read_runs, read_study
 from alexnet.compare.effects import Effect, paired_effect
 from alexnet.compare.grids import Grid, grid_notes
+from alexnet.compare.networks import NAME, Changes, factors_within, is_alexnet, told
 from alexnet.compare.pairing import Pairs, pair, precisions_differ, same_code
 from alexnet.compare.runs import Claim, LeftOut, Run
 from alexnet.config import CompareConfig
@@ -25,7 +26,8 @@ class ArmResult:
 
     name: str
     runs: list[Run]
-    factor: dict[str, tuple[Any, Any]]
+    factor: Changes
+    told: Changes  # of the factor, what the name of another network does not say
     claim: Claim
     top1: Effect | None
     top5: Effect | None
@@ -33,8 +35,18 @@ class ArmResult:
 
     @property
     def factor_text(self) -> str:
-        """What the arm changes, as it would be typed."""
-        return label(self.factor) or "nothing"
+        """What the arm changes, as it would be typed; of another network, its name and what else differs."""
+        return label(self.told) or "nothing"
+
+    @property
+    def network(self) -> str:
+        """The name of its model, or of its hand-made features."""
+        return self.runs[0].network
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether it learns in epochs; hand-made features with a linear classifier do not."""
+        return self.runs[0].epochs is not None
 
     def mean(self, value: Callable[[Run], float | None]) -> float | None:
         """Mean over the runs; None where a run does not have it."""
@@ -77,6 +89,17 @@ class Comparison:
         return [self.baseline, *self.arms]
 
     @property
+    def networks_differ(self) -> bool:
+        """Whether the arms are not all the same network. The forms of AlexNet are one."""
+        names = {"alexnet" if is_alexnet(arm.network) else arm.network for arm in self.everything}
+        return len(names) > 1
+
+    @property
+    def epochs(self) -> int | None:
+        """How long the arms that learn in epochs trained."""
+        return next((arm.runs[0].epochs for arm in self.everything if arm.has_epochs), None)
+
+    @property
     def split(self) -> str:
         """What the errors were measured on."""
         return f"{self.baseline.runs[0].settings.get('data.name', 'unknown')} val"
@@ -107,16 +130,13 @@ class Comparison:
                 " tell whether training starts, not what the factor is worth once it has: see model.init and"
                 " optimizer.lr."
             )
-        for arm in self.arms:
-            if len(arm.factor) > 1:
-                notes.append(
-                    f"{arm.name} changes {len(arm.factor)} keys; the difference is that of all together."
-                )
+        notes += self._notes_on_factors()
         if any(run.data_fingerprint != first.data_fingerprint for run in runs):
             notes.append("The runs differ in their data, as allowed.")
-        if any(run.epochs != first.epochs for run in runs):
+        if len({run.epochs for run in runs} - {None}) > 1:
             notes.append("The runs differ in how long they trained, as allowed.")
-        if any(precisions_differ(run, first) for run in runs):
+        trained = [run for run in runs if run.epochs is not None]
+        if any(precisions_differ(run, trained[0]) for run in trained):
             notes.append("The runs differ in their precision, as allowed.")
         if not all(same_code(run.code, first.code) for run in runs):
             notes.append("The runs differ in their code, as allowed.")
@@ -130,6 +150,29 @@ class Comparison:
                 notes.append(f"The runs differ in their {what}: {'; '.join(sorted(values))}.")
         return notes
 
+    def _notes_on_factors(self) -> list[str]:
+        notes = []
+        others = [arm for arm in self.arms if NAME in arm.told]
+        if others:
+            named = ", ".join(dict.fromkeys(arm.network for arm in (self.baseline, *others)))
+            notes.append(
+                f"Not one factor: these are different models ({named}). A difference is that of everything"
+                " which sets two of them apart; the report lists it under Settings."
+            )
+        for arm in self.arms:
+            keys = [key for key in arm.told if key != NAME]
+            if arm in others and keys:
+                notes.append(f"{arm.name} is another model, and differs in {', '.join(keys)} as well.")
+            elif len(keys) > 1:
+                notes.append(f"{arm.name} changes {len(keys)} keys; the difference is that of all together.")
+        without = [arm.name for arm in self.everything if not arm.has_epochs]
+        if without:
+            notes.append(
+                f"Without epochs: {', '.join(without)}. Images/s are there training images over the time to"
+                " compute their features and to fit the classifier."
+            )
+        return notes
+
 
 def compare(config: CompareConfig) -> Comparison:
     """Read the runs and work everything out. Raises `UserError` where they cannot be compared."""
@@ -140,11 +183,20 @@ def compare(config: CompareConfig) -> Comparison:
         found = read_runs(config.runs, config.baseline)
     paired = pair(found, config.allow)
     baseline_runs = [run for _, run in sorted(found.arms[found.baseline].items())]
-    arms = [_arm(name, pairs, config) for name, pairs in paired.items()]
+    counted = [baseline_runs[0], *(pairs[0][0] for pairs in paired.values())]
+    factors = factors_within(run.settings for run in counted)
+    arms = [_arm(name, pairs, config, factors) for name, pairs in paired.items()]
     return Comparison(
         found.title,
         ArmResult(
-            found.baseline, baseline_runs, {}, Claim(), None, None, _epochs_to_error(baseline_runs, config)
+            found.baseline,
+            baseline_runs,
+            {},
+            {},
+            Claim(),
+            None,
+            None,
+            _epochs_to_error(baseline_runs, config),
         ),
         found.baseline_rule,
         sorted(arms, key=lambda arm: (-arm.top1.mean if arm.top1 else 0.0, arm.name)),
@@ -155,12 +207,14 @@ def compare(config: CompareConfig) -> Comparison:
     )
 
 
-def _arm(name: str, pairs: Pairs, config: CompareConfig) -> ArmResult:
+def _arm(name: str, pairs: Pairs, config: CompareConfig, factors: frozenset[str]) -> ArmResult:
     runs, baseline = [run for run, _ in pairs], [run for _, run in pairs]
+    changed = differences(baseline[0].settings, runs[0].settings)
     return ArmResult(
         name,
         runs,
-        differences(baseline[0].settings, runs[0].settings),
+        changed,
+        told(changed, runs[0].settings, factors),
         runs[0].claim,
         _effect([run.top1_error for run in runs], [run.top1_error for run in baseline], config.confidence),
         _effect([run.top5_error for run in runs], [run.top5_error for run in baseline], config.confidence),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 
@@ -55,11 +56,16 @@ def paired_effect(arm: Sequence[float], baseline: Sequence[float], confidence: f
         interval = (0.0, 0.0) if flat else None
         verdict = Verdict.unresolved if flat else Verdict.no_spread
     else:
-        error = difference.std(ddof=1) / np.sqrt(pairs)
-        half = float(stats.t.ppf((1 + confidence) / 2, pairs - 1) * error)
+        half = half_width(difference, confidence)
         interval = (mean - half, mean + half)
         verdict = _verdict(*interval)
     return Effect(tuple(difference.tolist()), mean, interval, verdict)
+
+
+def half_width(values: NDArray[np.float64], confidence: float) -> float:
+    """How far the interval of the mean of two or more values goes to each side, by Student's t."""
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    return float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * error)
 
 
 def _verdict(low: float, high: float) -> Verdict:

@@ -4,6 +4,12 @@ from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.tables import difference, interval_text
 
 CAPTIONS = {
+    "history": (
+        "History",
+        "Validation top-1 error, features made by hand first, then networks by their year of publication: a"
+        " dot for each seed, and their mean with its interval by Student's t. Below each its year,"
+        " parameters and images a second in training.",
+    ),
     "effects": (
         "Differences",
         "Right of zero the arm errs more than the baseline. A hollow mark is not resolved; an arrow is an"
@@ -25,11 +31,11 @@ CAPTIONS = {
 def headline(comparison: Comparison) -> list[str]:
     """What was found, in a few sentences."""
     resolved = [arm for arm in comparison.arms if arm.top1 and arm.top1.resolved]
-    first = comparison.baseline.runs[0]
+    epochs = "" if comparison.epochs is None else f"{comparison.epochs} epochs, "
     sentences = [
         f"{len(comparison.arms)} {'arm' if len(comparison.arms) == 1 else 'arms'} against"
         f" {comparison.baseline.name} ({comparison.baseline_rule}), on {comparison.split},"
-        f" {first.epochs} epochs, seeds {', '.join(str(run.seed) for run in comparison.baseline.runs)};"
+        f" {epochs}seeds {', '.join(str(run.seed) for run in comparison.baseline.runs)};"
         f" the baseline's top-1 error is {comparison.baseline.mean(lambda run: run.top1_error):.2f}%.",
         f"Resolved differences in top-1 error: {len(resolved)} of {len(comparison.arms)}.",
     ]

@@ -1,17 +1,21 @@
 """report.md."""
 
+from alexnet.compare.charts import charts_of
 from alexnet.compare.comparison import Comparison
 from alexnet.compare.findings import CAPTIONS, headline, method
-from alexnet.compare.tables import Table, costs_table, effects_table, left_out_table
+from alexnet.compare.tables import Table, costs_table, effects_table, left_out_table, settings_table
 
 
 def markdown(comparison: Comparison) -> str:
     """The report as Markdown; the charts are the PNG files beside it."""
     parts = [f"# {_escaped(comparison.title)}", items(headline(comparison))]
     parts += ["## Differences in error (percentage points)", table(effects_table(comparison))]
-    for name, (title, caption) in CAPTIONS.items():
+    for name in charts_of(comparison):
+        title, caption = CAPTIONS[name]
         parts.append(f"### {title}\n\n![{title}]({name}.png)\n\n{caption}")
     parts += ["## Errors, epochs and cost", table(costs_table(comparison))]
+    if settings := settings_table(comparison):
+        parts += ["## Settings", table(settings)]
     if comparison.left_out:
         parts += ["## Runs left out", table(left_out_table(comparison.left_out))]
     parts += ["## To keep in mind", items([*comparison.notes(), *method(comparison)])]

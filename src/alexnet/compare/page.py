@@ -6,7 +6,7 @@ from html import escape
 
 from alexnet.compare.comparison import Comparison
 from alexnet.compare.findings import CAPTIONS, headline, method
-from alexnet.compare.tables import Table, costs_table, effects_table, left_out_table
+from alexnet.compare.tables import Table, costs_table, effects_table, left_out_table, settings_table
 
 STYLE = """
 :root { color-scheme: light dark; --back: #ffffff; --text: #1d2126; --soft: #5a626b; --line: #d9dde1;
@@ -51,6 +51,9 @@ PAGE = """<!DOCTYPE html>
 """
 
 
+FIRST = ("history", "effects")  # the charts above the table
+
+
 @dataclass(frozen=True)
 class Picture:
     """A chart as SVG, for a light and for a dark page."""
@@ -62,11 +65,14 @@ class Picture:
 def page(comparison: Comparison, pictures: dict[str, Picture]) -> str:
     """The whole report. Everything that a run's files say is escaped."""
     body = [_list(headline(comparison))]
-    body += [_figure(name, picture) for name, picture in pictures.items() if name == "effects"]
+    body += [_figure(name, picture) for name, picture in pictures.items() if name in FIRST]
     body.append("<h2>Differences in error (percentage points)</h2>")
     body.append(_table(effects_table(comparison)))
-    body += [_figure(name, picture) for name, picture in pictures.items() if name != "effects"]
+    body += [_figure(name, picture) for name, picture in pictures.items() if name not in FIRST]
     body += ["<h2>Errors, epochs and cost</h2>", _table(costs_table(comparison))]
+    if settings := settings_table(comparison):
+        body.append("<h2>Settings</h2><details><summary>Where the models differ</summary>")
+        body.append(f"{_table(settings)}</details>")
     if comparison.left_out:
         body += ["<h2>Runs left out</h2>", _table(left_out_table(comparison.left_out))]
     body += ["<h2>To keep in mind</h2>", _list([*comparison.notes(), *method(comparison)])]

@@ -1,7 +1,7 @@
 """Arms paired with the baseline by seed, where nothing but the factor differs."""
 
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from alexnet.choices import Difference
@@ -38,13 +38,16 @@ def pair(found: Arms, allow: Iterable[Difference] = ()) -> dict[str, Pairs]:
             found.left_out.append(LeftOut(name, "none of its runs counts"))
     if not pairs:
         raise UserError(f"Nothing to pair: no arm shares a seed with {found.baseline}.{_first_reason(found)}")
-    reference = baseline[min(baseline)]
     counted = {found.baseline: list(baseline.values())}
     counted |= {name: [run for run, _ in paired] for name, paired in pairs.items()}
     counted |= {name: list(runs.values()) for name, runs in found.chosen_from.items()}
-    for name, counting in counted.items():
-        for run in counting:
-            _check_alike(run, f"{name} seed={run.seed}", reference, found.baseline, set(allow))
+    named = [
+        (f"{name} seed={run.seed}", run)
+        for name, runs in counted.items()
+        for run in sorted(runs, key=lambda run: run.seed)
+    ]
+    _check_alike(named, _data_and_code, set(allow))
+    _check_alike([(name, run) for name, run in named if run.epochs is not None], _training, set(allow))
     return pairs
 
 
@@ -62,27 +65,40 @@ def _check_one_arm(name: str, runs: dict[int, Run]) -> None:
             )
 
 
-def _check_alike(run: Run, name: str, reference: Run, baseline: str, allow: set[Difference]) -> None:
-    """Data, length and code must be the same in all runs."""
-    planned = [str(each.settings.get("trainer.max_epochs", each.epochs)) for each in (run, reference)]
-    problem = None
-    if run.data_fingerprint != reference.data_fingerprint and Difference.data not in allow:
-        fingerprints = f"fingerprints {run.data_fingerprint} and {reference.data_fingerprint}"
-        problem = (Difference.data, f"the data ({fingerprints})")
-    elif run.epochs != reference.epochs and Difference.epochs not in allow:
-        problem = (Difference.epochs, f"the epochs trained ({run.epochs} and {reference.epochs})")
-    elif planned[0] != planned[1] and Difference.epochs not in allow:
-        problem = (Difference.epochs, f"trainer.max_epochs ({planned[0]} and {planned[1]})")
-    elif precisions_differ(run, reference) and Difference.precision not in allow:
-        problem = (Difference.precision, f"the precision ({run.precision}, and {reference.precision})")
-    elif not same_code(run.code, reference.code) and Difference.code not in allow:
-        problem = (Difference.code, f"the code ({run.code}, and {reference.code})")
-    if problem:
-        kind, text = problem
-        raise UserError(
-            f"Cannot compare: {name} and {baseline} seed={reference.seed} differ in {text};"
-            f" {run.path} and {reference.path}. If that cannot matter: allow=[{kind.value}]"
-        )
+def _check_alike(
+    named: list[tuple[str, Run]],
+    unlike: Callable[[Run, Run], Iterator[tuple[Difference, str]]],
+    allow: set[Difference],
+) -> None:
+    """Raise `UserError` where a run is unlike the first of them in something that is not allowed."""
+    for name, run in named:
+        first_name, first = named[0]
+        for kind, text in unlike(run, first):
+            if kind not in allow:
+                raise UserError(
+                    f"Cannot compare: {name} and {first_name} differ in {text};"
+                    f" {run.path} and {first.path}. If that cannot matter: allow=[{kind.value}]"
+                )
+
+
+def _data_and_code(run: Run, other: Run) -> Iterator[tuple[Difference, str]]:
+    """What must be the same in all runs."""
+    if run.data_fingerprint != other.data_fingerprint:
+        fingerprints = f"fingerprints {run.data_fingerprint} and {other.data_fingerprint}"
+        yield Difference.data, f"the data ({fingerprints})"
+    if not same_code(run.code, other.code):
+        yield Difference.code, f"the code ({run.code}, and {other.code})"
+
+
+def _training(run: Run, other: Run) -> Iterator[tuple[Difference, str]]:
+    """What must be the same in all runs that have epochs."""
+    planned = [str(each.settings.get("trainer.max_epochs", each.epochs)) for each in (run, other)]
+    if run.epochs != other.epochs:
+        yield Difference.epochs, f"the epochs trained ({run.epochs} and {other.epochs})"
+    if planned[0] != planned[1]:
+        yield Difference.epochs, f"trainer.max_epochs ({planned[0]} and {planned[1]})"
+    if precisions_differ(run, other):
+        yield Difference.precision, f"the precision ({run.precision}, and {other.precision})"
 
 
 def precisions_differ(run: Run, reference: Run) -> bool:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from alexnet.compare.charts import CHARTS
+from alexnet.compare.charts import charts_of
 from alexnet.compare.charts.theme import DARK, LIGHT, image
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.effects import Effect
@@ -29,7 +29,7 @@ def write_report(comparison: Comparison, config: CompareConfig) -> Path:
     pictures = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, draw in CHARTS.items():
+        for name, draw in charts_of(comparison).items():
             drawn = partial(draw, comparison)
             (folder / f"{name}.png").write_bytes(image(drawn, LIGHT, "png"))
             pictures[name] = Picture(image(drawn, LIGHT, "svg"), image(drawn, DARK, "svg"))
@@ -96,6 +96,7 @@ def _csv_row(arm: ArmResult) -> dict[str, Any]:
     claim, reached = arm.claim, [epoch for epoch in arm.epochs_to_error if epoch is not None]
     return {
         "arm": arm.name,
+        "network": arm.network,
         "changes": arm.factor_text if arm.top1 else "",
         "pairs": len(arm.runs),
         "seeds": " ".join(str(run.seed) for run in arm.runs),

@@ -8,10 +8,13 @@ from typing import Any
 
 import yaml
 
+from alexnet.compare.networks import NAME
 from alexnet.errors import UserError
 from alexnet.run.figures import read_metrics
 from alexnet.run.settings import NO_FACTOR, flat, is_under
 
+# what a training alone makes of the data: classical.py reads the same keys, and uses none of these
+OF_TRAINING = tuple(f"data.{key}" for key in ("batch_size", "lr", "epochs", "mean", "val_crops", "augment"))
 NEAR_GUESSING = 0.97  # of the error of guessing: a network that has learned anything is below
 
 
@@ -107,7 +110,7 @@ class Run:
     top5_error: float | None
     classes: int | None
     metrics: dict[str, list[float]]
-    epochs: int
+    epochs: int | None  # None: it does not learn in epochs
     data_fingerprint: str
     code: Code
     hardware: str
@@ -120,12 +123,19 @@ class Run:
     tracked: Tracked | None
 
     @property
+    def network(self) -> str:
+        """The name of its model, or of its hand-made features."""
+        return str(self.settings.get(NAME, "unknown"))
+
+    @property
     def learned(self) -> bool:
         """Whether its error is clearly below that of guessing, 100 (1 - 1 / classes) percent."""
         return self.classes is None or self.top1_error < NEAR_GUESSING * 100 * (1 - 1 / self.classes)
 
     def epochs_to(self, training_error: float) -> int | None:
         """The first epoch with at most this top-1 error in training, in percent; None: never."""
+        if self.epochs is None:
+            return None
         rows = zip(self.metrics.get("epoch", []), self.metrics.get("train/top1_error", []), strict=False)
         return next((int(epoch) for epoch, error in rows if error <= training_error), None)
 
@@ -168,18 +178,19 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
     if (path / "environment.json").is_file():
         environment = json.loads((path / "environment.json").read_text())
     metrics = path / "metrics.csv"
+    no_factor = NO_FACTOR if "trainer" in config else (*NO_FACTOR, *OF_TRAINING)
     cpu = (environment.get("cpu") or {}).get("model")
     return Run(
         path=path,
         seed=int(config["seed"]),
-        settings={key: value for key, value in flat(config).items() if not is_under(key, NO_FACTOR)},
+        settings={key: value for key, value in flat(config).items() if not is_under(key, no_factor)},
         claim=Claim.read(config.get("claim"), path),
         baseline=config.get("baseline"),
         top1_error=float(result["val"]["top1_error"]),
         top5_error=result["val"].get("top5_error"),
         classes=result.get("classes"),
         metrics=read_metrics(metrics) if metrics.is_file() else {},
-        epochs=int(result["epochs"]),
+        epochs=None if result["epochs"] is None else int(result["epochs"]),
         data_fingerprint=str(result["data_fingerprint"]),
         code=Code.read(environment.get("git") or {}),
         hardware=", ".join(environment.get("gpus") or []) or str(cpu or "unknown"),

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from alexnet.compare.arms import label
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.effects import Effect
+from alexnet.compare.networks import ABSENT
 from alexnet.compare.runs import LeftOut
 
 
@@ -81,6 +83,17 @@ def costs_table(comparison: Comparison) -> Table:
     return Table(headings, rows)
 
 
+def settings_table(comparison: Comparison) -> Table | None:
+    """All that arms of other networks set otherwise than the baseline; None where there are none."""
+    rows = []
+    for arm in comparison.arms:
+        if arm.told != arm.factor:
+            has = {key: pair for key, pair in arm.factor.items() if pair[1] != ABSENT}
+            lacks = [key for key in arm.factor if key not in has]
+            rows.append([arm.name, label(has), " ".join(lacks) or "-"])
+    return Table(["arm", "sets", "does not have"], rows) if rows else None
+
+
 def left_out_table(left_out: list[LeftOut]) -> Table:
     """Runs that do not count."""
     return Table(["run", "why it does not count"], [[each.name, each.reason] for each in left_out])
@@ -120,6 +133,8 @@ def log_text(arm: ArmResult) -> str:
 
 def epochs_text(arm: ArmResult, baseline: ArmResult) -> str:
     """Mean epochs to the training error, and how many times the baseline's; or how many runs reached it."""
+    if not arm.has_epochs:
+        return "no epochs"
     reached = [epoch for epoch in arm.epochs_to_error if epoch is not None]
     if not reached:
         return "not reached"

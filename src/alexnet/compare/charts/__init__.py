@@ -1,4 +1,4 @@
-"""The comparison in three pictures, each drawn for a light and for a dark page."""
+"""The comparison in pictures, each drawn for a light and for a dark page."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,25 @@ from matplotlib.figure import Figure
 
 from alexnet.compare.charts.cost import draw_cost
 from alexnet.compare.charts.effects import draw_effects
+from alexnet.compare.charts.history import draw_history
 from alexnet.compare.charts.learning_curves import draw_learning_curves
 from alexnet.compare.charts.theme import Theme
 from alexnet.compare.comparison import Comparison
 
-CHARTS: dict[str, Callable[[Comparison, Theme], Figure]] = {
+Chart = Callable[[Comparison, Theme], Figure]
+
+CHARTS: dict[str, Chart] = {
+    "history": draw_history,
     "effects": draw_effects,
     "learning_curves": draw_learning_curves,
     "cost": draw_cost,
 }
+
+
+def charts_of(comparison: Comparison) -> dict[str, Chart]:
+    """The charts that say something of these arms."""
+    silent = {
+        "history": not comparison.networks_differ,
+        "learning_curves": not any(arm.has_epochs for arm in comparison.everything),
+    }
+    return {name: draw for name, draw in CHARTS.items() if not silent.get(name)}

@@ -13,7 +13,10 @@ COLUMNS = 3
 
 
 def draw_learning_curves(comparison: Comparison, theme: Theme) -> Figure:
-    """A panel for each arm: mean top-1 error over the seeds, and the band from the lowest to the highest."""
+    """A panel for each arm: mean top-1 error over the seeds, and the band from the lowest to the highest.
+
+    What has no epochs is a level.
+    """
     arms = comparison.arms
     columns = min(COLUMNS, len(arms))
     rows = math.ceil(len(arms) / columns)
@@ -44,6 +47,10 @@ def draw_learning_curves(comparison: Comparison, theme: Theme) -> Figure:
 
 def _curve(axes: Axes, arm: ArmResult, color: str, width: float, style: str = "-") -> None:
     epochs, errors = arm.curve("val/top1_error")
+    if not arm.has_epochs:
+        axes.axhspan(errors.min(), errors.max(), color=color, alpha=0.22, linewidth=0)
+        axes.axhline(errors.mean(), color=color, linewidth=width, linestyle=style)
+        return
     if len(epochs):
         axes.fill_between(
             epochs, errors.min(axis=0), errors.max(axis=0), color=color, alpha=0.22, linewidth=0
