@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.compare.charts import CHARTS
+from alexnet.compare.charts import CHARTS, charts_of
 from alexnet.compare.charts.cost import spread
 from alexnet.compare.charts.theme import DARK, LIGHT, image, wrapped
 from alexnet.compare.comparison import Comparison, compare
@@ -74,11 +74,13 @@ class Page(HTMLParser):
 
 
 def test_the_page_needs_nothing_else(study: Path) -> None:
-    write_report(compare(config(study)), config(study))
+    comparison = compare(config(study))
+    write_report(comparison, config(study))
     text = (study / "report.html").read_text()
     page = Page(text)
+    charts = charts_of(comparison)
     assert page.open == []
-    assert len(page.resources) == 2 * len(CHARTS)
+    assert len(page.resources) == 2 * len(charts)
     for resource in page.resources:
         assert resource.startswith("data:image/svg+xml;base64,")
         svg = b64decode(resource.partition(",")[2]).decode()
@@ -86,7 +88,7 @@ def test_the_page_needs_nothing_else(study: Path) -> None:
         assert "<script" not in svg
     assert not re.search(r"url\(|@import|<script|<link", text)
     assert 'name="viewport"' in text
-    assert text.count("prefers-color-scheme: dark") == 1 + len(CHARTS)
+    assert text.count("prefers-color-scheme: dark") == 1 + len(charts)
     assert "b" not in page.names  # what configurations say is text
     assert "&lt;b&gt;LRN&lt;/b&gt; &amp; more" in text
     assert "a &amp; &lt;b&gt;" in text

@@ -1,0 +1,247 @@
+"""A run of hand-made features, in its folder and from the command line."""
+
+import csv
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+
+from alexnet import cli
+from alexnet.classical import run as program
+from alexnet.classical.classifier import LinearClassifier
+from alexnet.classical.extraction import Extraction
+from alexnet.config import ClassicalConfig
+from alexnet.errors import UserError
+from alexnet.run.recorder import METRICS
+from conftest import PROJECT, Train, save_image
+
+cli.register("classical", ClassicalConfig)
+
+SMALL_FEATURES = ("classical.image_size=64", "data.workers=0")
+# of train.py's result.json; see test_the_keys_are_those_of_train
+ALWAYS = {
+    "seed",
+    "epochs",
+    "classes",
+    "parameters",
+    "train",
+    "val",
+    "best",
+    "config_hash",
+    "data_fingerprint",
+}
+ALWAYS |= {"images_per_second", "data_wait_fraction", "model_flops_per_second", "matrix_rate_fraction"}
+ALWAYS |= {"input_bound", "status", "error", "warning", "excluded_files", "skipped_steps", "wall_seconds"}
+ALWAYS |= {"precision", "peak_memory_mb"}
+
+
+def start(folder: Path, *overrides: str) -> float:
+    """What classical.py does with a command line, in `folder`."""
+    typed = [*SMALL_FEATURES, *overrides, f"run_folder={folder}", f"outputs={folder.parent}"]
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        raw = compose("classical", typed)
+    return program.run(cli.read_config(raw, ClassicalConfig), cli.plain(raw), typed)
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "result.json").read_text())
+
+
+@pytest.fixture
+def cached(tmp_path: Path, synthetic: tuple[str, ...]) -> tuple[str, ...]:
+    return (*synthetic, f"data.cache={tmp_path / 'cache'}")
+
+
+def test_it_learns_and_writes_what_train_writes(tmp_path: Path, cached: tuple[str, ...]) -> None:
+    folder = tmp_path / "run"
+    error = start(folder, *cached, "seed=3")
+    result = result_of(folder)
+    assert result.keys() == ALWAYS
+    assert result["val"]["top1_error"] == error < 70  # percent; guessing: 90
+    assert result["train"]["top1_error"] < 20
+    assert result["val"].keys() == {"loss", "top1_error", "top5_error", "samples"}
+    assert result["train"].keys() == {"loss", "top1_error", "samples"}
+    assert (result["train"]["samples"], result["val"]["samples"]) == (61, 31)
+    assert result["val"]["loss"] < np.log(10)
+    assert (result["status"], result["error"], result["seed"], result["epochs"]) == (
+        "completed",
+        None,
+        3,
+        None,
+    )
+    assert result["parameters"] == 10 * (7 * 7 * 4 * 9 + 512 + 1)
+    for key in ("images_per_second", "wall_seconds", "peak_memory_mb"):
+        assert result[key] > 0, key
+    with (folder / "metrics.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row.keys() == {"epoch", *METRICS, "images_per_second", "peak_memory_mb", "seconds"}
+    assert float(row["val/top1_error"]) == pytest.approx(error, rel=1e-4)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["model"] == {"name": "hog_and_color"}
+    assert config["classical"]["features"] == "hog_and_color"
+    assert "seed=3" in yaml.safe_load((folder / "overrides.yaml").read_text())
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["data_fingerprint"] == result["data_fingerprint"]
+    assert environment["packages"]["scikit-learn"]
+    assert "Validation error: top-1" in (folder / "train.log").read_text()
+    assert {path.name for path in folder.iterdir()} <= {
+        *("config.yaml", "overrides.yaml", "environment.json", "excluded_files.csv", "result.json"),
+        *("metrics.csv", "train.log", "figures", "checkpoints", ".running"),
+    }
+    with pytest.raises(UserError, match="exists already"):
+        start(folder, *cached, "seed=3")
+
+
+def test_stopped_and_begun_again(
+    tmp_path: Path, cached: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, fit = tmp_path / "run", LinearClassifier.fit
+
+    def asked_meanwhile(self: LinearClassifier, *given: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        fit(self, *given)
+
+    monkeypatch.setattr(LinearClassifier, "fit", asked_meanwhile)
+    with pytest.raises(KeyboardInterrupt, match=r"stopped by SIGTERM\. The same command begins again\."):
+        start(folder, *cached)
+    result = result_of(folder)
+    assert (result["status"], result["error"]) == ("interrupted", "stopped by SIGTERM")
+    assert result.keys() == ALWAYS - {"train", "val"}
+    assert not (folder / "metrics.csv").exists()
+    monkeypatch.undo()
+    start(folder, *cached)
+    assert result_of(folder)["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("problem", "raised", "told"),
+    [
+        (OSError(28, "No space left on device", "features"), UserError, "features: No space left on device."),
+        (MemoryError(), UserError, "Out of memory. What takes less: fewer data.workers"),
+        (ValueError("a bug"), ValueError, "ValueError: a bug"),
+    ],
+)
+def test_what_goes_wrong_is_written_down(
+    tmp_path: Path,
+    cached: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    problem: Exception,
+    raised: type[Exception],
+    told: str,
+) -> None:
+    def fail(*given: Any) -> None:
+        raise problem
+
+    monkeypatch.setattr(Extraction, "of", fail)
+    with pytest.raises(raised):
+        start(tmp_path / "run", *cached)
+    result = result_of(tmp_path / "run")
+    assert result["status"] == "failed"
+    assert result["error"].startswith(told)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Iterator[Path]:
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        for index in range(6):
+            save_image(tmp_path / "photos" / name / f"{index}.jpg", rng)
+    (tmp_path / "photos/cat/text.jpg").write_text("not an image")
+    yield tmp_path / "photos"
+
+
+def test_unreadable_images_are_left_out(tmp_path: Path, photographs: Path) -> None:
+    """One is broken from the beginning; one breaks later, and training goes on without both."""
+    where = ("data=folder", f"data.root={photographs}", f"data.cache={tmp_path / 'cache'}")
+    where += ("data.val_fraction=0.34", "classical.passes=1")
+    with pytest.raises(UserError, match=r"1 of 13 images .* cannot be read"):
+        start(tmp_path / "refused", *where)
+    assert not (tmp_path / "refused").exists()
+    load = program.load_image_data
+
+    def then_one_breaks(config: Any) -> Any:
+        data = load(config)
+        Path(photographs / data.train.path(0)).write_text("no image any more")
+        return replace(data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(program, "load_image_data", then_one_breaks)
+        start(tmp_path / "run", *where, "data.max_unreadable=0.2")
+    result = result_of(tmp_path / "run")
+    assert result["excluded_files"] == 2
+    assert result["train"]["samples"] + result["val"]["samples"] == 11
+    assert "top5_error" not in result["val"]  # two classes
+    with (tmp_path / "run/excluded_files.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 2
+
+
+def test_a_sweep_is_an_arm_of_a_study(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
+    """From the command line, in processes, and once more: only what is missing is done."""
+    study = tmp_path / "study"
+    command = ("-m", "seed=0,1", "classical.image_size=32", "classical.features=color", "data.workers=0")
+    command += (*synthetic, f"hydra.sweep.dir={study}", f"outputs={tmp_path / 'outputs'}")
+    done = train(*command, program="classical.py")
+    assert done.status == 0, done.err
+    assert "2 of 2 jobs done" in done.out
+    for seed in (0, 1):
+        result = result_of(study / f"color/seed={seed}")
+        assert (result["status"], result["seed"]) == ("completed", seed)
+    times = {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")}
+    again = train(*command, program="classical.py")
+    assert "2 jobs, 2 of them done before" in again.out
+    assert {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")} == times
+
+
+@pytest.mark.parametrize("package", ["sklearn", "skimage"])
+def test_without_the_packages_one_line_says_what_to_install(
+    train: Train, synthetic: tuple[str, ...], tmp_path: Path, package: str
+) -> None:
+    (tmp_path / "blocked").mkdir()
+    (tmp_path / f"blocked/{package}.py").write_text("raise ImportError('blocked')")
+    outputs = tmp_path / "outputs"
+    done = train(
+        *(*synthetic, f"outputs={outputs}"),
+        program="classical.py",
+        environment={"PYTHONPATH": str(tmp_path / "blocked")},
+    )
+    assert done.status == 1
+    (line,) = done.err.splitlines()
+    assert re.match("Error: classical.py needs scikit-image and scikit-learn: .* extra `classical`", line)
+    assert not outputs.exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("classical.features=hogg", "Did you mean hog? Choices: color, hog, hog_and_color."),
+        (
+            "classical.image_size=300",
+            "classical.image_size=300: expected at most data.stored_size=256 pixels.",
+        ),
+        ("classical.alhpa=1", "Did you mean alpha?"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(typed: str, told: str) -> None:
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"), pytest.raises(Exception) as raised:
+        cli.read_config(compose("classical", [typed]), ClassicalConfig)
+    line = cli.explain(raised.value, ClassicalConfig)
+    assert told in line
+    assert "\n" not in line
+
+
+def test_help_does_not_wait_for_torch(train: Train) -> None:
+    shown = train("--help", program="classical.py", environment={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert shown.status == 0
+    assert "hog_and_color" in shown.out
+    modules = {line.rpartition("|")[2].strip() for line in shown.err.splitlines()}
+    assert "hydra" in modules
+    assert not modules & {"torch", "sklearn", "skimage", "lightning"}
