@@ -14,34 +14,23 @@ import numpy as np
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 
 from alexnet import cli
 from alexnet.classical import run as program
 from alexnet.classical.classifier import LinearClassifier
-from alexnet.classical.extraction import Extraction
+from alexnet.classical.extraction import Described, Extraction
 from alexnet.config import ClassicalConfig
 from alexnet.errors import UserError
 from alexnet.run.recorder import METRICS
-from conftest import PROJECT, Train, save_image
+from alexnet.sweep.planning import plan_job
+from alexnet.training import fit
+from conftest import PROJECT, Train, request_of, save_image
 
 cli.register("classical", ClassicalConfig)
 
 SMALL_FEATURES = ("classical.image_size=64", "data.workers=0")
-# of train.py's result.json; see test_the_keys_are_those_of_train
-ALWAYS = {
-    "seed",
-    "epochs",
-    "classes",
-    "parameters",
-    "train",
-    "val",
-    "best",
-    "config_hash",
-    "data_fingerprint",
-}
-ALWAYS |= {"images_per_second", "data_wait_fraction", "model_flops_per_second", "matrix_rate_fraction"}
-ALWAYS |= {"input_bound", "status", "error", "warning", "excluded_files", "skipped_steps", "wall_seconds"}
-ALWAYS |= {"precision", "peak_memory_mb"}
 
 
 def start(folder: Path, *overrides: str) -> float:
@@ -56,16 +45,28 @@ def result_of(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "result.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def keys_of_train(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Those of the result.json that train.py leaves."""
+    folder = tmp_path_factory.mktemp("train")
+    small = ("model.width=0.05", "model.hidden=[64,64]", "trainer.max_epochs=1", "trainer.accelerator=cpu")
+    few = ("trainer.limit_train_batches=1", "trainer.limit_val_batches=1", f"data.cache={folder}/cache")
+    fit.train(request_of(folder / "run", *synthetic, *small, *few, "logger=csv"))
+    return set(result_of(folder / "run"))
+
+
 @pytest.fixture
 def cached(tmp_path: Path, synthetic: tuple[str, ...]) -> tuple[str, ...]:
     return (*synthetic, f"data.cache={tmp_path / 'cache'}")
 
 
-def test_it_learns_and_writes_what_train_writes(tmp_path: Path, cached: tuple[str, ...]) -> None:
+def test_it_learns_and_writes_what_train_writes(
+    tmp_path: Path, cached: tuple[str, ...], keys_of_train: set[str]
+) -> None:
     folder = tmp_path / "run"
     error = start(folder, *cached, "seed=3")
     result = result_of(folder)
-    assert result.keys() == ALWAYS
+    assert result.keys() == keys_of_train
     assert result["val"]["top1_error"] == error < 70  # percent; guessing: 90
     assert result["train"]["top1_error"] < 20
     assert result["val"].keys() == {"loss", "top1_error", "top5_error", "samples"}
@@ -102,20 +103,20 @@ def test_it_learns_and_writes_what_train_writes(tmp_path: Path, cached: tuple[st
 
 
 def test_stopped_and_begun_again(
-    tmp_path: Path, cached: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cached: tuple[str, ...], keys_of_train: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, fit = tmp_path / "run", LinearClassifier.fit
+    folder, learn = tmp_path / "run", LinearClassifier.fit
 
-    def asked_meanwhile(self: LinearClassifier, *given: Any) -> None:
+    def asked_meanwhile(self: LinearClassifier, images: Described) -> str | None:
         os.kill(os.getpid(), signal.SIGTERM)
-        fit(self, *given)
+        return learn(self, images)
 
     monkeypatch.setattr(LinearClassifier, "fit", asked_meanwhile)
     with pytest.raises(KeyboardInterrupt, match=r"stopped by SIGTERM\. The same command begins again\."):
         start(folder, *cached)
     result = result_of(folder)
     assert (result["status"], result["error"]) == ("interrupted", "stopped by SIGTERM")
-    assert result.keys() == ALWAYS - {"train", "val"}
+    assert result.keys() == keys_of_train - {"train", "val"}
     assert not (folder / "metrics.csv").exists()
     monkeypatch.undo()
     start(folder, *cached)
@@ -162,7 +163,7 @@ def photographs(tmp_path: Path) -> Iterator[Path]:
 def test_unreadable_images_are_left_out(tmp_path: Path, photographs: Path) -> None:
     """One is broken from the beginning; one breaks later, and training goes on without both."""
     where = ("data=folder", f"data.root={photographs}", f"data.cache={tmp_path / 'cache'}")
-    where += ("data.val_fraction=0.34", "classical.passes=1")
+    where += ("data.val_fraction=0.34",)
     with pytest.raises(UserError, match=r"1 of 13 images .* cannot be read"):
         start(tmp_path / "refused", *where)
     assert not (tmp_path / "refused").exists()
@@ -184,14 +185,45 @@ def test_unreadable_images_are_left_out(tmp_path: Path, photographs: Path) -> No
         assert len(list(csv.DictReader(file))) == 2
 
 
-def test_a_sweep_is_an_arm_of_a_study(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
-    """From the command line, in processes, and once more: only what is missing is done."""
+FEW = ("classical.image_size=32", "classical.features=color", "data.workers=0")
+
+
+def test_from_the_command_line(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
+    done = train(*FEW, *synthetic, f"outputs={tmp_path / 'outputs'}", program="classical.py")
+    assert done.status == 0, done.err
+    assert done.result["status"] == "completed"
+    for line in (
+        "Features  color: 512 numbers",
+        "61 training and 31 validation images",
+        "guessing: top-1 90.0%",
+    ):
+        assert line in done.out
+
+
+def test_a_job_of_a_sweep_is_an_arm_of_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is <arm>/seed=<n>; it is told of nothing that it does not have: no logger, no resume."""
+    monkeypatch.setattr("sys.argv", ["src/classical.py", "-m"])
+    where = f"hydra.sweep.dir={tmp_path}"
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        loader = hydra.config_loader
+        config = loader.load_configuration("classical", ["seed=0,1", where], RunMode.MULTIRUN)
+        jobs = [plan_job(loader, config, (f"seed={seed}",), seed).job for seed in (0, 1)]
+    assert [job.folder for job in jobs] == [tmp_path / f"hog_and_color/seed={seed}" for seed in (0, 1)]
+    assert jobs[1].command[2:] == ("seed=1", f"run_folder='{jobs[1].folder}'")
+    assert len({job.config_hash for job in jobs}) == 2
+    assert (jobs[0].devices, jobs[0].epochs) == (1, 1)
+
+
+@pytest.mark.slow
+def test_a_sweep(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
+    """In processes, and once more: only what is missing is done."""
     study = tmp_path / "study"
-    command = ("-m", "seed=0,1", "classical.image_size=32", "classical.features=color", "data.workers=0")
-    command += (*synthetic, f"hydra.sweep.dir={study}", f"outputs={tmp_path / 'outputs'}")
+    command = ("-m", "seed=0,1", *FEW, *synthetic, f"hydra.sweep.dir={study}")
+    command += (f"outputs={tmp_path / 'outputs'}",)
     done = train(*command, program="classical.py")
     assert done.status == 0, done.err
-    assert "2 of 2 jobs done" in done.out
     for seed in (0, 1):
         result = result_of(study / f"color/seed={seed}")
         assert (result["status"], result["seed"]) == ("completed", seed)

@@ -1,12 +1,14 @@
 """The linear classifier: what it finds, and what is said of it, against scikit-learn and numpy."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hand_made import hand_made
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss, top_k_accuracy_score
 
-from alexnet.classical.classifier import LinearClassifier
+from alexnet.classical.classifier import LinearClassifier, Standardizer
 from alexnet.classical.extraction import Described
 
 
@@ -18,11 +20,11 @@ def clouds(classes: int, images: int = 300, length: int = 12, apart: float = 1.0
     return Described(points.astype(np.float32), labels, 0.0)
 
 
-def fitted(images: Described, classes: int, seed: int = 0) -> LinearClassifier:
-    classifier = LinearClassifier(classes, hand_made(), seed)
-    counted: list[int] = []
-    classifier.fit(images, counted.append)
-    assert sum(counted) == 3 * len(images.labels)  # three passes
+def fitted(images: Described, classes: int, **given: Any) -> LinearClassifier:
+    """A classifier that has learned from images, whose features are standardised by that."""
+    Standardizer(images).apply(images)
+    classifier = LinearClassifier(classes, hand_made(**given))
+    assert classifier.fit(images) is None
     return classifier
 
 
@@ -30,21 +32,42 @@ def probabilities(classifier: LinearClassifier, images: Described) -> NDArray[np
     return np.exp(classifier.log_probabilities(images.features))
 
 
+def test_standardised_over_all_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alexnet.classical.extraction.BLOCK", 70)
+    images, untouched = clouds(3), clouds(3).features.astype(np.float64)
+    standardizer = Standardizer(images)
+    other = Described(images.features[:5].copy(), images.labels[:5], 0.0)
+    for each in (images, other):
+        standardizer.apply(each)
+    expected = (untouched - untouched.mean(axis=0)) / untouched.std(axis=0) / np.sqrt(12)
+    np.testing.assert_allclose(images.features, expected, atol=1e-4)
+    np.testing.assert_allclose(other.features, expected[:5], atol=1e-4)
+    assert (images.features**2).sum(axis=1).mean() == pytest.approx(1, rel=1e-4)
+
+
 @pytest.mark.parametrize("classes", [2, 7])
-def test_probabilities_are_scikit_learns(classes: int) -> None:
+def test_the_least_of_loss_and_weight_decay(classes: int) -> None:
+    """At the weights found, the gradient of the mean loss plus alpha / 2 |w|^2 is zero, by hand."""
     images = clouds(classes)
-    classifier = fitted(images, classes)
-    scaled = classifier._scaler.transform(images.features)
+    classifier = fitted(images, classes, alpha=0.01)
     found = probabilities(classifier, images)
     assert found.shape == (300, classes)
-    np.testing.assert_allclose(found, classifier._linear.predict_proba(scaled), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    linear = classifier._linear
+    assert linear is not None
+    np.testing.assert_allclose(found, linear.predict_proba(images.features), atol=1e-6)
+    wrong = found - np.eye(classes)[images.labels]
+    wrong = wrong[:, 1:] if classes == 2 else wrong  # of two classes there is one row of weights
+    gradient = wrong.T @ images.features / 300 + 0.01 * linear.coef_
+    assert abs(gradient).max() < 2e-4
+    assert abs(wrong.mean(axis=0)).max() < 2e-4  # biases do not decay
     assert classifier.parameters == (13 if classes == 2 else 7 * 13)
 
 
 def test_errors_and_loss_are_scikit_learns() -> None:
     images = clouds(7, apart=0.5)
     classifier = fitted(images, 7)
-    found, each = classifier.evaluate(images, lambda count: None), probabilities(classifier, images)
+    found, each = classifier.evaluate(images), probabilities(classifier, images)
     for k in (1, 5):
         expected = 100 * (1 - top_k_accuracy_score(images.labels, each, k=k))
         assert found[f"top{k}_error"] == pytest.approx(expected)
@@ -54,22 +77,25 @@ def test_errors_and_loss_are_scikit_learns() -> None:
 
 
 def test_few_classes_have_no_top5() -> None:
-    found = fitted(clouds(5), 5).evaluate(clouds(5), lambda count: None)
+    images = clouds(5)
+    found = fitted(images, 5).evaluate(images)
     assert found.keys() == {"loss", "top1_error", "samples"}
 
 
 def test_a_classifier_that_is_all_too_sure_has_a_finite_loss() -> None:
     images = clouds(3, apart=5)
     classifier = fitted(images, 3)
+    assert classifier._linear is not None
     classifier._linear.coef_ *= 1e4
     wrong = Described(images.features, (images.labels + 1) % 3, 0.0)
-    found = classifier.evaluate(wrong, lambda count: None)
+    found = classifier.evaluate(wrong)
     assert found["top1_error"] > 99
     assert 1e3 < found["loss"] < np.inf
 
 
-def test_the_seed_decides() -> None:
+def test_what_has_not_converged_is_told() -> None:
     images = clouds(3)
-    one, again, other = (probabilities(fitted(images, 3, seed), images) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(one, again)
-    assert (one != other).any()
+    Standardizer(images).apply(images)
+    told = LinearClassifier(3, hand_made(max_iterations=2)).fit(images)
+    assert told is not None
+    assert "classical.max_iterations=2: allow more" in told

@@ -1,75 +1,85 @@
-"""A linear classifier of features, trained by scikit-learn in blocks: not all of them need be in memory."""
+"""A linear classifier of features, trained by scikit-learn."""
 
-from collections.abc import Callable
+import warnings
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_expit, log_softmax
-from sklearn.linear_model import SGDClassifier  # type: ignore[import-untyped]
+from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
 from alexnet.classical.extraction import Described
 from alexnet.config.classical import HandMadeConfig
 from alexnet.training.module import FEWEST_CLASSES_FOR_TOP5
 
-BLOCK = 1024  # images at a time
+
+class Standardizer:
+    """Makes each feature of mean 0 and standard deviation 1 / sqrt(length) over the images it has seen.
+
+    Their descriptions are then of length 1 on average, so that the same weight decay suits any number
+    of features.
+    """
+
+    def __init__(self, images: Described) -> None:
+        self._scaler = StandardScaler()
+        for rows in images.blocks():
+            self._scaler.partial_fit(images.features[rows])
+
+    def apply(self, images: Described) -> None:
+        """Standardise features in their place."""
+        for rows in images.blocks():
+            part = self._scaler.transform(images.features[rows])
+            images.features[rows] = part / np.sqrt(part.shape[1])
 
 
 class LinearClassifier:
-    """Logistic regression, each class against the others, on standardised features.
+    """Multinomial logistic regression with weight decay, by L-BFGS; nothing in it is random."""
 
-    Stochastic gradient descent with weight decay `alpha`; the weights are the mean over its steps
-    (Polyak & Juditsky 1992). `seed` decides the order of the images.
-    """
-
-    def __init__(self, classes: int, config: HandMadeConfig, seed: int) -> None:
-        self.classes, self.passes, self.seed = classes, config.passes, seed
-        self._scaler = StandardScaler()
-        self._linear = SGDClassifier(loss="log_loss", alpha=config.alpha, average=True, random_state=seed)
+    def __init__(self, classes: int, config: HandMadeConfig) -> None:
+        self.classes, self.config = classes, config
+        self._linear: LogisticRegression | None = None
 
     @property
     def parameters(self) -> int:
         """Weights and biases; 0 before anything is learned."""
-        if not hasattr(self._linear, "coef_"):
-            return 0
-        return self._linear.coef_.size + self._linear.intercept_.size
+        return 0 if self._linear is None else self._linear.coef_.size + self._linear.intercept_.size
 
-    def fit(self, images: Described, advance: Callable[[int], None]) -> None:
-        """Learn; `advance` is told each number of images that is done, of all passes, and may raise."""
-        everything = np.arange(len(images.labels))
-        for rows in images.blocks(everything, BLOCK):
-            self._scaler.partial_fit(images.features[rows])
-        for number in range(self.passes):
-            order = np.random.default_rng([self.seed, number]).permutation(everything)
-            for rows in images.blocks(order, BLOCK):
-                features = self._scaler.transform(images.features[rows])
-                self._linear.partial_fit(features, images.labels[rows], np.arange(self.classes))
-                advance(len(rows))
+    def fit(self, images: Described) -> str | None:
+        """Learn from standardised features, an image of each class among them; what there is to warn of."""
+        decay = 1 / (self.config.alpha * len(images.labels))  # scikit-learn's C, against the sum over images
+        linear = LogisticRegression(C=decay, max_iter=self.config.max_iterations)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            linear.fit(images.features, images.labels)
+        self._linear = linear
+        if linear.n_iter_[0] < self.config.max_iterations:
+            return None
+        return (
+            f"The classifier was still changing after classical.max_iterations={self.config.max_iterations}:"
+            " allow more."
+        )
 
     def log_probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Logarithms of the probabilities (N, classes), for features (N, length).
-
-        Those of SGDClassifier.predict_proba, each class's own divided by their sum, but finite wherever
-        the classifier is all too sure.
-        """
-        scores = self._linear.decision_function(self._scaler.transform(features)).astype(np.float64)
+        """Logarithms of the probabilities (N, classes), for standardised features (N, length)."""
+        assert self._linear is not None
+        scores = self._linear.decision_function(features).astype(np.float64)
         if scores.ndim == 1:  # of two classes there is one score, of the second
-            scores = np.stack([-scores, scores], axis=1)
-        return log_softmax(log_expit(scores), axis=1)
+            return log_expit(np.stack([-scores, scores], axis=1))
+        return log_softmax(scores, axis=1)
 
-    def evaluate(self, images: Described, advance: Callable[[int], None]) -> dict[str, float]:
+    def evaluate(self, images: Described) -> dict[str, float]:
         """Mean cross-entropy, errors in percent, and the number of images that they are of.
 
         Top-5 is left out where there are few classes.
         """
         ranks, losses = [], []
-        for rows in images.blocks(np.arange(len(images.labels)), BLOCK):
+        for rows in images.blocks():
             found = self.log_probabilities(images.features[rows])
             labels = images.labels[rows][:, None]
             ordered = np.argsort(-found, axis=1, kind="stable")
             ranks.append((ordered == labels).argmax(axis=1))
             losses.append(-np.take_along_axis(found, labels, axis=1)[:, 0])
-            advance(len(rows))
         rank, loss = np.concatenate(ranks), np.concatenate(losses)
         ks = [1] if self.classes < FEWEST_CLASSES_FOR_TOP5 else [1, 5]
         errors = {f"top{k}_error": 100 * float((rank >= k).mean()) for k in ks}

@@ -17,6 +17,7 @@ from alexnet.data.dataset import UNREADABLE, Images
 from alexnet.data.threads import map_ahead
 from alexnet.progress import progress_bar
 
+BLOCK = 1024  # images whose features are copied at a time
 PART = 32  # images that a process describes at a time
 
 
@@ -32,10 +33,10 @@ class Described:
     labels: NDArray[np.int64]
     seconds: float
 
-    def blocks(self, rows: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
-        """`rows` in parts of at most `size`, those of each part in the order of the file."""
-        for first in range(0, len(rows), size):
-            yield np.sort(rows[first : first + size])
+    def blocks(self) -> Iterator[slice]:
+        """All rows, a few at a time: not all need be in memory at once."""
+        for first in range(0, len(self.labels), BLOCK):
+            yield slice(first, first + BLOCK)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ class Extraction:
             file.flush()
             length = feature_length(self.config)
             shape = (sum(map(len, labels)), length)
-            table = np.memmap(file, np.float32, "r", shape=shape) if shape[0] else np.empty(shape, np.float32)
+            table = (
+                np.memmap(file, np.float32, "r+", shape=shape) if shape[0] else np.empty(shape, np.float32)
+            )
         return Described(table, np.concatenate(labels), time.perf_counter() - began)
 
     def _squares(self, images: Images, rows: range) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

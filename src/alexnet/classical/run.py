@@ -3,10 +3,11 @@
 import logging
 import os
 import time
-from collections.abc import Callable
 from typing import Any
 
-from alexnet.classical.classifier import LinearClassifier
+import numpy as np
+
+from alexnet.classical.classifier import LinearClassifier, Standardizer
 from alexnet.classical.extraction import Described, Extraction
 from alexnet.classical.features import feature_length
 from alexnet.config import ClassicalConfig
@@ -14,7 +15,7 @@ from alexnet.data.dataset import ImageData, load_image_data
 from alexnet.data.unreadable import check_unreadable
 from alexnet.errors import UserError, lacks_memory
 from alexnet.paths import absolute
-from alexnet.progress import duration, progress_bar
+from alexnet.progress import duration
 from alexnet.run.environment import describe_environment
 from alexnet.run.folder import RunFolder
 from alexnet.run.log import log_to_file, log_to_terminal
@@ -29,7 +30,7 @@ from alexnet.run.summary import (
 )
 from alexnet.training.memory import peak_memory_mb
 from alexnet.training.problems import explain
-from alexnet.training.stop import InterruptionError, Stop
+from alexnet.training.stop import InterruptionError, ended_by_signals
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +75,8 @@ class _Run:
     ) -> None:
         self.config, self.resolved, self.overrides = config, resolved, overrides
         self.data, self.folder = data, folder
-        self.classifier = LinearClassifier(len(data.classes), config.classical, config.seed)
-        self.stop = Stop(None)
+        self.classifier = LinearClassifier(len(data.classes), config.classical)
+        self.warning: str | None = None
         self.rows: list[dict[str, Any]] = []
         self.images_per_second: float | None = None
         self._began = time.perf_counter()
@@ -85,7 +86,7 @@ class _Run:
         status, error = "failed", None
         try:
             self._describe()
-            with self.stop.heeded():
+            with ended_by_signals():
                 found = self._learn()
             status = "completed"
             return found
@@ -116,7 +117,7 @@ class _Run:
             f"Features  {self.config.model.name}: {feature_length(classical):,} numbers for each image of"
             f" {classical.image_size}x{classical.image_size} pixels"
         )
-        log.info(f"Learning  a linear classifier, {classical.passes} passes, seed {self.config.seed}")
+        log.info(f"Learning  logistic regression, weight decay {classical.alpha:g}, seed {self.config.seed}")
         print_data(self.config.data.name, data)
         print_folder(folder, data)
 
@@ -127,40 +128,38 @@ class _Run:
             config.classical, config.data.stored_size, workers, self.folder.path, self._check
         )
         train = extraction.of(data.train, "training")
-        self._check_labels(train, "training")
+        self._check_labels(train)
         began = time.perf_counter()
-        with progress_bar("Fitting the classifier", config.classical.passes * len(train.labels)) as advance:
-            self.classifier.fit(train, lambda count: self._advance(advance, count))
+        log.info(f"Fitting the classifier to {len(train.labels):,} images")
+        standardizer = Standardizer(train)
+        standardizer.apply(train)
+        self.warning = self.classifier.fit(train)
         seconds = train.seconds + time.perf_counter() - began
         self.images_per_second = len(train.labels) / seconds
         val = extraction.of(data.val, "validation")
-        self._check_labels(val, "validation")
+        if not len(val.labels):
+            raise UserError(f"Data from {data.origin}: no validation image can be read any more.")
+        standardizer.apply(val)
         row: dict[str, Any] = {"epoch": 1}  # a table of one row, as train.py's after its first epoch
-        with progress_bar("Evaluating", len(train.labels) + len(val.labels)) as advance:
-            for name, described in (("train", train), ("val", val)):
-                found = self.classifier.evaluate(described, lambda count: self._advance(advance, count))
-                row |= {f"{name}/{key}": value for key, value in found.items()}
+        for name, described in (("train", train), ("val", val)):
+            row |= {f"{name}/{key}": value for key, value in self.classifier.evaluate(described).items()}
         row.pop("train/top5_error", None)  # as in train.py
         row |= {"images_per_second": self.images_per_second, "peak_memory_mb": peak_memory_mb("cpu")}
         self.rows.append(row | {"seconds": self._seconds()})
         return row["val/top1_error"]
 
     def _check(self) -> None:
-        """Raise what ends the run: somebody has asked for it, or too many images have stopped decoding."""
-        if asked := self.stop.asked():
-            raise InterruptionError(asked)
+        """Raise `UserError` where too many images have stopped decoding."""
         data = self.data
         images = len(data.train) + len(data.val) + data.unreadable
         place, most = f"Data from {data.origin}", self.config.data.max_unreadable
         check_unreadable(data.newly_unreadable(), images, most, place, earlier=data.unreadable)
 
-    def _advance(self, advance: Callable[[int], None], count: int) -> None:
-        self._check()
-        advance(count)
-
-    def _check_labels(self, described: Described, what: str) -> None:
-        if not len(described.labels):
-            raise UserError(f"Data from {self.data.origin}: none of the {what} images can be read any more.")
+    def _check_labels(self, train: Described) -> None:
+        counts = np.bincount(train.labels, minlength=len(self.data.classes))
+        if not counts.all():
+            name = self.data.classes[int(counts.argmin())]
+            raise UserError(f"Data from {self.data.origin}: no image of class '{name}' can be read any more.")
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._began
@@ -172,7 +171,7 @@ class _Run:
         rates = {"images_per_second": self.images_per_second, **dict.fromkeys(NO_STEPS)}
         result = describe_numbers(self.resolved, data, self.classifier.parameters, self.rows, rates)
         result |= {"epochs": None, "best": None}  # a classifier of features has none
-        result |= {"status": status, "error": error, "warning": None}
+        result |= {"status": status, "error": error, "warning": self.warning}
         result |= {"excluded_files": len(excluded), "skipped_steps": 0, "wall_seconds": self._seconds()}
         result |= {"precision": PRECISION, "peak_memory_mb": peak_memory_mb("cpu")}
         unwritten = None
@@ -195,6 +194,8 @@ class _Run:
         took = duration(result["wall_seconds"])
         log.info(f"Done in {took}: {self.images_per_second:.3g} images/s described and learned from")
         print_validation_error(result)
+        if self.warning:
+            log.warning(self.warning)
         log.info(f"Results   {self.folder.path / 'result.json'}, metrics.csv beside it")
         name = self.config.data.name
         log.info(f"Next      a network, on the same images: python src/train.py data={name}")

@@ -29,7 +29,7 @@ def told(changed: Changes, arm: dict[str, Any], factors: frozenset[str] = frozen
     preset = _preset(str(arm.get(NAME)))
     same_keys = not any(ABSENT in pair for key, pair in changed.items() if is_under(key, ("model",)))
     if same_keys and not preset:
-        return changed
+        return {NAME: changed[NAME], **changed}
 
     def goes_without_saying(key: str) -> bool:
         if is_under(key, ("model",)):

@@ -20,10 +20,10 @@ class HandMadeConfig(Checked):
     cells_per_block: int = MISSING
     color_bins: int = MISSING
     alpha: float = MISSING
-    passes: int = MISSING
+    max_iterations: int = MISSING
 
     def check(self) -> None:
-        for key in ("orientations", "pixels_per_cell", "cells_per_block", "passes"):
+        for key in ("orientations", "pixels_per_cell", "cells_per_block", "max_iterations"):
             check(getattr(self, key) >= 1, f"classical.{key}", getattr(self, key), "a whole number from 1 up")
         check(2 <= self.color_bins <= 256, "classical.color_bins", self.color_bins, "from 2 to 256")
         check_positive("classical.alpha", self.alpha)

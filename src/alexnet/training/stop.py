@@ -61,6 +61,21 @@ class Stop:
         self._asked = self._asked or f"stopped by {signal.Signals(number).name}"
 
 
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Raise `InterruptionError` in the main thread at once, for work that has nothing to save first."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise InterruptionError(f"stopped by {signal.Signals(number).name}")
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def seconds_of(max_time: str | None) -> float | None:
     """Seconds of days:hours:minutes:seconds, which `TrainerConfig` has checked."""
     if max_time is None:

@@ -66,7 +66,7 @@ def _column(axes: Axes, place: int, arm: ArmResult, confidence: float, theme: Th
     errors = np.array([run.top1_error for run in arm.runs])
     color = theme.paper if arm.network in HAND_MADE else theme.measured
     mean = float(errors.mean())
-    if len(errors) > 1:
+    if np.ptp(errors):  # without any spread there is no interval, see `paired_effect`
         half = half_width(errors, confidence)
         axes.errorbar(place, mean, half, color=color, linewidth=2, capsize=4)
     dots = [place - BESIDE] * len(errors)
