@@ -18,13 +18,21 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from alexnet import cli
-from alexnet.config import BenchmarkConfig, ModelConfig, PrepareConfig, SyntheticConfig, TrainConfig
+from alexnet.config import (
+    BenchmarkConfig,
+    ClassicalConfig,
+    ModelConfig,
+    PrepareConfig,
+    SyntheticConfig,
+    TrainConfig,
+)
 from alexnet.data.synthetic import make_synthetic
 from alexnet.run.request import Request
 
 cli.register("train", TrainConfig)
 cli.register("prepare", PrepareConfig)
 cli.register("benchmark", BenchmarkConfig)
+cli.register("classical", ClassicalConfig)
 
 PROJECT = Path(__file__).resolve().parents[1]
 

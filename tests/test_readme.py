@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from alexnet import cli
-from alexnet.config import BenchmarkConfig, PrepareConfig, TrainConfig
+from alexnet.config import BenchmarkConfig, ClassicalConfig, PrepareConfig, TrainConfig
 from conftest import PROJECT, Train, compose_config
 
 README = (PROJECT / "README.md").read_text()
@@ -31,7 +31,8 @@ def first_value(argument: str) -> str:
 @pytest.mark.parametrize(("program", "command"), COMPOSED)
 def test_commands_compose(program: str, command: str) -> None:
     first = [first_value(argument) for argument in shlex.split(command) if argument != "-m"]
-    schema = {"prepare": PrepareConfig, "benchmark": BenchmarkConfig}.get(program, TrainConfig)
+    schemas = {"prepare": PrepareConfig, "benchmark": BenchmarkConfig, "classical": ClassicalConfig}
+    schema = schemas.get(program, TrainConfig)
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         cli.read_config(compose(program, first), schema)
 

@@ -28,8 +28,6 @@ from alexnet.sweep.planning import plan_job
 from alexnet.training import fit
 from conftest import PROJECT, Train, request_of, save_image
 
-cli.register("classical", ClassicalConfig)
-
 SMALL_FEATURES = ("classical.image_size=64", "data.workers=0")
 
 
