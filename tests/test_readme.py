@@ -8,13 +8,31 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from alexnet import cli
-from alexnet.config import BenchmarkConfig, ClassicalConfig, PrepareConfig, TrainConfig
+from alexnet.config import (
+    BenchmarkConfig,
+    ClassicalConfig,
+    EvaluateConfig,
+    ExportConfig,
+    InspectConfig,
+    PrepareConfig,
+    TrainConfig,
+)
 from conftest import PROJECT, Train, compose_config
 
 README = (PROJECT / "README.md").read_text()
 GROUPS = "model|data|optimizer|scheduler|trainer|speed|logger|callbacks|experiment"
 COMMANDS = re.findall(r"^python src/(\w+)\.py (?!--help)([^#\n]*)", README, re.MULTILINE)
 COMPOSED = [command for command in COMMANDS if command[0] not in ("compare", "predict")]
+SCHEMAS = {
+    "train": TrainConfig,
+    "doctor": TrainConfig,
+    "prepare": PrepareConfig,
+    "benchmark": BenchmarkConfig,
+    "classical": ClassicalConfig,
+    "evaluate": EvaluateConfig,
+    "inspect_run": InspectConfig,
+    "export": ExportConfig,
+}
 COMPARED = [command for program, command in COMMANDS if program == "compare"]
 
 
@@ -30,11 +48,10 @@ def first_value(argument: str) -> str:
 
 @pytest.mark.parametrize(("program", "command"), COMPOSED)
 def test_commands_compose(program: str, command: str) -> None:
-    first = [first_value(argument) for argument in shlex.split(command) if argument != "-m"]
-    schemas = {"prepare": PrepareConfig, "benchmark": BenchmarkConfig, "classical": ClassicalConfig}
-    schema = schemas.get(program, TrainConfig)
+    first = [first_value(cli.quoted(argument)) for argument in shlex.split(command) if argument != "-m"]
+    cli.register(program, SCHEMAS[program])
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        cli.read_config(compose(program, first), schema)
+        cli.read_config(compose(program, first), SCHEMAS[program])
 
 
 @pytest.mark.parametrize("command", COMPARED)
@@ -50,14 +67,8 @@ def test_predictions_miss_nothing_but_their_images(train: Train, command: str) -
 
 
 def test_every_program_has_commands() -> None:
-    assert {program for program, _ in COMMANDS} == {
-        "train",
-        "prepare",
-        "compare",
-        "doctor",
-        "benchmark",
-        "predict",
-    }
+    programs = {path.stem for path in (PROJECT / "src").glob("*.py")}
+    assert {program for program, _ in COMMANDS} == programs == {*SCHEMAS, "compare", "predict"}
 
 
 @pytest.mark.parametrize("choice", sorted(set(re.findall(rf"`((?:{GROUPS})=\w+)`", README))))

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from functools import wraps
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import hydra
 import yaml
@@ -174,9 +174,14 @@ def _form(schema: type, given: DictConfig) -> DictConfig:
     if schema is ModelConfig:
         return OmegaConf.structured(ModelConfig.of(given.get("family")))
     form = OmegaConf.structured(schema)
-    if isinstance(model := given.get("model"), DictConfig) and "model" in form.keys():  # noqa: SIM118
+    if _has_network(schema) and isinstance(model := given.get("model"), DictConfig):
         form.model = ModelConfig.of(model.get("family"))
     return form
+
+
+def _has_network(schema: type) -> bool:
+    model = get_type_hints(schema).get("model")
+    return ModelConfig in (model, *get_args(model))
 
 
 def read_saved(saved: dict[str, Any], schema: type[Typed], file: Path) -> Typed:
@@ -263,7 +268,7 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
     if key.startswith("hydra."):
         return f"{key}: Hydra has no such key. Those that it has: python src/train.py --cfg hydra"
     node = OmegaConf.structured(schema)
-    if "model" in node.keys():  # noqa: SIM118 (of a node without a value `in` says no)
+    if _has_network(schema):
         named = (form for form in FORMS.values() if form.__name__ in text)
         node.model = next(named, AlexNetConfig)
     parts = key.split(".")
