@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)  # what learns a weight that multiplies
+from alexnet.model.lenet5 import PartialConvolution, ScaledTanh
+
+LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear, PartialConvolution)  # what learns a weight that multiplies
 NEAR = 0.05  # of a limit: so near to it an output counts as saturated
 
 
@@ -26,6 +28,7 @@ ACTIVATIONS: dict[type[nn.Module], Activation] = {
     nn.ReLU: Activation(dies=True),
     nn.ReLU6: Activation(dies=True),
     nn.Tanh: Activation(limits=(-1, 1)),
+    ScaledTanh: Activation(limits=(-1.7159, 1.7159)),
     nn.Sigmoid: Activation(limits=(0, 1)),
     nn.Hardsigmoid: Activation(limits=(0, 1)),
     **dict.fromkeys((nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish), NONE),
