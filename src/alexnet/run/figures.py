@@ -48,7 +48,7 @@ def draw_curves(metrics: dict[str, list[float]], classes: int, title: str, path:
 
 
 def draw_filters(weights: NDArray[np.float32], columns: int, path: Path) -> None:
-    """The filters of the first layer, (filters, 3, height, width), as the paper's figure 3 shows them; a PNG at `path`.
+    """The filters of the first layer, (filters, 3, height, width), as in the paper's figure 3; a PNG at `path`.
 
     Grey is zero, and each filter's largest weight reaches black or white. With two columns the
     upper half are the first column's.
@@ -71,7 +71,9 @@ def draw_filters(weights: NDArray[np.float32], columns: int, path: Path) -> None
         if columns > 1:
             axes.set_title(f"column {number}", fontsize=9, loc="left")
     figure.set_size_inches(8, 0.6 + columns * (0.3 * (columns > 1) + rows * 0.49))
-    figure.suptitle(f"First layer: {len(weights)} filters of {weights.shape[3]}x{weights.shape[2]}x3", fontsize=10)
+    figure.suptitle(
+        f"First layer: {len(weights)} filters of {weights.shape[3]}x{weights.shape[2]}x3", fontsize=10
+    )
     save(figure, path)
 
 
