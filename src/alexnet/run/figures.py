@@ -48,7 +48,7 @@ def draw_curves(metrics: dict[str, list[float]], classes: int, title: str, path:
 
 
 def draw_filters(weights: NDArray[np.float32], columns: int, path: Path) -> None:
-    """The filters of the first layer, (filters, 3, height, width), as in the paper's figure 3; a PNG at `path`.
+    """The first layer's filters, (filters, 3, height, width), as in the paper's figure 3; a PNG at `path`.
 
     Grey is zero, and each filter's largest weight reaches black or white. With two columns the
     upper half are the first column's.
