@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from conftest import PROJECT, save_image
 
 
+@pytest.mark.slow  # a benchmark, which no run depends on
 def test_each_way_has_its_line(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for split, count in (("train", 10), ("val", 1)):

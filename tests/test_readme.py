@@ -14,6 +14,7 @@ from alexnet.config import (
     EvaluateConfig,
     ExportConfig,
     InspectConfig,
+    PredictConfig,
     PrepareConfig,
     TrainConfig,
 )
@@ -22,7 +23,7 @@ from conftest import PROJECT, Train, compose_config
 README = (PROJECT / "README.md").read_text()
 GROUPS = "model|data|optimizer|scheduler|trainer|speed|logger|callbacks|experiment"
 COMMANDS = re.findall(r"^python src/(\w+)\.py (?!--help)([^#\n]*)", README, re.MULTILINE)
-COMPOSED = [command for command in COMMANDS if command[0] not in ("compare", "predict")]
+COMPOSED = [command for command in COMMANDS if command[0] != "compare"]
 SCHEMAS = {
     "train": TrainConfig,
     "doctor": TrainConfig,
@@ -30,6 +31,7 @@ SCHEMAS = {
     "benchmark": BenchmarkConfig,
     "classical": ClassicalConfig,
     "evaluate": EvaluateConfig,
+    "predict": PredictConfig,
     "inspect_run": InspectConfig,
     "export": ExportConfig,
 }
@@ -60,15 +62,9 @@ def test_comparisons_miss_nothing_but_their_runs(train: Train, command: str) -> 
     assert re.search(r"there is no such folder|there is no run's folder among the 0 that match", done.err)
 
 
-@pytest.mark.parametrize("command", [command for program, command in COMMANDS if program == "predict"])
-def test_predictions_miss_nothing_but_their_images(train: Train, command: str) -> None:
-    done = train(*shlex.split(command), program="predict.py")
-    assert "there is no such file or folder" in done.err
-
-
 def test_every_program_has_commands() -> None:
     programs = {path.stem for path in (PROJECT / "src").glob("*.py")}
-    assert {program for program, _ in COMMANDS} == programs == {*SCHEMAS, "compare", "predict"}
+    assert {program for program, _ in COMMANDS} == programs == {*SCHEMAS, "compare"}
 
 
 @pytest.mark.parametrize("choice", sorted(set(re.findall(rf"`((?:{GROUPS})=\w+)`", README))))

@@ -22,6 +22,7 @@ def cells(line: str) -> list[str]:
     return re.split(r"\s{2,}", line.strip())
 
 
+@pytest.mark.slow  # its parts have tests of their own
 def test_a_small_run(train: Train) -> None:
     """Tables on the terminal; the same figures, the configuration and pictures in the folder."""
     programs = "programs=[ours,stock_float32]"

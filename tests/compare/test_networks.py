@@ -27,7 +27,7 @@ from conftest import PROJECT
 from fabricated_runs import CONFIG, write_hand_made, write_run, write_study
 
 RESNET = {"model": {"name": "resnet18", "image_size": 224, "zero_init": False}}
-LENET = {"model": {"name": "lenet5", "image_size": 32, "activation": "tanh"}}
+LENET = {"model": {"name": "lenet5", "image_size": 224, "activation": "tanh"}}
 VGG = {"model": {"name": "vgg16", "image_size": 224, "dropout": 0.5}, "optimizer.lr": 0.005}
 ARMS: dict[str, Any] = {
     "baseline": ({}, [43.0, 44.0, 45.0]),

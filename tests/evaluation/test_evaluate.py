@@ -250,8 +250,8 @@ def test_mistakes(runs: Runs, image_tree: Path, tmp_path: Path) -> None:
         runs.second, tmp_path / "second", lambda text: text.replace(str(runs.images), str(fewer))
     )
     for overrides, told in (
-        ([], "either run=<run folder> or checkpoint=<file>"),
-        (["run=x", "checkpoint=y"], "either run=<run folder> or checkpoint=<file>"),
+        ([], "Give what to evaluate: run=<run folder> or checkpoint=<file>"),
+        (["run=x", "checkpoint=y"], "Give what to evaluate: run=<run folder> or checkpoint=<file>"),
         (["run=[]"], "run=[]: expected at least one path"),
         (["run={a:1}"], "expected a path, or a list"),
         (["run=x", "crops=[]"], "crops=[]: expected"),

@@ -43,6 +43,7 @@ NAMES = {
     "resnet18": ("model=resnet18",),
     "googlenet": ("model=googlenet",),
 }
+QUICK = ("alexnet", "alexnet_2012", "columns_apart", "lenet5")  # the others take a minute, with those of ONNX
 OTHERS = ("lenet5", "squeezenet1_1", "resnet18", "googlenet")  # not of AlexNet's family: without a width
 Logits = Callable[[Tensor], Tensor]
 
@@ -95,7 +96,7 @@ def read_strings(metadata: dict[str, str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if name in OTHERS[2:] else []) for name in NAMES],
+    [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in NAMES],
 )
 def test_torch_export(name: str, tmp_path: Path) -> None:
     """Every network, as torch's own operations alone, for any number of images."""

@@ -99,7 +99,7 @@ def changed(saved: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
         ("seed", {"a": 1}, "seed"),
         ("seed", [1], "seed"),
         ("seed", None, "seed"),
-        ("model", None, "model.name"),
+        ("model", None, "model.family"),
         ("trainer.max_epochs", None, "trainer.max_epochs is no number."),
         ("trainer.max_epochs", "many", "trainer.max_epochs is no number."),
         ("data.root", "${oc.env:HOME}", "data.root=${oc.env:HOME}: there is no such folder."),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as processes
@@ -134,6 +135,7 @@ def test_two_columns_on_two_devices() -> None:
     run(1, 2, (check_own_column, SMALL), (check_halves, SMALL), *steps)
 
 
+@pytest.mark.slow  # four processes; each half of it has its own test
 def test_two_columns_times_two_copies() -> None:
     run(2, 2, (check_steps, SMALL))
 

@@ -13,7 +13,8 @@ from alexnet.model.build import build_network
 from alexnet.model.classifier import Classifier
 from alexnet.model.torchvision import IMAGENET_STD
 from alexnet.run.pretrained import load_published, start_from
-from conftest import SMALL, Train, model_config
+from alexnet.training import fit
+from conftest import SMALL, model_config, request_of
 
 TINY = ("model.width=0.0625", "model.hidden=[32,32]")
 CLASSES = tuple("abcdef")
@@ -115,28 +116,24 @@ def test_weights_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None
         start_from(network(5, "model=alexnet_torchvision", "model.width=0.0625"), "torchvision", CLASSES)
 
 
-def test_fine_tuning_as_a_user(
-    train: Train, synthetic: tuple[str, ...], image_tree: Path, tmp_path: Path
-) -> None:
+def test_fine_tuning(synthetic: tuple[str, ...], image_tree: Path, tmp_path: Path) -> None:
     """A run's weights in a run on two other classes: layers that are frozen stay bit by bit."""
-    first = train(*SMALL, *synthetic, "logger=csv")
-    assert first.status == 0, first.err
     frozen = ("conv1", "conv2", "conv3")
-    second = train(
-        *SMALL,
-        f"data.root={image_tree}",
-        *("data=folder", "data.batch_size=4", "logger=csv", f"run_folder={tmp_path / 'second'}"),
-        *(f"model.pretrained={first.folder}", f"model.freeze=[{','.join(frozen)}]"),
-    )
-    assert second.status == 0, second.err
-    assert re.search(
-        r"Begins +with the weights of .*best.ckpt, all but fc8: its classes are others", second.out
-    )
-    assert "Frozen    conv1, conv2, conv3" in second.out
-    kept_weights = (first.folder / "checkpoints" / "best.ckpt", tmp_path / "second/checkpoints/last.ckpt")
-    theirs, ours = (torch.load(path, weights_only=True)["state_dict"] for path in kept_weights)
+    first, second = tmp_path / "first", tmp_path / "second"
+    cache = f"data.cache={tmp_path / 'cache'}"
+    fit.train(request_of(first, *SMALL, *synthetic, cache, "logger=csv"))
+    theirs_on = (f"data.root={image_tree}", "data=folder", "data.batch_size=4", "logger=csv", cache)
+    begun = (f"model.pretrained={first}", f"model.freeze=[{','.join(frozen)}]")
+    fit.train(request_of(second, *SMALL, *theirs_on, *begun))
+    told = (second / "train.log").read_text()
+    assert re.search(r"Begins +with the weights of .*best.ckpt, all but fc8: its classes are others", told)
+    assert "Frozen    conv1, conv2, conv3" in told
+    weights = (first / "checkpoints" / "best.ckpt", second / "checkpoints" / "last.ckpt")
+    theirs, ours = (torch.load(path, weights_only=True)["state_dict"] for path in weights)
     for name, value in ours.items():
         kept = name.split(".")[1] in frozen
         assert value.shape[0] != theirs[name].shape[0] or torch.equal(value, theirs[name]) == kept, name
-    again = train(f"resume={tmp_path / 'second'}", "trainer.max_epochs=3")
-    assert again.status == 0, again.err
+    (first / "checkpoints" / "best.ckpt").unlink()  # a run that goes on does not need it any more
+    (first / "checkpoints" / "last.ckpt").unlink()
+    fit.train(request_of(second, *SMALL, *theirs_on, *begun, "trainer.max_epochs=3", previous=second))
+    assert len((second / "metrics.csv").read_text().splitlines()) == 4
