@@ -92,7 +92,7 @@ class PartialConvolution(nn.Module):
     def __init__(self, side: int) -> None:
         super().__init__()
         pairs = [(target, source) for target, sources in enumerate(CONNECTIONS) for source in sources]
-        target, source = torch.tensor(pairs).unbind(1)
+        target, source = (torch.tensor(numbers) for numbers in zip(*pairs, strict=True))
         self.register_buffer("target", target, persistent=False)
         self.register_buffer("source", source, persistent=False)
         self.weight = nn.Parameter(torch.empty(len(pairs), side, side))
