@@ -41,16 +41,16 @@ def result(folder: Path) -> dict[str, object]:
     ("devices", "rank", "step"),
     [
         pytest.param(("trainer.devices=2",), 1, 3, id="ddp"),
-        pytest.param(("trainer.devices=2",), 0, 4, id="ddp, last step", marks=pytest.mark.slow),
+        pytest.param(("trainer.devices=2",), 0, 4, id="ddp, last step"),
         pytest.param(
             ("trainer.devices=2", "model.columns=2", "strategy=model_parallel"),
             *(1, 6),
             id="columns",
-            marks=pytest.mark.slow,
         ),
-        pytest.param(("trainer.devices=2", "strategy=fsdp"), 1, 6, id="fsdp", marks=pytest.mark.slow),
+        pytest.param(("trainer.devices=2", "strategy=fsdp"), 1, 6, id="fsdp"),
     ],
 )
+@pytest.mark.slow  # half a minute each: runs of two processes, beside undisturbed ones
 def test_one_rank_is_asked_to_stop(
     command: tuple[str, ...], tmp_path: Path, devices: tuple[str, ...], rank: int, step: int
 ) -> None:
@@ -68,6 +68,7 @@ def test_one_rank_is_asked_to_stop(
     assert differences(outcome(folder), outcome(whole)) == []
 
 
+@pytest.mark.slow  # as above
 def test_slurm_warns_and_starts_again(command: tuple[str, ...], tmp_path: Path) -> None:
     """SIGUSR1: saved, and scontrol is asked to requeue; the same command then goes on."""
     programs = tmp_path / "bin"

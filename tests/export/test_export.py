@@ -128,7 +128,7 @@ def test_torch_export(name: str, tmp_path: Path) -> None:
     ("name", "opset"),
     [
         ("alexnet_2012", None),
-        ("columns_apart", 21),
+        pytest.param("columns_apart", 21, marks=pytest.mark.slow),
         *(pytest.param(name, None, marks=pytest.mark.slow) for name in NAMES if name != "alexnet_2012"),
     ],
 )

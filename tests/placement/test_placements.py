@@ -73,7 +73,7 @@ def metrics(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("name", ["ddp", SLOW("fsdp"), "columns", SLOW("both")])
+@pytest.mark.parametrize("name", ["ddp", SLOW("fsdp"), SLOW("columns"), SLOW("both")])
 def test_the_numbers_of_a_single_device(placed: Placed, name: str) -> None:
     """Dropout, augmentation and uneven batches included: losses to six digits, weights to float rounding."""
     ours, theirs = metrics(placed(name)), metrics(placed("single"))

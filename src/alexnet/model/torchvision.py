@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
 
 from alexnet.config import TorchvisionConfig
 from alexnet.errors import UserError
@@ -44,6 +43,8 @@ class TorchvisionNetwork(Classifier):
 
     def __init__(self, config: TorchvisionConfig, classes: int) -> None:
         super().__init__(config, classes)
+        from torchvision import models  # takes half a second, for which AlexNet need not wait
+
         known = models.list_models(module=models)
         if config.name not in known:
             near = get_close_matches(config.name, known, n=1, cutoff=0.5)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision import models
 
 from alexnet.config import ModelConfig, TorchvisionConfig
 from alexnet.data.augmentation import Crops
@@ -113,6 +112,8 @@ def _fetch(config: ModelConfig) -> dict[str, Tensor]:
             f"torchvision publishes no weights of {config.name}. Choose model=alexnet_torchvision, or a"
             " network of torchvision."
         )
+    from torchvision import models
+
     try:
         return models.get_model(name, weights="IMAGENET1K_V1").state_dict()
     except Exception as error:  # of the network in between, of the disk, or of a name that it does not have
