@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from alexnet.data.dataset import UNREADABLE
+from alexnet.model.crops import mean_over_crops
 from alexnet.training.metrics import SplitMetrics, TopKError
 from alexnet.training.module import AlexNetModule
 from conftest import compose_config
@@ -56,3 +57,16 @@ def test_ten_crops_average_probabilities() -> None:
     with torch.no_grad():
         ours = module._mean_over_crops(crops).exp().numpy()
     np.testing.assert_allclose(ours, probabilities.mean(1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [7, 10, 1000])
+def test_ten_crops_of_an_image_are_averaged_the_same_in_any_batch(classes: int) -> None:
+    """Bit for bit in the order of the crops: torch's mean adds in one that depends on the batch."""
+    each = torch.randn(10, 50, classes, generator=torch.Generator().manual_seed(0)).softmax(2)
+    expected = np.zeros((50, classes), np.float32)
+    for crop in each.numpy():
+        expected += crop
+    expected /= np.float32(10)
+    for size in (1, 2, 3, 7, 50):
+        ours = torch.cat([mean_over_crops(part.unbind(0)) for part in each.split(size, 1)])
+        np.testing.assert_array_equal(ours.numpy(), expected)

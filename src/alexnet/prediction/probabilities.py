@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from alexnet.choices import ValCrops
+from alexnet.model.crops import mean_over_crops
 from alexnet.run.trained import Trained
 
 CENTER = 4  # which of the ten crops is the centre
@@ -28,6 +29,6 @@ def probabilities_by_crops(
         if ValCrops.ten not in kinds:
             return {ValCrops.center: network(trained.crops.center(there)).softmax(1).cpu()}
         ten = trained.crops.ten(there)
-        each = torch.stack([network(crop).softmax(1) for crop in ten.unbind(1)])
-        found = {ValCrops.center: each[CENTER].cpu(), ValCrops.ten: each.mean(0).cpu()}
+        each = [network(crop).softmax(1) for crop in ten.unbind(1)]
+        found = {ValCrops.center: each[CENTER].cpu(), ValCrops.ten: mean_over_crops(each).cpu()}
         return {kind: found[kind] for kind in kinds}

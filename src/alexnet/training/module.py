@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from alexnet.config import OptimizerConfig, SchedulerConfig
 from alexnet.data.dataset import UNREADABLE
+from alexnet.model.crops import mean_over_crops
 from alexnet.placement.place import place
 from alexnet.placement.ranks import gathered
 from alexnet.placement.replicas import replicas
@@ -111,7 +112,7 @@ class AlexNetModule(LightningModule):
     def _mean_over_crops(self, images: Tensor) -> Tensor:
         """Logarithms of the mean probabilities over crops (N, crops, 3, H, W) (paper §4.1)."""
         probabilities = [self(crop).float().softmax(1) for crop in images.unbind(1)]  # few at a time: memory
-        return torch.stack(probabilities).mean(0).log()
+        return mean_over_crops(probabilities).log()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.record
