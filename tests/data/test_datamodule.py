@@ -13,6 +13,8 @@ from alexnet.data.dataset import UNREADABLE, load_image_data
 from alexnet.errors import UserError
 from conftest import compose_config, save_image
 
+CPU = torch.device("cpu")
+
 
 def module(
     root: Path,
@@ -42,21 +44,23 @@ def module(
         training=True,
         lightning_module=torch.nn.Linear(1, 1),
         precision=precision,
-        strategy=SimpleNamespace(root_device=torch.device("cpu")),
+        strategy=SimpleNamespace(root_device=CPU),
     )
     trainer.lightning_module.device_mesh = None
     made.trainer = trainer
     return made
 
 
-def seen(data: ImageDataModule, training: bool = True) -> list[tuple[torch.Tensor, ...]]:
+def seen(
+    data: ImageDataModule, training: bool = True, device: torch.device = CPU
+) -> list[tuple[torch.Tensor, ...]]:
     """All batches of an epoch, as the network gets them."""
     assert data.trainer is not None
     data.trainer.training = training  # type: ignore[misc]
     batches = []
     for batch in data.train_dataloader() if training else data.val_dataloader():
         batch = data.on_before_batch_transfer(batch, 0)
-        batch = data.transfer_batch_to_device(batch, torch.device("cpu"), 0)
+        batch = data.transfer_batch_to_device(batch, device, 0)
         batches.append(data.on_after_batch_transfer(batch, 0))
     return batches
 
@@ -95,6 +99,27 @@ def test_ranks_share_the_same_images(image_tree: Path, ranks: int) -> None:
     for step, batch in enumerate(alone):
         for part, whole in enumerate(batch):  # images, labels, keys
             assert torch.equal(torch.cat([share[step][part] for share in shares]), whole)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_copies_are_waited_for_except_by_cuda(
+    image_tree: Path, training: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a batch sends to a device, its draws among it, on one that there is everywhere."""
+    there, copies = torch.device("meta"), []
+
+    def to(tensor: torch.Tensor, *places: Any, non_blocking: bool = False, **rest: Any) -> torch.Tensor:
+        if there in places:
+            copies.append(non_blocking)
+        return original(tensor, *places, non_blocking=non_blocking, **rest)
+
+    original = torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    data = module(image_tree)
+    batches = seen(data, training, there)
+    assert all(images.device == there for images, *_ in batches)
+    each = 6 if training else 2  # squares and labels; corners, flips, colours and keys
+    assert copies == [False] * (1 + each * len(batches))  # the mean once
 
 
 def test_epochs_differ_and_validation_does_not(image_tree: Path) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from alexnet.choices import ColorScale, MeanKind
 from alexnet.config import AugmentConfig
+from alexnet.data.copies import moved
 from alexnet.data.order import Draws
 from alexnet.data.statistics import Statistics
 
@@ -68,7 +69,7 @@ class Augmentation(Crops):
         if self.config.color and (last is None or epoch < last):
             exact = torch.promote_types(dtype, torch.float32)
             moves = torch.from_numpy(draws.colors).to(exact) * self.config.color_std
-            moves = _there(moves @ self.color_axes.to(exact).T, images.device)[:, :, None, None]
+            moves = moved(moves @ self.color_axes.to(exact).T, images.device)[:, :, None, None]
         if images.device.type != "cpu":
             return self._random(images, draws, moves, dtype).to(dtype)
         result = torch.empty(len(images), 3, self.size, self.size, dtype=dtype)
@@ -112,14 +113,9 @@ class Augmentation(Crops):
         # a view of every crop at every place, from which one is taken for each image
         places = images.unfold(2, self.size, 1).unfold(3, self.size, 1)
         sample = torch.arange(len(images), device=device)
-        top, left = _there(torch.from_numpy(corners), device).unbind(1)
+        top, left = moved(torch.from_numpy(corners), device).unbind(1)
         crops = places[sample, :, top, left]
-        return torch.where(_there(torch.from_numpy(flips), device)[:, None, None, None], crops.flip(3), crops)
-
-
-def _there(table: Tensor, device: torch.device) -> Tensor:
-    """On the device, without waiting for what that is doing."""
-    return table.to(device, non_blocking=True)
+        return torch.where(moved(torch.from_numpy(flips), device)[:, None, None, None], crops.flip(3), crops)
 
 
 def mean_image(statistics: Statistics, kind: MeanKind) -> Tensor:

@@ -1,10 +1,20 @@
-"""Batches on a GPU before they are asked for."""
+"""Copies from the CPU to a device, and batches on a GPU before they are asked for."""
 
 from collections.abc import Iterable, Iterator
 
 import torch
+from torch import Tensor
 
 from alexnet.data.batch import Batch
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on the device, without waiting for what that is doing where that is safe.
+
+    CUDA has taken in memory that is not pinned when the call returns. MPS may read it later, when it has
+    been freed and used again (pytorch#189690).
+    """
+    return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 def copied_ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
@@ -13,7 +23,7 @@ def copied_ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Bat
 
     def copied(batch: Batch) -> tuple[Batch, torch.cuda.Event]:
         with torch.cuda.stream(copying):
-            squares = batch.squares.to(device, non_blocking=True)
+            squares = moved(batch.squares, device)
             return batch._replace(squares=squares), copying.record_event()
 
     def ready(batch: Batch, arrived: torch.cuda.Event) -> Batch:

@@ -12,6 +12,7 @@ from alexnet.choices import ValCrops
 from alexnet.config import DataConfig
 from alexnet.data.augmentation import Augmentation, color_axes, mean_image
 from alexnet.data.batch import Batch
+from alexnet.data.copies import moved
 from alexnet.data.dataset import UNREADABLE, ImageData, Images
 from alexnet.data.loader import BatchLoader
 from alexnet.data.order import Draws, GlobalBatches, epoch_draws
@@ -97,8 +98,7 @@ class ImageDataModule(LightningDataModule):
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         images, labels, draws = batch
-        overlap = device.type == "cuda"
-        return images.to(device, non_blocking=overlap), labels.to(device, non_blocking=overlap), draws
+        return moved(images, device), moved(labels, device), draws
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, ...]:
         assert self.trainer is not None
@@ -109,7 +109,7 @@ class ImageDataModule(LightningDataModule):
             ten = self.config.val_crops is ValCrops.ten
             crops = self.augmentation.ten if ten else self.augmentation.center
             return crops(images, wanted), labels
-        keys = torch.from_numpy(draws.keys.astype(np.int64)).to(images.device, non_blocking=True)
+        keys = moved(torch.from_numpy(draws.keys.astype(np.int64)), images.device)
         return self.augmentation.random(images, draws, self._epoch(), wanted), labels, keys
 
     def _draws(self, indices: np.ndarray) -> Draws:
