@@ -1,6 +1,8 @@
 """Augmentation in batches against one image at a time in numpy."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,6 +96,67 @@ def test_accelerators_crop_as_the_cpu_does(overrides: list[str]) -> None:
     expected = made._copy_each(squares, corners, DRAWS.flips)
     assert torch.equal(made._gather(squares, corners, DRAWS.flips), expected)
     assert expected.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 128, 1000])
+@pytest.mark.parametrize("scale", list(ColorScale))
+@pytest.mark.parametrize(("dtype", "exact"), [(torch.float32, np.float32), (torch.float64, np.float64)])
+def test_colours_are_an_explicit_sum(
+    dtype: torch.dtype, exact: type[np.floating[Any]], scale: ColorScale, size: int
+) -> None:
+    """Bit for bit three products in one order, in a batch of any size: no processor's matrix product is."""
+    made = augmentation(config(f"color_scale={scale.value}"))
+    colors = np.random.default_rng(1).standard_normal((1000, 3), dtype=np.float32)
+    draws = Draws(np.zeros((1000, 2)), np.zeros(1000, np.bool_), colors, np.zeros(1000, np.uint32))
+    scaled, axes = colors.astype(exact) * exact(made.config.color_std), made.color_axes.numpy().astype(exact)
+    expected = np.empty((1000, 3), exact)
+    for row in range(1000):
+        for channel in range(3):
+            first, second, third = (scaled[row, axis] * axes[channel, axis] for axis in range(3))
+            expected[row, channel] = (third + second) + first
+    parts = [slice(start, start + size) for start in range(0, 1000, size)]
+    ours = torch.cat([made.color_moves(draws.of(part), dtype) for part in parts])
+    assert ours.numpy().dtype == exact
+    np.testing.assert_array_equal(ours.numpy(), expected)
+
+
+Form = Callable[[Augmentation, torch.Tensor, Draws, torch.dtype], torch.Tensor]
+FORMS: dict[str, Form] = {
+    "random": lambda made, squares, draws, dtype: made.random(squares, draws, 0, dtype),
+    "center": lambda made, squares, draws, dtype: made.center(squares, dtype),
+    "ten": lambda made, squares, draws, dtype: made.ten(squares, dtype),
+}
+
+
+def same_in_any_batch(settings: AugmentConfig, form: Form, dtype: torch.dtype, device: str = "cpu") -> None:
+    """Whether an image's pixels are the same bits by itself and in batches of several sizes."""
+    made, squares = augmentation(settings), torch.from_numpy(SQUARES).to(device)
+    whole = form(made, squares, DRAWS, dtype)
+    for size in (1, 2, 3, 7, 32):
+        parts = [slice(start, start + size) for start in range(0, IMAGES, size)]
+        cut = torch.cat([form(made, squares[part], DRAWS.of(part), dtype) for part in parts])
+        assert torch.equal(cut, whole)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("scale", list(ColorScale))
+@pytest.mark.parametrize("form", FORMS)
+def test_an_image_is_the_same_in_any_batch(form: str, scale: ColorScale, dtype: torch.dtype) -> None:
+    same_in_any_batch(config(f"color_scale={scale.value}"), FORMS[form], dtype)
+
+
+def test_an_image_is_the_same_in_any_batch_of_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The form for accelerators, run on the CPU."""
+    monkeypatch.setattr(Augmentation, "_copy_each", Augmentation._gather)
+    same_in_any_batch(config(), FORMS["random"], torch.float32)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("form", FORMS)
+def test_an_image_is_the_same_in_any_batch_of_a_gpu(form: str, dtype: torch.dtype) -> None:
+    same_in_any_batch(config(), FORMS[form], dtype, "cuda")
 
 
 @pytest.mark.gpu

@@ -1,5 +1,6 @@
 """Batches as training sees them: the same from any workers and ranks, nothing lost on the way."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from alexnet.choices import ValCrops
 from alexnet.data.datamodule import ImageDataModule
 from alexnet.data.dataset import UNREADABLE, load_image_data
 from alexnet.errors import UserError
@@ -99,6 +101,29 @@ def test_ranks_share_the_same_images(image_tree: Path, ranks: int) -> None:
     for step, batch in enumerate(alone):
         for part, whole in enumerate(batch):  # images, labels, keys
             assert torch.equal(torch.cat([share[step][part] for share in shares]), whole)
+
+
+@pytest.mark.parametrize(
+    ("training", "crops"), [(True, ValCrops.center), (False, ValCrops.center), (False, ValCrops.ten)]
+)
+def test_batches_of_another_size_have_the_same_images(
+    image_tree: Path, training: bool, crops: ValCrops
+) -> None:
+    """Each sample by itself, three at a time, and in the largest batch there is."""
+
+    def images(size: int) -> dict[int, torch.Tensor]:
+        data = module(image_tree)
+        data.config = replace(data.config, batch_size=size, val_crops=crops)
+        loader = data.train_dataloader() if training else data.val_dataloader()
+        samples = [int(sample) for batch in loader for sample in batch.indices]
+        made = torch.cat([images for images, *_ in seen(data, training)])
+        return dict(zip(samples, made, strict=True))
+
+    alone = images(1)
+    for size in (3, 12):
+        together = images(size)
+        assert together.keys() == alone.keys()
+        assert all(torch.equal(image, alone[sample]) for sample, image in together.items())
 
 
 @pytest.mark.parametrize("training", [True, False])

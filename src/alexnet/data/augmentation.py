@@ -68,8 +68,7 @@ class Augmentation(Crops):
         moves = None
         if self.config.color and (last is None or epoch < last):
             exact = torch.promote_types(dtype, torch.float32)
-            moves = torch.from_numpy(draws.colors).to(exact) * self.config.color_std
-            moves = moved(moves @ self.color_axes.to(exact).T, images.device)[:, :, None, None]
+            moves = moved(self.color_moves(draws, exact), images.device)[:, :, None, None]
         if images.device.type != "cpu":
             return self._random(images, draws, moves, dtype).to(dtype)
         result = torch.empty(len(images), 3, self.size, self.size, dtype=dtype)
@@ -78,6 +77,17 @@ class Augmentation(Crops):
             of_part = None if moves is None else moves[part]
             result[part] = self._random(images[part], draws.of(part), of_part, dtype)
         return result
+
+    def color_moves(self, draws: Draws, dtype: torch.dtype) -> Tensor:
+        """What is added to the red, green and blue of each image, (N, 3): on the CPU, whatever the device.
+
+        The products are added one after the other, those of the shortest axis first. A matrix product would
+        round differently with the number of rows, and an image's pixels would depend on its batch.
+        """
+        lengths = torch.from_numpy(draws.colors).to(dtype) * self.config.color_std
+        axes = self.color_axes.to(dtype)
+        first, second, third = (lengths[:, axis, None] * axes[:, axis] for axis in range(3))
+        return third + second + first
 
     def _random(self, images: Tensor, draws: Draws, moves: Tensor | None, dtype: torch.dtype) -> Tensor:
         x = self._less_mean(self.crop_and_flip(images, draws), dtype)
