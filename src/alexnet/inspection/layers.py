@@ -124,7 +124,7 @@ class _Count:
             (self.squares / self.outputs) ** 0.5,
             norm,
             float(torch.linalg.vector_norm(_wide(_tensor(layer.weight).detach()))),
-            float((~self.alive).double().mean()) if self.activation.dies else None,
+            int((~self.alive).sum()) / len(self.alive) if self.activation.dies else None,
             self.saturated / self.outputs if self.activation.limits else None,
         )
 
