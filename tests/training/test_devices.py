@@ -32,6 +32,13 @@ def test_refuses_a_batch_that_does_not_divide() -> None:
         check("trainer.devices=2", "data.batch_size=33")
 
 
+def test_apples_gpus_have_no_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    check("trainer.accelerator=mps", "trainer.precision=32-true")
+    with pytest.raises(UserError, match=r"^trainer\.precision=64-true: .*no float64\. Choose 32-true"):
+        check("trainer.accelerator=mps", "trainer.precision=64-true")
+
+
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [

@@ -67,6 +67,11 @@ def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, columns: int
     everywhere = trainer.devices * trainer.num_nodes
     if strategy.name is Strategy.single and everywhere > 1:
         raise UserError(f"strategy=single: runs on one device, not on {everywhere}. Choose strategy=ddp.")
+    if trainer.precision == "64-true" and accelerator == "mps":
+        raise UserError(
+            "trainer.precision=64-true: Apple's GPUs have no float64."
+            " Choose 32-true, or trainer.accelerator=cpu."
+        )
     copies = copies_of_network(trainer, strategy)
     if strategy.name is Strategy.model_parallel:
         _check_columns(columns, copies, everywhere)
