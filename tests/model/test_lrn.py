@@ -173,6 +173,20 @@ def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(first, second)
 
 
+def test_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is told as it is, and the next batch is compiled for again."""
+
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 MiB")
+
+    failed: set[object] = set()
+    monkeypatch.setattr(lrn_compiled, "_compiled", full)
+    monkeypatch.setattr(lrn_compiled, "_failed", failed)
+    with pytest.raises(torch.OutOfMemoryError):
+        local_response_norm(activities(3, 8, 4, 4), compiled=True)
+    assert not failed
+
+
 def test_inside_a_compiled_network() -> None:
     a = activities(3, 8, 4, 4).requires_grad_()
     whole = torch.compile(nn.Sequential(nn.ReLU(), _Norm()), fullgraph=True)(a)

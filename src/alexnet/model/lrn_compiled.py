@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from alexnet.errors import lacks_memory
 from alexnet.model import lrn_kernels
 from alexnet.model.lrn_kernels import Window, inverse_power, wide
 
@@ -149,6 +150,8 @@ def _tried(attempt: Callable[[], Tensor], eager: Callable[[], Tensor], x: Tensor
     try:
         return attempt()
     except (RuntimeError, torch._dynamo.exc.FailOnRecompileLimitHit) as error:
+        if lacks_memory(error):  # which the eager form would not have, either
+            raise
         _failed.add(kind)
         reason = str(error).strip().partition("\n")[0]
         warnings.warn(f"LRN could not be compiled and is several times slower: {reason}", stacklevel=2)
