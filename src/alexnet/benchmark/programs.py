@@ -29,7 +29,7 @@ from alexnet.paths import CONF
 from alexnet.training.devices import resolve_accelerator, resolve_device, resolve_precision
 from alexnet.training.flops import count_training_flops
 from alexnet.training.optimizer import build_optimizer
-from alexnet.training.speed import accelerate, resolve_compile
+from alexnet.training.speed import accelerate, check_compiled, resolve_compile
 
 BASE = Program.stock_float32  # which all others are compared with
 TITLES = {
@@ -150,6 +150,7 @@ def _ours(program: Program, config: BenchmarkConfig, device: torch.device) -> _M
     network = build_network(config.model, config.classes)
     accelerator = resolve_accelerator(config.trainer.accelerator)
     accelerate(network, config.speed, accelerator, config.strategy.name)
+    check_compiled(network, config.speed, device)
     precision.convert_module(network).to(device)
     return _Made(network, build_optimizer(network, config.optimizer), precision, MIXED.get(name))
 

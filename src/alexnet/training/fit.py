@@ -37,6 +37,7 @@ from alexnet.training.layer_probe import LayerProbe
 from alexnet.training.memory import peak_memory_mb
 from alexnet.training.parts import Parts, build, check_goes_on, last_checkpoint
 from alexnet.training.problems import explain
+from alexnet.training.speed import CompilerCheck
 from alexnet.training.stop import InterruptionError, Stop, requeue, seconds_of
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ class _Run:
             LayerProbe(folder, parts.datamodule, config.callbacks.layer_probe.images, self.recorder.title),
             parts.guard,
             self.watch,
+            CompilerCheck(config.speed),
             Generators(),
             *_early_stopping(config.callbacks.early_stopping),
             Checkpoints(checkpoints, config.callbacks.checkpoint, self.stop, parts.guard),

@@ -1,0 +1,142 @@
+"""A machine without a compiler trains all the same, and says so once."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from alexnet.choices import Strategy
+from alexnet.errors import UserError
+from alexnet.model.lrn import LocalResponseNorm
+from alexnet.training import compiler, speed
+from alexnet.training.compiler import why_not_compiled
+from alexnet.training.fit import train
+from alexnet.training.speed import accelerate, check_compiled
+from conftest import PROJECT, SMALL, compose_config, request_of
+from survival import differences, outcome
+
+CPU = torch.device("cpu")
+NO_COMPILER = "Failed to find C compiler. Please specify via CC environment variable."
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    yield
+    why_not_compiled.cache_clear()
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every function that torch.compile makes fails when it is called, as Triton's launchers do."""
+
+    def made(*_: object, **__: object) -> object:
+        def run(*_: object, **__: object) -> None:
+            raise RuntimeError(f"{NO_COMPILER}\n\nSet TORCHDYNAMO_VERBOSE=1")
+
+        return run
+
+    why_not_compiled.cache_clear()
+    monkeypatch.setattr(torch, "compile", made)
+
+
+def network_on_a_gpu(*overrides: str) -> tuple[nn.Module, speed.SpeedConfig]:
+    """What a GPU would be given, on the CPU."""
+    config = compose_config(*overrides)
+    network = nn.Sequential(nn.Linear(3, 3), LocalResponseNorm(5, 2, 1e-4, 0.75))
+    accelerate(network, config.speed, "gpu", Strategy.single)
+    assert network._compiled_call_impl is not None
+    return network, config.speed
+
+
+@pytest.mark.usefixtures("broken")
+def test_auto_goes_on_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    network, config = network_on_a_gpu()
+    with caplog.at_level(logging.WARNING):
+        check_compiled(network, config, CPU)
+        check_compiled(network, config, CPU)
+    (warning,) = caplog.messages
+    assert NO_COMPILER in warning
+    assert "TORCHDYNAMO" not in warning
+    assert "Install a C++ compiler (g++ or clang++), or give its path in CXX" in warning
+    assert network._compiled_call_impl is None
+    assert network[1].compiled is False  # which would fail, and warn, too
+
+
+@pytest.mark.usefixtures("broken")
+def test_what_was_asked_for_is_an_error() -> None:
+    network, config = network_on_a_gpu("speed.compile=network")
+    with pytest.raises(UserError, match=r"^speed\.compile=network: .*find C compiler.*compile=none\.$"):
+        check_compiled(network, config, CPU)
+
+
+def test_what_compiles_stays_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "why_not_compiled", lambda _: None)
+    network, config = network_on_a_gpu()
+    check_compiled(network, config, CPU)
+    assert network._compiled_call_impl is not None
+    assert network[1].compiled is None
+
+
+@pytest.mark.usefixtures("broken")
+def test_nothing_is_tried_where_nothing_is_to_be_compiled() -> None:
+    config = compose_config("speed.compile=lrn").speed
+    network = nn.Linear(3, 3)
+    accelerate(network, config, "cpu", Strategy.single)
+    check_compiled(network, config, CPU)
+    assert why_not_compiled.cache_info().misses == 0
+
+
+def test_want_of_memory_is_not_want_of_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 MiB")
+
+    monkeypatch.setattr(compiler.torch, "compile", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        why_not_compiled(CPU)
+
+
+@pytest.mark.usefixtures("broken")
+def test_the_run_is_the_eager_one(
+    tmp_path: Path, synthetic: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last bit: nothing had begun when the compiler failed."""
+    command = (*SMALL, *synthetic, "logger=csv", "trainer.max_epochs=1")
+    train(request_of(tmp_path / "plain", *command, "speed.compile=none"))
+    monkeypatch.setattr("alexnet.training.parts.accelerate", as_on_a_gpu)
+    train(request_of(tmp_path / "run", *command))
+    ours, theirs = outcome(tmp_path / "run"), outcome(tmp_path / "plain")
+    told = (tmp_path / "run/train.log").read_text()
+    assert told.count("The network is not compiled, and slower") == 1
+    weights = [each["checkpoints"]["last.ckpt"]["state_dict"] for each in (ours, theirs)]
+    assert differences(*weights) == []
+
+
+def as_on_a_gpu(network: nn.Module, config: speed.SpeedConfig, _: str, strategy: Strategy) -> None:
+    accelerate(network, config, "gpu", strategy)
+
+
+@pytest.mark.parametrize("there", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_real_compiler(there: bool, tmp_path: Path) -> None:
+    """Not found by torch itself, with nothing that was compiled before; and found."""
+    (tmp_path / "bin").mkdir()
+    environment = os.environ | {
+        "PYTHONPATH": str(PROJECT / "src"),
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    if not there:
+        environment |= {"PATH": str(tmp_path / "bin"), "CXX": "no-such-compiler"}
+    code = (
+        "import torch; from alexnet.training.compiler import why_not_compiled;"
+        "print(why_not_compiled(torch.device('cpu')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    (line,) = done.stdout.splitlines()
+    assert (line == "None") if there else ("C++ compiler" in line)
