@@ -12,6 +12,7 @@ from alexnet.choices import Accelerator
 from alexnet.config import TrainConfig
 from alexnet.data.datamodule import check_crop
 from alexnet.doctor.checkpoint import check_checkpoint
+from alexnet.doctor.compiling import check_compiler
 from alexnet.doctor.data import (
     OpenData,
     check_counts,
@@ -39,6 +40,7 @@ from alexnet.training.devices import (
     resolve_accelerator,
     workers_per_device,
 )
+from alexnet.training.speed import resolve_compile
 
 UNKNOWN_CLASSES = 1000  # as many as ImageNet has, where the data is not there
 
@@ -76,8 +78,11 @@ def _examine_devices(config: TrainConfig, report: Report) -> bool:
     accelerator = resolve_accelerator(config.trainer.accelerator if there else Accelerator.auto)
     if config.trainer.accelerator is Accelerator.auto:
         report.check("devices", lambda: check_unseen_gpus(accelerator, visible_gpus("auto")))
-    for device in devices_of(accelerator):
+    devices = devices_of(accelerator)
+    for device in devices:
         report.check(str(device), partial(check_product, device))
+    compiled = resolve_compile(config.speed, accelerator, config.strategy.name)
+    report.check("compiler", lambda: check_compiler(config.speed, compiled, devices[0]))
     return there
 
 
