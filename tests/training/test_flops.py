@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from alexnet.model.network import AlexNet
+from alexnet.training import flops
 from alexnet.training.flops import matrix_rate, training_flops
 from alexnet.training.throughput import MEASURES, Throughput
 from conftest import model_config
@@ -33,6 +34,20 @@ def test_rate_of_a_matrix_product(precision: str) -> None:
     before = torch.get_rng_state()
     assert 1e8 < matrix_rate(torch.device("cpu"), precision) < 1e15
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("device", "times"), [("cuda", 1), ("cpu", 0)])
+def test_what_the_product_took_is_not_the_runs_peak(
+    device: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reset: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset.append)
+    monkeypatch.setattr(torch, "Generator", lambda device: torch.default_generator)
+    monkeypatch.setattr(torch, "randn", lambda *_, **__: torch.zeros(2, 2))
+    monkeypatch.setattr(flops, "_seconds", lambda *_: 1.0)
+    with torch.random.fork_rng(devices=[]):
+        matrix_rate(torch.device(device), "32-true")
+    assert reset == times * [torch.device(device)]
 
 
 def test_share_of_that_rate() -> None:

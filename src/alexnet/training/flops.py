@@ -51,6 +51,9 @@ def matrix_rate(device: torch.device, precision: str) -> float:
         a, b = (torch.randn(side, side, device=device, generator=own).to(dtype) for _ in range(2))
         torch.mm(a, b)  # warms up
         seconds = min(_seconds(a, b) for _ in range(ROUNDS))
+    del a, b
+    if device.type == "cuda":  # what these took is not the run's
+        torch.cuda.reset_peak_memory_stats(device)
     return 2 * side**3 / seconds
 
 
