@@ -16,8 +16,8 @@ PARTS = {
     "convolutions, forward": ("convolution", "conv2d", "fprop"),
     "LRN": ("LocalResponseNorm",),
     "pooling": ("max_pool",),
-    "fully connected": ("addmm", "aten::mm", "gemm"),
-    "update": ("sgd", "SGD"),
+    "fully connected": ("addmm", "aten::mm", "gemm", "nvjet"),
+    "update": ("sgd", "SGD", "Sgd"),
     "casts and copies": ("copy_", "_to_copy"),
     "ReLU": ("clamp_min", "threshold", "relu"),
 }

@@ -1,0 +1,36 @@
+"""Kernels are counted to the part that they belong to."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from alexnet.benchmark.profiling import OTHER, _part
+
+
+def event(*names: str) -> SimpleNamespace | None:
+    """A kernel, what called it, and so on."""
+    return SimpleNamespace(name=names[0], cpu_parent=event(*names[1:])) if names else None
+
+
+@pytest.mark.parametrize(
+    ("names", "part"),
+    [
+        (["nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_TNT"], "fully connected"),  # cuBLAS on Hopper
+        (["ampere_bf16_s16816gemm_bf16_128x64_ldg8_f2f_nn"], "fully connected"),
+        (
+            [
+                "void at::native::(anonymous namespace)::multi_tensor_apply_kernel<at::native::"
+                "FusedSgdMathFunctor<float, 3>>"
+            ],
+            "update",
+        ),
+        (["aten::_fused_sgd_"], "update"),
+        (["Optimizer.step#PaperSGD.step"], "update"),
+        (["sm90_xmma_wgrad_implicit_gemm_bf16"], "convolutions, backward"),
+        (["aten::add", "aten::convolution_backward"], "convolutions, backward"),
+        (["triton_poi_fused_relu_0"], "compiled"),
+        (["Memset (Device)"], OTHER),
+    ],
+)
+def test_part(names: list[str], part: str) -> None:
+    assert _part(event(*names), "compiled") == part
