@@ -1,5 +1,6 @@
 """The programs of a benchmark: this one's step is training's, the others' is what they say."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -196,3 +197,14 @@ def test_compile_of_the_whole_is_auto_s_choice_on_a_gpu() -> None:
     config = benchmark_config()
     assert programs.resolve_compile(config.speed, "gpu", config.strategy.name) is Compile.network
     assert programs.resolve_compile(config.speed, "cpu", config.strategy.name) is Compile.lrn
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_deterministic_products_have_their_workspace(
+    deterministic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Lightning's trainer gives it to them: without, they raise on CUDA."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "unset")
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda _: None)
+    made(Program.ours, f"trainer.deterministic={deterministic}")
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == (":4096:8" if deterministic else "unset")

@@ -5,6 +5,7 @@ device already. The others are the same network of torch's modules, and torchvis
 smaller one, without LRN, and always of width 1.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -145,6 +146,8 @@ def _ours(program: Program, config: BenchmarkConfig, device: torch.device) -> _M
         keep_freed_memory()
     torch.backends.cudnn.benchmark = config.trainer.benchmark
     torch.use_deterministic_algorithms(config.trainer.deterministic)
+    if config.trainer.deterministic:  # as Lightning does; or CUDA's matrix products raise
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     name = resolve_precision(config.trainer)
     precision = _precision(name, device)
     network = build_network(config.model, config.classes)
