@@ -124,7 +124,7 @@ def _processes(placement: Placement, arguments: argparse.Namespace) -> dict[str,
     with tempfile.TemporaryDirectory() as name:
         given = (placement, arguments, Path(name))
         multiprocessing.start_processes(_measure, given, placement.devices, start_method="forkserver")
-        found = [json.loads(path.read_text()) for path in Path(name).glob("*.json")]
+        found = [json.loads(path.read_text(encoding="utf-8")) for path in Path(name).glob("*.json")]
     return {key: max(each[key] for each in found) for key in found[0]}
 
 
@@ -160,7 +160,7 @@ def _measure(rank: int, placement: Placement, arguments: argparse.Namespace, fol
         "peak": _peak() - before,
         "sent": sum(collective.sent for collective in traffic.collectives),
     }
-    (folder / f"{rank}.json").write_text(json.dumps(found))
+    (folder / f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")
     distributed.destroy_process_group()
 
 

@@ -51,7 +51,7 @@ def write_empty_pack(folder: Path, images: int, config: BenchmarkConfig) -> None
         "root": str(folder),
         "seen": {},
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def startup_seconds(config: BenchmarkConfig, pack: Path) -> float:

@@ -160,7 +160,7 @@ def read_run(path: Path, name: str) -> Run | LeftOut:
             return LeftOut(name, "it has no config.yaml: it never began")
         if not (path / "result.json").is_file():
             return LeftOut(name, "it has no result.json: it still runs, or was killed")
-        result = json.loads((path / "result.json").read_text())
+        result = json.loads((path / "result.json").read_text(encoding="utf-8"))
         if result.get("status") != "completed":
             error = str(result.get("error") or "no reason given").splitlines()[0]
             return LeftOut(name, f"{result.get('status')}: {error}")
@@ -173,10 +173,10 @@ def read_run(path: Path, name: str) -> Run | LeftOut:
 
 
 def _run(path: Path, result: dict[str, Any]) -> Run:
-    config = yaml.safe_load((path / "config.yaml").read_text())
+    config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
     environment: dict[str, Any] = {}
     if (path / "environment.json").is_file():
-        environment = json.loads((path / "environment.json").read_text())
+        environment = json.loads((path / "environment.json").read_text(encoding="utf-8"))
     metrics = path / "metrics.csv"
     no_factor = NO_FACTOR if "trainer" in config else (*NO_FACTOR, *OF_TRAINING)
     cpu = (environment.get("cpu") or {}).get("model")

@@ -35,7 +35,7 @@ Truth = dict[str, str]  # name of a validation image, without its ending -> wnid
 @cache
 def class_names() -> dict[str, str]:
     """wnid -> what it is, such as n01440764 -> "tench, Tinca tinca", in the order of the labels."""
-    lines = Path(__file__).with_name("ilsvrc2012_synsets.txt").read_text().splitlines()
+    lines = Path(__file__).with_name("ilsvrc2012_synsets.txt").read_text(encoding="utf-8").splitlines()
     return dict(line.split(" ", 1) for line in lines)
 
 
@@ -186,14 +186,14 @@ def _ground_truth(walk: Walk, bases: list[Path], images: Path) -> tuple[Truth, P
 
 def _read_kaggle(path: Path) -> Truth:
     """Rows ILSVRC2012_val_00048981,n03995372 85 1 499 272: the class, then boxes."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(file)}
 
 
 def _read_caffe(path: Path) -> Truth:
     """Lines ILSVRC2012_val_00000001.JPEG 65: the place of the wnid among all 1000."""
     wnids = list(class_names())
-    rows = (line.split() for line in path.read_text().splitlines() if line.strip())
+    rows = (line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     return {_stem(name): wnids[int(label)] for name, label in rows}
 
 
@@ -214,7 +214,7 @@ def _read_devkit(path: Path) -> Truth:
             f"{path} gives numbers, and {DEVKIT_META}, which tells their classes, is not beside it."
             f" Both are in {DEVKIT}.tar.gz, from image-net.org."
         )
-    return _truth_of_ids(path.read_text(), meta.read_bytes())
+    return _truth_of_ids(path.read_text(encoding="utf-8"), meta.read_bytes())
 
 
 def _truth_of_ids(text: str, meta: bytes) -> Truth:

@@ -90,7 +90,7 @@ class Pack:
 def open_pack(folder: Path) -> Pack:
     """Open a pack. Raises `UserError` where it is damaged, or none."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         if manifest["version"] != PACK_VERSION:
             raise ValueError(f"it is of version {manifest['version']}, not {PACK_VERSION}")
         packed = PackFormat(manifest["format"])

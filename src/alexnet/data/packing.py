@@ -120,7 +120,7 @@ def _make(config: PrepareConfig, folder: Path) -> None:
         "class_names": [class_names().get(name, name) for name in found.train.classes],
         "seen": found.seen,
     }
-    (aside / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    (aside / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     for leftover in ("plan.json", *(f"{name}_progress.npz" for name in SPLITS)):
         (aside / leftover).unlink()
     aside.rename(folder)
@@ -138,7 +138,7 @@ def _resume_or_begin(aside: Path, config: PrepareConfig, lists: dict[str, ImageL
         "images": {name: images.key() for name, images in lists.items()},
     }
     written = aside / "plan.json"
-    if written.is_file() and json.loads(written.read_text()) == plan:
+    if written.is_file() and json.loads(written.read_text(encoding="utf-8")) == plan:
         console.print(f"Going on with {aside}")
         return
     shutil.rmtree(aside, ignore_errors=True)
@@ -154,7 +154,7 @@ def _resume_or_begin(aside: Path, config: PrepareConfig, lists: dict[str, ImageL
         )
     for name, images in lists.items():
         np.save(aside / f"{name}_names.npy", images.paths)
-    written.write_text(json.dumps(plan))
+    written.write_text(json.dumps(plan), encoding="utf-8")
 
 
 def _write_split(aside: Path, name: str, images: ImageList, config: PrepareConfig, workers: int) -> _Progress:

@@ -35,7 +35,7 @@ def check_distributed(processes: int, accelerator: str, limit: float = LIMIT_SEC
         )
         trouble = _wait(context, limit)
         sums = {
-            rank: json.loads(file.read_text())
+            rank: json.loads(file.read_text(encoding="utf-8"))
             for rank in range(processes)
             if (file := folder / f"{rank}.json").is_file()
         }
@@ -86,7 +86,7 @@ def _last_line(folder: Path, processes: int) -> str:
         line
         for log in logs
         if log.is_file()
-        for line in log.read_text(errors="replace").splitlines()
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
         if line.strip()
     ]
     return f" ({lines[-1].strip()})" if lines else ""

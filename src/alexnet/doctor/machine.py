@@ -56,7 +56,7 @@ def check_machine(machine: Machine) -> Iterator[Finding]:
 def own_cgroups(table: Path, root: Path) -> list[Path]:
     """This process's group (of version 2) and those that it lies in; each of them may have limits."""
     try:
-        lines = table.read_text().splitlines()
+        lines = table.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     for line in lines:
@@ -69,7 +69,7 @@ def own_cgroups(table: Path, root: Path) -> list[Path]:
 def cpu_limit(group: Path) -> float | None:
     """How many cores' worth of time a group has; None without a limit."""
     try:
-        quota, period = (group / "cpu.max").read_text().split()
+        quota, period = (group / "cpu.max").read_text(encoding="utf-8").split()
         return float(quota) / float(period)
     except (OSError, ValueError):  # there is none, or it is "max"
         return None
@@ -77,7 +77,9 @@ def cpu_limit(group: Path) -> float | None:
 
 def _memory_left(group: Path) -> float | None:
     try:
-        most, taken = ((group / name).read_text() for name in ("memory.max", "memory.current"))
+        most, taken = (
+            (group / name).read_text(encoding="utf-8") for name in ("memory.max", "memory.current")
+        )
         return max(0.0, float(most) - float(taken))
     except (OSError, ValueError):
         return None
@@ -85,7 +87,7 @@ def _memory_left(group: Path) -> float | None:
 
 def _available_memory(table: Path) -> float | None:
     try:
-        lines = table.read_text().splitlines()
+        lines = table.read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     found = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))

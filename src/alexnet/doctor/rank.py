@@ -13,7 +13,7 @@ BYTES = 16_000_000  # of the tensor
 
 def add_up(rank: int, processes: int, backend: str, address: str, folder: Path) -> None:
     """One process: leaves the extremes of the sum, and its time, in `folder`, and what libraries say."""
-    with (folder / f"{rank}.log").open("w") as log:
+    with (folder / f"{rank}.log").open("w", encoding="utf-8") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
     device = torch.device("cuda", rank) if backend == "nccl" else torch.device("cpu")
@@ -25,5 +25,7 @@ def add_up(rank: int, processes: int, backend: str, address: str, folder: Path) 
     began = time.perf_counter()
     distributed.all_reduce(tensor)
     extremes = [tensor.min().item(), tensor.max().item()]  # waits for the device
-    (folder / f"{rank}.json").write_text(json.dumps([*extremes, time.perf_counter() - began]))
+    (folder / f"{rank}.json").write_text(
+        json.dumps([*extremes, time.perf_counter() - began]), encoding="utf-8"
+    )
     distributed.destroy_process_group()

@@ -53,7 +53,7 @@ class Requirements:
 
 def read_requirements() -> Requirements:
     """From this checkout's pyproject.toml."""
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     packages = map(Requirement, project["dependencies"])
     return Requirements(
         SpecifierSet(project["requires-python"]),

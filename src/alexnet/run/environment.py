@@ -35,20 +35,19 @@ def _name(distribution: Any) -> str:
 
 
 def _git(*arguments: str) -> str | None:
+    command = ["git", *arguments]
     try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=20, check=True
-        )
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None  # no git, or not a checkout
-    return done.stdout.strip()
+    return done.stdout.decode(errors="backslashreplace").strip()  # a diff shows files of any encoding
 
 
 def cpu_model() -> str:
     """The processor, as it calls itself."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        for line in info.read_text().splitlines():
+        for line in info.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -17,7 +17,7 @@ TRAIN, VAL, VAL5, GUESS = "#8a8d91", "#0b62a4", "#e07b00", "#b3b3b3"
 
 def read_metrics(path: Path) -> dict[str, list[float]]:
     """The columns of a metrics.csv; an empty cell is not a number."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return {key: [float(row[key] or "nan") for row in rows] for key in rows[0]} if rows else {}
 

@@ -98,7 +98,7 @@ class RunFolder:
     def read_overrides(self) -> list[str]:
         """What was typed before; empty for a run that was stopped before it could write it down."""
         try:
-            return list(yaml.safe_load((self.path / "overrides.yaml").read_text()))
+            return list(yaml.safe_load((self.path / "overrides.yaml").read_text(encoding="utf-8")))
         except (OSError, yaml.YAMLError, TypeError):
             return []
 

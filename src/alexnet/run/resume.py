@@ -104,7 +104,7 @@ def is_running(folder: Path) -> bool:
 def status(folder: Path) -> str | None:
     """The status in a run's result.json; None where there is none, as in a run that was killed."""
     try:
-        return json.loads((folder / "result.json").read_text()).get("status")
+        return json.loads((folder / "result.json").read_text(encoding="utf-8")).get("status")
     except (OSError, ValueError, AttributeError):
         return None
 

@@ -163,7 +163,7 @@ def _set_by_experiment(override: str) -> list[str]:
     file = CONF / "experiment" / f"{name}.yaml"
     if key != "experiment" or not file.is_file():
         return []
-    settings = flat(yaml.safe_load(file.read_text()) or {})
+    settings = flat(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
     return [
         f"{key}={json.dumps(value) if not isinstance(value, str) else value}"
         for key, value in settings.items()

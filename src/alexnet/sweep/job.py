@@ -32,7 +32,7 @@ class Job:
     def result(self) -> dict[str, Any]:
         """Its result.json; empty where there is none."""
         try:
-            content = json.loads((self.folder / "result.json").read_text())
+            content = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
@@ -49,7 +49,7 @@ class Job:
     def last_epoch(self) -> dict[str, str]:
         """The last whole row of its metrics.csv; empty before the first epoch has ended."""
         try:
-            text = (self.folder / "metrics.csv").read_text()
+            text = (self.folder / "metrics.csv").read_text(encoding="utf-8")
         except OSError:
             return {}
         lines = text[: text.rfind("\n") + 1].splitlines()
@@ -92,7 +92,9 @@ class Job:
             memory = ", perhaps for want of memory" if name == "SIGKILL" else ""
             return f"killed by {name}{memory}"
         try:
-            lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines()]
+            lines = [
+                line.strip() for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            ]
         except OSError:
             lines = []
         said = [line for line in lines if line]

@@ -68,7 +68,7 @@ def last_checkpoint(previous: Path) -> Path | None:
 def check_goes_on(previous: Path, checkpoint: Path | None, parts: Parts) -> None:
     """Raise `UserError` where the run would not be the same any more."""
     try:
-        before = json.loads((previous / "environment.json").read_text())["data_fingerprint"]
+        before = json.loads((previous / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
     except (OSError, ValueError, KeyError, TypeError):
         before = None  # stopped before it had begun
     if before not in (None, parts.data.fingerprint):
