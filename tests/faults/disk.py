@@ -1,4 +1,4 @@
-"""Disks that are small, full or read-only."""
+"""Disks that are small or full, and folders that are read-only."""
 
 import os
 import subprocess
@@ -21,14 +21,33 @@ def small_disk(place: Path, size: str) -> Iterator[Path]:
 
 
 @contextmanager
-def read_only(place: Path) -> Iterator[Path]:
-    """A folder that cannot be written to, not even by root. Skips the test where that cannot be."""
+def read_only(place: Path) -> Iterator[str]:
+    """Let nobody write in a folder; yields the system's reason.
+
+    Root, who needs no permission, mounts it so. Skips the test where that cannot be.
+    """
+    if os.geteuid():
+        with _without_permission(place):
+            yield "Permission denied"
+        return
     _mount("--bind", str(place), str(place))
     try:
         _mount("-o", "remount,ro,bind", str(place))
-        yield place
+        yield "Read-only file system"
     finally:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@contextmanager
+def _without_permission(place: Path) -> Iterator[None]:
+    modes = {path: path.stat().st_mode for path in (place, *place.rglob("*"))}
+    try:
+        for path, mode in modes.items():
+            path.chmod(mode & ~0o222)
+        yield
+    finally:
+        for path, mode in modes.items():
+            path.chmod(mode)
 
 
 def resize(place: Path, size: str) -> None:

@@ -76,15 +76,15 @@ def test_the_run_folder(command: tuple[str, ...], tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("asked", ["outputs={}", "run_folder={}/new", "resume={}/run"])
-def test_a_read_only_disk(command: tuple[str, ...], tmp_path: Path, asked: str) -> None:
+def test_a_read_only_folder(command: tuple[str, ...], tmp_path: Path, asked: str) -> None:
     disk = tmp_path / "disk"
     (disk / "run").mkdir(parents=True)
     if asked.startswith("resume"):
         assert run_train(*command[:-1], f"run_folder={disk / 'run/made'}").status == 0
-    with read_only(disk):
+    with read_only(disk) as reason:
         line = refused(*command[:-1], asked.format(disk)) if "resume" not in asked else resumed(disk)
     assert line.startswith(("Error: Cannot make the run folder ", "Error: Cannot write to the run folder "))
-    assert line.endswith(": Read-only file system.")
+    assert line.endswith(f": {reason}.")
 
 
 def resumed(disk: Path) -> str:
