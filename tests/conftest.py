@@ -7,11 +7,15 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
+import surroundings  # noqa: F401 (before torch and matplotlib are: they read the environment once)
+
+# isort: split
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
@@ -35,6 +39,13 @@ cli.register("benchmark", BenchmarkConfig)
 cli.register("classical", ClassicalConfig)
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _own_environment() -> Iterator[None]:
+    """What a test, or the program in its process, puts into the environment ends with it."""
+    with patch.dict(os.environ):
+        yield
 
 
 def compose_config(*overrides: str) -> TrainConfig:
@@ -142,16 +153,11 @@ def train(tmp_path: Path) -> Train:
     ) -> Finished:
         outputs = tmp_path / "outputs"
         where = [f"outputs={outputs}"] if program in ("train.py", "doctor.py", "benchmark.py") else []
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
-        clean |= {
-            "HOME": str(tmp_path),
-            "NETRC": str(tmp_path / "none"),
-            "ALEXNET_CACHE": str(tmp_path / "cache"),
-        }
+        own = {"HOME": str(tmp_path), "ALEXNET_CACHE": str(tmp_path / "cache")}
         done = subprocess.run(
             [sys.executable, str(PROJECT / "src" / program), *arguments, *where],
             cwd=tmp_path,
-            env=clean | (environment or {}),
+            env=os.environ | own | (environment or {}),
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,

@@ -26,6 +26,7 @@ from unittest.mock import patch
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT / "src"), str(PROJECT / "tests")]
 
+import surroundings  # noqa: E402, F401, I001 (before torch)
 import torch  # noqa: E402
 
 from alexnet.run.checkpoint_file import read_checkpoint  # noqa: E402
@@ -69,7 +70,6 @@ def start_fresh(command: list[str], log: Path) -> Process:
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
             start_new_session=True,
         )
 

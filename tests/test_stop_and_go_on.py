@@ -25,7 +25,7 @@ def run(root: Path, *command: str, **environment: str) -> "subprocess.CompletedP
     return subprocess.run(
         [sys.executable, *command],
         cwd=root,
-        env=os.environ | {"ALEXNET_CACHE": str(root / "cache"), "OMP_NUM_THREADS": "1"} | environment,
+        env=os.environ | {"ALEXNET_CACHE": str(root / "cache")} | environment,
         capture_output=True,
         text=True,
         timeout=240,

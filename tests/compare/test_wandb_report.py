@@ -18,11 +18,9 @@ KEY = "0" * 40
 
 
 def compare(study: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
-    clean |= {"HOME": str(study.parent), "NETRC": str(study.parent / "none")}
     return subprocess.run(
         [sys.executable, str(PROJECT / "src/compare.py"), f"study={study}", "wandb=true"],
-        env=clean | environment,
+        env=os.environ | {"HOME": str(study.parent)} | environment,
         cwd=study.parent,
         capture_output=True,
         text=True,

@@ -21,10 +21,7 @@ asked: list[str] = []  # headers of the requests to the test's server
 
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("NETRC", f"{tmp_path}/none")
 
 
 def found(*overrides: str) -> Finding:

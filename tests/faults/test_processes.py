@@ -25,7 +25,7 @@ def meddled(folder: Path, fault: str, step: int, *arguments: str) -> Ended:
             *(sys.executable, str(PROJECT / "tests/faults/meddled.py"), *SMALL, *arguments),
             *("logger=csv", f"run_folder={folder}", f"data.cache={folder.parent / 'cache'}"),
         ],
-        env=os.environ | {"FAULT": fault, "STEP": str(step), "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"FAULT": fault, "STEP": str(step)},
         capture_output=True,
         text=True,
         timeout=240,

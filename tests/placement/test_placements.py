@@ -34,7 +34,7 @@ SLOW = partial(pytest.param, marks=pytest.mark.slow)
 
 
 def environment(root: Path) -> dict[str, str]:
-    return os.environ | {"ALEXNET_CACHE": str(root / "cache"), "OMP_NUM_THREADS": "1"}
+    return os.environ | {"ALEXNET_CACHE": str(root / "cache")}
 
 
 def finished(root: Path, *command: str) -> str:

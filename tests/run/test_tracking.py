@@ -29,10 +29,7 @@ def test_tags_name_the_factor_of_an_experiment() -> None:
 
 
 def test_mode(monkeypatch: pytest.MonkeyPatch, tmp_path: pytest.TempPathFactory) -> None:
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("NETRC", f"{tmp_path}/none")
     assert tracking.wants_online(WandbMode.online)
     assert not tracking.wants_online(WandbMode.offline)
     assert not tracking.wants_online(WandbMode.auto)

@@ -1,7 +1,6 @@
 """Which run resume= means, and what may change in it."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,7 @@ from alexnet.run.settings import config_hash
 
 @pytest.fixture(autouse=True)
 def not_decided_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (FROM_FIRST_RANK, "SLURM_RESTART_COUNT", "RANK", "LOCAL_RANK"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setitem(os.environ, FROM_FIRST_RANK, "")  # and is put back afterwards
+    monkeypatch.delenv(FROM_FIRST_RANK, raising=False)
 
 
 def config(outputs: Path, **changes: Any) -> dict[str, Any]:

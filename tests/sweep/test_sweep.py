@@ -84,7 +84,7 @@ def test_three_processes_in_the_same_second(synthetic: tuple[str, ...], tmp_path
         subprocess.Popen(
             [sys.executable, str(PROJECT / "src/train.py"), *FAST, *synthetic, *where],
             cwd=tmp_path,
-            env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache")},
             stdout=subprocess.DEVNULL,
         )
         for _ in range(3)
