@@ -41,6 +41,13 @@ cli.register("classical", ClassicalConfig)
 PROJECT = Path(__file__).resolve().parents[1]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Start again where Python began in a language without UTF-8: it keeps that for the names of files."""
+    if sys.getfilesystemencoding() != "utf-8":
+        config.pluginmanager.getplugin("capturemanager").suspend_global_capture(in_=True)
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 @pytest.fixture(autouse=True)
 def _own_environment() -> Iterator[None]:
     """What a test, or the program in its process, puts into the environment ends with it."""

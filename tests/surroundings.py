@@ -16,23 +16,23 @@ from contextlib import suppress
 from pathlib import Path
 
 KEPT = {
-    *("ALEXNET_TEST_DATA", "TMPDIR"),
+    *("ALEXNET_TEST_DATA", "TMPDIR", "CI"),  # with CI pytest cuts nothing short
     *("LOGNAME", "USER"),  # torch names its cache of compiled code after them, in TMPDIR: it stays warm
     *("CUDA_VISIBLE_DEVICES", "CUDA_HOME", "LD_LIBRARY_PATH", "CC", "CXX"),  # which GPU, and what compiles
 }
 PYTEST = ("PYTEST_", "_PYTEST")  # its own, by which its workers know each other
 SLURM = ("sbatch", "srun", "squeue", "sacct", "scontrol", "scancel")
-SETTLED = "ALEXNET_TESTS_SETTLED"
+SETTLED = "ALEXNET_TESTS_SETTLED"  # by which process, which removes the folder in the end
 
 
 def settle() -> None:
     """Change the environment of this process; one that it started finds it as it is to be."""
     if SETTLED not in os.environ:
-        home = Path(tempfile.mkdtemp(prefix="alexnet-tests-"))
-        atexit.register(shutil.rmtree, home, ignore_errors=True)
-        clean = environment(os.environ, home)
+        clean = environment(os.environ, Path(tempfile.mkdtemp(prefix="alexnet-tests-")))
         os.environ.clear()
-        os.environ.update(clean)
+        os.environ.update(clean | {SETTLED: str(os.getpid())})
+    if os.environ[SETTLED] == str(os.getpid()):
+        atexit.register(shutil.rmtree, os.environ["HOME"], ignore_errors=True)
     time.tzset()
     with suppress(locale.Error):  # a system that knows no C.UTF-8 has UTF-8 anyway
         locale.setlocale(locale.LC_ALL, "")  # or this process would read and write in another encoding
@@ -48,7 +48,6 @@ def environment(found: Mapping[str, str], home: Path) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "MPLCONFIGDIR": str(home / "matplotlib"),  # its list of fonts is made once, whatever HOME a test has
         "ALEXNET_CACHE": str(home / "cache"),
-        SETTLED: "1",
     }
 
 

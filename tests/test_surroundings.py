@@ -1,5 +1,6 @@
 """What surrounds the machine's own environment reaches no test, nor a process that a test starts."""
 
+import locale
 import os
 import shutil
 import subprocess
@@ -68,6 +69,7 @@ def test_of_a_process_that_loads_the_tests(programs: Path) -> None:
 
 
 def test_of_this_process() -> None:
+    assert sys.getfilesystemencoding() == locale.getencoding().lower() == "utf-8"
     assert not {"SLURM_JOB_ID", "WANDB_API_KEY", "RANK", "TZ", "PYTHONPATH"} & set(os.environ)
     assert shutil.which("sbatch") is None
     assert Path.home().is_dir()
