@@ -35,24 +35,19 @@ from torchvision import datasets, transforms
 from torchvision.models import alexnet
 
 from alexnet import cli
-from alexnet.allocator import keep_freed_memory
-from alexnet.choices import PackFormat
-from alexnet.config import PrepareConfig, TrainConfig
+from alexnet.config import PackFormat, PrepareConfig, TrainConfig
+from alexnet.config.messages import quote_override
+from alexnet.config.reading import read_config
 from alexnet.data.datamodule import MIXED, ImageDataModule
-from alexnet.data.dataset import ImageData, load_image_data
-from alexnet.data.packing import make_pack
-from alexnet.model.network import AlexNet
+from alexnet.data.loading import ImageData, load_image_data
+from alexnet.data.pack_writer import make_pack
+from alexnet.hardware import resolve_accelerator, resolve_device, resolve_precision, retain_malloc
+from alexnet.models.alexnet import AlexNet
 from alexnet.paths import CONF
-from alexnet.run.log import log_to_terminal
-from alexnet.training.devices import (
-    resolve_accelerator,
-    resolve_device,
-    resolve_precision,
-    trainer_arguments,
-    workers_per_device,
-)
-from alexnet.training.module import AlexNetModule
-from alexnet.training.speed import accelerate
+from alexnet.runs.log import log_to_terminal
+from alexnet.training.compile import apply_performance_options
+from alexnet.training.module import ClassificationModule
+from alexnet.training.trainer_args import trainer_arguments, workers_per_device
 
 IMAGENET = 1_281_167
 EPOCHS = 90
@@ -64,8 +59,8 @@ def main() -> None:
     log_to_terminal(quiet=False)  # Lightning would talk
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
         config = _config(arguments.folder, scratch, overrides)
-        if config.speed.keep_freed_memory:
-            keep_freed_memory()  # the process's, and so the reference's, too
+        if config.performance.retain_malloc:
+            retain_malloc()  # the process's, and so the reference's, too
         make_pack(PrepareConfig(config.data, PackFormat.raw, 90))
         data = load_image_data(config.data)
         steps = min(arguments.steps, -(-len(data.train) // config.data.batch_size) - WARM_UP)
@@ -109,8 +104,8 @@ def _config(folder: Path, scratch: str, overrides: list[str]) -> TrainConfig:
     typed = ["data=folder", f"data.root={folder.resolve()}", f"data.pack={scratch}/pack"]
     typed += [f"data.cache={scratch}/cache", "data.max_unreadable=1", *overrides]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        raw = compose("train", [cli.quoted(text) for text in typed])
-    return cli.read_config(raw, TrainConfig)
+        raw = compose("train", [quote_override(text) for text in typed])
+    return read_config(raw, TrainConfig)
 
 
 class _Clock(Callback):
@@ -147,8 +142,10 @@ def _ours(config: TrainConfig, data: ImageData, steps: int, *, in_memory: bool) 
     """Images a second."""
     torch.manual_seed(config.seed)
     network = AlexNet(config.model, len(data.classes))
-    accelerate(network, config.speed, resolve_accelerator(config.trainer.accelerator), config.strategy.name)
-    module = AlexNetModule(network, len(data.classes), config.optimizer, config.scheduler, {})
+    apply_performance_options(
+        network, config.performance, resolve_accelerator(config.trainer.accelerator), config.strategy.name
+    )
+    module = ClassificationModule(network, len(data.classes), config.optimizer, config.scheduler, {})
     workers = workers_per_device(config.data.workers, config.trainer)
     images = ImageDataModule(
         data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers

@@ -28,13 +28,15 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 from alexnet import cli
-from alexnet.choices import MeanKind
-from alexnet.config import PrepareConfig, TrainConfig
-from alexnet.data.augmentation import Augmentation, color_axes, mean_image
-from alexnet.data.dataset import ImageData, load_image_data
+from alexnet.config import MeanKind, PrepareConfig, TrainConfig
+from alexnet.config.messages import quote_override
+from alexnet.config.reading import read_config
+from alexnet.data.augmentation import Augmentation, epoch_augmentation_params
 from alexnet.data.loader import BatchLoader
-from alexnet.data.order import GlobalBatches, epoch_draws
-from alexnet.data.packing import make_pack
+from alexnet.data.loading import ImageData, load_image_data
+from alexnet.data.pack_writer import make_pack
+from alexnet.data.sampling import GlobalBatchSampler
+from alexnet.data.statistics import color_axes, mean_image
 from alexnet.paths import CONF
 
 BATCH, CROP = 128, 224
@@ -81,8 +83,8 @@ def _config(name: str, schema: type[Any], root: Path, *overrides: str) -> Any:
     cli.register(name, schema)
     typed = [f"data.root={root.resolve()}", "data.augment.color=false", "data.max_unreadable=1"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        raw = compose(name, [cli.quoted(text) for text in ("data=folder", *typed, *overrides)])
-    return cli.read_config(raw, schema)
+        raw = compose(name, [quote_override(text) for text in ("data=folder", *typed, *overrides)])
+    return read_config(raw, schema)
 
 
 def _arguments() -> argparse.Namespace:
@@ -125,9 +127,9 @@ def _reference(folder: Path, workers: int) -> Generator[Any]:
 def _ours(data: ImageData, augment: Any, workers: int) -> Generator[Any]:
     mean = mean_image(data.statistics, MeanKind.pixel)
     augmentation = Augmentation(augment, CROP, mean, color_axes(data.statistics, augment.color_scale))
-    batches = GlobalBatches(len(data.train), BATCH)
+    batches = GlobalBatchSampler(len(data.train), BATCH)
     for epoch in count():
-        draws = epoch_draws(0, epoch, len(data.train), 1)
+        draws = epoch_augmentation_params(0, epoch, len(data.train), 1)
         loader = BatchLoader(
             data.train, batches, size=mean.shape[-1], workers=workers, position=lambda e=epoch: (e, 0)
         )

@@ -10,7 +10,7 @@ also the single one, is a process of one thread; where they are more than the co
 
 held: weights, gradients and the optimiser's state on a device. peak: the most memory that its tensors
 took; on the CPU, what its process took beyond its start. sent: bytes that a device sends in a step,
-as `Traffic` counts them. Where devices differ, the largest number is shown.
+as `CommVolumeMode` counts them. Where devices differ, the largest number is shown.
 """
 
 import argparse
@@ -36,13 +36,15 @@ from torch.nn.parallel import DistributedDataParallel
 
 from alexnet import cli
 from alexnet.config import TrainConfig
-from alexnet.model.network import AlexNet
+from alexnet.config.reading import read_config
+from alexnet.distributed.comm_volume import CommVolumeMode
+from alexnet.distributed.parallelize import parallelize
+from alexnet.hardware import peak_memory_mb
+from alexnet.models.alexnet import AlexNet
+from alexnet.optim.optimizers import build_optimizer
 from alexnet.paths import CONF
-from alexnet.placement.place import place
-from alexnet.placement.traffic import Traffic, byte_count
-from alexnet.training.devices import PROCESSES_PER_CORE
-from alexnet.training.memory import peak_memory_mb
-from alexnet.training.optimizer import build_optimizer
+from alexnet.terminal import format_bytes
+from alexnet.training.trainer_args import PROCESSES_PER_CORE
 
 CLASSES = 1000
 WARM_UP = 2  # steps; in the second DDP arranges its gradients once more
@@ -94,7 +96,7 @@ def main() -> None:
     for placement, rounds in measured.items():
         times = [1000 * each["seconds"] for each in rounds]
         ratios = [base["seconds"] / each["seconds"] for base, each in zip(alone, rounds, strict=True)]
-        sizes = (byte_count(max(each[key] for each in rounds)) for key in ("held", "peak", "sent"))
+        sizes = (format_bytes(max(each[key] for each in rounds)) for key in ("held", "peak", "sent"))
         print(
             f"{placement.name:20}{placement.devices:7}{statistics.median(times):19,.0f}{min(times):8,.0f}"
             f"{max(times):8,.0f}{1000 * arguments.batch / statistics.median(times):10,.0f}"
@@ -152,7 +154,7 @@ def _measure(rank: int, placement: Placement, arguments: argparse.Namespace, fol
 
     for _ in range(WARM_UP):
         step()
-    with Traffic() as traffic:
+    with CommVolumeMode() as traffic:
         step()
     found = {
         "seconds": _seconds(step, arguments.steps),
@@ -167,14 +169,14 @@ def _measure(rank: int, placement: Placement, arguments: argparse.Namespace, fol
 def _config(*overrides: str) -> TrainConfig:
     cli.register("train", TrainConfig)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return cli.read_config(compose("train", ["model.columns=2", *overrides]), TrainConfig)
+        return read_config(compose("train", ["model.columns=2", *overrides]), TrainConfig)
 
 
 def _placed(network: AlexNet, placement: Placement) -> nn.Module:
     if placement.name == "ddp":
         return DistributedDataParallel(network)
     shape, names = (placement.copies, placement.columns), ("data_parallel", "tensor_parallel")
-    place(network, init_device_mesh("cuda" if CUDA else "cpu", shape, mesh_dim_names=names))
+    parallelize(network, init_device_mesh("cuda" if CUDA else "cpu", shape, mesh_dim_names=names))
     return network
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 PROGRAM = Path(__file__).resolve().parents[1] / "src" / "benchmark.py"
-SETTINGS = ("data.batch_size=128", "growth.batch_sizes=[]", "growth.data_sizes=[]")
+SETTINGS = ("data.batch_size=128", "scaling.batch_sizes=[]", "scaling.data_sizes=[]")
 
 
 def main() -> None:

@@ -4,16 +4,17 @@ from omegaconf import DictConfig
 
 from alexnet import cli
 from alexnet.config import BenchmarkConfig, TrainConfig
+from alexnet.config.reading import read_config, to_plain_dict
 
 cli.register("train", TrainConfig)  # conf/benchmark.yaml builds on conf/train.yaml
 
 
 @cli.entry_point("benchmark", BenchmarkConfig, sweeps=False)
 def main(raw: DictConfig) -> None:
-    config = cli.read_config(raw, BenchmarkConfig)
+    config = read_config(raw, BenchmarkConfig)
     from alexnet.benchmark.benchmark import run_benchmark  # imports torch: after the quick checks
 
-    run_benchmark(config, cli.plain(raw))
+    run_benchmark(config, to_plain_dict(raw))
 
 
 if __name__ == "__main__":

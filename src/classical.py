@@ -4,19 +4,20 @@ from omegaconf import DictConfig
 
 from alexnet import cli
 from alexnet.config import ClassicalConfig
-from alexnet.data.places import check_there
+from alexnet.config.reading import read_config, to_plain_dict
+from alexnet.data.locations import require_data
 
 
 @cli.entry_point("classical", ClassicalConfig)
 def main(raw: DictConfig) -> float:
-    config = cli.read_config(raw, ClassicalConfig)
-    check_there(config.data)
-    from alexnet.classical.packages import check_installed
+    config = read_config(raw, ClassicalConfig)
+    require_data(config.data)
+    from alexnet.classical.run import check_installed
 
     check_installed()
     from alexnet.classical.run import run  # imports torch, which takes seconds: after the quick checks
 
-    return run(config, cli.plain(raw), cli.typed_overrides())
+    return run(config, to_plain_dict(raw), cli.typed_overrides())
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ from omegaconf import DictConfig
 
 from alexnet import cli
 from alexnet.config import CompareConfig
+from alexnet.config.reading import read_config
 
 
 @cli.entry_point("compare", CompareConfig, groups=False)  # `study` is a group of train.py, a folder here
 def main(raw: DictConfig) -> None:
-    config = cli.read_config(raw, CompareConfig)
+    config = read_config(raw, CompareConfig)
     from alexnet.compare.comparison import compare  # imports scipy and matplotlib: after the quick checks
     from alexnet.compare.report import print_address, print_comparison, write_report
 

@@ -6,19 +6,20 @@ from omegaconf import DictConfig
 
 from alexnet import cli
 from alexnet.config import TrainConfig
+from alexnet.config.reading import read_config
 
 cli.register("train", TrainConfig)  # conf/doctor.yaml builds on conf/train.yaml
 
 
 @cli.entry_point("doctor", TrainConfig, sweeps=False)
 def main(raw: DictConfig) -> None:
-    config = cli.read_config(raw, TrainConfig)
-    from alexnet.doctor.examination import examine
+    config = read_config(raw, TrainConfig)
+    from alexnet.doctor.doctor import run_checks
     from alexnet.doctor.report import Report
-    from alexnet.progress import console
+    from alexnet.terminal import console
 
     report = Report(console)
-    examine(config, report)
+    run_checks(config, report)
     report.conclude()
     if report.failed:
         sys.exit(1)

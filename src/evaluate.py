@@ -4,11 +4,12 @@ from omegaconf import DictConfig
 
 from alexnet import cli
 from alexnet.config import EvaluateConfig
+from alexnet.config.reading import read_config
 
 
 @cli.entry_point("evaluate", EvaluateConfig, sweeps=False)
 def main(raw: DictConfig) -> None:
-    config = cli.read_config(raw, EvaluateConfig)
+    config = read_config(raw, EvaluateConfig)
     from alexnet.evaluation.evaluate import evaluate  # imports torch: after the quick checks
 
     evaluate(config)

@@ -4,11 +4,12 @@ from omegaconf import DictConfig
 
 from alexnet import cli
 from alexnet.config import ExportConfig
+from alexnet.config.reading import read_config
 
 
 @cli.entry_point("export", ExportConfig, groups=False, sweeps=False)
 def main(raw: DictConfig) -> None:
-    config = cli.read_config(raw, ExportConfig)
+    config = read_config(raw, ExportConfig)
     from alexnet.export.export import export  # imports torch: after the quick checks
 
     export(config)

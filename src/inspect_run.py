@@ -4,11 +4,12 @@ from omegaconf import DictConfig
 
 from alexnet import cli
 from alexnet.config import InspectConfig
+from alexnet.config.reading import read_config
 
 
 @cli.entry_point("inspect_run", InspectConfig, groups=False, sweeps=False)
 def main(raw: DictConfig) -> None:
-    config = cli.read_config(raw, InspectConfig)
+    config = read_config(raw, InspectConfig)
     from alexnet.inspection.inspect import inspect_run  # imports torch: after the quick checks
 
     inspect_run(config)

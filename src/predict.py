@@ -4,12 +4,13 @@ from omegaconf import DictConfig
 
 from alexnet import cli
 from alexnet.config import PredictConfig
+from alexnet.config.reading import read_config
 
 
 @cli.entry_point("predict", PredictConfig, groups=False, sweeps=False)
 def main(raw: DictConfig) -> None:
-    config = cli.read_config(raw, PredictConfig)
-    from alexnet.prediction.predict import predict  # imports torch: after the quick checks
+    config = read_config(raw, PredictConfig)
+    from alexnet.prediction import predict  # imports torch: after the quick checks
 
     predict(config)
 

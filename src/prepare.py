@@ -4,13 +4,14 @@ from omegaconf import DictConfig
 
 from alexnet import cli
 from alexnet.config import PrepareConfig
+from alexnet.config.reading import read_config
 
 
 @cli.entry_point("prepare", PrepareConfig)
 def main(raw: DictConfig) -> None:
-    config = cli.read_config(raw, PrepareConfig)
-    from alexnet.data.packing import make_pack
-    from alexnet.progress import console
+    config = read_config(raw, PrepareConfig)
+    from alexnet.data.pack_writer import make_pack
+    from alexnet.terminal import console
 
     pack = make_pack(config)
     size = sum(file.stat().st_size for file in pack.folder.iterdir())

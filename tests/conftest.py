@@ -30,8 +30,9 @@ from alexnet.config import (
     SyntheticConfig,
     TrainConfig,
 )
+from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.data.synthetic import make_synthetic
-from alexnet.run.request import Request
+from alexnet.runs.resume import TrainRequest
 
 cli.register("train", TrainConfig)
 cli.register("prepare", PrepareConfig)
@@ -58,23 +59,23 @@ def _own_environment() -> Iterator[None]:
 def compose_config(*overrides: str) -> TrainConfig:
     """conf/train.yaml with overrides, as train.py reads it."""
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        return cli.read_config(compose("train", list(overrides)), TrainConfig)
+        return read_config(compose("train", list(overrides)), TrainConfig)
 
 
 def benchmark_config(*overrides: str) -> BenchmarkConfig:
     """conf/benchmark.yaml with overrides, as benchmark.py reads it."""
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        return cli.read_config(compose("benchmark", list(overrides)), BenchmarkConfig)
+        return read_config(compose("benchmark", list(overrides)), BenchmarkConfig)
 
 
-def request_of(folder: Path, *overrides: str, previous: Path | None = None) -> Request:
+def request_of(folder: Path, *overrides: str, previous: Path | None = None) -> TrainRequest:
     """What train.py makes of a command line with these overrides, for a run in `folder`."""
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         raw = compose("train", list(overrides))
-    config = cli.read_config(raw, TrainConfig)
-    resolved = cli.plain(raw) | {"run_folder": str(folder)}
+    config = read_config(raw, TrainConfig)
+    resolved = to_plain_dict(raw) | {"run_folder": str(folder)}
     config.run_folder = str(folder)
-    return Request(config, resolved, list(overrides), previous)
+    return TrainRequest(config, resolved, list(overrides), previous)
 
 
 def model_config(*overrides: str) -> ModelConfig:
@@ -130,7 +131,7 @@ Train = Callable[..., Finished]
 
 # a network for tests that run the real program; its layers are looked at in tests of that alone
 SMALL = (
-    *("model.width=0.0625", "model.hidden=[256,256]", "trainer.accelerator=cpu", "trainer.max_epochs=2"),
+    *("model.width=0.0625", "model.fc_units=[256,256]", "trainer.accelerator=cpu", "trainer.max_epochs=2"),
     "callbacks.layer_probe.images=null",
 )
 

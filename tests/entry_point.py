@@ -9,7 +9,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
 from unittest.mock import patch
 
-from alexnet.run.resume import FROM_FIRST_RANK
+from alexnet.runs.resume import FROM_FIRST_RANK
 from conftest import PROJECT
 
 

@@ -29,14 +29,14 @@ sys.path[:0] = [str(PROJECT / "src"), str(PROJECT / "tests")]
 import surroundings  # noqa: E402, F401, I001 (before torch)
 import torch  # noqa: E402
 
-from alexnet.run.checkpoint_file import read_checkpoint  # noqa: E402
+from alexnet.runs.checkpoint_io import read_checkpoint  # noqa: E402
 from survival import differences, outcome  # noqa: E402
 
 # few steps an epoch, and a checkpoint after each, which takes about as long to write as the step
 RUN = (
-    *("model.width=0.0625", "model.hidden=[256,256]", "trainer.accelerator=cpu", "logger=csv"),
+    *("model.width=0.0625", "model.fc_units=[256,256]", "trainer.accelerator=cpu", "logger=csv"),
     *("data.synthetic.train_images=61", "data.synthetic.val_images=31", "data.batch_size=20"),
-    *("data.augment.chunk=1", "callbacks.checkpoint.every_n_steps=1"),
+    *("data.augment.crop_group_size=1", "callbacks.checkpoint.every_n_steps=1"),
 )
 PATIENCE = 300  # seconds, for anything
 

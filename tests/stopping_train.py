@@ -15,14 +15,14 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 sys.path[:0] = [str(SRC)]
 
 import train  # noqa: E402
-from alexnet.training.module import AlexNetModule  # noqa: E402
+from alexnet.training.module import ClassificationModule  # noqa: E402
 
 rank, step, name = os.environ["STOP"].split(",")
-training_step = AlexNetModule.training_step
+training_step = ClassificationModule.training_step
 steps = 0
 
 
-def stopped_step(module: AlexNetModule, batch: Any, batch_idx: int) -> Any:
+def stopped_step(module: ClassificationModule, batch: Any, batch_idx: int) -> Any:
     global steps
     steps += 1
     if steps == int(step) and module.global_rank == int(rank):
@@ -30,7 +30,7 @@ def stopped_step(module: AlexNetModule, batch: Any, batch_idx: int) -> Any:
     return training_step(module, batch, batch_idx)
 
 
-AlexNetModule.training_step = stopped_step  # type: ignore[method-assign]
+ClassificationModule.training_step = stopped_step  # type: ignore[method-assign]
 
 if __name__ == "__main__":
     train.main()

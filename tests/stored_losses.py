@@ -41,12 +41,12 @@ CLASSES = 6  # the fewest of which a top-5 error is taken
 SPLITS = {"train": 20, "val": 6}  # pictures
 
 COMMON = (
-    *("data=folder", "data.batch_size=2", "data.lr=0.001", "data.workers=1", "trainer.max_epochs=2"),
+    *("data=folder", "data.batch_size=2", "optimizer.lr=0.001", "data.workers=1", "trainer.max_epochs=2"),
     *("trainer.limit_val_batches=1", "trainer.accelerator=cpu", "trainer.precision=64-true"),
-    *("speed=plain", "logger=csv", "callbacks.layer_probe.images=null"),
+    *("performance=plain", "logger=csv", "callbacks.layer_probe.images=null"),
     *("callbacks.checkpoint.last=false", "callbacks.checkpoint.best=false"),
 )
-NARROW = "model.width=0.0625 model.hidden=[2048,2048]"
+NARROW = "model.width=0.0625 model.fc_units=[2048,2048]"
 SMALL = "model.image_size=64"
 # 5 steps an epoch instead of 10: the rate changes after each
 SHORT_EPOCHS = "trainer.limit_train_batches=5 trainer.max_epochs=4"
@@ -60,8 +60,8 @@ CASES = {
     "alexnet_torchvision": f"model=alexnet_torchvision {NARROW}",
     "lenet5": "model=lenet5",
     # batch normalisation over two images makes much of rounding, the more so the faster the weights move
-    "resnet18": f"model=resnet18 {SMALL} data.lr=0.0002",
-    "googlenet": "model=googlenet model.image_size=96 data.lr=0.00001",
+    "resnet18": f"model=resnet18 {SMALL} optimizer.lr=0.0002",
+    "googlenet": "model=googlenet model.image_size=96 optimizer.lr=0.00001",
     "vgg16": f"model=vgg16 {SMALL}",
     "torchvision": f"model=torchvision model.name=mobilenet_v3_small {SMALL}",
     "no_lrn": f"{NARROW} model.lrn=false",
@@ -70,22 +70,24 @@ CASES = {
     "sigmoid": f"{NARROW} model.activation=sigmoid",
     "identity": f"{NARROW} model.activation=identity",
     "two_columns": f"{NARROW} model.columns=2",
-    "no_communication": f"{NARROW} model.columns=2 model.communication=false",
+    "no_communication": f"{NARROW} model.columns=2 model.cross_column=false",
     "non_overlapping": f"{NARROW} model.pooling=non_overlapping",
     "init_pytorch": f"{NARROW} model.init=pytorch",
-    "init_he": f"{NARROW} model.init=he data.lr=0.0001",
+    "init_he": f"{NARROW} model.init=he optimizer.lr=0.0001",
     "zero_biases": f"{NARROW} model.init_bias=false",
-    "removed": f"{NARROW} model.removed=[conv3,conv4]",
+    "removed": f"{NARROW} model.remove_layers=[conv3,conv4]",
     "frozen": f"{NARROW} model.freeze=[conv1,conv2]",
     "pytorch_sgd": f"{NARROW} {SHORT_EPOCHS} optimizer=pytorch_sgd",
-    "program_2012": f"{NARROW} {SHORT_EPOCHS} optimizer=program_2012",
+    "cuda_convnet_2012": f"{NARROW} {SHORT_EPOCHS} optimizer=cuda_convnet_2012",
     "freeze_from": f"{NARROW} {SHORT_EPOCHS} optimizer.freeze=[conv1] optimizer.freeze_from=0.5",
     "constant": f"{NARROW} {SHORT_EPOCHS} scheduler=constant",
     "cosine": f"{NARROW} {SHORT_EPOCHS} optimizer=sgd scheduler=cosine",
     "step": f"{NARROW} {SHORT_EPOCHS} scheduler=step",
     "plateau": f"{NARROW} {SHORT_EPOCHS} scheduler=plateau scheduler.patience=0",
     "no_augmentation": f"{NARROW} data.augment.crop=false data.augment.flip=false data.augment.color=false",
-    "augmentation": f"{NARROW} data.augment.color_scale=eigenvalue data.augment.chunk=4 data.mean=channel",
+    "augmentation": (
+        f"{NARROW} data.augment.color_scale=eigenvalue data.augment.crop_group_size=4 data.mean=channel"
+    ),
     "color_until_epoch": f"{NARROW} data.augment.color_until_epoch=1 data.mean=zero",
     "recipe_2012": f"experiment=alexnet_2012 {NARROW} {SHORT_EPOCHS}",
     "recipe_caffe": f"experiment=alexnet_caffe {NARROW} {SHORT_EPOCHS}",

@@ -11,9 +11,9 @@ from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from alexnet import cli
-from alexnet.choices import Compile, Family
-from alexnet.config import ModelConfig, TrainConfig
+from alexnet.config import Compile, Family, ModelConfig, TrainConfig
+from alexnet.config.messages import PLUGINS, format_error, quote_override
+from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.errors import UserError
 from conftest import PROJECT, compose_config
 
@@ -52,7 +52,7 @@ def mistake(*overrides: str) -> str:
     try:
         compose_config(*overrides)
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        return cli.explain(error, TrainConfig)
+        return format_error(error, TrainConfig)
     raise AssertionError(f"{overrides} was accepted")
 
 
@@ -84,8 +84,8 @@ def mistake(*overrides: str) -> str:
         ("data.batch_size=0", ["data.batch_size=0"]),
         ("scheduler.milestones=[0.9,0.5]", ["scheduler.milestones"]),
         ("trainer.precision=bf17", ["trainer.precision=bf17", "bf16-mixed"]),
-        ("speed=fst", ["speed=fst", "Did you mean fast?", "plain"]),
-        ("speed.compile=nework", ["speed.compile=nework", "Did you mean network?"]),
+        ("performance=fst", ["performance=fst", "Did you mean fast?", "plain"]),
+        ("performance.compile=nework", ["performance.compile=nework", "Did you mean network?"]),
         ("trainer.max_epochs=1.5", ["trainer.max_epochs=1.5"]),
         ("+surprise=1", ["surprise: there is no such key"]),
         ("+model.surprise=1", ["model.surprise: there is no such key"]),
@@ -101,28 +101,28 @@ def test_mistakes_are_told_in_one_line(override: str, expected: list[str]) -> No
 
 
 def test_a_divided_network_is_not_compiled() -> None:
-    with pytest.raises(UserError, match=r"speed.compile=network: expected auto, lrn or none"):
-        compose_config("speed.compile=network", "strategy=fsdp")
+    with pytest.raises(UserError, match=r"performance.compile=network: expected auto, lrn or none"):
+        compose_config("performance.compile=network", "strategy=fsdp")
 
 
 @pytest.mark.parametrize(
     ("typed", "precision"), [([], "32-true"), (["trainer.precision=64-true"], "64-true")]
 )
 def test_the_plain_step_is_in_float32(typed: list[str], precision: str) -> None:
-    config = compose_config("speed=plain", *typed)
+    config = compose_config("performance=plain", *typed)
     assert config.trainer.precision == precision
-    assert not any(value not in (False, Compile.none) for value in vars(config.speed).values())
+    assert not any(value not in (False, Compile.none) for value in vars(config.performance).values())
 
 
 @pytest.mark.parametrize(("group", "choice"), [("launcher", "submitit_slurm"), ("sweeper", "optuna")])
 def test_a_plugin_that_is_not_installed(group: str, choice: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    typed, plugin = cli.PLUGINS[f"hydra/{group}/{choice}"]
+    typed, plugin = PLUGINS[f"hydra/{group}/{choice}"]
     compose_config(typed)
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         monkeypatch.delitem(ConfigStore.instance().repo["hydra"][group], f"{choice}.yaml")
         with pytest.raises(HydraException) as raised:
             compose("train", [typed])
-    assert cli.explain(raised.value, TrainConfig) == f"{typed} needs a plugin of Hydra: install {plugin}."
+    assert format_error(raised.value, TrainConfig) == f"{typed} needs a plugin of Hydra: install {plugin}."
 
 
 def test_choices_leave_out_what_is_no_choice() -> None:
@@ -132,12 +132,12 @@ def test_choices_leave_out_what_is_no_choice() -> None:
 @pytest.mark.parametrize("value", ["/my photos/été", "it's", "/a/b", "a=b", "C:\\my data", "'quoted one'"])
 def test_any_path_can_be_typed(value: str) -> None:
     """As one argument, without quotes for Hydra inside the shell's."""
-    root = compose_config("data=folder", cli.quoted(f"data.root={value}")).data.root
+    root = compose_config("data=folder", quote_override(f"data.root={value}")).data.root
     assert root == {"'quoted one'": "quoted one"}.get(value, value)
 
 
 def test_help_and_mistakes_do_not_wait_for_torch() -> None:
-    modules = "alexnet.cli, alexnet.data.places"
+    modules = "alexnet.cli, alexnet.data.locations"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT / "src", check=True)
 
@@ -145,7 +145,7 @@ def test_help_and_mistakes_do_not_wait_for_torch() -> None:
 def test_plain_is_what_a_run_can_be_repeated_from(tmp_path: Path) -> None:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         raw = compose("train", ["model=alexnet_2012", "data.augment.flip=false"])
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(cli.plain(raw)))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(to_plain_dict(raw)))
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         again = compose("config")
-    assert cli.read_config(again, TrainConfig) == cli.read_config(raw, TrainConfig)
+    assert read_config(again, TrainConfig) == read_config(raw, TrainConfig)

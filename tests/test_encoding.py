@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alexnet.run import environment
+from alexnet.runs import environment
 from conftest import PROJECT
 from fabricated_runs import write_study
 

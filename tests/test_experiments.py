@@ -7,10 +7,10 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 
-from alexnet import cli
 from alexnet.config import TrainConfig
-from alexnet.run.request import Request
-from alexnet.run.settings import flat
+from alexnet.config.hashing import flatten
+from alexnet.config.reading import read_config, to_plain_dict
+from alexnet.runs.resume import TrainRequest
 from alexnet.training.fit import train as run
 from conftest import PROJECT
 
@@ -29,11 +29,11 @@ FACTORS = {
     "no_crops_and_flips": ("baseline", {"data.augment.crop", "data.augment.flip"}),
     "no_color_noise": ("baseline", {"data.augment.color"}),
     "two_columns": ("baseline", {"model.columns"}),
-    "no_communication": ("two_columns", {"model.communication"}),
+    "no_communication": ("two_columns", {"model.cross_column"}),
     "half_size": ("baseline", {"model.filters"}),
-    "no_conv3": ("baseline", {"model.removed"}),
-    "no_conv4": ("baseline", {"model.removed"}),
-    "no_conv5": ("baseline", {"model.removed"}),
+    "no_conv3": ("baseline", {"model.remove_layers"}),
+    "no_conv4": ("baseline", {"model.remove_layers"}),
+    "no_conv5": ("baseline", {"model.remove_layers"}),
     "paper_init": ("baseline", {"model.init"}),
     "zero_biases": ("baseline", {"model.init_bias"}),
     "no_weight_decay": ("baseline", {"optimizer.weight_decay"}),
@@ -43,7 +43,7 @@ FACTORS = {
 
 def resolved(*overrides: str) -> dict[str, Any]:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        return cli.plain(compose("train", list(overrides)))
+        return to_plain_dict(compose("train", list(overrides)))
 
 
 def test_every_experiment_is_here() -> None:
@@ -54,15 +54,15 @@ def test_every_experiment_is_here() -> None:
 @pytest.mark.parametrize("name", FACTORS)
 def test_changes_one_factor(name: str, data: str) -> None:
     baseline, factor = FACTORS[name]
-    ours = flat(resolved(f"experiment={name}", f"data={data}"))
-    theirs = flat(resolved(*([f"experiment={baseline}"] if baseline else []), f"data={data}"))
+    ours = flatten(resolved(f"experiment={name}", f"data={data}"))
+    theirs = flatten(resolved(*([f"experiment={baseline}"] if baseline else []), f"data={data}"))
     differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
     assert {key for key in differing if not key.startswith("claim")} == factor
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_changes_the_network_alone(name: str) -> None:
-    ours, theirs = flat(resolved(f"experiment={name}")), flat(resolved("experiment=baseline"))
+    ours, theirs = flatten(resolved(f"experiment={name}")), flatten(resolved("experiment=baseline"))
     assert ours["model.name"] == name
     for key in ours.keys() | theirs.keys():
         assert key.startswith("model.") or ours[key] == theirs[key]
@@ -97,7 +97,7 @@ def test_trains_for_a_step(name: str, image_tree: Path, tmp_path: Path) -> None:
     ]
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         raw = compose("train", overrides)
-    error = run(Request(cli.read_config(raw, TrainConfig), cli.plain(raw), overrides))
+    error = run(TrainRequest(read_config(raw, TrainConfig), to_plain_dict(raw), overrides))
     assert error is not None
     recorded = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
     assert (recorded["claim"] is None) == (name not in FACTORS.keys() - {"baseline"})

@@ -18,10 +18,12 @@ from alexnet.config import (
     PrepareConfig,
     TrainConfig,
 )
+from alexnet.config.messages import quote_override
+from alexnet.config.reading import read_config
 from conftest import PROJECT, Train, compose_config
 
 README = (PROJECT / "README.md").read_text()
-GROUPS = "model|data|optimizer|scheduler|trainer|speed|logger|callbacks|experiment"
+GROUPS = "model|data|optimizer|scheduler|trainer|performance|logger|callbacks|experiment"
 COMMANDS = re.findall(r"^python src/(\w+)\.py (?!--help)([^#\n]*)", README, re.MULTILINE)
 COMPOSED = [command for command in COMMANDS if command[0] != "compare"]
 SCHEMAS = {
@@ -50,10 +52,10 @@ def first_value(argument: str) -> str:
 
 @pytest.mark.parametrize(("program", "command"), COMPOSED)
 def test_commands_compose(program: str, command: str) -> None:
-    first = [first_value(cli.quoted(argument)) for argument in shlex.split(command) if argument != "-m"]
+    first = [first_value(quote_override(argument)) for argument in shlex.split(command) if argument != "-m"]
     cli.register(program, SCHEMAS[program])
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        cli.read_config(compose(program, first), SCHEMAS[program])
+        read_config(compose(program, first), SCHEMAS[program])
 
 
 @pytest.mark.parametrize("command", COMPARED)

@@ -1,4 +1,4 @@
-"""The one exception that means "the user can mend this", and how to tell want of memory."""
+"""What a user can mend, and how an error that this program has not raised is told in one line."""
 
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 
@@ -17,3 +17,16 @@ def lacks_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(said in text for said in NO_MEMORY)
     )
+
+
+def explain_failure(problem: BaseException) -> str | None:
+    """What is wrong and what to do, in one line; None for what only a bug explains."""
+    if lacks_memory(problem):
+        return (
+            "Out of memory. What takes less: a smaller data.batch_size or model.width, fewer data.workers,"
+            " more devices (trainer.devices), trainer.precision=bf16-mixed on a GPU."
+        )
+    if isinstance(problem, OSError) and problem.strerror:
+        where = f"{problem.filename}: " if problem.filename else ""
+        return f"{where}{problem.strerror}."
+    return None

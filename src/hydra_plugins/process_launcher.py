@@ -1,4 +1,4 @@
-"""hydra/launcher=process: each job of a sweep is a process of its own, see `alexnet.sweep`.
+"""hydra/launcher=process: each job of a sweep is a process of its own, see `alexnet.sweeps`.
 
 hydra_plugins has no __init__.py: it is a namespace that Hydra's other plugins share. Hydra runs
 every module in it at each start, so that these are few and light.
@@ -16,8 +16,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from alexnet.sweeps.naming import settings_name, sweep_name
+
 if TYPE_CHECKING:
-    from alexnet.sweep.planning import Planned
+    from alexnet.sweeps.planning import PlannedJob
 
 
 @dataclass
@@ -28,6 +30,10 @@ class ProcessLauncherConf:
     jobs: int | None = None  # at a time; null: one for each trainer.devices GPUs, one on the CPU
     grace_seconds: float = 20  # after Ctrl-C, for a job to write down what it has
 
+
+# Hydra hands a sweep's cache on to its jobs, which are thus in the same sweep's folder
+OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True, use_cache=True)
+OmegaConf.register_new_resolver("settings_name", settings_name, replace=True, use_cache=True)
 
 ConfigStore.instance().store(
     group="hydra/launcher", name="process", node=ProcessLauncherConf, provider="process_launcher"
@@ -57,9 +63,9 @@ class ProcessLauncher(Launcher):
         self._loader, self._config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from alexnet.sweep.devices import Devices, visible_gpus
-        from alexnet.sweep.planning import plan_job, unique_jobs
-        from alexnet.sweep.running import failure, lock_sweep, run_jobs
+        from alexnet.sweeps.planning import plan_job, unique_jobs
+        from alexnet.sweeps.queue import GpuSlots, visible_gpus
+        from alexnet.sweeps.runner import failure, lock_sweep, run_jobs
 
         setup_globals()
         folder = Path(str(self._config.hydra.sweep.dir)).absolute()
@@ -70,13 +76,13 @@ class ProcessLauncher(Launcher):
         ]
         run = planned[0].config
         accelerator = run.trainer.accelerator.value if "trainer" in run else "cpu"
-        devices = Devices(visible_gpus(accelerator), self._at_once)
+        devices = GpuSlots(visible_gpus(accelerator), self._at_once)
         entries = run_jobs(unique_jobs(planned), devices, folder, self._grace)
         problem = failure(entries)
         return [returned(item, problem) for item in planned]
 
 
-def returned(planned: "Planned", problem: Exception | None) -> JobReturn:
+def returned(planned: "PlannedJob", problem: Exception | None) -> JobReturn:
     """What Hydra is told of a job that is done, or could not be."""
     config = planned.config
     known: dict[str, Any] = {

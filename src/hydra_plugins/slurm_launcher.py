@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from hydra_plugins.process_launcher import returned
 
 if TYPE_CHECKING:
-    from alexnet.sweep.planning import Planned
+    from alexnet.sweeps.planning import PlannedJob
 
 OWN_PLACE = "hydra.sweep.subdir=."  # or Hydra makes the run's folder before the run does
 
@@ -37,7 +37,7 @@ class SlurmLauncher(Launcher):
         from hydra_plugins.hydra_submitit_launcher import submitit_launcher
 
         from alexnet.paths import PROJECT
-        from alexnet.sweep.slurm import check_slurm
+        from alexnet.sweeps.runner import check_slurm
 
         check_slurm()
         lines = [f"export PYTHONPATH={shlex.quote(str(PROJECT / 'src'))}", *(self._parameters["setup"] or [])]
@@ -46,9 +46,15 @@ class SlurmLauncher(Launcher):
         self._loader, self._config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from alexnet.sweep.planning import plan_job, unique_jobs
-        from alexnet.sweep.running import announce, conclude, lock_sweep
-        from alexnet.sweep.slurm import check_not_queued, first_line, jobs_failed
+        from alexnet.sweeps.planning import plan_job, unique_jobs
+        from alexnet.sweeps.runner import (
+            announce,
+            check_not_queued,
+            conclude,
+            first_line,
+            jobs_failed,
+            lock_sweep,
+        )
 
         setup_globals()
         folder = Path(str(self._config.hydra.sweep.dir)).absolute()
@@ -71,7 +77,7 @@ class SlurmLauncher(Launcher):
         problem = jobs_failed(jobs, reasons, self._logs)
         return [done.get(item.job.folder) or returned(item, problem) for item in planned]
 
-    def _submit(self, waiting: "list[Planned]", number: int) -> Sequence[JobReturn]:
+    def _submit(self, waiting: "list[PlannedJob]", number: int) -> Sequence[JobReturn]:
         from submitit.core.utils import UncompletedJobError
 
         from alexnet.errors import UserError

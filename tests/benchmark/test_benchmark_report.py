@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from alexnet.benchmark.figures import draw_growth, draw_profile, draw_rates
 from alexnet.benchmark.measure import Measurement
-from alexnet.benchmark.report import new_folder
-from alexnet.benchmark.results import Point, ProgramResult, Results, Spread
-from alexnet.benchmark.table import columns, tables
-from alexnet.compare.charts.theme import DARK, LIGHT, Theme, image
+from alexnet.benchmark.report import draw_profile, draw_rates, draw_scaling, new_folder
+from alexnet.benchmark.results import Point, Results, Spread, VariantResult, columns, tables
 from alexnet.errors import UserError
+from alexnet.plotting import DARK, LIGHT, Theme, render
 
 
 def rounds(*seconds: float) -> list[Measurement]:
@@ -26,8 +24,8 @@ OURS = rounds(1.0, 4.0, 2.0)
 RESULTS = Results(
     "a machine; a configuration",
     [
-        ProgramResult.of("ours", "this program", OURS, BASE, 128, 2e12),
-        ProgramResult.of("stock_float32", "stock modules, float32", BASE, BASE, 128, 2e12),
+        VariantResult.of("ours", "this program", OURS, BASE, 128, 2e12),
+        VariantResult.of("stock_float32", "stock modules, float32", BASE, BASE, 128, 2e12),
     ],
     {"LRN": 0.75, "other": 0.25},
     [Point(16, Spread(0.2, 0.1, 0.3)), Point(64, Spread(0.6, 0.5, 0.7))],
@@ -45,7 +43,7 @@ def test_medians_over_the_rounds() -> None:
 
 
 def test_one_round_and_no_base() -> None:
-    alone = ProgramResult.of("ours", "this program", rounds(1.0), None, 128, 2e12)
+    alone = VariantResult.of("ours", "this program", rounds(1.0), None, 128, 2e12)
     assert (alone.ratio, alone.first_again) == (None, None)
     shown = " ".join(tables(replace(RESULTS, programs=[alone])).splitlines()[2].split())
     assert shown == "this program 128.0 128.0 128.0 - 200% 200% 200% 1.000 10.0 - 1.0 MB"
@@ -77,18 +75,18 @@ def test_columns() -> None:
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
-@pytest.mark.parametrize("draw", [draw_rates, draw_profile, draw_growth])
+@pytest.mark.parametrize("draw", [draw_rates, draw_profile, draw_scaling])
 def test_pictures(draw: Callable[[Results, Theme], Figure], theme: Theme) -> None:
     few = replace(
         RESULTS, programs=RESULTS.programs[1:], by_batch_size=RESULTS.by_batch_size[:1], by_data_size=[]
     )
     for results in (RESULTS, few):
-        assert image(partial(draw, results), theme, "png").startswith(b"\x89PNG")
+        assert render(partial(draw, results), theme, "png").startswith(b"\x89PNG")
 
 
 def test_a_panel_for_each_growth() -> None:
-    assert len(draw_growth(RESULTS, LIGHT).axes) == 2
-    (left,) = draw_growth(replace(RESULTS, by_data_size=[]), LIGHT).axes
+    assert len(draw_scaling(RESULTS, LIGHT).axes) == 2
+    (left,) = draw_scaling(replace(RESULTS, by_data_size=[]), LIGHT).axes
     line = left.lines[0].get_xydata()
     slope = 1e3 * (16 * 0.2 + 64 * 0.6) / (16**2 + 64**2)  # least squares through 0
     assert line.tolist() == [[0, 0], pytest.approx([64, 64 * slope])]

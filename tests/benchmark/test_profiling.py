@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from alexnet.benchmark.profiling import OTHER, _part
+from alexnet.benchmark.measure import OTHER, _part
 
 
 def event(*names: str) -> SimpleNamespace | None:

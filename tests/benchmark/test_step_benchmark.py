@@ -13,7 +13,7 @@ import yaml
 from conftest import PROJECT, Train
 
 SMALL = (
-    *("model.width=0.0625", "model.hidden=[64,64]", "data.batch_size=4", "trainer.accelerator=cpu"),
+    *("model.width=0.0625", "model.fc_units=[64,64]", "data.batch_size=4", "trainer.accelerator=cpu"),
     *("rounds=2", "steps=1", "matrix=64"),
 )
 
@@ -25,8 +25,8 @@ def cells(line: str) -> list[str]:
 @pytest.mark.slow  # its parts have tests of their own
 def test_a_small_run(train: Train) -> None:
     """Tables on the terminal; the same figures, the configuration and pictures in the folder."""
-    programs = "programs=[ours,stock_float32]"
-    growth = ("growth.batch_sizes=[2,3]", "growth.data_sizes=[30]")
+    programs = "variants=[ours,stock_float32]"
+    growth = ("scaling.batch_sizes=[2,3]", "scaling.data_sizes=[30]")
     done = train(*SMALL, "model.columns=2", programs, *growth, "classes=20", program="benchmark.py")
     assert (done.status, done.err) == (0, "")
     (folder,) = (done.outputs / "benchmarks").iterdir()
@@ -54,14 +54,14 @@ def test_a_small_run(train: Train) -> None:
     assert [point["size"] for point in result["by_data_size"]] == [30]
     assert f"in a batch of 3, against one of 2: {result['cost_of_an_image']:.2f}" in done.out
     pictures = {picture.name: picture.read_bytes()[:4] for picture in (folder / "figures").iterdir()}
-    assert pictures == dict.fromkeys(("rates.png", "profile.png", "growth.png"), b"\x89PNG")
+    assert pictures == dict.fromkeys(("rates.png", "profile.png", "scaling.png"), b"\x89PNG")
 
 
 def test_mistakes_in_one_line(train: Train) -> None:
     for arguments, expected in (
         (("rounds=0",), "rounds=0: expected a whole number from 1 up."),
-        (("programs=[ours,stock]",), "Choices: ours, ours_compiled,"),
-        (("growth.batch_sizes=[4,2]",), "expected rising numbers of images, from 1 up, or []."),
+        (("variants=[ours,stock]",), "Choices: ours, ours_compiled,"),
+        (("scaling.batch_sizes=[4,2]",), "expected rising numbers of images, from 1 up, or []."),
     ):
         done = train(*arguments, program="benchmark.py")
         assert (done.status, done.out) == (1, ""), arguments

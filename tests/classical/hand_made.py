@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from alexnet.choices import Features
-from alexnet.config import HandMadeConfig
+from alexnet.config import Features, HandMadeConfig
 
 
 def hand_made(**given: Any) -> HandMadeConfig:

@@ -17,14 +17,15 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from alexnet import cli
+from alexnet.callbacks.metrics_recorder import METRICS
 from alexnet.classical import run as program
 from alexnet.classical.classifier import LinearClassifier
-from alexnet.classical.extraction import Described, Extraction
+from alexnet.classical.extraction import Extraction, FeatureMatrix
 from alexnet.config import ClassicalConfig
+from alexnet.config.messages import format_error
+from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.errors import UserError
-from alexnet.run.recorder import METRICS
-from alexnet.sweep.planning import plan_job
+from alexnet.sweeps.planning import plan_job
 from alexnet.training import fit
 from conftest import PROJECT, Train, request_of, save_image
 
@@ -36,7 +37,7 @@ def start(folder: Path, *overrides: str) -> float:
     typed = [*SMALL_FEATURES, *overrides, f"run_folder={folder}", f"outputs={folder.parent}"]
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         raw = compose("classical", typed)
-    return program.run(cli.read_config(raw, ClassicalConfig), cli.plain(raw), typed)
+    return program.run(read_config(raw, ClassicalConfig), to_plain_dict(raw), typed)
 
 
 def result_of(folder: Path) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def result_of(folder: Path) -> dict[str, Any]:
 def keys_of_train(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Those of the result.json that train.py leaves."""
     folder = tmp_path_factory.mktemp("train")
-    small = ("model.width=0.05", "model.hidden=[64,64]", "trainer.max_epochs=1", "trainer.accelerator=cpu")
+    small = ("model.width=0.05", "model.fc_units=[64,64]", "trainer.max_epochs=1", "trainer.accelerator=cpu")
     few = ("trainer.limit_train_batches=1", "trainer.limit_val_batches=1", f"data.cache={folder}/cache")
     fit.train(request_of(folder / "run", *synthetic, *small, *few, "logger=csv"))
     return set(result_of(folder / "run"))
@@ -105,7 +106,7 @@ def test_stopped_and_begun_again(
 ) -> None:
     folder, learn = tmp_path / "run", LinearClassifier.fit
 
-    def asked_meanwhile(self: LinearClassifier, images: Described) -> str | None:
+    def asked_meanwhile(self: LinearClassifier, images: FeatureMatrix) -> str | None:
         os.kill(os.getpid(), signal.SIGTERM)
         return learn(self, images)
 
@@ -255,15 +256,15 @@ def test_without_the_packages_one_line_says_what_to_install(
         ("classical.features=hogg", "Did you mean hog? Choices: color, hog, hog_and_color."),
         (
             "classical.image_size=300",
-            "classical.image_size=300: expected at most data.stored_size=256 pixels.",
+            "classical.image_size=300: expected at most data.resize_size=256 pixels.",
         ),
         ("classical.alhpa=1", "Did you mean alpha?"),
     ],
 )
 def test_mistakes_are_told_in_one_line(typed: str, told: str) -> None:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"), pytest.raises(Exception) as raised:
-        cli.read_config(compose("classical", [typed]), ClassicalConfig)
-    line = cli.explain(raised.value, ClassicalConfig)
+        read_config(compose("classical", [typed]), ClassicalConfig)
+    line = format_error(raised.value, ClassicalConfig)
     assert told in line
     assert "\n" not in line
 

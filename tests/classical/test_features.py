@@ -8,11 +8,10 @@ import pytest
 from hand_made import hand_made
 from numpy.typing import NDArray
 
-from alexnet.choices import Features
 from alexnet.classical.extraction import PART, Extraction
-from alexnet.classical.features import color_histogram, describe, feature_length, oriented_gradients, shrunk
-from alexnet.config import HandMadeConfig
-from alexnet.data.dataset import Images
+from alexnet.classical.features import color_histogram, describe, feature_length, oriented_gradients, shrink
+from alexnet.config import Features, HandMadeConfig
+from alexnet.data.dataset import ImageDataset
 from alexnet.data.image import ImageError
 from alexnet.errors import UserError
 
@@ -83,7 +82,7 @@ def test_shrinking_is_averaging() -> None:
     square = np.zeros((3, 64, 64), np.uint8)
     square[:, ::2, ::2] = square[:, 1::2, 1::2] = 255
     square[2] = 10
-    small = shrunk(square, 16)
+    small = shrink(square, 16)
     assert small.shape == (3, 16, 16)
     assert abs(small[:2, 2:-2, 2:-2].astype(int) - 127).max() <= 2
     assert (small[2] == 10).all()
@@ -103,7 +102,7 @@ def test_values_that_make_no_features(given: dict[str, Any], told: str) -> None:
         hand_made(**given)
 
 
-class Noise(Images):
+class Noise(ImageDataset):
     """Random squares, of which some do not decode."""
 
     def __init__(self, count: int, broken: tuple[int, ...] = ()) -> None:
@@ -129,7 +128,7 @@ def test_extraction_equals_a_plain_loop(tmp_path: Path, workers: int) -> None:
     found = extraction.of(images, "training")
     kept = [index for index in range(len(images)) if index not in broken]
     assert found.labels.tolist() == [index % 7 for index in kept]
-    expected = np.concatenate([describe(shrunk(images.squares[index], 16)[None], config) for index in kept])
+    expected = np.concatenate([describe(shrink(images.squares[index], 16)[None], config) for index in kept])
     np.testing.assert_array_equal(found.features, expected)
     assert set(images.unreadable) == {"0.jpg", "5.jpg", f"{PART + 1}.jpg"}
     assert len(asked) == 3

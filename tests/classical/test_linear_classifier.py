@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss, top_k_accuracy_score
 
 from alexnet.classical.classifier import LinearClassifier, Standardizer
-from alexnet.classical.extraction import Described
+from alexnet.classical.extraction import FeatureMatrix
 
 
-def clouds(classes: int, images: int = 300, length: int = 12, apart: float = 1.0) -> Described:
+def clouds(classes: int, images: int = 300, length: int = 12, apart: float = 1.0) -> FeatureMatrix:
     """Points around a centre for each class, in units that differ a thousandfold."""
     rng = np.random.default_rng(0)
     centres, labels = apart * rng.normal(0, 1, (classes, length)), np.arange(images) % classes
     points = (centres[labels] + rng.normal(0, 1, (images, length))) * np.logspace(-3, 3, length)
-    return Described(points.astype(np.float32), labels, 0.0)
+    return FeatureMatrix(points.astype(np.float32), labels, 0.0)
 
 
-def fitted(images: Described, classes: int, **given: Any) -> LinearClassifier:
+def fitted(images: FeatureMatrix, classes: int, **given: Any) -> LinearClassifier:
     """A classifier that has learned from images, whose features are standardised by that."""
     Standardizer(images).apply(images)
     classifier = LinearClassifier(classes, hand_made(**given))
@@ -28,7 +28,7 @@ def fitted(images: Described, classes: int, **given: Any) -> LinearClassifier:
     return classifier
 
 
-def probabilities(classifier: LinearClassifier, images: Described) -> NDArray[np.float64]:
+def probabilities(classifier: LinearClassifier, images: FeatureMatrix) -> NDArray[np.float64]:
     return np.exp(classifier.log_probabilities(images.features))
 
 
@@ -36,7 +36,7 @@ def test_standardised_over_all_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alexnet.classical.extraction.BLOCK", 70)
     images, untouched = clouds(3), clouds(3).features.astype(np.float64)
     standardizer = Standardizer(images)
-    other = Described(images.features[:5].copy(), images.labels[:5], 0.0)
+    other = FeatureMatrix(images.features[:5].copy(), images.labels[:5], 0.0)
     for each in (images, other):
         standardizer.apply(each)
     expected = (untouched - untouched.mean(axis=0)) / untouched.std(axis=0) / np.sqrt(12)
@@ -87,7 +87,7 @@ def test_a_classifier_that_is_all_too_sure_has_a_finite_loss() -> None:
     classifier = fitted(images, 3)
     assert classifier._linear is not None
     classifier._linear.coef_ *= 1e4
-    wrong = Described(images.features, (images.labels + 1) % 3, 0.0)
+    wrong = FeatureMatrix(images.features, (images.labels + 1) % 3, 0.0)
     found = classifier.evaluate(wrong)
     assert found["top1_error"] > 99
     assert 1e3 < found["loss"] < np.inf

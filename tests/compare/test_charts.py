@@ -9,18 +9,17 @@ import pytest
 from PIL import Image
 
 from alexnet.compare.charts.cost import draw_cost
-from alexnet.compare.charts.effects import draw_effects
+from alexnet.compare.charts.effects import axis_limits, draw_effects
 from alexnet.compare.charts.learning_curves import draw_learning_curves
-from alexnet.compare.charts.limits import limits
-from alexnet.compare.charts.theme import DARK, LIGHT, Theme, image
 from alexnet.compare.comparison import Comparison, compare
-from alexnet.compare.effects import Effect, Verdict
+from alexnet.compare.effects import Effect, Significance
 from alexnet.config import CompareConfig
+from alexnet.plotting import DARK, LIGHT, Theme, render
 from fabricated_runs import write_study
 
 
 def one_pair(difference: float) -> Effect:
-    return Effect((difference,), difference, None, Verdict.one_pair)
+    return Effect((difference,), difference, None, Significance.one_pair)
 
 
 @pytest.mark.parametrize(
@@ -46,18 +45,21 @@ def one_pair(difference: float) -> Effect:
 def test_how_far_an_axis_goes(
     differences: list[float], claims: list[float], expected: tuple[float, float]
 ) -> None:
-    assert limits([one_pair(each) for each in differences], claims) == pytest.approx(expected)
+    assert axis_limits([one_pair(each) for each in differences], claims) == pytest.approx(expected)
 
 
 def test_intervals_are_on_the_axis_as_far_as_the_points_stay_apart() -> None:
-    effects = [Effect((), 1.0, (0.5, 1.5), Verdict.higher), Effect((), 2.0, (-1.0, 5.0), Verdict.unresolved)]
+    effects = [
+        Effect((), 1.0, (0.5, 1.5), Significance.higher),
+        Effect((), 2.0, (-1.0, 5.0), Significance.unresolved),
+    ]
     # the median half width of 0.5 and 3 is 1.75: room for 3.5 beyond 0 and 2
-    assert limits(effects) == pytest.approx((-1.3, 5.3))
-    wide = Effect((), 2.0, (-50.0, 54.0), Verdict.unresolved)
-    assert limits([effects[0], effects[0], wide]) == pytest.approx((-2 - 0.3, 4 + 0.3))
-    outside = Effect((), 40.0, (-30.0, 110.0), Verdict.unresolved)  # nothing of it asks for room
-    narrow = [Effect((), mean, (mean - 0.1, mean + 0.1), Verdict.higher) for mean in (1.0, 2.0)]
-    assert limits([*narrow, outside]) == pytest.approx((-0.105, 2.205))
+    assert axis_limits(effects) == pytest.approx((-1.3, 5.3))
+    wide = Effect((), 2.0, (-50.0, 54.0), Significance.unresolved)
+    assert axis_limits([effects[0], effects[0], wide]) == pytest.approx((-2 - 0.3, 4 + 0.3))
+    outside = Effect((), 40.0, (-30.0, 110.0), Significance.unresolved)  # nothing of it asks for room
+    narrow = [Effect((), mean, (mean - 0.1, mean + 0.1), Significance.higher) for mean in (1.0, 2.0)]
+    assert axis_limits([*narrow, outside]) == pytest.approx((-0.105, 2.205))
 
 
 def comparison_of(folder: Path, errors: dict[str, list[float]]) -> Comparison:
@@ -82,7 +84,7 @@ def test_what_lies_outside_is_named_with_its_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_an_arm_that_equals_the_baseline_does_not_hide_it(tmp_path: Path, theme: Theme) -> None:
     comparison = comparison_of(tmp_path, {"baseline": [40, 41], "same": [40, 41]})
-    drawn = image(partial(draw_learning_curves, comparison), theme, "png")
+    drawn = render(partial(draw_learning_curves, comparison), theme, "png")
     with Image.open(io.BytesIO(drawn)) as picture:
         pixels = np.asarray(picture.convert("RGB"))
     height, width, _ = pixels.shape

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from alexnet.compare.effects import Verdict, paired_effect
+from alexnet.compare.effects import Significance, paired_effect
 
 # Student (1908), "The probable error of a mean": hours of sleep gained by ten patients from two drugs.
 # t.test(..., paired = TRUE) on R's data set `sleep`: mean 1.58, t = 4.0621, p = 0.002833,
@@ -18,7 +18,7 @@ def test_students_sleep_data() -> None:
     assert effect.n == 10
     assert effect.mean == pytest.approx(1.58)
     assert effect.interval == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
-    assert effect.verdict is Verdict.higher
+    assert effect.verdict is Significance.higher
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
@@ -35,22 +35,22 @@ def test_by_hand() -> None:
     effect = paired_effect([21, 23, 25], [20, 21, 22], 0.95)
     assert effect.differences == (1, 2, 3)
     assert effect.interval == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-6)
-    assert effect.verdict is Verdict.unresolved
+    assert effect.verdict is Significance.unresolved
     assert not effect.resolved
 
 
 @pytest.mark.parametrize(
     ("arm", "baseline", "verdict", "interval"),
     [
-        ([30.0], [20.0], Verdict.one_pair, None),
-        ([20.5, 21.25], [20.5, 21.25], Verdict.unresolved, (0, 0)),
-        ([20.6, 21.3, 22.2], [20.5, 21.2, 22.1], Verdict.no_spread, None),
-        ([25.0, 26.1, 27.0], [20.0, 21.0, 22.1], Verdict.higher, (4.7516, 5.2484)),
-        ([20.0, 21.0, 22.1], [25.0, 26.1, 27.0], Verdict.lower, (-5.2484, -4.7516)),
+        ([30.0], [20.0], Significance.one_pair, None),
+        ([20.5, 21.25], [20.5, 21.25], Significance.unresolved, (0, 0)),
+        ([20.6, 21.3, 22.2], [20.5, 21.2, 22.1], Significance.no_spread, None),
+        ([25.0, 26.1, 27.0], [20.0, 21.0, 22.1], Significance.higher, (4.7516, 5.2484)),
+        ([20.0, 21.0, 22.1], [25.0, 26.1, 27.0], Significance.lower, (-5.2484, -4.7516)),
     ],
 )
 def test_verdicts(
-    arm: list[float], baseline: list[float], verdict: Verdict, interval: tuple[float, float] | None
+    arm: list[float], baseline: list[float], verdict: Significance, interval: tuple[float, float] | None
 ) -> None:
     effect = paired_effect(arm, baseline, 0.95)
     assert effect.verdict is verdict

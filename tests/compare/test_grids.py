@@ -45,8 +45,8 @@ def compared(study: Path) -> Comparison:
     return compare(config(study))
 
 
-def left_out(comparison: Comparison) -> dict[str, str]:
-    return {each.name: each.reason for each in comparison.left_out}
+def excluded(comparison: Comparison) -> dict[str, str]:
+    return {each.name: each.reason for each in comparison.excluded}
 
 
 def test_each_arm_at_the_rate_that_suits_it(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_each_arm_at_the_rate_that_suits_it(tmp_path: Path) -> None:
     assert (tanh.name, tanh.factor_text) == ("tanh", "model.activation=tanh optimizer.lr=0.001")
     assert tanh.top1 is not None
     assert tanh.top1.differences == (5.5, 4.0, 4.0)
-    assert left_out(comparison) == {
+    assert excluded(comparison) == {
         "baseline,lr=0.001": "lr=0.003 is chosen: top-1 error 21.00% against 30.00%",
         "baseline,lr=0.01": "lr=0.003 is chosen: top-1 error 21.00% against 22.00%",
         "tanh,lr=0.003": "lr=0.001 is chosen: top-1 error 25.50% against 27.00%",
@@ -84,7 +84,7 @@ def test_a_rate_with_fewer_seeds_does_not_win(tmp_path: Path) -> None:
     (tanh,) = comparison.arms
     assert [run.top1_error for run in tanh.runs] == [26.0, 27.0, 28.0]
     assert tanh.factor_text == "model.activation=tanh"
-    reasons = left_out(comparison)
+    reasons = excluded(comparison)
     assert reasons["tanh,lr=0.001"] == "fewer seeds are complete than of lr=0.003: 1, not 3"
     assert reasons["tanh,lr=0.001 seed=1"] == "failed: Bang"
     assert reasons["tanh,lr=0.001 seed=2"] == "there is no such run"
@@ -103,7 +103,7 @@ def test_a_rate_without_completed_runs(tmp_path: Path) -> None:
     fail(study, "tanh,lr=0.001")
     comparison = compared(study)
     assert comparison.arms[0].runs[0].settings["optimizer.lr"] == 0.003
-    assert left_out(comparison)["tanh,lr=0.001"] == "none of its runs counts"
+    assert excluded(comparison)["tanh,lr=0.001"] == "none of its runs counts"
 
 
 def test_an_arm_without_completed_runs(tmp_path: Path) -> None:
@@ -111,8 +111,8 @@ def test_an_arm_without_completed_runs(tmp_path: Path) -> None:
     fail(study, "sigmoid,lr=0.01")
     comparison = compared(study)
     assert [arm.name for arm in comparison.arms] == ["tanh"]
-    assert left_out(comparison)["sigmoid"] == "none of its runs counts"
-    assert "sigmoid,lr=0.01" not in left_out(comparison)
+    assert excluded(comparison)["sigmoid"] == "none of its runs counts"
+    assert "sigmoid,lr=0.01" not in excluded(comparison)
     assert not any("sigmoid" in note for note in comparison.notes())
     for rate in ("0.001", "0.003", "0.01"):
         fail(study, f"baseline,lr={rate}")
@@ -125,8 +125,8 @@ def test_an_arm_without_completed_runs(tmp_path: Path) -> None:
 def test_one_rate_is_no_choice(tmp_path: Path) -> None:
     one = {name: errors for name, errors in ERRORS.items() if name.endswith("lr=0.01")}
     comparison = compared(write_rates(tmp_path / "study", one))
-    assert [arm.name for arm in comparison.everything] == ["baseline", "tanh"]
-    assert comparison.left_out == []
+    assert [arm.name for arm in comparison.all_variants] == ["baseline", "tanh"]
+    assert comparison.excluded == []
     assert not any("lr=" in note for note in comparison.notes())
 
 
@@ -179,7 +179,7 @@ def test_epochs_to_25_percent_are_those_of_the_chosen_rate(tmp_path: Path) -> No
     errors |= {"tanh,lr=0.01": [80.0], "tanh,lr=0.003": [19.0]}
     study = write_rates(tmp_path / "study", errors)
     comparison = compared(study)
-    assert [arm.epochs_to_error for arm in comparison.everything] == [[4], [8]]
+    assert [arm.epochs_to_error for arm in comparison.all_variants] == [[4], [8]]
     write_report(comparison, config(study))
     assert "| tanh | 19.00% | 2.38% | 8.0 (2x) |" in (study / "report.md").read_text()
     page = (study / "report.html").read_text()

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from alexnet.choices import Difference
 from alexnet.compare.arms import differences, read_runs, read_study
 from alexnet.compare.comparison import Comparison, compare
 from alexnet.compare.pairing import pair, same_code
 from alexnet.compare.runs import Code
-from alexnet.config import CompareConfig
+from alexnet.config import ComparabilityKey, CompareConfig
 from alexnet.errors import UserError
 from conftest import PROJECT
 from fabricated_runs import DIFF, write_run, write_study
@@ -75,7 +74,7 @@ def test_what_a_second_start_set_aside_is_no_run(tmp_path: Path) -> None:
     write_run(study / "no_lrn" / "seed=1.failed-1", 90.0, seed=1, settings=NO_LRN)
     (study / "no_lrn" / "seed=1.failed-1" / "result.json").unlink()
     comparison = compared(study)
-    assert comparison.left_out == []
+    assert comparison.excluded == []
     assert comparison.arms[0].top1 == compared(write_study(tmp_path / "other", TWO_ARMS)).arms[0].top1
 
 
@@ -85,7 +84,7 @@ def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     write_run(study / "no_lrn" / "seed=0", 0.0, settings=NO_LRN, status="failed", error="OutOfMemory: 3 GB")
     write_run(study / "sigmoid" / "seed=0", 0.0, status="interrupted", error="stopped by the user")
     comparison = compared(study)
-    assert {each.name: each.reason for each in comparison.left_out} == {
+    assert {each.name: each.reason for each in comparison.excluded} == {
         "no_lrn seed=0": "failed: OutOfMemory: 3 GB",
         "sigmoid seed=0": "interrupted: stopped by the user",
         "sigmoid seed=1": "there is no such run",
@@ -137,16 +136,20 @@ def test_runs_that_name_different_baselines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("odd", "expected", "allowed"),
     [
-        ({"data_fingerprint": "b2"}, "the data (fingerprints b2 and a9c6ab6dabc42b51)", Difference.data),
-        ({"epochs": 7}, "the epochs trained (7 and 10)", Difference.epochs),
-        ({"precision": "32-true"}, "the precision (32-true, and bf16-mixed)", Difference.precision),
-        ({"git": {"commit": "b" * 40}}, "the code (bbbbbbbbbb, and aaaaaaaaaa)", Difference.code),
-        ({"git": {"diff": DIFF}}, "the code (aaaaaaaaaa with changes in src, and", Difference.code),
+        (
+            {"data_fingerprint": "b2"},
+            "the data (fingerprints b2 and a9c6ab6dabc42b51)",
+            ComparabilityKey.data,
+        ),
+        ({"epochs": 7}, "the epochs trained (7 and 10)", ComparabilityKey.epochs),
+        ({"precision": "32-true"}, "the precision (32-true, and bf16-mixed)", ComparabilityKey.precision),
+        ({"git": {"commit": "b" * 40}}, "the code (bbbbbbbbbb, and aaaaaaaaaa)", ComparabilityKey.code),
+        ({"git": {"diff": DIFF}}, "the code (aaaaaaaaaa with changes in src, and", ComparabilityKey.code),
     ],
 )
 @pytest.mark.parametrize("arm", ["baseline", "no_lrn"])
 def test_refuses_more_than_the_factor(
-    tmp_path: Path, odd: dict[str, Any], expected: str, allowed: Difference, arm: str
+    tmp_path: Path, odd: dict[str, Any], expected: str, allowed: ComparabilityKey, arm: str
 ) -> None:
     study = write_study(tmp_path / "study", TWO_ARMS)
     for name, settings in (("baseline", {}), ("no_lrn", NO_LRN)):
@@ -156,7 +159,7 @@ def test_refuses_more_than_the_factor(
     assert f"{arm} seed=3 and baseline seed=0 differ" in str(refusal.value)
     assert f"allow=[{allowed.value}]" in str(refusal.value)
     assert len(str(refusal.value).splitlines()) == 1
-    others = [each for each in Difference if each is not allowed]
+    others = [each for each in ComparabilityKey if each is not allowed]
     with pytest.raises(UserError, match=re.escape(expected)):
         compared(study, allow=others)
     assert any("as allowed" in note for note in compared(study, allow=[allowed]).notes())
@@ -183,7 +186,7 @@ def test_refuses_an_arm_of_two_experiments(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"within no_lrn, seed=0 and seed=3 differ in model.dropout \(0.5, 0.1\)"
     ):
-        compared(study, allow=list(Difference))
+        compared(study, allow=list(ComparabilityKey))
 
 
 def test_commits_that_leave_src_alone_are_the_same_code(
@@ -270,7 +273,7 @@ def test_the_newer_of_two_equal_runs(tmp_path: Path) -> None:
     write_run(tmp_path / "runs" / "2026-02-01_00", 50.0)
     found = read_runs(pattern, "model.lrn=true")
     assert found.arms["baseline"][0].top1_error == 50.0
-    (left,) = found.left_out
+    (left,) = found.excluded
     assert left.name.endswith("2026-01-01_00")
     assert "2026-02-01_00 has the same settings and seed, and is newer" in left.reason
 

@@ -15,10 +15,10 @@ from PIL import Image
 
 from alexnet.compare.charts import CHARTS, charts_of
 from alexnet.compare.charts.cost import spread
-from alexnet.compare.charts.theme import DARK, LIGHT, image, wrapped
 from alexnet.compare.comparison import Comparison, compare
 from alexnet.compare.report import write_report
 from alexnet.config import CompareConfig
+from alexnet.plotting import DARK, LIGHT, render, wrap_name
 from fabricated_runs import write_run, write_study
 
 CLAIM = {
@@ -171,7 +171,7 @@ def test_charts_are_drawn_from_whatever_there_is(
 ) -> None:
     comparison = comparison_of(tmp_path / "study", errors, **common)
     for draw in CHARTS.values():
-        with Image.open(io.BytesIO(image(partial(draw, comparison), theme, "png"))) as picture:
+        with Image.open(io.BytesIO(render(partial(draw, comparison), theme, "png"))) as picture:
             assert picture.width > 700
             assert np.asarray(picture.convert("L")).std() > 5
             corner = picture.convert("RGB").getpixel((0, 0))
@@ -181,7 +181,7 @@ def test_charts_are_drawn_from_whatever_there_is(
 def test_the_same_chart_is_the_same_file(tmp_path: Path) -> None:
     comparison = comparison_of(tmp_path / "study", {"baseline": [20.0, 21.0], "a": [21.0, 23.0]})
     for draw in CHARTS.values():
-        assert image(partial(draw, comparison), LIGHT, "svg") == image(
+        assert render(partial(draw, comparison), LIGHT, "svg") == render(
             partial(draw, comparison), LIGHT, "svg"
         )
 
@@ -197,8 +197,9 @@ def test_names_do_not_overlap() -> None:
 
 
 def test_long_names_take_several_lines() -> None:
-    assert wrapped("no_lrn") == "no_lrn"
-    assert wrapped("non_overlapping_pooling_2x2") == "non_overlapping_pooling_\n2x2"
+    assert wrap_name("no_lrn") == "no_lrn"
+    assert wrap_name("non_overlapping_pooling_2x2") == "non_overlapping_pooling_\n2x2"
     assert (
-        max(map(len, wrapped("model.lrn=false model.activation=tanh optimizer.lr=0.001").splitlines())) <= 26
+        max(map(len, wrap_name("model.lrn=false model.activation=tanh optimizer.lr=0.001").splitlines()))
+        <= 26
     )

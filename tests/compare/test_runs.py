@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.compare.runs import Claim, Code, LeftOut, Run, read_run
+from alexnet.compare.runs import Claim, Code, ExcludedRun, Run, read_run
 from alexnet.errors import UserError
 from fabricated_runs import DIFF, write_run
 
@@ -18,7 +18,7 @@ def completed(path: Path) -> Run:
 
 def reason(path: Path) -> str:
     run = read_run(path, "no_lrn seed=1")
-    assert isinstance(run, LeftOut)
+    assert isinstance(run, ExcludedRun)
     assert run.name == "no_lrn seed=1"
     return run.reason
 

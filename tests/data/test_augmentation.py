@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.choices import ColorScale, MeanKind
-from alexnet.config import AugmentConfig
-from alexnet.data.augmentation import Augmentation, color_axes, mean_image
-from alexnet.data.order import Draws
-from alexnet.data.statistics import Statistics
+from alexnet.config import AugmentConfig, ColorScale, MeanKind
+from alexnet.data.augmentation import Augmentation, AugmentationParams
+from alexnet.data.statistics import Statistics, color_axes, mean_image
 from conftest import compose_config
 
 STORED, CROP, IMAGES = 40, 33, 50
@@ -23,7 +21,7 @@ STATISTICS = Statistics(
     np.linalg.qr(RNG.normal(size=(3, 3)))[0].astype(np.float32),
     np.array([14831.0, 1376.0, 389.0], np.float32),  # K2's table for ImageNet, squared
 )
-DRAWS = Draws(
+DRAWS = AugmentationParams(
     RNG.random((IMAGES, 2)),
     RNG.random(IMAGES) < 0.5,
     RNG.standard_normal((IMAGES, 3)).astype(np.float32),
@@ -107,7 +105,9 @@ def test_colours_are_an_explicit_sum(
     """Bit for bit three products in one order, in a batch of any size: no processor's matrix product is."""
     made = augmentation(config(f"color_scale={scale.value}"))
     colors = np.random.default_rng(1).standard_normal((1000, 3), dtype=np.float32)
-    draws = Draws(np.zeros((1000, 2)), np.zeros(1000, np.bool_), colors, np.zeros(1000, np.uint32))
+    draws = AugmentationParams(
+        np.zeros((1000, 2)), np.zeros(1000, np.bool_), colors, np.zeros(1000, np.uint32)
+    )
     scaled, axes = colors.astype(exact) * exact(made.config.color_std), made.color_axes.numpy().astype(exact)
     expected = np.empty((1000, 3), exact)
     for row in range(1000):
@@ -120,7 +120,7 @@ def test_colours_are_an_explicit_sum(
     np.testing.assert_array_equal(ours.numpy(), expected)
 
 
-Form = Callable[[Augmentation, torch.Tensor, Draws, torch.dtype], torch.Tensor]
+Form = Callable[[Augmentation, torch.Tensor, AugmentationParams, torch.dtype], torch.Tensor]
 FORMS: dict[str, Form] = {
     "random": lambda made, squares, draws, dtype: made.random(squares, draws, 0, dtype),
     "center": lambda made, squares, draws, dtype: made.center(squares, dtype),
@@ -173,8 +173,8 @@ def test_gpu_equals_cpu(overrides: list[str]) -> None:
 
 def test_all_crops_are_reached() -> None:
     """33 * 33 places for 224 out of 256, as the 2012 program drew them."""
-    slack = 32
-    corners = (np.array([0.0, 0.5, 1 - 1e-12]) * (slack + 1)).astype(int)
+    margin = 32
+    corners = (np.array([0.0, 0.5, 1 - 1e-12]) * (margin + 1)).astype(int)
     assert corners.tolist() == [0, 16, 32]
 
 

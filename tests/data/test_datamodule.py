@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.choices import ValCrops
+from alexnet.config import ValCrops
 from alexnet.data.datamodule import ImageDataModule
-from alexnet.data.dataset import UNREADABLE, load_image_data
+from alexnet.data.dataset import UNREADABLE
+from alexnet.data.loading import load_image_data
 from alexnet.errors import UserError
 from conftest import compose_config, save_image
 
@@ -223,7 +224,7 @@ def test_class_without_readable_images(image_tree: Path) -> None:
 def test_crop_larger_than_the_stored_image(image_tree: Path) -> None:
     config = compose_config("data=folder", f"data.root={image_tree}").data
     config.cache = str(image_tree.parent / "cache")
-    with pytest.raises(UserError, match=r"model.image_size=300.*data.stored_size=256"):
+    with pytest.raises(UserError, match=r"model.image_size=300.*data.resize_size=256"):
         ImageDataModule(load_image_data(config), config, crop=300, seed=0, workers=0)
 
 

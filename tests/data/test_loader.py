@@ -12,15 +12,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from alexnet.data.dataset import UNREADABLE, Images
+from alexnet.data.dataset import UNREADABLE, ImageDataset
 from alexnet.data.image import ImageError
-from alexnet.data.loader import AHEAD, BatchLoader
-from alexnet.data.order import GlobalBatches
-from alexnet.data.threads import map_ahead
+from alexnet.data.loader import AHEAD, BatchLoader, prefetch_map
+from alexnet.data.sampling import GlobalBatchSampler
 from conftest import PROJECT, wait_for
 
 
-class Numbered(Images):
+class Numbered(ImageDataset):
     """Image i is full of i; the ones in `bad` do not decode; notes which threads read how many."""
 
     def __init__(self, count: int, bad: tuple[int, ...] = ()) -> None:
@@ -38,8 +37,8 @@ class Numbered(Images):
         out[...] = index % 256
 
 
-def loader(images: Images, workers: int, batch: int = 50, first: int = 0) -> BatchLoader:
-    batches = GlobalBatches(len(images), batch, seed=3)
+def loader(images: ImageDataset, workers: int, batch: int = 50, first: int = 0) -> BatchLoader:
+    batches = GlobalBatchSampler(len(images), batch, seed=3)
     return BatchLoader(images, batches, size=4, workers=workers, position=lambda: (1, first))
 
 
@@ -47,7 +46,7 @@ def loader(images: Images, workers: int, batch: int = 50, first: int = 0) -> Bat
 def test_batches_are_whole_and_in_order(workers: int) -> None:
     images = Numbered(230, bad=(5, 77))
     batches = list(loader(images, workers))
-    expected = list(GlobalBatches(230, 50, seed=3).of_epoch(1))
+    expected = list(GlobalBatchSampler(230, 50, seed=3).of_epoch(1))
     assert [len(batch.indices) for batch in batches] == [46, 46, 46, 46, 46]
     for batch, indices in zip(batches, expected, strict=True):
         assert batch.indices.tolist() == indices.tolist()
@@ -79,7 +78,7 @@ def test_reads_ahead_but_not_everything() -> None:
 
 def test_threads_work_side_by_side() -> None:
     barrier = threading.Barrier(4, timeout=20)  # passes only where four are at it together
-    assert list(map_ahead(lambda _: barrier.wait() >= 0, range(8), workers=4, ahead=8)) == [True] * 8
+    assert list(prefetch_map(lambda _: barrier.wait() >= 0, range(8), workers=4, ahead=8)) == [True] * 8
 
 
 def test_an_error_comes_out() -> None:
@@ -88,7 +87,7 @@ def test_an_error_comes_out() -> None:
             raise ValueError("three")
         return item
 
-    results = map_ahead(fails, range(10), workers=2, ahead=4)
+    results = prefetch_map(fails, range(10), workers=2, ahead=4)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="three"):
         next(results)
@@ -101,13 +100,14 @@ def test_memory_does_not_grow_over_epochs(image_tree: Path, packed: str) -> None
         import sys
         sys.path[:0] = [{str(PROJECT / "src")!r}, {str(PROJECT / "tests")!r}]
         from pathlib import Path
-        from alexnet.choices import PackFormat
+        from alexnet.config import PackFormat
         from alexnet.config import PrepareConfig
-        from alexnet.data.augmentation import Augmentation, color_axes, mean_image
-        from alexnet.data.dataset import load_image_data
+        from alexnet.data.augmentation import Augmentation
+        from alexnet.data.statistics import color_axes, mean_image
+        from alexnet.data.loading import load_image_data
         from alexnet.data.loader import BatchLoader
-        from alexnet.data.order import Draws, GlobalBatches, epoch_draws
-        from alexnet.data.packing import make_pack
+        from alexnet.data.sampling import Draws, GlobalBatches, epoch_draws
+        from alexnet.data.pack_writer import make_pack
         from conftest import compose_config
         config = compose_config("data=folder", "data.root={image_tree}", "data.cache={image_tree}/cache").data
         if {packed!r} != "files":

@@ -9,21 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet.choices import PackFormat
-from alexnet.config import DataConfig, PrepareConfig
-from alexnet.data import packing
-from alexnet.data.dataset import UNREADABLE, ImageData, Images, load_image_data
+from alexnet.config import DataConfig, PackFormat, PrepareConfig
+from alexnet.data import pack_writer
+from alexnet.data.dataset import UNREADABLE, ImageDataset
 from alexnet.data.image import decode_square
 from alexnet.data.image_list import ImageList
-from alexnet.data.pack import Pack, open_pack
-from alexnet.data.packing import make_pack
-from alexnet.data.places import pack_folder
+from alexnet.data.loading import ImageData, load_image_data
+from alexnet.data.locations import pack_folder
+from alexnet.data.pack_reader import Pack, open_pack
+from alexnet.data.pack_writer import make_pack
 from alexnet.errors import UserError
 from conftest import PROJECT, compose_config, save_image
 
 
 def config(root: Path, *overrides: str) -> DataConfig:
-    typed = ("data=folder", f"data.root={root}", f"data.cache={root.parent}/cache", "data.stored_size=32")
+    typed = ("data=folder", f"data.root={root}", f"data.cache={root.parent}/cache", "data.resize_size=32")
     return compose_config(*typed, "data.max_unreadable=0.2", *overrides).data
 
 
@@ -31,7 +31,7 @@ def made(data: DataConfig, packed: PackFormat = PackFormat.raw, quality: int = 9
     return make_pack(PrepareConfig(data, packed, quality))
 
 
-def squares(images: Images) -> tuple[np.ndarray, list[int]]:
+def squares(images: ImageDataset) -> tuple[np.ndarray, list[int]]:
     out = np.empty((len(images), 3, 32, 32), np.uint8)
     return out, [images.read(index, out[index]) for index in range(len(images))]
 
@@ -116,7 +116,7 @@ def test_a_pack_that_is_not_there(image_tree: Path) -> None:
 def test_each_setting_has_its_own(image_tree: Path) -> None:
     folders = {
         pack_folder(config(image_tree, *overrides))
-        for overrides in ([], ["data.stored_size=64"], ["data.val_fraction=0.2"], ["data.name=other"])
+        for overrides in ([], ["data.resize_size=64"], ["data.val_fraction=0.2"], ["data.name=other"])
     }
     assert len(folders) == 4
     assert pack_folder(config(image_tree, "data.pack=/somewhere")) == Path("/somewhere")
@@ -138,9 +138,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_goes_on_after_a_kill(
     bad_tree: Path, monkeypatch: pytest.MonkeyPatch, packed: PackFormat, survived: int
 ) -> None:
-    monkeypatch.setattr(packing, "CHUNK", 2)
-    monkeypatch.setattr(packing, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(packing.os, "cpu_count", lambda: 1)  # so that it is known what a kill leaves
+    monkeypatch.setattr(pack_writer, "CHUNK", 2)
+    monkeypatch.setattr(pack_writer, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(pack_writer.os, "cpu_count", lambda: 1)  # so that it is known what a kill leaves
     whole = made(config(bad_tree, f"data.pack={bad_tree.parent}/whole"), packed)
     settings = config(bad_tree, f"data.pack={bad_tree.parent}/stopped")
     real, read = ImageList.square, []
@@ -179,17 +179,17 @@ def test_a_real_kill(image_tree: Path) -> None:
         import os, signal, sys, time
         sys.path[:0] = [{str(PROJECT / "src")!r}]
         from pathlib import Path
-        from alexnet.data import packing
-        packing.CHUNK, packing.SAVE_SECONDS = 2, 0.0
-        real = packing.ImageList.square
+        from alexnet.data import pack_writer
+        pack_writer.CHUNK, pack_writer.SAVE_SECONDS = 2, 0.0
+        real = pack_writer.ImageList.square
         progress = Path("{folder}.partial/train_progress.npz")
         def dying(images, index, size):
             if index == 9:
-                while packing._Progress.load(progress, 256).done < 8:  # all that comes before
+                while pack_writer._Progress.load(progress, 256).done < 8:  # all that comes before
                     time.sleep(0.05)
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(images, index, size)
-        packing.ImageList.square = dying
+        pack_writer.ImageList.square = dying
         sys.argv = ["prepare.py", "data=folder", "data.root={image_tree}", "data.pack={folder}"]
         sys.argv += ["data.cache={image_tree.parent}/cache"]
         import prepare
@@ -201,8 +201,8 @@ def test_a_real_kill(image_tree: Path) -> None:
     assert not folder.exists()
     left = folder.with_name("pack.partial")
     assert (left / "train_progress.npz").is_file()
-    settings = config(image_tree, f"data.pack={folder}", "data.stored_size=256")
-    whole = made(config(image_tree, f"data.pack={image_tree.parent}/whole", "data.stored_size=256"))
+    settings = config(image_tree, f"data.pack={folder}", "data.resize_size=256")
+    whole = made(config(image_tree, f"data.pack={image_tree.parent}/whole", "data.resize_size=256"))
     assert contents(made(settings).folder) == contents(whole.folder)
     assert not left.exists()
 
@@ -213,7 +213,7 @@ def test_begins_again_where_the_data_has_changed(image_tree: Path, monkeypatch: 
     def dying(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(packing, "_write_statistics", dying)
+    monkeypatch.setattr(pack_writer, "_write_statistics", dying)
     with pytest.raises(KeyboardInterrupt):
         made(settings)
     monkeypatch.undo()
@@ -275,8 +275,8 @@ def test_a_pack_that_is_harmed_while_it_is_open(image_tree: Path, packed: PackFo
 
 
 def test_too_little_disk(image_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = packing.shutil.disk_usage(image_tree)
-    monkeypatch.setattr(packing.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    usage = pack_writer.shutil.disk_usage(image_tree)
+    monkeypatch.setattr(pack_writer.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(UserError, match=r"The pack needs .* GB .*data.pack=.*format=jpeg"):
         made(config(image_tree))
 
@@ -318,7 +318,7 @@ def test_a_million_images_open_at_once(tmp_path: Path) -> None:
         eigenvectors=np.eye(3),
         eigenvalues=np.ones(3),
     )
-    manifest = {"version": packing.PACK_VERSION, "format": "raw", "images": {"train": train, "val": val}}
+    manifest = {"version": pack_writer.PACK_VERSION, "format": "raw", "images": {"train": train, "val": val}}
     manifest |= {"classes": [str(i) for i in range(1000)], "excluded": {}, "unreadable": 0}
     manifest |= {"fingerprint": "0", "root": "/nowhere", "seen": {}}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
@@ -327,9 +327,9 @@ def test_a_million_images_open_at_once(tmp_path: Path) -> None:
         sys.path[:0] = [{str(PROJECT / "src")!r}]
         from pathlib import Path
         import numpy as np
-        from alexnet.data.dataset import PackedImages
-        from alexnet.data.order import GlobalBatches
-        from alexnet.data.pack import open_pack
+        from alexnet.data.loading import PackedImages
+        from alexnet.data.sampling import GlobalBatches
+        from alexnet.data.pack_reader import open_pack
         def memory():
             return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
         before, began = memory(), time.perf_counter()

@@ -9,7 +9,7 @@ import torchvision.datasets
 from PIL import Image
 
 from alexnet.data import sources
-from alexnet.data.sources import bring
+from alexnet.data.sources import ensure_downloaded
 from alexnet.errors import UserError
 from conftest import compose_config, save_image
 
@@ -26,7 +26,7 @@ def test_a_copy_on_disk(image_tree: Path, name: str, inside: str) -> None:
         root = image_tree.parent / "root"
         root.mkdir()
         image_tree.rename(root / inside)
-    assert bring(data(f"data={name}", f"data.root={root}"), 1) == root / inside
+    assert ensure_downloaded(data(f"data={name}", f"data.root={root}"), 1) == root / inside
 
 
 def test_a_copy_may_be_read_only_and_a_half_written_one_is_none(image_tree: Path) -> None:
@@ -34,20 +34,20 @@ def test_a_copy_may_be_read_only_and_a_half_written_one_is_none(image_tree: Path
     half.parent.mkdir()
     image_tree.rename(half)
     settings = data("data=imagenette", f"data.root={half.parent}")
-    assert sources._find(half.parent) is None
+    assert sources._find_copy(half.parent) is None
     whole = half.rename(half.parent / "png")
-    assert bring(settings, 1) == whole
+    assert ensure_downloaded(settings, 1) == whole
     assert not (half.parent / ".lock").exists()
 
 
 def test_folder_is_taken_as_given(tmp_path: Path) -> None:
-    assert bring(data("data=folder", f"data.root={tmp_path}"), 1) == tmp_path
+    assert ensure_downloaded(data("data=folder", f"data.root={tmp_path}"), 1) == tmp_path
 
 
 @pytest.mark.parametrize("name", ["synthetic", "cifar10", "folder"])
 def test_nothing_is_made_in_a_folder_that_is_not_there(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="there is no such folder"):
-        bring(data(f"data={name}", f"data.root={tmp_path}/nowhere"), 1)
+        ensure_downloaded(data(f"data={name}", f"data.root={tmp_path}/nowhere"), 1)
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -58,7 +58,7 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, 
 
     monkeypatch.setattr(getattr(torchvision.datasets, kind), "__init__", unreachable)
     with pytest.raises(UserError, match=r"could not be fetched .*no route to host.*Put a copy"):
-        bring(data(f"data={name}", f"data.root={tmp_path}"), 1)
+        ensure_downloaded(data(f"data={name}", f"data.root={tmp_path}"), 1)
 
 
 def test_cifar10_from_torchvisions_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,9 +80,9 @@ def test_cifar10_from_torchvisions_copy(tmp_path: Path, monkeypatch: pytest.Monk
             return Image.new("RGB", (32, 32), (index * 100, self.train * 50, 7)), index
 
     monkeypatch.setattr(torchvision.datasets, "CIFAR10", Fake)
-    folder = bring(data("data=cifar10", f"data.root={tmp_path}"), 1)
+    folder = ensure_downloaded(data("data=cifar10", f"data.root={tmp_path}"), 1)
     pixels = np.asarray(Image.open(folder / "train/dog/00001.png"))
     assert (pixels == (100, 50, 7)).all()
-    assert bring(data("data=cifar10", f"data.root={tmp_path}"), 1) == folder
+    assert ensure_downloaded(data("data=cifar10", f"data.root={tmp_path}"), 1) == folder
     save_image(folder / "train/dog/x.png", np.random.default_rng(0))
-    assert bring(data("data=cifar10", f"data.root={tmp_path}"), 1) == folder
+    assert ensure_downloaded(data("data=cifar10", f"data.root={tmp_path}"), 1) == folder

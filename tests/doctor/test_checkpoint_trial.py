@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet.doctor import checkpoint
-from alexnet.doctor.checkpoint import check_checkpoint, differing
-from alexnet.doctor.finding import Status
+from alexnet.doctor import capacity
+from alexnet.doctor.capacity import check_checkpoint, differing
+from alexnet.doctor.report import Status
 
 
 def test_there_and_back(tmp_path: Path) -> None:
@@ -20,14 +20,14 @@ def test_there_and_back(tmp_path: Path) -> None:
 
 
 def test_one_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    there_and_back = checkpoint.write_and_read
+    there_and_back = capacity.write_and_read
 
     def damaged(path: Path, content: dict[str, Any]) -> dict[str, Any]:
         back = there_and_back(path, content)
         back["state_dict"]["weight"].view(torch.int32)[2, 3] ^= 1
         return back
 
-    monkeypatch.setattr(checkpoint, "write_and_read", damaged)
+    monkeypatch.setattr(capacity, "write_and_read", damaged)
     (finding,) = check_checkpoint(nn.Linear(5, 5), tmp_path)
     assert finding.status is Status.failed
     assert finding.seen == "weight: not what was written (1 of 2 tensors)"

@@ -7,21 +7,14 @@ import numpy as np
 import pytest
 from torchvision.datasets import CIFAR10, Imagenette
 
-from alexnet.choices import DataSource, PackFormat
-from alexnet.config import DataConfig, PrepareConfig
+from alexnet.config import DataConfig, DataSource, PackFormat, PrepareConfig
 from alexnet.data import listing
-from alexnet.data.dataset import load_image_data
-from alexnet.data.packing import make_pack
+from alexnet.data.loading import load_image_data
+from alexnet.data.pack_writer import make_pack
 from alexnet.data.sources import DOWNLOADS
 from alexnet.doctor import data as data_check
-from alexnet.doctor.data import (
-    check_counts,
-    check_download,
-    check_sample,
-    must_be_fetched,
-    open_data,
-)
-from alexnet.doctor.finding import Finding, Status
+from alexnet.doctor.data import check_counts, check_download, check_sample, must_be_fetched, open_data
+from alexnet.doctor.report import Finding, Status
 from alexnet.errors import UserError
 from conftest import compose_config, save_image
 
@@ -29,7 +22,7 @@ from conftest import compose_config, save_image
 @pytest.fixture
 def config(image_tree: Path, tmp_path: Path) -> DataConfig:
     return compose_config(
-        "data=folder", f"data.root={image_tree}", f"data.cache={tmp_path}/cache", "data.stored_size=32"
+        "data=folder", f"data.root={image_tree}", f"data.cache={tmp_path}/cache", "data.resize_size=32"
     ).data
 
 
@@ -128,7 +121,7 @@ def test_a_huge_data_set_is_not_decoded(tmp_path: Path, monkeypatch: pytest.Monk
         for index in range(1, 300):
             (tmp_path / "images" / name / f"{index}.jpg").symlink_to("0.jpg")
     given = ("data=folder", f"data.root={tmp_path}/images", f"data.cache={tmp_path}/cache")
-    config = compose_config(*given, "data.stored_size=32").data
+    config = compose_config(*given, "data.resize_size=32").data
     read = []
     real = listing.ImageList.square
     monkeypatch.setattr(
@@ -154,7 +147,7 @@ def test_missing_data_is_told_as_train_tells_it(tmp_path: Path) -> None:
 def test_what_has_to_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = compose_config("data=imagenette", f"data.root={tmp_path}").data
     assert must_be_fetched(config)
-    monkeypatch.setattr(data_check, "reach", lambda url, seconds: None)
+    monkeypatch.setattr(data_check, "check_reachable", lambda url, seconds: None)
     (finding,) = check_download(config)
     assert finding.status is Status.warning
     assert "340 MB" in finding.seen
@@ -162,7 +155,7 @@ def test_what_has_to_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def unreachable(url: str, seconds: float) -> None:
         raise OSError("no route to host")
 
-    monkeypatch.setattr(data_check, "reach", unreachable)
+    monkeypatch.setattr(data_check, "check_reachable", unreachable)
     with pytest.raises(UserError, match=r"could not be fetched .*no route to host.*Put a copy"):
         list(check_download(config))
     assert list(tmp_path.iterdir()) == []

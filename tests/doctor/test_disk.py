@@ -5,11 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.doctor import disk
-from alexnet.doctor.disk import MARGIN, Space, check_space, check_writing, judge_speed, space_of
-from alexnet.doctor.finding import Status
-from alexnet.doctor.needs import Needs
-from alexnet.doctor.scratch import scratch_folder
+from alexnet.doctor import capacity
+from alexnet.doctor.capacity import (
+    MARGIN,
+    Needs,
+    Space,
+    check_space,
+    check_writing,
+    judge_speed,
+    scratch_folder,
+    space_of,
+)
+from alexnet.doctor.report import Status
 from alexnet.errors import UserError
 from conftest import compose_config
 
@@ -78,7 +85,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(disk.os, "fsync", full)
+    monkeypatch.setattr(capacity.os, "fsync", full)
     with pytest.raises(UserError, match=r"64 MB cannot be written \(No space left on device\)"):
         list(check_writing(tmp_path, NEEDS))
 

@@ -6,7 +6,7 @@ import pytest
 from torch.multiprocessing import active_children
 
 from alexnet.doctor.distributed import check_distributed, judge
-from alexnet.doctor.finding import Status
+from alexnet.doctor.report import Status
 
 
 def test_one_device_needs_no_processes() -> None:

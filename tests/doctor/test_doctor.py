@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from alexnet.doctor import examination
-from alexnet.doctor.examination import examine
-from alexnet.doctor.finding import Finding, Status
-from alexnet.doctor.report import Report
+from alexnet.doctor import doctor
+from alexnet.doctor.doctor import run_checks
+from alexnet.doctor.report import Finding, Report, Status
 from conftest import PROJECT, SMALL, Train, compose_config
 
 
@@ -44,7 +43,7 @@ def test_mistakes_in_one_line(train: Train) -> None:
 @pytest.mark.parametrize(("status", "code"), [(Status.ok, 0), (Status.warning, 0), (Status.failed, 1)])
 def test_exit_status(monkeypatch: pytest.MonkeyPatch, status: Status, code: int) -> None:
     """Whatever the checks say: only a failure fails."""
-    monkeypatch.setattr(examination, "examine", lambda _, report: report.add(Finding("x", status, "seen")))
+    monkeypatch.setattr(doctor, "run_checks", lambda _, report: report.add(Finding("x", status, "seen")))
     monkeypatch.setattr(sys, "argv", ["doctor.py"])
     with pytest.raises(SystemExit) if code else nullcontext() as raised:
         runpy.run_path(str(PROJECT / "src/doctor.py"), run_name="__main__")
@@ -55,7 +54,7 @@ def examined(*overrides: str) -> list[str]:
     """The lines of a report that is made in this process, less the compiler's, which takes its time."""
     shown = StringIO()
     report = Report(Console(file=shown, soft_wrap=True))
-    examine(compose_config(*SMALL, "logger=csv", "speed.compile=none", *overrides), report)
+    run_checks(compose_config(*SMALL, "logger=csv", "performance.compile=none", *overrides), report)
     report.conclude()
     return shown.getvalue().splitlines()
 
@@ -85,15 +84,15 @@ def test_data_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_crop_larger_than_the_images(image_tree: Path, tmp_path: Path) -> None:
     """What train.py refuses is refused here."""
-    given = ("data=folder", f"data.root={image_tree}", f"data.cache={tmp_path}/cache", "data.stored_size=64")
+    given = ("data=folder", f"data.root={image_tree}", f"data.cache={tmp_path}/cache", "data.resize_size=64")
     lines = examined(*given, f"outputs={tmp_path}/outputs")
     (network,) = [line for line in lines if line.startswith("FAILED")]
-    assert "model.image_size=227: larger than data.stored_size=64." in network
+    assert "model.image_size=227: larger than data.resize_size=64." in network
 
 
 def test_malware_ends_it_before_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = examination.installed_versions() | {"lightning": "2.6.3"}
-    monkeypatch.setattr(examination, "installed_versions", lambda: installed)
+    installed = doctor.installed_versions() | {"lightning": "2.6.3"}
+    monkeypatch.setattr(doctor, "installed_versions", lambda: installed)
     first, advice, _, last = examined()
     assert "lightning 2.6.3: malware" in first
     assert "Nothing else was checked" in advice
@@ -101,6 +100,6 @@ def test_malware_ends_it_before_it_is_imported(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_packages_are_judged_before_they_are_imported() -> None:
-    code = "import sys, alexnet.doctor.examination; sys.exit(bool({'torch', 'lightning'} & set(sys.modules)))"
+    code = "import sys, alexnet.doctor.doctor; sys.exit(bool({'torch', 'lightning'} & set(sys.modules)))"
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "src")}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)

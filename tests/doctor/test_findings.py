@@ -5,8 +5,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from alexnet.doctor.finding import Finding, failed, ok, warning
-from alexnet.doctor.report import Report
+from alexnet.doctor.report import Finding, Report, failed, ok, warning
 from alexnet.errors import UserError
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.doctor.finding import Status
-from alexnet.doctor.machine import Machine, check_machine, cpu_limit, own_cgroups, this_machine
+from alexnet.doctor.hardware import Machine, check_machine, cpu_limit, own_cgroups, this_machine
+from alexnet.doctor.report import Status
 
 
 def test_this_machine() -> None:

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from alexnet.doctor import devices
-from alexnet.doctor.devices import check_product, check_unseen_gpus, devices_of, relative_error
-from alexnet.doctor.finding import Status
+from alexnet.doctor import hardware
+from alexnet.doctor.hardware import check_product, check_unseen_gpus, devices_of, relative_error
+from alexnet.doctor.report import Status
 
 CPU = torch.device("cpu")
 
@@ -25,17 +25,17 @@ def test_one_wrong_number_is_enough(monkeypatch: pytest.MonkeyPatch, wrong: floa
         product[700, 3] += wrong * 100
         return relative_error(product, expected)
 
-    monkeypatch.setattr(devices, "relative_error", faulty)
+    monkeypatch.setattr(hardware, "relative_error", faulty)
     (finding,) = check_product(CPU)
     assert finding.status is Status.failed
     assert "in float32 is wrong by" in finding.seen
 
 
-@pytest.mark.parametrize("dtype", list(devices.TOLERANCES))
+@pytest.mark.parametrize("dtype", list(hardware.TOLERANCES))
 def test_rounding_is_no_fault(dtype: torch.dtype) -> None:
     a, b = (torch.randn(512, 512, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
     error = relative_error(a.to(dtype) @ b.to(dtype), a.double() @ b.double())
-    assert 0 < error < devices.TOLERANCES[dtype] / 2
+    assert 0 < error < hardware.TOLERANCES[dtype] / 2
 
 
 def test_gpus_that_torch_does_not_see() -> None:

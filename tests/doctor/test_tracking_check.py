@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.doctor import tracking
-from alexnet.doctor.finding import Finding, Status
-from alexnet.doctor.limit import within
-from alexnet.doctor.reach import reach
+from alexnet.doctor import connectivity
+from alexnet.doctor.connectivity import check_reachable, run_with_timeout
+from alexnet.doctor.report import Finding, Status
 from conftest import compose_config
 
 KEY = "0123456789" * 4
@@ -25,7 +24,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def found(*overrides: str) -> Finding:
-    (finding,) = tracking.check_tracking(compose_config(*overrides).logger, lambda url, seconds: None)
+    (finding,) = connectivity.check_tracking(compose_config(*overrides).logger, lambda url, seconds: None)
     return finding
 
 
@@ -61,7 +60,7 @@ def test_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(url: str, seconds: float) -> None:
         raise TimeoutError("no answer within 5 s")
 
-    (finding,) = tracking.check_tracking(compose_config().logger, unreachable)
+    (finding,) = connectivity.check_tracking(compose_config().logger, unreachable)
     assert finding.status is Status.warning
     assert "cannot be reached (no answer within 5 s): runs are kept offline" in finding.seen
 
@@ -90,24 +89,24 @@ def test_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     server = HTTPServer(("127.0.0.1", 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
-    reach(f"{url}/", 5)
-    reach(f"{url}/gone", 5)  # a server that answers is there
+    check_reachable(f"{url}/", 5)
+    check_reachable(f"{url}/gone", 5)  # a server that answers is there
     with pytest.raises(OSError, match="503"):
-        reach(f"{url}/broken", 5)
+        check_reachable(f"{url}/broken", 5)
     with pytest.raises(TimeoutError):
-        reach(f"{url}/slow", 0.3)
+        check_reachable(f"{url}/slow", 0.3)
     assert not any(KEY in headers or "uthorization" in headers for headers in asked)
     server.shutdown()
     server.server_close()
     with pytest.raises(OSError, match="refused"):
-        reach(f"{url}/", 5)
+        check_reachable(f"{url}/", 5)
 
 
 def test_time_limit() -> None:
-    assert within(5, lambda: 3) == 3
+    assert run_with_timeout(5, lambda: 3) == 3
     began = time.monotonic()
     with pytest.raises(TimeoutError, match=r"no answer within 0\.1 s"):
-        within(0.1, lambda: time.sleep(3))
+        run_with_timeout(0.1, lambda: time.sleep(3))
     assert time.monotonic() - began < 2
     with pytest.raises(ZeroDivisionError):
-        within(5, lambda: 1 / 0)
+        run_with_timeout(5, lambda: 1 / 0)

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alexnet import cli
-from alexnet.choices import Accelerator, ValCrops
-from alexnet.config import EvaluateConfig, PrepareConfig
-from alexnet.data.dataset import load_val_data
+from alexnet.config import Accelerator, EvaluateConfig, PrepareConfig, ValCrops
+from alexnet.config.reading import read_config
 from alexnet.data.image import decode_square
-from alexnet.data.packing import make_pack
+from alexnet.data.loading import load_val_data
+from alexnet.data.pack_writer import make_pack
 from alexnet.errors import UserError
-from alexnet.evaluation.evaluate import evaluate, judged
-from alexnet.evaluation.members import load_data, load_members
-from alexnet.run.trained import load_trained
+from alexnet.evaluation.evaluate import evaluate, evaluate_models
+from alexnet.evaluation.models import load_data, load_models
+from alexnet.runs.trained_model import load_trained_model
 from alexnet.training import fit
 from conftest import PROJECT, SMALL, Train, request_of
 from wandb_file import read_wandb_file
@@ -36,7 +36,7 @@ cli.register("evaluate", EvaluateConfig)
 def evaluate_config(*overrides: str) -> EvaluateConfig:
     """conf/evaluate.yaml with overrides, as evaluate.py reads it."""
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        return cli.read_config(
+        return read_config(
             compose("evaluate", ["accelerator=cpu", "wandb=false", *overrides]), EvaluateConfig
         )
 
@@ -53,8 +53,8 @@ class Runs(NamedTuple):
 def runs(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Runs:
     folder = tmp_path_factory.mktemp("evaluated")
     shared = (
-        *(*SMALL, *synthetic, "trainer.max_epochs=1", "model.hidden=[32,32]", "trainer.precision=32-true"),
-        *("speed=plain", f"data.cache={folder / 'cache'}"),
+        *(*SMALL, *synthetic, "trainer.max_epochs=1", "model.fc_units=[32,32]", "trainer.precision=32-true"),
+        *("performance=plain", f"data.cache={folder / 'cache'}"),
     )
     size = ("model.image_size=195", "model.canvas_size=195", "data.mean=channel", "seed=1")
     with pytest.MonkeyPatch.context() as patch:
@@ -67,7 +67,7 @@ def runs(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -
 
 def plain_probabilities(run: Path, files: list[Path]) -> dict[str, NDArray[np.float64]]:
     """Of each image's classes, by hand-cut crops, one after the other, in float64."""
-    trained = load_trained(str(run), None)
+    trained = load_trained_model(str(run), None)
     network, mean = trained.network.double(), trained.crops.mean.double().numpy()
     size, found = trained.crops.size, {"center": [], "ten": []}
     end = 256 - size
@@ -195,7 +195,7 @@ def test_a_checkpoint_by_itself_and_other_images(runs: Runs, tmp_path: Path) -> 
     told = json.loads((second / "evaluation.json").read_text())
     assert told["unreadable"][0]["file"].endswith(broken.name)
     assert json.loads((first / "evaluation.json").read_text())["unreadable"] == []
-    moved = load_members(evaluate_config(f"checkpoint={file}", f"data_root={copy}"))
+    moved = load_models(evaluate_config(f"checkpoint={file}", f"data_root={copy}"))
     assert (moved[0].data.root, moved[0].data.pack) == (str(copy), None)
 
 
@@ -203,7 +203,7 @@ def test_an_image_that_stops_decoding(runs: Runs, tmp_path: Path) -> None:
     """After its survey: left out and named for every member; too many of them end it."""
     copy = tmp_path / "copy"
     shutil.copytree(runs.images, copy)
-    members = load_members(evaluate_config(f"run=[{runs.first},{runs.second}]"))
+    members = load_models(evaluate_config(f"run=[{runs.first},{runs.second}]"))
     members = [
         replace(each, data=replace(each.data, root=str(copy), cache=str(tmp_path), max_unreadable=0.05))
         for each in members
@@ -213,14 +213,14 @@ def test_an_image_that_stops_decoding(runs: Runs, tmp_path: Path) -> None:
     lost = data[0].images.path(3)
     next(copy.glob(f"**/{lost}")).write_bytes(b"")
     rest = {"batch_size": 31, "accelerator": Accelerator.cpu}
-    found = judged(members, data, [ValCrops.center], **rest)
+    found = evaluate_models(members, data, [ValCrops.center], **rest)
     assert found.unreadable == {lost: "empty file"}
     assert found.ensemble is not None
     assert 3 not in found.rows
-    assert {verdicts[ValCrops.center].figures.samples for _, verdicts in found.everyone} == {30}
+    assert {verdicts[ValCrops.center].figures.samples for _, verdicts in found.all_results} == {30}
     strict = [replace(each, data=replace(each.data, max_unreadable=0.001)) for each in members]
     with pytest.raises(UserError, match="cannot be read, more than"):
-        judged(strict, data, [ValCrops.center], **rest)
+        evaluate_models(strict, data, [ValCrops.center], **rest)
 
 
 def _lacking(run: Path, folder: Path, *names: str) -> Path:
@@ -281,7 +281,7 @@ def test_mistakes(runs: Runs, image_tree: Path, tmp_path: Path) -> None:
     content["ImageDataModule"]["classes"] = [f"z{name}" for name in content["ImageDataModule"]["classes"]]
     torch.save(content, other)
     with pytest.raises(UserError, match=r"Not the same classes: 10 classes in .*, 10 in .*; '.*' is only in"):
-        load_members(evaluate_config(f"checkpoint=[{runs.second}/checkpoints/best.ckpt,{other}]"))
+        load_models(evaluate_config(f"checkpoint=[{runs.second}/checkpoints/best.ckpt,{other}]"))
 
 
 @pytest.mark.parametrize(
@@ -303,8 +303,8 @@ def test_val_data_from_files_and_from_a_pack(image_tree: Path, tmp_path: Path) -
     (image_tree / "val/cat/broken.jpg").write_bytes(b"\xff\xd8")
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         typed = ["data=folder", f"data.root={image_tree}", f"data.cache={tmp_path / 'cache'}"]
-        raw = compose("prepare", [*typed, "data.stored_size=32", "data.max_unreadable=0.2"])
-    config = cli.read_config(raw, PrepareConfig)
+        raw = compose("prepare", [*typed, "data.resize_size=32", "data.max_unreadable=0.2"])
+    config = read_config(raw, PrepareConfig)
     files = load_val_data(config.data)
     make_pack(config)
     packed = load_val_data(config.data)
@@ -320,4 +320,4 @@ def test_val_data_from_files_and_from_a_pack(image_tree: Path, tmp_path: Path) -
     assert load_val_data(moved).fingerprint != files.fingerprint
     (pack,) = (path for path in (tmp_path / "cache/packs").glob("folder-*") if path.is_dir())
     with pytest.raises(UserError, match="a pack of images of 32 pixels, not of 64"):
-        load_val_data(replace(config.data, pack=str(pack), stored_size=64))
+        load_val_data(replace(config.data, pack=str(pack), resize_size=64))

@@ -11,8 +11,8 @@ from PIL import Image
 from torchvision import models
 
 from alexnet import cli
-from alexnet.choices import ValCrops
-from alexnet.config import EvaluateConfig
+from alexnet.config import EvaluateConfig, ValCrops
+from alexnet.config.reading import read_config
 from alexnet.data.image import decode_square
 from alexnet.data.imagenet import class_names
 from alexnet.errors import UserError
@@ -25,7 +25,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def evaluate_config(*overrides: str) -> EvaluateConfig:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        return cli.read_config(compose("evaluate", list(overrides)), EvaluateConfig)
+        return read_config(compose("evaluate", list(overrides)), EvaluateConfig)
 
 
 def test_weights_from_a_file(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
     labels = torch.arange(1000)[:, None]
     config = evaluate_config(
         *("model=torchvision", "model.name=squeezenet1_1", "model.image_size=56"),
-        *("data=folder", f"data.root={tmp_path / 'images'}", "data.stored_size=64"),
+        *("data=folder", f"data.root={tmp_path / 'images'}", "data.resize_size=64"),
         *(f"data.cache={tmp_path / 'cache'}", f"weights={tmp_path / 'weights.pth'}"),
         *(f"out={tmp_path / 'out'}", "accelerator=cpu", "crops=[center]", "batch_size=250"),
     )

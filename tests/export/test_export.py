@@ -15,15 +15,13 @@ import torch
 import yaml
 from torch import Tensor
 
-from alexnet.choices import ExportFormat
-from alexnet.config import ExportConfig
+from alexnet.config import ExportConfig, ExportFormat
 from alexnet.errors import UserError
 from alexnet.export import formats
-from alexnet.export.check import IMAGES, Check
 from alexnet.export.export import export
-from alexnet.export.sample import Sample, draw_sample
-from alexnet.model.build import build_network
-from alexnet.run.trained import load_trained
+from alexnet.export.verify import IMAGES, LogitsCheck, Sample, draw_sample
+from alexnet.models.build import build_network
+from alexnet.runs.trained_model import load_trained_model
 from conftest import Train, request_of
 
 onnx = pytest.importorskip("onnx")
@@ -37,7 +35,7 @@ NAMES = {
     "alexnet_2012": ("model=alexnet_2012",),
     "alexnet_caffe": ("model=alexnet_caffe",),
     "alexnet_torchvision": ("model=alexnet_torchvision",),
-    "columns_apart": ("model.columns=2", "model.communication=false"),
+    "columns_apart": ("model.columns=2", "model.cross_column=false"),
     "lenet5": ("model=lenet5",),
     "squeezenet1_1": ("model=torchvision", "model.name=squeezenet1_1"),
     "resnet18": ("model=resnet18",),
@@ -81,7 +79,7 @@ def check_description(description: dict[str, Any], size: int) -> None:
     """All values are plain data, as in the file beside it."""
     assert description["classes"] == list(CLASSES)
     assert description["class_names"][0] == "the letter a"
-    assert (description["image_size"], description["stored_size"]) == (size, 256)
+    assert (description["image_size"], description["resize_size"]) == (size, 256)
     assert description["crop"]["left_and_top"] == (256 - size) // 2
     assert description["checkpoint"] == "weights.ckpt"
     assert description["config"]["model"]["image_size"] == size
@@ -204,8 +202,8 @@ def test_a_wrong_export_is_not_there(
 
 def test_the_largest_difference(tmp_path: Path) -> None:
     network = write_checkpoint(tmp_path / "weights.ckpt", "model=alexnet_torchvision")
-    trained = load_trained(None, str(tmp_path / "weights.ckpt"))
-    size, slack = trained.crops.size, trained.crops.slack
+    trained = load_trained_model(None, str(tmp_path / "weights.ckpt"))
+    size, margin = trained.crops.size, trained.crops.margin
     sample = draw_sample(trained, IMAGES)
     seen: list[Tensor] = []
 
@@ -213,16 +211,16 @@ def test_the_largest_difference(tmp_path: Path) -> None:
         seen.append(images)
         return network(images) + torch.tensor([0, 0, -0.5, 0, 0.25, 0])
 
-    found = Check(trained, sample).difference(run)
+    found = LogitsCheck(trained, sample).difference(run)
     assert [len(images) for images in seen] == [1, 3, 8]
-    top = slack // 2
+    top = margin // 2
     cut = sample.squares[:, :, top : top + size, top : top + size]
     assert torch.equal(torch.cat(seen), cut.float())
     assert found == pytest.approx(0.5 / np.std(network(cut.float()).numpy(), ddof=1), rel=1e-4)
-    assert Check(trained, sample).difference(lambda images: network(images)[:, :1]) == float("inf")
+    assert LogitsCheck(trained, sample).difference(lambda images: network(images)[:, :1]) == float("inf")
     trained.network.fc8.bias.data[3] = float("nan")
     with pytest.raises(UserError, match="outputs are no finite numbers"):
-        Check(trained, sample)
+        LogitsCheck(trained, sample)
 
 
 def test_images_to_compare_with(
@@ -235,7 +233,7 @@ def test_images_to_compare_with(
         return draw_sample(trained(), IMAGES)
 
     def trained() -> Any:
-        return load_trained(None, str(tmp_path / "weights.ckpt"))
+        return load_trained_model(None, str(tmp_path / "weights.ckpt"))
 
     (tmp_path / "empty").mkdir()
     cache = f"data.cache={tmp_path / 'cache'}"

@@ -10,24 +10,24 @@ from typing import Any
 import pytest
 from disk import read_only
 
-from alexnet.data.dataset import Images
+from alexnet.data.dataset import ImageDataset
 from alexnet.data.image import decode_square
-from alexnet.run.checkpoint_file import read_checkpoint
-from alexnet.training.module import AlexNetModule
+from alexnet.runs.checkpoint_io import read_checkpoint
+from alexnet.training.module import ClassificationModule
 from conftest import SMALL
 from entry_point import refused, run_train
 
 
 def at_step(monkeypatch: pytest.MonkeyPatch, step: int, happens: Callable[[], object]) -> None:
     """Have something happen before a step of training."""
-    before = AlexNetModule.training_step
+    before = ClassificationModule.training_step
 
-    def training_step(module: AlexNetModule, batch: Any, batch_idx: int) -> Any:
+    def training_step(module: ClassificationModule, batch: Any, batch_idx: int) -> Any:
         if module.global_step == step:
             happens()
         return before(module, batch, batch_idx)
 
-    monkeypatch.setattr(AlexNetModule, "training_step", training_step)
+    monkeypatch.setattr(ClassificationModule, "training_step", training_step)
 
 
 @pytest.fixture
@@ -107,15 +107,15 @@ def test_a_thread_that_reads(
     command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error that nobody has foreseen, in a thread: the run ends, and says which."""
-    read, times = Images.read, []
+    read, times = ImageDataset.read, []
 
-    def failing(images: Images, index: int, out: Any) -> int:
+    def failing(images: ImageDataset, index: int, out: Any) -> int:
         times.append(index)
         if len(times) == 25:
             raise ZeroDivisionError("in a thread")
         return read(images, index, out)
 
-    monkeypatch.setattr(Images, "read", failing)
+    monkeypatch.setattr(ImageDataset, "read", failing)
     told = run_train(*command, "data.workers=2")
     assert told.status == 70  # a bug, which keeps its stack trace
     assert told.err.rstrip().endswith("ZeroDivisionError: in a thread")

@@ -12,10 +12,10 @@ import pytest
 from disk import fill, resize, small_disk
 from lightning import LightningModule, Trainer
 
-from alexnet.run.checkpoint_file import read_checkpoint
-from alexnet.run.log import log_to_file
-from alexnet.run.recorder import Recorder
-from alexnet.training.module import AlexNetModule
+from alexnet.callbacks.metrics_recorder import MetricsRecorder
+from alexnet.runs.checkpoint_io import read_checkpoint
+from alexnet.runs.log import log_to_file
+from alexnet.training.module import ClassificationModule
 from conftest import SMALL
 from entry_point import refused, run_train
 from survival import differences, outcome
@@ -84,16 +84,16 @@ def test_filled_by_others(
     synthetic: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logger: str
 ) -> None:
     """In the second epoch: the checkpoint of the step before stays; what W&B cannot write does not matter."""
-    step = AlexNetModule.training_step
+    step = ClassificationModule.training_step
     with small_disk(tmp_path / "disk", "10m") as disk:
         folder = disk / "run"
 
-        def filling(module: AlexNetModule, batch: Any, batch_idx: int) -> Any:
+        def filling(module: ClassificationModule, batch: Any, batch_idx: int) -> Any:
             if module.global_step == 5:
                 fill(disk)
             return step(module, batch, batch_idx)
 
-        monkeypatch.setattr(AlexNetModule, "training_step", filling)
+        monkeypatch.setattr(ClassificationModule, "training_step", filling)
         command = (*SMALL, *synthetic, f"logger={logger}", f"run_folder={folder}", "data.workers=0")
         offline = ("logger.mode=offline",) if logger == "wandb" else ()
         line = refused(*command, *offline, "callbacks.checkpoint.every_n_steps=1")
@@ -107,16 +107,16 @@ def test_filled_before_the_metrics(
     synthetic: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The epoch that has just ended gets its row, and its part of the curves, from what was kept free."""
-    end = Recorder.on_train_epoch_end
+    end = MetricsRecorder.on_train_epoch_end
     with small_disk(tmp_path / "disk", "10m") as disk:
         folder = disk / "run"
 
-        def filling(recorder: Recorder, trainer: Trainer, module: LightningModule) -> None:
+        def filling(recorder: MetricsRecorder, trainer: Trainer, module: LightningModule) -> None:
             if trainer.current_epoch == 1:
                 fill(disk)
             end(recorder, trainer, module)
 
-        monkeypatch.setattr(Recorder, "on_train_epoch_end", filling)
+        monkeypatch.setattr(MetricsRecorder, "on_train_epoch_end", filling)
         line = refused(*SMALL, *synthetic, "logger=csv", f"run_folder={folder}")
         assert line.startswith(f"Error: {folder}/metrics.csv: {FULL}. To go on:")
         assert left_by(folder)["epochs"] == 2

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from alexnet.errors import UserError
-from alexnet.run.checkpoint_file import read_checkpoint, write_checkpoint
+from alexnet.runs.checkpoint_io import read_checkpoint, write_checkpoint
 from conftest import SMALL
 from entry_point import refused, run_train
 from survival import differences

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from alexnet.errors import UserError
-from alexnet.run.resume import read_config
+from alexnet.runs.resume import read_config
 from conftest import SMALL
 from entry_point import refused, run_train
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from alexnet.run.checkpoint_file import read_checkpoint
+from alexnet.runs.checkpoint_io import read_checkpoint
 from conftest import SMALL
 from entry_point import run_train
 from kill_at_random import kill_at_random, start_fresh, start_warm

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet.run.checkpoint_file import read_checkpoint
-from alexnet.training.module import AlexNetModule
+from alexnet.runs.checkpoint_io import read_checkpoint
+from alexnet.training.module import ClassificationModule
 from conftest import SMALL
 from entry_point import Told, run_train
 
@@ -31,13 +31,13 @@ def start(synthetic: tuple[str, ...], tmp_path: Path) -> Callable[..., Told]:
 
 def poison(monkeypatch: pytest.MonkeyPatch, *steps: int, by: float = float("nan")) -> None:
     """Spoil the loss of some steps."""
-    before = AlexNetModule.training_step
+    before = ClassificationModule.training_step
 
-    def training_step(module: AlexNetModule, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+    def training_step(module: ClassificationModule, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         loss = before(module, batch, batch_idx)
         return loss * by if module.global_step in steps else loss
 
-    monkeypatch.setattr(AlexNetModule, "training_step", training_step)
+    monkeypatch.setattr(ClassificationModule, "training_step", training_step)
 
 
 def state(folder: Path) -> list[Tensor]:
@@ -70,15 +70,15 @@ def test_gradients_that_are_not_finite(
     start: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loss of their step is as good as any: the weights say that there is nothing to save."""
-    before = AlexNetModule.training_step
+    before = ClassificationModule.training_step
 
-    def training_step(module: AlexNetModule, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+    def training_step(module: ClassificationModule, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         loss = before(module, batch, batch_idx)
         if module.global_step == POISONED:
             loss.register_hook(lambda gradient: gradient * float("inf"))
         return loss
 
-    monkeypatch.setattr(AlexNetModule, "training_step", training_step)
+    monkeypatch.setattr(ClassificationModule, "training_step", training_step)
     told = start("run", "callbacks.checkpoint.every_n_steps=1")
     assert told.status == 1
     assert "at step 6 (epoch 2)" in told.err
@@ -103,10 +103,10 @@ def test_goes_on_where_the_user_says_so(
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert (result["status"], result["skipped_steps"]) == ("completed", 1)
 
-    before = AlexNetModule.optimizer_step
+    before = ClassificationModule.optimizer_step
 
     def optimizer_step(
-        module: AlexNetModule, epoch: int, batch_idx: int, optimizer: Any, closure: Any
+        module: ClassificationModule, epoch: int, batch_idx: int, optimizer: Any, closure: Any
     ) -> None:
         if module.global_step == POISONED:
             updated = [tensor.clone() for tensor in module.state_dict().values()]
@@ -120,7 +120,7 @@ def test_goes_on_where_the_user_says_so(
         else:
             before(module, epoch, batch_idx, optimizer, closure)
 
-    monkeypatch.setattr(AlexNetModule, "optimizer_step", optimizer_step)
+    monkeypatch.setattr(ClassificationModule, "optimizer_step", optimizer_step)
     assert start("without it").status == 0
     for ours, theirs in zip(state(tmp_path / "run"), state(tmp_path / "without it"), strict=True):
         assert torch.equal(ours, theirs)
@@ -131,7 +131,7 @@ def test_nothing_but_lost_steps(
     start: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Skipping has an end: the weights themselves are lost then, or the data."""
-    monkeypatch.setattr("alexnet.training.learning_guard.MOST_SKIPPED", 3)
+    monkeypatch.setattr("alexnet.callbacks.learning_guard.MOST_SKIPPED", 3)
     poison(monkeypatch, *range(2, 8))
     told = start("run", SKIP)
     assert told.status == 1

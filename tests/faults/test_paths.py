@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.run.resume import read_config
-from alexnet.training.module import AlexNetModule
+from alexnet.runs.resume import read_config
+from alexnet.training.module import ClassificationModule
 from conftest import PROJECT, SMALL
 from entry_point import run_train
 
@@ -33,7 +33,7 @@ def stopped(folder: Path, synthetic: tuple[str, ...], monkeypatch: pytest.Monkey
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patches:
-        patches.setattr(AlexNetModule, "training_step", stop)
+        patches.setattr(ClassificationModule, "training_step", stop)
         told = run_train(*SMALL, *synthetic, "logger=csv", f"run_folder={folder}")
     assert told.status == 1
     assert json.loads((folder / "result.json").read_text())["status"] == "interrupted"
@@ -57,7 +57,7 @@ def test_in_a_shell(synthetic: tuple[str, ...], tmp_path: Path, monkeypatch: pyt
     """The line itself, with the program and all."""
     folder = tmp_path / "it's here"
     with monkeypatch.context() as patches:
-        patches.setattr(AlexNetModule, "training_step", lambda *_: exit())
+        patches.setattr(ClassificationModule, "training_step", lambda *_: exit())
         told = run_train(*SMALL, *synthetic, "logger=csv", f"run_folder={folder}")
     line = told.err.partition("To go on: python ")[2]
     subprocess.run(["bash", "-c", f"{sys.executable} {line}"], cwd=PROJECT, check=True, capture_output=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from meddled import little_memory, meddle
 
-from alexnet.run.checkpoint_file import read_checkpoint
+from alexnet.runs.checkpoint_io import read_checkpoint
 from conftest import PROJECT, SMALL
 from kill_at_random import start_warm
 
@@ -38,7 +38,7 @@ def meddled(folder: Path, fault: str, step: int, *arguments: str) -> Ended:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits memory as Linux does")
 def test_memory_runs_out(synthetic: tuple[str, ...], tmp_path: Path) -> None:
     """In the second epoch, where a layer's output of 35 MB finds no place, for want of kept memory."""
-    large = ("model.width=0.5", "data.batch_size=61", "data.workers=0", "logger=csv", "speed=plain")
+    large = ("model.width=0.5", "data.batch_size=61", "data.workers=0", "logger=csv", "performance=plain")
     command = [*SMALL, *synthetic, *large, f"run_folder={tmp_path / 'run'}"]
     process = start_warm(command, tmp_path / "log", partial(meddle, little_memory, 1))
     process.join(120)

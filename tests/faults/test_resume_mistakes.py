@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from alexnet.run.resume import LOCK
+from alexnet.runs.resume import LOCK
 from conftest import SMALL, save_image
 from entry_point import refused, run_train
 from survival import differences, outcome

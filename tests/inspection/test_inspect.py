@@ -12,13 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from alexnet.choices import Accelerator
-from alexnet.config import InspectConfig
-from alexnet.data.dataset import Images
+from alexnet.config import Accelerator, InspectConfig
+from alexnet.data.dataset import ImageDataset
 from alexnet.errors import UserError
-from alexnet.inspection.features import feature_vectors
-from alexnet.inspection.inspect import inspect_run
-from alexnet.inspection.subject import load_subject
+from alexnet.inspection.inspect import inspect_run, load_inspected_model
+from alexnet.inspection.neighbours import feature_vectors
 from alexnet.training.fit import train as fit
 from conftest import SMALL, Train, request_of
 from wandb_file import read_wandb_file
@@ -98,10 +96,10 @@ def test_neighbours_are_the_nearest_training_images(run: Path, tmp_path: Path) -
     inspect_run(config)
     rows = rows_of(tmp_path / "out/neighbours.csv")
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"] * 3
-    subject = load_subject(None, config.checkpoint, None)
+    subject = load_inspected_model(None, config.checkpoint, None)
     data, trained = subject.data, subject.trained
 
-    def features(images: Images, index: int) -> np.ndarray:
+    def features(images: ImageDataset, index: int) -> np.ndarray:
         square = np.empty((3, 256, 256), np.uint8)
         images.read(index, square)
         return feature_vectors(trained.network, trained.crops.center(torch.from_numpy(square)[None]))[

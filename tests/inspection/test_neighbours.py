@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.inspection.neighbours import choose_queries, evenly, nearest
+from alexnet.data.sampling import evenly_spaced
+from alexnet.inspection.neighbours import choose_queries, nearest_neighbours
 
 
 @pytest.mark.parametrize("sizes", [(40,), (1, 20, 19), (3,) * 13 + (1,)])
@@ -18,7 +19,7 @@ def test_against_a_plain_loop(sizes: tuple[int, ...], count: int) -> None:
     names = rng.permutation(1000)[:40]
     parts = np.split(np.arange(40), np.cumsum(sizes)[:-1])
     batches = ((names[part], torch.from_numpy(vectors[part])) for part in parts)
-    numbers, distances = nearest(torch.from_numpy(queries), batches, count)
+    numbers, distances = nearest_neighbours(torch.from_numpy(queries), batches, count)
     for row, query in enumerate(queries.astype(np.float64)):
         far = [float(np.sqrt(sum((a - b) ** 2 for a, b in zip(query, vector)))) for vector in vectors]  # noqa: B905
         order = sorted(range(40), key=lambda index: (far[index], index))[:count]
@@ -41,9 +42,14 @@ def test_queries_are_of_as_many_classes_as_can_be() -> None:
 
 
 def test_evenly() -> None:
-    assert evenly(10, None).tolist() == evenly(10, 10).tolist() == evenly(10, 11).tolist() == list(range(10))
-    assert evenly(10, 2).tolist() == [2, 7]
-    assert evenly(9, 1).tolist() == [4]
-    drawn = evenly(1_281_167, 2000)
+    assert (
+        evenly_spaced(10, None).tolist()
+        == evenly_spaced(10, 10).tolist()
+        == evenly_spaced(10, 11).tolist()
+        == list(range(10))
+    )
+    assert evenly_spaced(10, 2).tolist() == [2, 7]
+    assert evenly_spaced(9, 1).tolist() == [4]
+    drawn = evenly_spaced(1_281_167, 2000)
     assert len(set(drawn.tolist())) == 2000
     assert set(np.diff(drawn)) == {640, 641}

@@ -12,15 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from alexnet.choices import Accelerator, ValCrops
-from alexnet.config import PredictConfig
+from alexnet.config import Accelerator, PredictConfig, ValCrops
 from alexnet.data.augmentation import Crops
 from alexnet.errors import UserError
-from alexnet.model.network import AlexNet
-from alexnet.prediction.images import find_images
-from alexnet.prediction.predict import predict
-from alexnet.prediction.probabilities import probabilities
-from alexnet.run.trained import Trained, load_trained
+from alexnet.models.alexnet import AlexNet
+from alexnet.prediction import find_images, predict
+from alexnet.runs.trained_model import TrainedModel, load_trained_model, probabilities
 from alexnet.training import fit
 from conftest import SMALL, Train, model_config, request_of, save_image
 
@@ -55,11 +52,13 @@ def test_probabilities_equal_a_plain_loop(crops: ValCrops, monkeypatch: pytest.M
     """Over images, and for ten crops over corners, centre and mirror images, in numpy and float64."""
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
-    network = AlexNet(model_config("model.width=0.0625", "model.hidden=[32,32]"), len(CLASSES))
+    network = AlexNet(model_config("model.width=0.0625", "model.fc_units=[32,32]"), len(CLASSES))
     network.double().eval()
     squares = rng.integers(0, 256, (3, 3, 256, 256), dtype=np.uint8)
     mean = rng.uniform(100, 150, (3, 227, 227)).astype(np.float32)
-    trained = Trained(Path("x.ckpt"), network, Crops(torch.from_numpy(mean), 29), 256, CLASSES, CLASSES, {})
+    trained = TrainedModel(
+        Path("x.ckpt"), network, Crops(torch.from_numpy(mean), 29), 256, CLASSES, CLASSES, {}
+    )
     corners = [(14, 14)] if crops is ValCrops.center else [(0, 0), (0, 29), (29, 0), (29, 29), (14, 14)]
     expected = []
     for square in squares:
@@ -107,9 +106,9 @@ def test_what_the_run_said_of_its_validation_images(
     assert len(judged) == 31
     assert 100 * np.mean(judged) == pytest.approx(best, abs=1e-3)
     for image in content["images"]:
-        chances = [each["probability"] for each in image["predictions"]]
-        assert len(chances) == 3
-        assert chances == sorted(chances, reverse=True)
+        top_probabilities = [each["probability"] for each in image["predictions"]]
+        assert len(top_probabilities) == 3
+        assert top_probabilities == sorted(top_probabilities, reverse=True)
     assert done.out.count("%") == 3 * len(content["images"])
     with Image.open(sheet) as picture:
         assert min(picture.size) > 500
@@ -136,7 +135,7 @@ def test_mistakes(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
     for file in (run / "checkpoints").iterdir():
         file.unlink()
     with pytest.raises(UserError, match="has kept no checkpoint"):
-        load_trained(str(run), None)
+        load_trained_model(str(run), None)
 
 
 def test_a_mistake_is_one_line(train: Train) -> None:

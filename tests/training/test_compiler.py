@@ -11,13 +11,15 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet.choices import Strategy
+from alexnet import hardware
+from alexnet.callbacks import compiler_check
+from alexnet.callbacks.compiler_check import check_compiled
+from alexnet.config import PerformanceConfig, Strategy
 from alexnet.errors import UserError
-from alexnet.model.lrn import LocalResponseNorm
-from alexnet.training import compiler, speed
-from alexnet.training.compiler import why_not_compiled
+from alexnet.hardware import compiler_failure
+from alexnet.models.lrn import LocalResponseNorm
+from alexnet.training.compile import apply_performance_options
 from alexnet.training.fit import train
-from alexnet.training.speed import accelerate, check_compiled
 from conftest import PROJECT, SMALL, compose_config, request_of
 from survival import differences, outcome
 
@@ -28,7 +30,7 @@ NO_COMPILER = "Failed to find C compiler. Please specify via CC environment vari
 @pytest.fixture(autouse=True)
 def _forgotten() -> Iterator[None]:
     yield
-    why_not_compiled.cache_clear()
+    compiler_failure.cache_clear()
 
 
 @pytest.fixture
@@ -41,17 +43,17 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return run
 
-    why_not_compiled.cache_clear()
+    compiler_failure.cache_clear()
     monkeypatch.setattr(torch, "compile", made)
 
 
-def network_on_a_gpu(*overrides: str) -> tuple[nn.Module, speed.SpeedConfig]:
+def network_on_a_gpu(*overrides: str) -> tuple[nn.Module, PerformanceConfig]:
     """What a GPU would be given, on the CPU."""
     config = compose_config(*overrides)
     network = nn.Sequential(nn.Linear(3, 3), LocalResponseNorm(5, 2, 1e-4, 0.75))
-    accelerate(network, config.speed, "gpu", Strategy.single)
+    apply_performance_options(network, config.performance, "gpu", Strategy.single)
     assert network._compiled_call_impl is not None
-    return network, config.speed
+    return network, config.performance
 
 
 @pytest.mark.usefixtures("broken")
@@ -70,13 +72,13 @@ def test_auto_goes_on_with_one_warning(caplog: pytest.LogCaptureFixture) -> None
 
 @pytest.mark.usefixtures("broken")
 def test_what_was_asked_for_is_an_error() -> None:
-    network, config = network_on_a_gpu("speed.compile=network")
-    with pytest.raises(UserError, match=r"^speed\.compile=network: .*find C compiler.*compile=none\.$"):
+    network, config = network_on_a_gpu("performance.compile=network")
+    with pytest.raises(UserError, match=r"^performance\.compile=network: .*find C compiler.*compile=none\.$"):
         check_compiled(network, config, CPU)
 
 
 def test_what_compiles_stays_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "why_not_compiled", lambda _: None)
+    monkeypatch.setattr(compiler_check, "compiler_failure", lambda _: None)
     network, config = network_on_a_gpu()
     check_compiled(network, config, CPU)
     assert network._compiled_call_impl is not None
@@ -85,20 +87,20 @@ def test_what_compiles_stays_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("broken")
 def test_nothing_is_tried_where_nothing_is_to_be_compiled() -> None:
-    config = compose_config("speed.compile=lrn").speed
+    config = compose_config("performance.compile=lrn").performance
     network = nn.Linear(3, 3)
-    accelerate(network, config, "cpu", Strategy.single)
+    apply_performance_options(network, config, "cpu", Strategy.single)
     check_compiled(network, config, CPU)
-    assert why_not_compiled.cache_info().misses == 0
+    assert compiler_failure.cache_info().misses == 0
 
 
 def test_want_of_memory_is_not_want_of_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 MiB")
 
-    monkeypatch.setattr(compiler.torch, "compile", full)
+    monkeypatch.setattr(hardware.torch, "compile", full)
     with pytest.raises(torch.OutOfMemoryError):
-        why_not_compiled(CPU)
+        compiler_failure(CPU)
 
 
 @pytest.mark.usefixtures("broken")
@@ -107,8 +109,8 @@ def test_the_run_is_the_eager_one(
 ) -> None:
     """To the last bit: nothing had begun when the compiler failed."""
     command = (*SMALL, *synthetic, "logger=csv", "trainer.max_epochs=1")
-    train(request_of(tmp_path / "plain", *command, "speed.compile=none"))
-    monkeypatch.setattr("alexnet.training.parts.accelerate", as_on_a_gpu)
+    train(request_of(tmp_path / "plain", *command, "performance.compile=none"))
+    monkeypatch.setattr("alexnet.training.components.apply_performance_options", as_on_a_gpu)
     train(request_of(tmp_path / "run", *command))
     ours, theirs = outcome(tmp_path / "run"), outcome(tmp_path / "plain")
     told = (tmp_path / "run/train.log").read_text()
@@ -117,8 +119,8 @@ def test_the_run_is_the_eager_one(
     assert differences(*weights) == []
 
 
-def as_on_a_gpu(network: nn.Module, config: speed.SpeedConfig, _: str, strategy: Strategy) -> None:
-    accelerate(network, config, "gpu", strategy)
+def as_on_a_gpu(network: nn.Module, config: PerformanceConfig, _: str, strategy: Strategy) -> None:
+    apply_performance_options(network, config, "gpu", strategy)
 
 
 @pytest.mark.parametrize("there", [False, pytest.param(True, marks=pytest.mark.slow)])
@@ -132,8 +134,8 @@ def test_the_real_compiler(there: bool, tmp_path: Path) -> None:
     if not there:
         environment |= {"PATH": str(tmp_path / "bin"), "CXX": "no-such-compiler"}
     code = (
-        "import torch; from alexnet.training.compiler import why_not_compiled;"
-        "print(why_not_compiled(torch.device('cpu')))"
+        "import torch; from alexnet.hardware import compiler_failure;"
+        "print(compiler_failure(torch.device('cpu')))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from alexnet.data.dataset import UNREADABLE
-from alexnet.model.crops import mean_over_crops
-from alexnet.training.metrics import SplitMetrics, TopKError
-from alexnet.training.module import AlexNetModule
+from alexnet.metrics import SplitMetrics, TopKError
+from alexnet.models.base import mean_over_crops
+from alexnet.training.module import ClassificationModule
 from conftest import compose_config
 
 
@@ -50,7 +50,7 @@ def test_ten_crops_average_probabilities() -> None:
     rng = np.random.default_rng(2)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 7)).double()
     config = compose_config()
-    module = AlexNetModule(network, 7, config.optimizer, config.scheduler, {})
+    module = ClassificationModule(network, 7, config.optimizer, config.scheduler, {})
     crops = torch.from_numpy(rng.normal(size=(5, 10, 3, 2, 2)))
     logits = torch.stack([network(crops[:, k]) for k in range(10)], 1).detach().numpy()
     probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)

@@ -13,16 +13,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet.choices import PackFormat
-from alexnet.config import PrepareConfig
+from alexnet.callbacks.checkpoint import TrainingCheckpoint
+from alexnet.config import PackFormat, PrepareConfig
 from alexnet.data.datamodule import ImageDataModule
 from alexnet.data.loader import BatchLoader
-from alexnet.data.packing import make_pack
+from alexnet.data.pack_writer import make_pack
 from alexnet.errors import UserError
-from alexnet.run.folder import RunFolder
-from alexnet.training.checkpoints import Checkpoints
+from alexnet.runs.folder import RunFolder
 from alexnet.training.fit import train
-from alexnet.training.module import AlexNetModule
+from alexnet.training.module import ClassificationModule
 from conftest import SMALL, request_of
 from survival import differences, outcome
 
@@ -38,23 +37,26 @@ class Stops:
     """Sends this process a signal in the n-th training or validation step, and logs what generators draw."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.training, self.validation = AlexNetModule.training_step, AlexNetModule.validation_step
+        self.training, self.validation = (
+            ClassificationModule.training_step,
+            ClassificationModule.validation_step,
+        )
         self.countdown = -1
         self.signal = signal.SIGTERM
         self.drawn: list[list[float]] = []
         stops = self
 
-        def training_step(module: AlexNetModule, batch: Any, batch_idx: int) -> Tensor:
+        def training_step(module: ClassificationModule, batch: Any, batch_idx: int) -> Tensor:
             stops.drawn.append(draw())
             stops.count()
             return stops.training(module, batch, batch_idx)
 
-        def validation_step(module: AlexNetModule, batch: Any, batch_idx: int) -> None:
+        def validation_step(module: ClassificationModule, batch: Any, batch_idx: int) -> None:
             stops.count()
             return stops.validation(module, batch, batch_idx)
 
-        monkeypatch.setattr(AlexNetModule, "training_step", training_step)
-        monkeypatch.setattr(AlexNetModule, "validation_step", validation_step)
+        monkeypatch.setattr(ClassificationModule, "training_step", training_step)
+        monkeypatch.setattr(ClassificationModule, "validation_step", validation_step)
 
     def count(self) -> None:
         self.countdown -= 1
@@ -197,7 +199,7 @@ def test_a_crash_between_an_epoch_s_row_and_its_checkpoint(
     train(request_of(tmp_path / "whole", *command))
     folder = tmp_path / "crashed"
     with monkeypatch.context() as patched:
-        patched.setattr(Checkpoints, "on_train_end", lambda *_: os.no_such_name)
+        patched.setattr(TrainingCheckpoint, "on_train_end", lambda *_: os.no_such_name)
         with pytest.raises(AttributeError, match="no_such_name"):
             train(request_of(folder, *command))
     assert len((folder / "metrics.csv").read_text().splitlines()) == 1 + EPOCHS

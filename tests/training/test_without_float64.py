@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet.inspection.layers import measure_layers
+from alexnet.hardware import matrix_rate
+from alexnet.models.layer_stats import measure_layers
 from alexnet.training.fit import train
-from alexnet.training.flops import matrix_rate
 from conftest import SMALL, request_of
 from no_float64 import NoFloat64
 
@@ -32,12 +32,17 @@ def test_layers_are_measured(gradients: bool) -> None:
     [
         ("trainer.precision=32-true",),
         ("trainer.precision=bf16-mixed", "data.val_crops=ten", "callbacks.learning_guard.nonfinite=skip"),
-        ("trainer.precision=32-true", "model.columns=2", "scheduler=plateau", "optimizer=program_2012"),
+        ("trainer.precision=32-true", "model.columns=2", "scheduler=plateau", "optimizer=cuda_convnet_2012"),
     ],
 )
 def test_a_run(overrides: tuple[str, ...], tmp_path: Path, synthetic: tuple[str, ...]) -> None:
     """With its probe of the layers, training, validation and checkpoints, from beginning to end."""
-    probed = ("callbacks.layer_probe.images=8", "speed.compile=none", "logger=csv", "trainer.max_epochs=1")
+    probed = (
+        "callbacks.layer_probe.images=8",
+        "performance.compile=none",
+        "logger=csv",
+        "trainer.max_epochs=1",
+    )
     request = request_of(tmp_path / "run", *SMALL, *synthetic, *probed, *overrides)
     with NoFloat64():
         error = train(request)

@@ -1,1 +1,1 @@
-"""How fast a training step is, beside others; where its time goes; how it grows."""
+"""Speed of a training step beside other implementations, its profile and its scaling."""

@@ -1,30 +1,27 @@
-"""A benchmark from beginning to end: what to measure, measuring it, writing it down."""
+"""A benchmark, from configuration to report."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from alexnet.benchmark.growth import measure_batch_sizes, measure_data_sizes
 from alexnet.benchmark.measure import Measurement, measure
 from alexnet.benchmark.processes import InAProcess, new_processes
-from alexnet.benchmark.programs import (
+from alexnet.benchmark.report import new_folder, write_report
+from alexnet.benchmark.results import Results, VariantResult, tables
+from alexnet.benchmark.scaling import measure_batch_sizes, measure_data_sizes
+from alexnet.benchmark.variants import (
     BASE,
     TITLES,
     check_measurable,
-    choose_programs,
+    choose_variants,
     device_of,
     flops_of_step,
 )
-from alexnet.benchmark.report import new_folder, write_report
-from alexnet.benchmark.results import ProgramResult, Results
-from alexnet.benchmark.table import tables
-from alexnet.choices import Program
-from alexnet.config import AlexNetConfig, BenchmarkConfig
+from alexnet.config import AlexNetConfig, BenchmarkConfig, Variant
 from alexnet.data.datamodule import check_crop
-from alexnet.progress import console, progress_bar
-from alexnet.run.environment import cpu_model
-from alexnet.training.devices import resolve_precision
+from alexnet.hardware import cpu_model, resolve_precision
+from alexnet.terminal import console, progress_bar
 
 LONG = 86_400.0  # seconds: the time left is told from all that was measured so far
 
@@ -35,10 +32,10 @@ def run_benchmark(config: BenchmarkConfig, resolved: dict[str, Any]) -> None:
     Raises `UserError` for what cannot be measured, before anything is written.
     """
     check_measurable(config)
-    if config.growth.data_sizes:
-        check_crop(config.model.image_size, config.data.stored_size)
-    programs = choose_programs(config)
-    flops = {program: flops_of_step(program, config) for program in programs}
+    if config.scaling.data_sizes:
+        check_crop(config.model.image_size, config.data.resize_size)
+    variants = choose_variants(config)
+    flops = {program: flops_of_step(program, config) for program in variants}
     folder = new_folder(config.outputs)
     heading = describe(config)
     console.print(heading, markup=False)
@@ -70,33 +67,33 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'s' if count > 1 else ''}"
 
 
-def _measured(config: BenchmarkConfig, heading: str, flops: dict[Program, float]) -> Results:
-    growth = config.growth
-    runs = config.rounds * (len(flops) + len(growth.batch_sizes) + len(growth.data_sizes))
+def _measured(config: BenchmarkConfig, heading: str, flops: dict[Variant, float]) -> Results:
+    scaling = config.scaling
+    runs = config.rounds * (len(flops) + len(scaling.batch_sizes) + len(scaling.data_sizes))
     with new_processes() as in_a_process, progress_bar("Measuring", runs, period=LONG) as advance:
         rounds = _rounds(config, list(flops), in_a_process, advance)
         by_batch_size = measure_batch_sizes(config, in_a_process, advance)
         by_data_size = measure_data_sizes(config, in_a_process, advance)
     base, batch_size = rounds.get(BASE), config.data.batch_size
     programs = [
-        ProgramResult.of(program.value, TITLES[program], each, base, batch_size, flops[program])
+        VariantResult.of(program.value, TITLES[program], each, base, batch_size, flops[program])
         for program, each in rounds.items()
     ]
-    parts = rounds[Program.ours][-1].parts if Program.ours in rounds else None
+    parts = rounds[Variant.ours][-1].parts if Variant.ours in rounds else None
     return Results(heading, programs, parts or {}, by_batch_size, by_data_size)
 
 
 def _rounds(
     config: BenchmarkConfig,
-    programs: list[Program],
+    variants: list[Variant],
     in_a_process: InAProcess,
     advance: Callable[[int], None],
-) -> dict[Program, list[Measurement]]:
-    """The programs take turns, so that a machine that slows down slows all."""
-    measured: dict[Program, list[Measurement]] = {program: [] for program in programs}
+) -> dict[Variant, list[Measurement]]:
+    """The variants take turns, so that a machine that slows down slows all."""
+    measured: dict[Variant, list[Measurement]] = {program: [] for program in variants}
     for number in range(1, config.rounds + 1):
         for program, each in measured.items():
-            profiled = program is Program.ours and number == config.rounds
+            profiled = program is Variant.ours and number == config.rounds
             each.append(in_a_process(measure, program, config, profiled=profiled))
             advance(1)
     return measured

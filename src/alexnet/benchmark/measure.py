@@ -1,20 +1,20 @@
-"""Timing a program's training step, and what the device can do, in this process."""
+"""Timing and profiling of a training step in this process."""
 
+import os
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
-from alexnet.benchmark.profiling import profile_step
-from alexnet.benchmark.programs import build_step, device_of
-from alexnet.choices import Compile, Program
-from alexnet.config import BenchmarkConfig
-from alexnet.training.devices import resolve_accelerator
-from alexnet.training.flops import wait_for
-from alexnet.training.memory import peak_memory_mb
-from alexnet.training.speed import resolve_compile
+from alexnet.benchmark.variants import build_step, device_of
+from alexnet.config import BenchmarkConfig, Compile, Variant
+from alexnet.hardware import peak_memory_mb, resolve_accelerator, synchronize
+from alexnet.training.compile import resolve_compile
 
 WARM_UP = 3  # steps, the first of them timed alone
 PRODUCTS = 5
@@ -36,7 +36,7 @@ class Measurement:
     parts: dict[str, float] | None
 
 
-def measure(program: Program, config: BenchmarkConfig, *, profiled: bool) -> Measurement:
+def measure(program: Variant, config: BenchmarkConfig, *, profiled: bool) -> Measurement:
     """Time a program. To be called once in a process."""
     device = device_of(config)
     accelerator = resolve_accelerator(config.trainer.accelerator)
@@ -45,14 +45,14 @@ def measure(program: Program, config: BenchmarkConfig, *, profiled: bool) -> Mea
     first, seconds = _first_and_following(step, config.steps, device)
     peak = 1e6 * (peak_memory_mb(accelerator) - before)
     product = _product_rate(config.matrix, device)
-    whole = resolve_compile(config.speed, accelerator, config.strategy.name) is Compile.network
+    whole = resolve_compile(config.performance, accelerator, config.strategy.name) is Compile.network
     parts = profile_step(step, device, "compiled kernels" if whole else "LRN") if profiled else None
     return Measurement(seconds, first, peak, product, parts)
 
 
 def step_seconds(config: BenchmarkConfig) -> float:
     """Of this program's step. To be called once in a process."""
-    step = build_step(Program.ours, config)
+    step = build_step(Variant.ours, config)
     return _first_and_following(step, config.steps, device_of(config))[1]
 
 
@@ -64,11 +64,11 @@ def _first_and_following(step: Callable[[], None], steps: int, device: torch.dev
 
 
 def _seconds(run: Callable[[], object], times: int, device: torch.device) -> float:
-    wait_for(device)
+    synchronize(device)
     began = time.perf_counter()
     for _ in range(times):
         run()
-    wait_for(device)
+    synchronize(device)
     return (time.perf_counter() - began) / times
 
 
@@ -78,3 +78,44 @@ def _product_rate(side: int, device: torch.device) -> float:
     torch.mm(a, b)
     times = [_seconds(lambda: torch.mm(a, b), 1, device) for _ in range(PRODUCTS)]
     return 2 * side**3 / statistics.median(times)
+
+
+# what the profiler's names are about, the first that fits
+PARTS = {
+    "convolutions, backward": ("convolution_backward", "dgrad", "wgrad"),
+    "convolutions, forward": ("convolution", "conv2d", "fprop"),
+    "LRN": ("LocalResponseNorm",),
+    "pooling": ("max_pool",),
+    "fully connected": ("addmm", "aten::mm", "gemm", "nvjet"),
+    "update": ("sgd", "SGD", "Sgd"),
+    "casts and copies": ("copy_", "_to_copy"),
+    "ReLU": ("clamp_min", "threshold", "relu"),
+}
+COMPILED = ("CompiledFxGraph", "triton")
+OTHER = "other"
+
+
+def profile_step(step: Callable[[], None], device: torch.device, compiled: str) -> dict[str, float]:
+    """Each part's share of the time, the largest first; `compiled` is what the compiler's kernels are."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it complains where there is no GPU
+    gpu = device.type == "cuda"
+    with profile(activities=[ProfilerActivity.CUDA if gpu else ProfilerActivity.CPU]) as profiler:
+        step()
+        synchronize(device)
+    spent: Counter[str] = Counter()
+    for event in profiler.events() or ():
+        time = event.self_device_time_total if gpu else event.self_cpu_time_total
+        spent[_part(event, compiled)] += time
+    return {part: time / spent.total() for part, time in spent.most_common()}
+
+
+def _part(event: Any, compiled: str) -> str:
+    """Of the operation itself, or of the nearest one that called it and that is known."""
+    while event is not None:
+        if any(word in event.name for word in COMPILED):
+            return compiled
+        for part, words in PARTS.items():
+            if any(word in event.name for word in words):
+                return part
+        event = event.cpu_parent
+    return OTHER

@@ -1,4 +1,4 @@
-"""A new process for everything that is measured: none finds warm what another has left."""
+"""A new process for each measurement, so that none finds a warm cache."""
 
 import os
 import signal
@@ -11,9 +11,8 @@ from multiprocessing import get_context
 from tempfile import TemporaryDirectory
 from typing import ParamSpec, Protocol, TypeVar
 
-from alexnet.errors import UserError
-from alexnet.run.log import log_to_terminal
-from alexnet.training.problems import explain
+from alexnet.errors import UserError, explain_failure
+from alexnet.runs.log import log_to_terminal
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -40,23 +39,23 @@ def new_processes() -> Iterator[InAProcess]:
     with TemporaryDirectory() as cache:
 
         def call(function: Callable[Given, Result], *arguments: Given.args, **named: Given.kwargs) -> Result:
-            with ProcessPoolExecutor(1, context, _begin, (cache,)) as pool:
+            with ProcessPoolExecutor(1, context, _init_worker, (cache,)) as pool:
                 try:
                     return pool.submit(function, *arguments, **named).result()
                 except BrokenProcessPool as problem:
                     raise UserError(
                         "A process that measures was killed, likely for its memory. What takes less: a"
-                        " smaller data.batch_size, growth.batch_sizes or model.width."
+                        " smaller data.batch_size, scaling.batch_sizes or model.width."
                     ) from problem
                 except Exception as problem:
-                    if told := explain(problem):
+                    if told := explain_failure(problem):
                         raise UserError(told) from problem
                     raise
 
         yield call
 
 
-def _begin(cache: str) -> None:
+def _init_worker(cache: str) -> None:
     signal.signal(signal.SIGINT, lambda *_: sys.exit(1))  # without a stack trace, but in good order
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
     log_to_terminal(quiet=True)  # libraries would talk

@@ -9,9 +9,9 @@ from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
-from alexnet.classical.extraction import Described
-from alexnet.config.classical import HandMadeConfig
-from alexnet.training.module import FEWEST_CLASSES_FOR_TOP5
+from alexnet.classical.extraction import FeatureMatrix
+from alexnet.config import HandMadeConfig
+from alexnet.metrics import MIN_CLASSES_FOR_TOP5
 
 
 class Standardizer:
@@ -21,12 +21,12 @@ class Standardizer:
     of features.
     """
 
-    def __init__(self, images: Described) -> None:
+    def __init__(self, images: FeatureMatrix) -> None:
         self._scaler = StandardScaler()
         for rows in images.blocks():
             self._scaler.partial_fit(images.features[rows])
 
-    def apply(self, images: Described) -> None:
+    def apply(self, images: FeatureMatrix) -> None:
         """Standardise features in their place."""
         for rows in images.blocks():
             part = self._scaler.transform(images.features[rows])
@@ -45,7 +45,7 @@ class LinearClassifier:
         """Weights and biases; 0 before anything is learned."""
         return 0 if self._linear is None else self._linear.coef_.size + self._linear.intercept_.size
 
-    def fit(self, images: Described) -> str | None:
+    def fit(self, images: FeatureMatrix) -> str | None:
         """Learn from standardised features, an image of each class among them; what there is to warn of."""
         decay = 1 / (self.config.alpha * len(images.labels))  # scikit-learn's C, against the sum over images
         linear = LogisticRegression(C=decay, max_iter=self.config.max_iterations)
@@ -68,7 +68,7 @@ class LinearClassifier:
             return log_expit(np.stack([-scores, scores], axis=1))
         return log_softmax(scores, axis=1)
 
-    def evaluate(self, images: Described) -> dict[str, float]:
+    def evaluate(self, images: FeatureMatrix) -> dict[str, float]:
         """Mean cross-entropy, errors in percent, and the number of images that they are of.
 
         Top-5 is left out where there are few classes.
@@ -81,6 +81,6 @@ class LinearClassifier:
             ranks.append((ordered == labels).argmax(axis=1))
             losses.append(-np.take_along_axis(found, labels, axis=1)[:, 0])
         rank, loss = np.concatenate(ranks), np.concatenate(losses)
-        ks = [1] if self.classes < FEWEST_CLASSES_FOR_TOP5 else [1, 5]
+        ks = [1] if self.classes < MIN_CLASSES_FOR_TOP5 else [1, 5]
         errors = {f"top{k}_error": 100 * float((rank >= k).mean()) for k in ks}
         return {"loss": float(loss.mean()), **errors, "samples": len(rank)}

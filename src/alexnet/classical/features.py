@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.feature import hog
 
-from alexnet.choices import Features
-from alexnet.config.classical import HandMadeConfig
+from alexnet.config import Features, HandMadeConfig
 
 
-def shrunk(square: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def shrink(square: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """A square (3, S, S) as (3, size, size), each pixel an average over the ones that it covers."""
     image = Image.fromarray(square.transpose(1, 2, 0))
     small = image.resize((size, size), Image.Resampling.BILINEAR)  # of Pillow, which averages

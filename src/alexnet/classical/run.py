@@ -8,29 +8,23 @@ from typing import Any
 import numpy as np
 
 from alexnet.classical.classifier import LinearClassifier, Standardizer
-from alexnet.classical.extraction import Described, Extraction
+from alexnet.classical.extraction import Extraction, FeatureMatrix
 from alexnet.classical.features import feature_length
 from alexnet.config import ClassicalConfig
-from alexnet.data.dataset import ImageData, load_image_data
-from alexnet.data.unreadable import check_unreadable
-from alexnet.errors import UserError, lacks_memory
+from alexnet.config.hashing import config_hash
+from alexnet.data.loading import ImageData, load_image_data
+from alexnet.data.scan import check_unreadable
+from alexnet.errors import UserError, explain_failure, lacks_memory
+from alexnet.hardware import peak_memory_mb
 from alexnet.paths import absolute
-from alexnet.progress import duration
-from alexnet.run.environment import describe_environment
-from alexnet.run.folder import RunFolder
-from alexnet.run.log import log_to_file, log_to_terminal
-from alexnet.run.resume import is_blank, is_unfinished
-from alexnet.run.settings import config_hash
-from alexnet.run.summary import (
-    OUTCOMES,
-    describe_numbers,
-    print_data,
-    print_folder,
-    print_validation_error,
-)
-from alexnet.training.memory import peak_memory_mb
-from alexnet.training.problems import explain
-from alexnet.training.stop import InterruptionError, ended_by_signals
+from alexnet.runs.environment import describe_environment
+from alexnet.runs.folder import RunFolder
+from alexnet.runs.log import log_to_file, log_to_terminal
+from alexnet.runs.results import result_fields
+from alexnet.runs.resume import is_empty_run, is_unfinished
+from alexnet.runs.signals import InterruptionError, interrupt_on_signals
+from alexnet.terminal import duration
+from alexnet.training.summary import OUTCOMES, print_data, print_folder, print_validation_error
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +44,14 @@ def run(config: ClassicalConfig, resolved: dict[str, Any], overrides: list[str])
     log_to_terminal(quiet=False)
     data = load_image_data(config.data)
     folder = _folder(config, resolved)
-    with folder.held(), log_to_file(folder.path / "train.log"):
+    with folder.locked(), log_to_file(folder.path / "train.log"):
         return _Run(config, resolved, overrides, data, folder).lead()
 
 
 def _folder(config: ClassicalConfig, resolved: dict[str, Any]) -> RunFolder:
     if config.run_folder is not None:
         path = absolute(config.run_folder)
-        if path.is_dir() and (is_unfinished(path, config_hash(resolved)) or is_blank(path)):
+        if path.is_dir() and (is_unfinished(path, config_hash(resolved)) or is_empty_run(path)):
             return RunFolder.reopen(path)
     return RunFolder.create(config.outputs, resolved, config.run_folder)
 
@@ -86,7 +80,7 @@ class _Run:
         status, error = "failed", None
         try:
             self._describe()
-            with ended_by_signals():
+            with interrupt_on_signals():
                 found = self._learn()
             status = "completed"
             return found
@@ -125,7 +119,7 @@ class _Run:
         data, config = self.data, self.config
         workers = config.data.workers if config.data.workers is not None else os.cpu_count() or 1
         extraction = Extraction(
-            config.classical, config.data.stored_size, workers, self.folder.path, self._check
+            config.classical, config.data.resize_size, workers, self.folder.path, self._check
         )
         train = extraction.of(data.train, "training")
         self._check_labels(train)
@@ -155,7 +149,7 @@ class _Run:
         place, most = f"Data from {data.origin}", self.config.data.max_unreadable
         check_unreadable(data.newly_unreadable(), images, most, place, earlier=data.unreadable)
 
-    def _check_labels(self, train: Described) -> None:
+    def _check_labels(self, train: FeatureMatrix) -> None:
         counts = np.bincount(train.labels, minlength=len(self.data.classes))
         if not counts.all():
             name = self.data.classes[int(counts.argmin())]
@@ -169,7 +163,7 @@ class _Run:
         folder.use_reserve()
         excluded = data.excluded | data.newly_unreadable()
         rates = {"images_per_second": self.images_per_second, **dict.fromkeys(NO_STEPS)}
-        result = describe_numbers(self.resolved, data, self.classifier.parameters, self.rows, rates)
+        result = result_fields(self.resolved, data, self.classifier.parameters, self.rows, rates)
         result |= {"epochs": None, "best": None}  # a classifier of features has none
         result |= {"status": status, "error": error, "warning": self.warning}
         result |= {"excluded_files": len(excluded), "skipped_steps": 0, "wall_seconds": self._seconds()}
@@ -180,7 +174,7 @@ class _Run:
             folder.write_excluded(excluded)
             folder.write_metrics(self.rows)
         except OSError as problem:  # a full disk: the error that is told is the first one
-            unwritten = f"Not written: {explain(problem)}"
+            unwritten = f"Not written: {explain_failure(problem)}"
             log.warning(unwritten)
         self._tell(result)
         if unwritten and status == "completed":
@@ -205,4 +199,16 @@ def _explain(problem: BaseException) -> str | None:
     """What is wrong and what to do, in one line; None for what only a bug explains."""
     if lacks_memory(problem):
         return "Out of memory. What takes less: fewer data.workers, a smaller classical.image_size."
-    return explain(problem)
+    return explain_failure(problem)
+
+
+def check_installed() -> None:
+    """Raise `UserError` where scikit-image or scikit-learn is not installed."""
+    try:
+        import skimage.feature  # noqa: F401
+        import sklearn.linear_model  # type: ignore[import-untyped]  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            "classical.py needs scikit-image and scikit-learn: install them (the extra `classical` of"
+            " pyproject.toml)."
+        ) from error

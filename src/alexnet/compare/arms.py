@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.compare.grids import Grid, find_grids
-from alexnet.compare.networks import ABSENT, factors_within, told
-from alexnet.compare.runs import LeftOut, Run, is_run, read_run
+from alexnet.compare.model_diffs import ABSENT, factors_within_models, reported_changes
+from alexnet.compare.runs import ExcludedRun, Run, is_run, read_run
 from alexnet.errors import UserError
 
 SEED = re.compile(r"seed=-?\d+")  # not seed=0.failed-1: a later start of the study set that aside
@@ -29,7 +29,7 @@ class Arms:
     arms: dict[str, dict[int, Run]]
     baseline: str
     baseline_rule: str  # how the baseline was chosen, for the report
-    left_out: list[LeftOut] = field(default_factory=list)
+    excluded: list[ExcludedRun] = field(default_factory=list)
     grids: list[Grid] = field(default_factory=list)
 
     @property
@@ -56,20 +56,20 @@ def read_study(folder: Path, baseline: str | None) -> Arms:
             f" runs='{folder}/*'"
         )
     arms: dict[str, dict[int, Run]] = {path.parent.name: {} for path in paths}
-    left_out: list[LeftOut] = []
+    excluded: list[ExcludedRun] = []
     for path in paths:
-        _add(read_run(path, f"{path.parent.name} {path.name}"), path, arms[path.parent.name], left_out)
+        _add(read_run(path, f"{path.parent.name} {path.name}"), path, arms[path.parent.name], excluded)
     every_seed = {path.name for path in paths}
     for arm in arms:
         missing = every_seed - {path.name for path in paths if path.parent.name == arm}
-        left_out += [LeftOut(f"{arm} {seed}", "there is no such run") for seed in sorted(missing)]
+        excluded += [ExcludedRun(f"{arm} {seed}", "there is no such run") for seed in sorted(missing)]
     grids = find_grids(arms)
     for grid in grids:
         arms = {name: runs for name, runs in arms.items() if name not in map(grid.folder, grid.tried)}
         arms[grid.arm] = grid.runs
-        left_out += grid.left_out()
+        excluded += grid.excluded()
     name, rule = _find_baseline(arms, baseline)
-    return Arms(folder.resolve().name, arms, name, rule, left_out, grids)
+    return Arms(folder.resolve().name, arms, name, rule, excluded, grids)
 
 
 def read_runs(pattern: str, baseline: str | None) -> Arms:
@@ -84,11 +84,11 @@ def read_runs(pattern: str, baseline: str | None) -> Arms:
     if not paths:
         raise UserError(f"runs={pattern}: there is no run's folder among the {len(matches)} that match.")
     groups: dict[str, dict[int, Run]] = {}
-    left_out: list[LeftOut] = []
+    excluded: list[ExcludedRun] = []
     for path in paths:
         run = read_run(path, str(path))
         key = json.dumps(run.settings, sort_keys=True) if isinstance(run, Run) else ""
-        _add(run, path, groups.setdefault(key, {}) if key else {}, left_out)
+        _add(run, path, groups.setdefault(key, {}) if key else {}, excluded)
     if len(groups) < 2:
         which = (
             "None of these runs is complete" if not groups else "All completed runs have the same settings"
@@ -97,15 +97,18 @@ def read_runs(pattern: str, baseline: str | None) -> Arms:
     settings = [next(iter(group.values())).settings for group in groups.values()]
     index, rule = _choose_baseline(settings, baseline)
     names = _names(settings, index)
-    return Arms(f"runs {pattern}", dict(zip(names, groups.values(), strict=True)), "baseline", rule, left_out)
+    return Arms(f"runs {pattern}", dict(zip(names, groups.values(), strict=True)), "baseline", rule, excluded)
 
 
 def _names(settings: list[dict[str, Any]], baseline: int) -> list[str]:
     """Each group's name: what it changes."""
     changed = [differences(settings[baseline], each) for each in settings]
-    factors = factors_within(settings)
-    short = [label(told(each, arm, factors)) for each, arm in zip(changed, settings, strict=True)]
-    names = short if len(set(short)) == len(short) else [label(each) for each in changed]
+    factors = factors_within_models(settings)
+    short = [
+        format_changes(reported_changes(each, arm, factors))
+        for each, arm in zip(changed, settings, strict=True)
+    ]
+    names = short if len(set(short)) == len(short) else [format_changes(each) for each in changed]
     return ["baseline" if number == baseline else name for number, name in enumerate(names)]
 
 
@@ -116,23 +119,23 @@ def differences(baseline: dict[str, Any], arm: dict[str, Any]) -> dict[str, tupl
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def label(changed: dict[str, tuple[Any, Any]]) -> str:
+def format_changes(changed: dict[str, tuple[Any, Any]]) -> str:
     """An arm's name from what it changes: model.lrn=false model.dropout=0.0."""
-    return " ".join(f"{key}={shown(value)}" for key, (_, value) in changed.items())
+    return " ".join(f"{key}={format_value(value)}" for key, (_, value) in changed.items())
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as it is typed on the command line."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def _add(run: Run | LeftOut, path: Path, group: dict[int, Run], left_out: list[LeftOut]) -> None:
-    if isinstance(run, LeftOut):
-        left_out.append(run)
+def _add(run: Run | ExcludedRun, path: Path, group: dict[int, Run], excluded: list[ExcludedRun]) -> None:
+    if isinstance(run, ExcludedRun):
+        excluded.append(run)
         return
     if run.seed in group:  # names begin with date and time: the later name is the newer run
         older = str(group[run.seed].path)
-        left_out.append(LeftOut(older, f"{path} has the same settings and seed, and is newer"))
+        excluded.append(ExcludedRun(older, f"{path} has the same settings and seed, and is newer"))
     group[run.seed] = run
 
 
@@ -156,11 +159,13 @@ def _find_baseline(arms: dict[str, dict[int, Run]], wanted: str | None) -> tuple
 
 def _choose_baseline(settings: list[dict[str, Any]], wanted: str | None) -> tuple[int, str]:
     """The index of the baseline among groups of runs, and the rule that chose it."""
-    factors = factors_within(settings)
+    factors = factors_within_models(settings)
     keys = dict.fromkeys(
-        key for other in settings[1:] for key in told(differences(settings[0], other), other, factors)
+        key
+        for other in settings[1:]
+        for key in reported_changes(differences(settings[0], other), other, factors)
     )
-    values = [{key: shown(each.get(key, ABSENT)) for key in keys} for each in settings]
+    values = [{key: format_value(each.get(key, ABSENT)) for key in keys} for each in settings]
     if wanted is not None:
         asked = set(wanted.split())
         found = [index for index, each in enumerate(values) if asked <= {f"{k}={v}" for k, v in each.items()}]

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.compare.arms import differences, label, read_runs, read_study
+from alexnet.compare.arms import differences, format_changes, read_runs, read_study
 from alexnet.compare.effects import Effect, paired_effect
 from alexnet.compare.grids import Grid, grid_notes
-from alexnet.compare.networks import NAME, Changes, factors_within, is_alexnet, told
+from alexnet.compare.model_diffs import NAME, Changes, factors_within_models, is_alexnet, reported_changes
 from alexnet.compare.pairing import Pairs, pair, precisions_differ, same_code
-from alexnet.compare.runs import Claim, LeftOut, Run
+from alexnet.compare.runs import Claim, ExcludedRun, Run
 from alexnet.config import CompareConfig
 
 FEW = 5  # with fewer pairs than this, Student's t is wide and the report says so
@@ -36,7 +36,7 @@ class ArmResult:
     @property
     def factor_text(self) -> str:
         """What the arm changes, as it would be typed; of another network, its name and what else differs."""
-        return label(self.told) or "nothing"
+        return format_changes(self.told) or "nothing"
 
     @property
     def network(self) -> str:
@@ -78,26 +78,26 @@ class Comparison:
     baseline: ArmResult
     baseline_rule: str
     arms: list[ArmResult]
-    left_out: list[LeftOut]
+    excluded: list[ExcludedRun]
     grids: list[Grid]
     training_error: float
     confidence: float
 
     @property
-    def everything(self) -> list[ArmResult]:
+    def all_variants(self) -> list[ArmResult]:
         """The baseline, then the arms."""
         return [self.baseline, *self.arms]
 
     @property
     def networks_differ(self) -> bool:
         """Whether the arms are not all the same network. The forms of AlexNet are one."""
-        names = {"alexnet" if is_alexnet(arm.network) else arm.network for arm in self.everything}
+        names = {"alexnet" if is_alexnet(arm.network) else arm.network for arm in self.all_variants}
         return len(names) > 1
 
     @property
     def epochs(self) -> int | None:
         """How long the arms that learn in epochs trained."""
-        return next((arm.runs[0].epochs for arm in self.everything if arm.has_epochs), None)
+        return next((arm.runs[0].epochs for arm in self.all_variants if arm.has_epochs), None)
 
     @property
     def split(self) -> str:
@@ -106,7 +106,7 @@ class Comparison:
 
     def notes(self) -> list[str]:
         """What a reader must know before believing the numbers."""
-        first, runs = self.baseline.runs[0], [run for arm in self.everything for run in arm.runs]
+        first, runs = self.baseline.runs[0], [run for arm in self.all_variants for run in arm.runs]
         notes = []
         pairs = min(len(arm.runs) for arm in self.arms)
         if pairs < FEW:
@@ -120,9 +120,9 @@ class Comparison:
                 f"{len(self.arms)} arms, each with its own {self.confidence:.0%} interval: where no arm had"
                 f" any effect, about {expected:.2g} of them would still be called resolved."
             )
-        shown = {arm.name for arm in self.everything}
+        shown = {arm.name for arm in self.all_variants}
         notes += grid_notes([grid for grid in self.grids if grid.arm in shown])
-        stuck = [(arm.name, run.seed) for arm in self.everything for run in arm.runs if not run.learned]
+        stuck = [(arm.name, run.seed) for arm in self.all_variants for run in arm.runs if not run.learned]
         if stuck:
             named = ", ".join(f"{name} seed={seed}" for name, seed in stuck)
             notes.append(
@@ -165,7 +165,7 @@ class Comparison:
                 notes.append(f"{arm.name} is another model, and differs in {', '.join(keys)} as well.")
             elif len(keys) > 1:
                 notes.append(f"{arm.name} changes {len(keys)} keys; the difference is that of all together.")
-        without = [arm.name for arm in self.everything if not arm.has_epochs]
+        without = [arm.name for arm in self.all_variants if not arm.has_epochs]
         if without:
             notes.append(
                 f"Without epochs: {', '.join(without)}. Images/s are there training images over the time to"
@@ -184,7 +184,7 @@ def compare(config: CompareConfig) -> Comparison:
     paired = pair(found, config.allow)
     baseline_runs = [run for _, run in sorted(found.arms[found.baseline].items())]
     counted = [baseline_runs[0], *(pairs[0][0] for pairs in paired.values())]
-    factors = factors_within(run.settings for run in counted)
+    factors = factors_within_models(run.settings for run in counted)
     arms = [_arm(name, pairs, config, factors) for name, pairs in paired.items()]
     return Comparison(
         found.title,
@@ -200,7 +200,7 @@ def compare(config: CompareConfig) -> Comparison:
         ),
         found.baseline_rule,
         sorted(arms, key=lambda arm: (-arm.top1.mean if arm.top1 else 0.0, arm.name)),
-        found.left_out,
+        found.excluded,
         found.grids,
         config.training_error,
         config.confidence,
@@ -214,7 +214,7 @@ def _arm(name: str, pairs: Pairs, config: CompareConfig, factors: frozenset[str]
         name,
         runs,
         changed,
-        told(changed, runs[0].settings, factors),
+        reported_changes(changed, runs[0].settings, factors),
         runs[0].claim,
         _effect([run.top1_error for run in runs], [run.top1_error for run in baseline], config.confidence),
         _effect([run.top5_error for run in runs], [run.top5_error for run in baseline], config.confidence),

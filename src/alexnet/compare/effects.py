@@ -1,4 +1,4 @@
-"""What an arm changes, from the same seeds with and without: mean paired difference and its interval."""
+"""Paired differences of errors with their intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 
-class Verdict(Enum):
+class Significance(Enum):
     """What a difference allows to say."""
 
     higher = "higher error"
@@ -26,7 +26,7 @@ class Effect:
     differences: tuple[float, ...]
     mean: float
     interval: tuple[float, float] | None
-    verdict: Verdict
+    verdict: Significance
 
     @property
     def n(self) -> int:
@@ -36,7 +36,7 @@ class Effect:
     @property
     def resolved(self) -> bool:
         """Whether there is an interval, and zero is not in it."""
-        return self.verdict in (Verdict.higher, Verdict.lower)
+        return self.verdict in (Significance.higher, Significance.lower)
 
 
 def paired_effect(arm: Sequence[float], baseline: Sequence[float], confidence: float) -> Effect:
@@ -50,15 +50,15 @@ def paired_effect(arm: Sequence[float], baseline: Sequence[float], confidence: f
     pairs, mean = len(difference), float(difference.mean())
     interval = None
     if pairs < 2:
-        verdict = Verdict.one_pair
+        verdict = Significance.one_pair
     elif np.ptp(difference) <= 1e-9:  # 1e-9 points: rounding of the subtraction
         flat = abs(mean) <= 1e-9
         interval = (0.0, 0.0) if flat else None
-        verdict = Verdict.unresolved if flat else Verdict.no_spread
+        verdict = Significance.unresolved if flat else Significance.no_spread
     else:
         half = half_width(difference, confidence)
         interval = (mean - half, mean + half)
-        verdict = _verdict(*interval)
+        verdict = _significance(*interval)
     return Effect(tuple(difference.tolist()), mean, interval, verdict)
 
 
@@ -68,7 +68,7 @@ def half_width(values: NDArray[np.float64], confidence: float) -> float:
     return float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * error)
 
 
-def _verdict(low: float, high: float) -> Verdict:
+def _significance(low: float, high: float) -> Significance:
     if low <= 0 <= high:
-        return Verdict.unresolved
-    return Verdict.higher if low > 0 else Verdict.lower
+        return Significance.unresolved
+    return Significance.higher if low > 0 else Significance.lower

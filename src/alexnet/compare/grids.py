@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from statistics import fmean
 
-from alexnet.compare.runs import LeftOut, Run
+from alexnet.compare.runs import ExcludedRun, Run
 
 FOLDER = re.compile(r"(?P<arm>[^,=]+),(?P<key>[^,=]+)=(?P<value>[^,=]+)")  # tanh,lr=0.01
 
@@ -49,12 +49,12 @@ class Grid:
         """The name of the folder with the runs of a value."""
         return f"{self.arm},{self.key}={value}"
 
-    def left_out(self) -> list[LeftOut]:
+    def excluded(self) -> list[ExcludedRun]:
         """The values that were not chosen, and why."""
         if self.chosen is None:
             return []  # then none was chosen: the whole arm is missing
         others = [value for value in self.tried if value != self.chosen]
-        return [LeftOut(self.folder(value), self._reason(self.tried[value])) for value in others]
+        return [ExcludedRun(self.folder(value), self._reason(self.tried[value])) for value in others]
 
     def _reason(self, runs: dict[int, Run]) -> str:
         best = f"{self.key}={self.chosen}"

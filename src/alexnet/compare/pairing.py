@@ -4,19 +4,19 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
-from alexnet.choices import Difference
-from alexnet.compare.arms import Arms, differences, shown
-from alexnet.compare.runs import Code, LeftOut, Run
+from alexnet.compare.arms import Arms, differences, format_value
+from alexnet.compare.runs import Code, ExcludedRun, Run
+from alexnet.config import ComparabilityKey
 from alexnet.errors import UserError
 from alexnet.paths import PROJECT
 
 Pairs = list[tuple[Run, Run]]  # arm, baseline: of the same seed
 
 
-def pair(found: Arms, allow: Iterable[Difference] = ()) -> dict[str, Pairs]:
+def pair(found: Arms, allow: Iterable[ComparabilityKey] = ()) -> dict[str, Pairs]:
     """Each arm's runs beside the baseline's of the same seed, in order of seed.
 
-    What finds no partner is added to `found.left_out`. Raises `UserError` where nothing is left,
+    What finds no partner is added to `found.excluded`. Raises `UserError` where nothing is left,
     or where two runs differ in more than the factor and `allow` does not say that they may.
     """
     baseline = found.arms[found.baseline]
@@ -33,9 +33,9 @@ def pair(found: Arms, allow: Iterable[Difference] = ()) -> dict[str, Pairs]:
             pairs[name] = [(runs[seed], baseline[seed]) for seed in common]
         alone = sorted(runs.keys() - baseline.keys())
         reason = f"{found.baseline} has no completed run of this seed"
-        found.left_out += [LeftOut(f"{name} seed={seed}", reason) for seed in alone]
+        found.excluded += [ExcludedRun(f"{name} seed={seed}", reason) for seed in alone]
         if not runs:
-            found.left_out.append(LeftOut(name, "none of its runs counts"))
+            found.excluded.append(ExcludedRun(name, "none of its runs counts"))
     if not pairs:
         raise UserError(f"Nothing to pair: no arm shares a seed with {found.baseline}.{_first_reason(found)}")
     counted = {found.baseline: list(baseline.values())}
@@ -61,14 +61,15 @@ def _check_one_arm(name: str, runs: dict[int, Run]) -> None:
             more = f", and {len(changed) - 1} more keys" if len(changed) > 1 else ""
             raise UserError(
                 f"Cannot compare: within {name}, seed={first.seed} and seed={run.seed} differ in {key}"
-                f" ({shown(one)}, {shown(other)}){more}. Seeds of an arm may differ in nothing else."
+                f" ({format_value(one)}, {format_value(other)}){more}."
+                " Seeds of an arm may differ in nothing else."
             )
 
 
 def _check_alike(
     named: list[tuple[str, Run]],
-    unlike: Callable[[Run, Run], Iterator[tuple[Difference, str]]],
-    allow: set[Difference],
+    unlike: Callable[[Run, Run], Iterator[tuple[ComparabilityKey, str]]],
+    allow: set[ComparabilityKey],
 ) -> None:
     """Raise `UserError` where a run is unlike the first of them in something that is not allowed."""
     for name, run in named:
@@ -81,24 +82,24 @@ def _check_alike(
                 )
 
 
-def _data_and_code(run: Run, other: Run) -> Iterator[tuple[Difference, str]]:
+def _data_and_code(run: Run, other: Run) -> Iterator[tuple[ComparabilityKey, str]]:
     """What must be the same in all runs."""
     if run.data_fingerprint != other.data_fingerprint:
         fingerprints = f"fingerprints {run.data_fingerprint} and {other.data_fingerprint}"
-        yield Difference.data, f"the data ({fingerprints})"
+        yield ComparabilityKey.data, f"the data ({fingerprints})"
     if not same_code(run.code, other.code):
-        yield Difference.code, f"the code ({run.code}, and {other.code})"
+        yield ComparabilityKey.code, f"the code ({run.code}, and {other.code})"
 
 
-def _training(run: Run, other: Run) -> Iterator[tuple[Difference, str]]:
+def _training(run: Run, other: Run) -> Iterator[tuple[ComparabilityKey, str]]:
     """What must be the same in all runs that have epochs."""
     planned = [str(each.settings.get("trainer.max_epochs", each.epochs)) for each in (run, other)]
     if run.epochs != other.epochs:
-        yield Difference.epochs, f"the epochs trained ({run.epochs} and {other.epochs})"
+        yield ComparabilityKey.epochs, f"the epochs trained ({run.epochs} and {other.epochs})"
     if planned[0] != planned[1]:
-        yield Difference.epochs, f"trainer.max_epochs ({planned[0]} and {planned[1]})"
+        yield ComparabilityKey.epochs, f"trainer.max_epochs ({planned[0]} and {planned[1]})"
     if precisions_differ(run, other):
-        yield Difference.precision, f"the precision ({run.precision}, and {other.precision})"
+        yield ComparabilityKey.precision, f"the precision ({run.precision}, and {other.precision})"
 
 
 def precisions_differ(run: Run, reference: Run) -> bool:
@@ -129,7 +130,7 @@ def _source_tree(commit: str | None) -> str | None:
 
 
 def _first_reason(found: Arms) -> str:
-    if not found.left_out:
+    if not found.excluded:
         return ""
-    first = found.left_out[0]
+    first = found.excluded[0]
     return f" {first.name}: {first.reason}."

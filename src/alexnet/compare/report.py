@@ -12,15 +12,14 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from alexnet.compare.charts import charts_of
-from alexnet.compare.charts.theme import DARK, LIGHT, image
 from alexnet.compare.comparison import ArmResult, Comparison
+from alexnet.compare.documents import ChartImages, html_report, markdown_report
 from alexnet.compare.effects import Effect
-from alexnet.compare.markdown import markdown
-from alexnet.compare.page import Picture, page
 from alexnet.compare.tables import Table, costs_table, short_effects_table
 from alexnet.config import CompareConfig
 from alexnet.errors import UserError
-from alexnet.progress import console
+from alexnet.plotting import DARK, LIGHT, render
+from alexnet.terminal import console
 
 
 def write_report(comparison: Comparison, config: CompareConfig) -> Path:
@@ -31,10 +30,10 @@ def write_report(comparison: Comparison, config: CompareConfig) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for name, draw in charts_of(comparison).items():
             drawn = partial(draw, comparison)
-            (folder / f"{name}.png").write_bytes(image(drawn, LIGHT, "png"))
-            pictures[name] = Picture(image(drawn, LIGHT, "svg"), image(drawn, DARK, "svg"))
-        (folder / "report.html").write_text(page(comparison, pictures), encoding="utf-8")
-        (folder / "report.md").write_text(markdown(comparison), encoding="utf-8")
+            (folder / f"{name}.png").write_bytes(render(drawn, LIGHT, "png"))
+            pictures[name] = ChartImages(render(drawn, LIGHT, "svg"), render(drawn, DARK, "svg"))
+        (folder / "report.html").write_text(html_report(comparison, pictures), encoding="utf-8")
+        (folder / "report.md").write_text(markdown_report(comparison), encoding="utf-8")
         _write_csv(comparison, folder / "results.csv")
     except OSError as error:
         raise UserError(
@@ -50,7 +49,7 @@ def print_comparison(comparison: Comparison, folder: Path) -> None:
     )
     _print_table(costs_table(comparison), "Errors, epochs and cost")
     console.print(f"Measured on {comparison.split}; claims are of top-1 error.", markup=False)
-    for each in comparison.left_out:
+    for each in comparison.excluded:
         console.print(f"Left out  {each.name}: {each.reason}", markup=False, style="yellow")
     for note in comparison.notes():
         console.print(f"Note      {note}", markup=False)
@@ -84,7 +83,7 @@ def _print_table(table: Table, title: str) -> None:
 
 
 def _write_csv(comparison: Comparison, path: Path) -> None:
-    rows = [_csv_row(arm) for arm in comparison.everything]
+    rows = [_csv_row(arm) for arm in comparison.all_variants]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

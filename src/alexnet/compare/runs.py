@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from alexnet.compare.networks import NAME
+from alexnet.compare.model_diffs import NAME
+from alexnet.config.hashing import NON_FACTOR_KEYS, flatten, is_under
 from alexnet.errors import UserError
-from alexnet.run.figures import read_metrics
-from alexnet.run.settings import NO_FACTOR, flat, is_under
+from alexnet.runs.figures import read_metrics
 
 # what a training alone makes of the data: classical.py reads the same keys, and uses none of these
 OF_TRAINING = tuple(f"data.{key}" for key in ("batch_size", "lr", "epochs", "mean", "val_crops", "augment"))
@@ -141,7 +141,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class ExcludedRun:
     """A run, or a whole arm, that does not count, and why."""
 
     name: str
@@ -153,23 +153,23 @@ def is_run(path: Path) -> bool:
     return any((path / name).is_file() for name in ("config.yaml", "result.json"))
 
 
-def read_run(path: Path, name: str) -> Run | LeftOut:
+def read_run(path: Path, name: str) -> Run | ExcludedRun:
     """What is in a run folder; a run that is not complete or cannot be read is left out under `name`."""
     try:
         if not (path / "config.yaml").is_file():
-            return LeftOut(name, "it has no config.yaml: it never began")
+            return ExcludedRun(name, "it has no config.yaml: it never began")
         if not (path / "result.json").is_file():
-            return LeftOut(name, "it has no result.json: it still runs, or was killed")
+            return ExcludedRun(name, "it has no result.json: it still runs, or was killed")
         result = json.loads((path / "result.json").read_text(encoding="utf-8"))
         if result.get("status") != "completed":
             error = str(result.get("error") or "no reason given").splitlines()[0]
-            return LeftOut(name, f"{result.get('status')}: {error}")
+            return ExcludedRun(name, f"{result.get('status')}: {error}")
         if (result.get("val") or {}).get("top1_error") is None:
-            return LeftOut(name, "it has no validation error")
+            return ExcludedRun(name, "it has no validation error")
         return _run(path, result)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0] if str(error) else ""
-        return LeftOut(name, f"its files cannot be read ({type(error).__name__}: {reason})")
+        return ExcludedRun(name, f"its files cannot be read ({type(error).__name__}: {reason})")
 
 
 def _run(path: Path, result: dict[str, Any]) -> Run:
@@ -178,12 +178,12 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
     if (path / "environment.json").is_file():
         environment = json.loads((path / "environment.json").read_text(encoding="utf-8"))
     metrics = path / "metrics.csv"
-    no_factor = NO_FACTOR if "trainer" in config else (*NO_FACTOR, *OF_TRAINING)
+    no_factor = NON_FACTOR_KEYS if "trainer" in config else (*NON_FACTOR_KEYS, *OF_TRAINING)
     cpu = (environment.get("cpu") or {}).get("model")
     return Run(
         path=path,
         seed=int(config["seed"]),
-        settings={key: value for key, value in flat(config).items() if not is_under(key, no_factor)},
+        settings={key: value for key, value in flatten(config).items() if not is_under(key, no_factor)},
         claim=Claim.read(config.get("claim"), path),
         baseline=config.get("baseline"),
         top1_error=float(result["val"]["top1_error"]),

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from alexnet.compare.arms import label
+from alexnet.compare.arms import format_changes
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.effects import Effect
-from alexnet.compare.networks import ABSENT
-from alexnet.compare.runs import LeftOut
+from alexnet.compare.model_diffs import ABSENT
+from alexnet.compare.runs import ExcludedRun
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def effects_table(comparison: Comparison) -> Table:
     for arm in comparison.arms:
         effects = [arm.top1, arm.top5] if top5 else [arm.top1]
         row = [text for effect in effects for text in (difference(effect), interval_text(effect))]
-        row += [str(len(arm.runs)), *map(verdict, effects)]
+        row += [str(len(arm.runs)), *map(significance, effects)]
         rows.append([arm.name, *row, arm.factor_text, paper_text(arm), log_text(arm)])
     return Table(headings, rows)
 
@@ -49,7 +49,7 @@ def short_effects_table(comparison: Comparison) -> Table:
     rows = []
     for arm in comparison.arms:
         row = [arm.name, difference(arm.top1), interval_text(arm.top1)]
-        row += [*([difference(arm.top5)] if top5 else []), str(len(arm.runs)), verdict(arm.top1)]
+        row += [*([difference(arm.top5)] if top5 else []), str(len(arm.runs)), significance(arm.top1)]
         claim = arm.claim
         rows.append([*row, _number(claim.top1, "+.3g"), _number(claim.log_top1, "+.3g")])
     return Table(headings, rows)
@@ -65,7 +65,7 @@ def costs_table(comparison: Comparison) -> Table:
     ]
     headings += ["images/s", "minutes", "peak MB", "parameters"]
     rows = []
-    for arm in comparison.everything:
+    for arm in comparison.all_variants:
         seconds = arm.mean(lambda run: run.wall_seconds)
         memory = arm.mean(lambda run: run.peak_memory_mb)
         rows.append(
@@ -90,13 +90,13 @@ def settings_table(comparison: Comparison) -> Table | None:
         if arm.told != arm.factor:
             has = {key: pair for key, pair in arm.factor.items() if pair[1] != ABSENT}
             lacks = [key for key in arm.factor if key not in has]
-            rows.append([arm.name, label(has), " ".join(lacks) or "-"])
+            rows.append([arm.name, format_changes(has), " ".join(lacks) or "-"])
     return Table(["arm", "sets", "does not have"], rows) if rows else None
 
 
-def left_out_table(left_out: list[LeftOut]) -> Table:
+def excluded_table(excluded: list[ExcludedRun]) -> Table:
     """Runs that do not count."""
-    return Table(["run", "why it does not count"], [[each.name, each.reason] for each in left_out])
+    return Table(["run", "why it does not count"], [[each.name, each.reason] for each in excluded])
 
 
 def difference(effect: Effect | None) -> str:
@@ -109,7 +109,7 @@ def interval_text(effect: Effect | None) -> str:
     return "-" if effect is None or effect.interval is None else "{:+.2f} to {:+.2f}".format(*effect.interval)
 
 
-def verdict(effect: Effect | None) -> str:
+def significance(effect: Effect | None) -> str:
     """higher error, not resolved, ..."""
     return "-" if effect is None else effect.verdict.value
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from alexnet.compare.comparison import Comparison
-from alexnet.compare.findings import headline, method
-from alexnet.compare.markdown import items, table
+from alexnet.compare.documents import markdown_list, markdown_table
+from alexnet.compare.narrative import headline, method
 from alexnet.compare.runs import Run, Tracked
-from alexnet.compare.tables import costs_table, effects_table, left_out_table
+from alexnet.compare.tables import costs_table, effects_table, excluded_table
 from alexnet.errors import UserError
 
 LONGEST_TITLE = 128  # characters that W&B takes
@@ -30,7 +30,7 @@ def publish(comparison: Comparison) -> tuple[str, int]:
     Raises `UserError` where wandb-workspaces is not installed, nobody is logged in, the runs were
     not tracked or are in several projects, or the server does not take the report.
     """
-    tracked = _tracked(run for arm in comparison.everything for run in arm.runs)
+    tracked = _tracked(run for arm in comparison.all_variants for run in arm.runs)
     try:
         import wandb
         import wandb_workspaces.reports.v2 as reports
@@ -110,18 +110,18 @@ def _blocks(comparison: Comparison, reports: Any, entity: str, tracked: list[Tra
     pictures = reports.MediaBrowser(
         title="filters of conv1", media_keys=["filters"], layout=reports.Layout(w=24, h=10)
     )
-    left_out = [table(left_out_table(comparison.left_out))] if comparison.left_out else []
+    excluded = [markdown_table(excluded_table(comparison.excluded))] if comparison.excluded else []
     return [
-        text(items(headline(comparison))),
+        text(markdown_list(headline(comparison))),
         reports.H2(text="Differences in error (percentage points)"),
-        text(table(effects_table(comparison))),
+        text(markdown_table(effects_table(comparison))),
         reports.H2(text="Learning curves: mean over the seeds, lowest to highest"),
         panels(*curves),
         reports.H2(text="Errors, epochs and cost"),
-        text(table(costs_table(comparison))),
+        text(markdown_table(costs_table(comparison))),
         panels(*bars),
         reports.H2(text="What the first layer learned"),
         panels(pictures),
         reports.H2(text="To keep in mind"),
-        text(*left_out, items([*comparison.notes(), *method(comparison)])),
+        text(*excluded, markdown_list([*comparison.notes(), *method(comparison)])),
     ]

@@ -6,33 +6,74 @@ without a default here must be given there. Hydra checks keys and types while it
 that `--help` and configuration errors answer at once.
 """
 
-from alexnet.config.benchmark import BenchmarkConfig, GrowthConfig
-from alexnet.config.classical import ClassicalConfig, HandMadeConfig, NameConfig
-from alexnet.config.compare import CompareConfig
-from alexnet.config.data import AugmentConfig, DataConfig, SyntheticConfig
-from alexnet.config.evaluate import EvaluateConfig
-from alexnet.config.export import ExportConfig
-from alexnet.config.inspect import InspectConfig
-from alexnet.config.model import AlexNetConfig, LeNet5Config, ModelConfig, TorchvisionConfig
-from alexnet.config.predict import PredictConfig
-from alexnet.config.prepare import PrepareConfig
-from alexnet.config.train import (
+from alexnet.config.base import ValidatedConfig
+from alexnet.config.benchmark import BenchmarkConfig, ScalingConfig, Variant
+from alexnet.config.callbacks import (
+    ActivationMonitorConfig,
     CallbacksConfig,
     CheckpointConfig,
-    ClaimConfig,
     EarlyStoppingConfig,
-    LayerProbeConfig,
     LearningGuardConfig,
+    NonFinite,
+)
+from alexnet.config.data import (
+    AugmentConfig,
+    ColorScale,
+    DataConfig,
+    DataSource,
+    MeanKind,
+    PackFormat,
+    SyntheticConfig,
+    ValCrops,
+)
+from alexnet.config.model import (
+    MODEL_CONFIGS,
+    Activation,
+    AlexNetConfig,
+    DropoutPlace,
+    DropoutScaling,
+    Family,
+    Init,
+    Layer1Order,
+    LeNet5Config,
+    ModelConfig,
+    Pooling,
+    TorchvisionConfig,
+)
+from alexnet.config.optim import OptimizerConfig, Schedule, SchedulerConfig, UpdateRule
+from alexnet.config.programs import (
+    ClassicalConfig,
+    ComparabilityKey,
+    CompareConfig,
+    EvaluateConfig,
+    ExportConfig,
+    ExportFormat,
+    Features,
+    HandMadeConfig,
+    InspectConfig,
+    NameConfig,
+    PredictConfig,
+    PrepareConfig,
+)
+from alexnet.config.training import (
+    Accelerator,
+    ClaimConfig,
+    Compile,
+    Logger,
     LoggerConfig,
-    OptimizerConfig,
-    SchedulerConfig,
-    SpeedConfig,
+    PerformanceConfig,
+    Strategy,
     StrategyConfig,
     TrainConfig,
     TrainerConfig,
+    WandbMode,
 )
 
 __all__ = [
+    "MODEL_CONFIGS",
+    "Accelerator",
+    "Activation",
+    "ActivationMonitorConfig",
     "AlexNetConfig",
     "AugmentConfig",
     "BenchmarkConfig",
@@ -40,28 +81,50 @@ __all__ = [
     "CheckpointConfig",
     "ClaimConfig",
     "ClassicalConfig",
+    "ColorScale",
+    "ComparabilityKey",
     "CompareConfig",
+    "Compile",
     "DataConfig",
+    "DataSource",
+    "DropoutPlace",
+    "DropoutScaling",
     "EarlyStoppingConfig",
     "EvaluateConfig",
     "ExportConfig",
-    "GrowthConfig",
+    "ExportFormat",
+    "Family",
+    "Features",
     "HandMadeConfig",
+    "Init",
     "InspectConfig",
-    "LayerProbeConfig",
+    "Layer1Order",
     "LeNet5Config",
     "LearningGuardConfig",
+    "Logger",
     "LoggerConfig",
+    "MeanKind",
     "ModelConfig",
     "NameConfig",
+    "NonFinite",
     "OptimizerConfig",
+    "PackFormat",
+    "PerformanceConfig",
+    "Pooling",
     "PredictConfig",
     "PrepareConfig",
+    "ScalingConfig",
+    "Schedule",
     "SchedulerConfig",
-    "SpeedConfig",
+    "Strategy",
     "StrategyConfig",
     "SyntheticConfig",
     "TorchvisionConfig",
     "TrainConfig",
     "TrainerConfig",
+    "UpdateRule",
+    "ValCrops",
+    "ValidatedConfig",
+    "Variant",
+    "WandbMode",
 ]

@@ -1,17 +1,30 @@
-"""Everything that `benchmark.py` needs."""
+"""Configuration of `benchmark.py`: that of a training run, and what to measure of it."""
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from omegaconf import MISSING
 
-from alexnet.choices import Program
-from alexnet.config.checked import Checked, check
+from alexnet.config.base import ValidatedConfig, check
 from alexnet.config.model import AlexNetConfig, ModelConfig
-from alexnet.config.train import ClaimConfig, TrainConfig
+from alexnet.config.training import ClaimConfig, TrainConfig
+
+
+class Variant(Enum):
+    """What benchmark.py times a training step of."""
+
+    ours = "ours"
+    ours_compiled = "ours_compiled"
+    ours_plain = "ours_plain"
+    stock_float32 = "stock_float32"
+    stock_bfloat16 = "stock_bfloat16"
+    torchvision_float32 = "torchvision_float32"
+    torchvision_bfloat16 = "torchvision_bfloat16"
+    torchvision_compiled = "torchvision_compiled"
 
 
 @dataclass
-class GrowthConfig(Checked):
+class ScalingConfig(ValidatedConfig):
     """Sizes over which `benchmark.py` follows a cost; without sizes it leaves that out."""
 
     batch_sizes: list[int] = MISSING
@@ -22,24 +35,24 @@ class GrowthConfig(Checked):
             sizes = getattr(self, key)
             expected = "rising numbers of images, from 1 up, or []"
             rising = sizes == sorted(set(sizes)) and min(sizes, default=1) >= 1
-            check(rising, f"growth.{key}", sizes, expected)
+            check(rising, f"scaling.{key}", sizes, expected)
 
 
 @dataclass
 class BenchmarkConfig(TrainConfig):
     """Everything that `benchmark.py` needs: a training's configuration, and what to measure of it.
 
-    `programs` are None where benchmark.py is to choose those that say something here.
+    `variants` are None where benchmark.py is to choose those that say something here.
     """
 
     model: ModelConfig = MISSING  # not one without a family, which would take the network's place
     claim: ClaimConfig | None = MISSING  # not None, which would take the place of an experiment's
-    programs: list[Program] | None = MISSING
+    variants: list[Variant] | None = MISSING
     rounds: int = MISSING
     steps: int = MISSING
     classes: int = MISSING
     matrix: int = MISSING
-    growth: GrowthConfig = field(default_factory=GrowthConfig)
+    scaling: ScalingConfig = field(default_factory=ScalingConfig)
 
     def check(self) -> None:
         super().check()
@@ -48,4 +61,4 @@ class BenchmarkConfig(TrainConfig):
         for key in ("rounds", "steps", "matrix"):
             check(getattr(self, key) >= 1, key, getattr(self, key), "a whole number from 1 up")
         check(self.classes >= 2, "classes", self.classes, "2 or more")
-        check(self.programs is None or len(self.programs) > 0, "programs", self.programs, "some, or null")
+        check(self.variants is None or len(self.variants) > 0, "variants", self.variants, "some, or null")

@@ -1,15 +1,54 @@
-"""Images, their preparation and their augmentation."""
+"""The values of keys that take one of a few words; Hydra accepts no others."""
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from omegaconf import MISSING
 
-from alexnet.choices import ColorScale, DataSource, MeanKind, ValCrops
-from alexnet.config.checked import Checked, check, check_positive
+from alexnet.config.base import ValidatedConfig, check, check_positive
+
+
+class DataSource(Enum):
+    """Where the images come from."""
+
+    synthetic = "synthetic"
+    folder = "folder"
+    cifar10 = "cifar10"
+    imagenette = "imagenette"
+    imagenet = "imagenet"
+
+
+class PackFormat(Enum):
+    """What a pack holds: pixels as they are, or JPEG files of a tenth of their size."""
+
+    raw = "raw"
+    jpeg = "jpeg"
+
+
+class MeanKind(Enum):
+    """What is subtracted: a mean for each pixel, for each channel, or nothing."""
+
+    pixel = "pixel"
+    channel = "channel"
+    zero = "zero"
+
+
+class ValCrops(Enum):
+    """What validation sees of an image: its centre, or the mean over ten crops."""
+
+    center = "center"
+    ten = "ten"
+
+
+class ColorScale(Enum):
+    """How far one standard normal draw moves an image along a principal component."""
+
+    standard_deviation = "standard_deviation"
+    eigenvalue = "eigenvalue"
 
 
 @dataclass
-class AugmentConfig(Checked):
+class AugmentConfig(ValidatedConfig):
     """Random changes of the training images, each with its switch."""
 
     crop: bool = MISSING
@@ -18,16 +57,21 @@ class AugmentConfig(Checked):
     color_scale: ColorScale = MISSING
     color_std: float = MISSING
     color_until_epoch: int | None = MISSING
-    chunk: int = MISSING
+    crop_group_size: int = MISSING
 
     def check(self) -> None:
         check(self.color_std >= 0, "data.augment.color_std", self.color_std, "0 or more")
-        check(self.chunk >= 1, "data.augment.chunk", self.chunk, "1 or more images")
+        check(
+            self.crop_group_size >= 1,
+            "data.augment.crop_group_size",
+            self.crop_group_size,
+            "1 or more images",
+        )
         check_positive("data.augment.color_until_epoch", self.color_until_epoch)
 
 
 @dataclass
-class SyntheticConfig(Checked):
+class SyntheticConfig(ValidatedConfig):
     """Size of the synthetic data set; it is made again when any of this changes."""
 
     train_images: int = MISSING
@@ -40,7 +84,7 @@ class SyntheticConfig(Checked):
 
 
 @dataclass
-class DataConfig(Checked):
+class DataConfig(ValidatedConfig):
     """Images, their preparation and how they are read."""
 
     name: str = MISSING
@@ -54,7 +98,7 @@ class DataConfig(Checked):
     workers: int | None = MISSING
     val_fraction: float = MISSING
     max_unreadable: float = MISSING
-    stored_size: int = MISSING
+    resize_size: int = MISSING
     mean: MeanKind = MISSING
     val_crops: ValCrops = MISSING
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -68,4 +112,4 @@ class DataConfig(Checked):
         check(
             0 <= self.max_unreadable <= 1, "data.max_unreadable", self.max_unreadable, "a share, from 0 to 1"
         )
-        check(self.stored_size >= 1, "data.stored_size", self.stored_size, "1 or more pixels")
+        check(self.resize_size >= 1, "data.resize_size", self.resize_size, "1 or more pixels")

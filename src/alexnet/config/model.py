@@ -1,15 +1,71 @@
-"""The networks: AlexNet's family, what came before it, and what came after."""
+"""The values of keys that take one of a few words; Hydra accepts no others."""
 
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import get_args, get_type_hints
 
 from omegaconf import MISSING
 
-from alexnet.choices import Activation, DropoutPlace, DropoutScaling, Family, Init, Layer1Order, Pooling
-from alexnet.config.checked import Checked, check, check_fraction, check_positive
+from alexnet.config.base import ValidatedConfig, check, check_fraction, check_positive
+
+
+class Family(Enum):
+    """Which class builds a network."""
+
+    alexnet = "alexnet"
+    lenet5 = "lenet5"
+    torchvision = "torchvision"
+
+
+class Activation(Enum):
+    """Nonlinearity after every layer but the last."""
+
+    relu = "relu"
+    tanh = "tanh"
+    sigmoid = "sigmoid"
+    identity = "identity"
+
+
+class Pooling(Enum):
+    """Max pooling after conv 1, 2 and 5: 3x3 windows 2 apart, or 2x2 windows 2 apart."""
+
+    overlapping = "overlapping"
+    non_overlapping = "non_overlapping"
+
+
+class Layer1Order(Enum):
+    """Order of the stages between conv1 and conv2."""
+
+    activation_lrn_pool = "activation_lrn_pool"
+    lrn_pool_activation = "lrn_pool_activation"
+
+
+class DropoutScaling(Enum):
+    """Where dropout's expectation is kept: multiply by 1-p at test, or by 1/(1-p) in training."""
+
+    test = "test"
+    train = "train"
+
+
+class DropoutPlace(Enum):
+    """Which side of fc6 and fc7 is dropped."""
+
+    output = "output"
+    input = "input"
+
+
+class Init(Enum):
+    """Initial weights and biases, see `alexnet.models.init`."""
+
+    paper = "paper"
+    cuda_convnet_2012 = "cuda_convnet_2012"
+    caffe = "caffe"
+    pytorch = "pytorch"
+    he = "he"
 
 
 @dataclass
-class ModelConfig(Checked):
+class ModelConfig(ValidatedConfig):
     """What every network has. Those of a family have its own keys besides; `of` tells which."""
 
     family: Family = MISSING
@@ -34,7 +90,7 @@ class ModelConfig(Checked):
     @staticmethod
     def of(family: Family | str | None) -> "type[ModelConfig]":
         """The form of a family's configuration; AlexNet's where none is named, as in runs of old."""
-        return FORMS.get(family.value if isinstance(family, Family) else str(family), AlexNetConfig)
+        return MODEL_CONFIGS.get(family.value if isinstance(family, Family) else str(family), AlexNetConfig)
 
 
 @dataclass
@@ -48,17 +104,17 @@ class AlexNetConfig(ModelConfig):
     activation: Activation = MISSING
     pooling: Pooling = MISSING
     columns: int = MISSING
-    communication: bool = MISSING
+    cross_column: bool = MISSING
     init: Init = MISSING
     init_bias: bool = MISSING
-    removed: list[str] = MISSING
+    remove_layers: list[str] = MISSING
     width: float = MISSING
     # input
     canvas_size: int = MISSING
     conv1_padding: int = MISSING
     # layers
     filters: list[int] = MISSING
-    hidden: list[int] = MISSING
+    fc_units: list[int] = MISSING
     layer1_order: Layer1Order = MISSING
     spatial_norm: bool = MISSING
     lrn_size: int = MISSING
@@ -85,10 +141,17 @@ class AlexNetConfig(ModelConfig):
         check(self.columns in (1, 2), "model.columns", self.columns, "1 or 2")
         check_positive("model.width", self.width)
         middle = {"conv3", "conv4", "conv5"}
-        check(set(self.removed) <= middle, "model.removed", self.removed, "some of conv3, conv4, conv5")
+        check(
+            set(self.remove_layers) <= middle,
+            "model.remove_layers",
+            self.remove_layers,
+            "some of conv3, conv4, conv5",
+        )
         check(len(self.filters) == 5, "model.filters", self.filters, "five numbers, conv1 to conv5")
-        check(len(self.hidden) == 2, "model.hidden", self.hidden, "two numbers, fc6 and fc7")
-        check(min(*self.filters, *self.hidden) > 0, "model.filters and model.hidden", 0, "numbers above 0")
+        check(len(self.fc_units) == 2, "model.fc_units", self.fc_units, "two numbers, fc6 and fc7")
+        check(
+            min(*self.filters, *self.fc_units) > 0, "model.filters and model.fc_units", 0, "numbers above 0"
+        )
         check(self.conv1_padding >= 0, "model.conv1_padding", self.conv1_padding, "0 or more pixels")
         check(
             self.lrn_size > 0 and self.lrn_size % 2 == 1,
@@ -135,8 +198,13 @@ class TorchvisionConfig(ModelConfig):
         check(valid, "model.input_std", self.input_std, "three numbers above 0, of red, green and blue")
 
 
-FORMS: dict[str, type[ModelConfig]] = {
+MODEL_CONFIGS: dict[str, type[ModelConfig]] = {
     "alexnet": AlexNetConfig,
     "lenet5": LeNet5Config,
     "torchvision": TorchvisionConfig,
 }
+
+
+def has_network(schema: type) -> bool:
+    model = get_type_hints(schema).get("model")
+    return ModelConfig in (model, *get_args(model))

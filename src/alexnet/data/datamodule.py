@@ -8,26 +8,25 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
-from alexnet.choices import ValCrops
-from alexnet.config import DataConfig
-from alexnet.data.augmentation import Augmentation, color_axes, mean_image
-from alexnet.data.batch import Batch
-from alexnet.data.copies import moved
-from alexnet.data.dataset import UNREADABLE, ImageData, Images
-from alexnet.data.loader import BatchLoader
-from alexnet.data.order import Draws, GlobalBatches, epoch_draws
-from alexnet.data.unreadable import check_unreadable
+from alexnet.config import DataConfig, ValCrops
+from alexnet.data.augmentation import Augmentation, AugmentationParams, epoch_augmentation_params
+from alexnet.data.dataset import UNREADABLE, ImageDataset
+from alexnet.data.loader import Batch, BatchLoader, move_to_device
+from alexnet.data.loading import ImageData
+from alexnet.data.sampling import GlobalBatchSampler
+from alexnet.data.scan import check_unreadable
+from alexnet.data.statistics import color_axes, mean_image
+from alexnet.distributed.collectives import data_parallel_group
 from alexnet.errors import UserError
-from alexnet.placement.replicas import replicas
 
 # what autocast would make of the first layer's input: here it is one pass over memory less
 MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
-def check_crop(crop: int, stored_size: int) -> None:
+def check_crop(crop: int, resize_size: int) -> None:
     """Raise `UserError` where what the network sees is larger than the images that are kept."""
-    if crop > stored_size:
-        raise UserError(f"model.image_size={crop}: larger than data.stored_size={stored_size}.")
+    if crop > resize_size:
+        raise UserError(f"model.image_size={crop}: larger than data.resize_size={resize_size}.")
 
 
 class ImageDataModule(LightningDataModule):
@@ -40,7 +39,7 @@ class ImageDataModule(LightningDataModule):
 
     def __init__(self, data: ImageData, config: DataConfig, *, crop: int, seed: int, workers: int) -> None:
         super().__init__()
-        check_crop(crop, config.stored_size)
+        check_crop(crop, config.resize_size)
         self.data, self.config, self.seed, self.workers = data, config, seed, workers
         self.augmentation = Augmentation(
             config.augment,
@@ -56,16 +55,18 @@ class ImageDataModule(LightningDataModule):
         # always the same mixed order, of which any number of batches is a fair sample
         return self._loader(self.data.val, 0, lambda: (0, 0))
 
-    def _loader(self, images: Images, seed: int, position: Callable[[], tuple[int, int]]) -> BatchLoader:
+    def _loader(
+        self, images: ImageDataset, seed: int, position: Callable[[], tuple[int, int]]
+    ) -> BatchLoader:
         assert self.trainer is not None
-        copies = replicas(self.trainer)
-        batches = GlobalBatches(
+        copies = data_parallel_group(self.trainer)
+        batches = GlobalBatchSampler(
             len(images), self.config.batch_size, rank=copies.rank, ranks=copies.count, seed=seed
         )
         return BatchLoader(
             images,
             batches,
-            size=self.config.stored_size,
+            size=self.config.resize_size,
             workers=self.workers,
             position=position,
             device=self.trainer.strategy.root_device,
@@ -98,7 +99,7 @@ class ImageDataModule(LightningDataModule):
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         images, labels, draws = batch
-        return moved(images, device), moved(labels, device), draws
+        return move_to_device(images, device), move_to_device(labels, device), draws
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, ...]:
         assert self.trainer is not None
@@ -109,11 +110,13 @@ class ImageDataModule(LightningDataModule):
             ten = self.config.val_crops is ValCrops.ten
             crops = self.augmentation.ten if ten else self.augmentation.center
             return crops(images, wanted), labels
-        keys = moved(torch.from_numpy(draws.keys.astype(np.int64)), images.device)
+        keys = move_to_device(torch.from_numpy(draws.keys.astype(np.int64)), images.device)
         return self.augmentation.random(images, draws, self._epoch(), wanted), labels, keys
 
-    def _draws(self, indices: np.ndarray) -> Draws:
-        draws = epoch_draws(self.seed, self._epoch(), len(self.data.train), self.config.augment.chunk)
+    def _draws(self, indices: np.ndarray) -> AugmentationParams:
+        draws = epoch_augmentation_params(
+            self.seed, self._epoch(), len(self.data.train), self.config.augment.crop_group_size
+        )
         return draws.of(indices)
 
     def state_dict(self) -> dict[str, Any]:

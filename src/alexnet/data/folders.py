@@ -1,7 +1,8 @@
-"""Trees with a folder for each class."""
+"""Lists of images from class folders and from tar archives."""
 
 import hashlib
 import os
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from alexnet.data.image import EXTENSIONS
 from alexnet.data.image_list import Entry, ImageList
 from alexnet.errors import UserError
+from alexnet.terminal import progress_bar
 
 TRAIN_NAMES = ("train",)
 VAL_NAMES = ("val", "validation", "valid", "test")
@@ -108,3 +110,44 @@ def _hold_out(images: ImageList, fraction: float) -> tuple[ImageList, ImageList]
         hashes = [hashlib.sha256(images.paths[row]).digest() for row in rows]
         held[rows[sorted(range(len(rows)), key=hashes.__getitem__)[:count]]] = True
     return images.select(~held), replace(images.select(held), ignored=())
+
+
+MEGABYTE = 1_000_000
+
+
+def tar_members(root: Path, tars: list[Path]) -> list[Entry]:
+    """The files in uncompressed tars, and in the tars in them, without labels.
+
+    Each is named <tar>/<member>, those of an inner tar <tar>/<inner tar less its .tar>/<member>.
+    Raises `UserError` for a tar that is cut off, or none.
+    """
+    entries = []
+    sizes = [tar.stat().st_size // MEGABYTE for tar in tars]
+    with progress_bar("Looking through the tars, MB", sum(sizes)) as advance:
+        for path, size in zip(tars, sizes, strict=True):
+            name, seen = path.relative_to(root).as_posix(), 0
+            tar_length = len(os.fsencode(name))
+            try:
+                with tarfile.open(path, "r:") as tar:
+                    for member, offset in _tar_files(tar):
+                        entries.append(Entry(f"{name}/{member.name}", -1, member.size, 0, offset, tar_length))
+                        advance(offset // MEGABYTE - seen)
+                        seen = offset // MEGABYTE
+            except (tarfile.TarError, OSError) as error:
+                raise UserError(f"{path}: not a whole tar archive ({error}). Fetch it again.") from error
+            advance(size - seen)
+    return entries
+
+
+def _tar_files(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, int]]:
+    """Each file, and where in the outermost tar its bytes begin."""
+    for member in tar:
+        tar.members = []  # type: ignore[attr-defined]  # it would keep them all
+        member.name = member.name.removeprefix("./")
+        if member.isfile() and member.name.endswith(".tar"):
+            with tarfile.open(fileobj=tar.extractfile(member), mode="r:") as inner:
+                for inside, offset in _tar_files(inner):
+                    inside.name = f"{member.name.removesuffix('.tar')}/{inside.name}"
+                    yield inside, member.offset_data + offset
+        elif member.isfile():
+            yield member, member.offset_data

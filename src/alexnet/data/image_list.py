@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 class ImageList:
     """Images of one split, by class and then by file name: the same order from folders and from tars.
 
-    The arrays hold `Entry`'s fields; `paths` are encoded as file names are. `ignored` holds the
+    The arrays hold `JobStatus`'s fields; `paths` are encoded as file names are. `ignored` holds the
     files that are no images by their names.
     """
 

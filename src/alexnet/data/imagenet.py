@@ -12,9 +12,8 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
-from alexnet.data.folders import Walk, is_image, list_class_folders
+from alexnet.data.folders import Walk, is_image, list_class_folders, tar_members
 from alexnet.data.image_list import Entry, ImageList
-from alexnet.data.tars import tar_members
 from alexnet.errors import UserError
 
 CLASSES = 1000

@@ -12,14 +12,13 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from alexnet.choices import DataSource
-from alexnet.config import DataConfig
-from alexnet.data.arrays import load_arrays, save_arrays
+from alexnet.config import DataConfig, DataSource
 from alexnet.data.folders import Walk, list_folders
 from alexnet.data.image_list import ARRAYS, ImageList
 from alexnet.data.imagenet import completeness, list_imagenet
 from alexnet.errors import UserError
-from alexnet.progress import console
+from alexnet.files import load_npz, save_npz
+from alexnet.terminal import console
 
 VERSION = 1  # raise it when the form of a list, or what is taken as an image, changes
 SPLITS = ("train", "val")
@@ -44,7 +43,7 @@ def list_images(config: DataConfig, root: Path) -> Listing:
     path = cache_folder(config, "lists") / f"{key}.npz"
     with FileLock(path.with_suffix(".lock")):  # of several processes one looks, the others wait
         if (known := _load(path, root)) is not None:
-            _tell(config, known)
+            _note_completeness(config, known)
             return known
         began, walk = time.time_ns(), Walk(root)
         if config.source is DataSource.imagenet:
@@ -55,11 +54,11 @@ def list_images(config: DataConfig, root: Path) -> Listing:
         newest = max(*walk.seen.values(), *(int(split.times.max(initial=0)) for split in (train, val)))
         if newest < began - SETTLED_NS:
             _save(path, found)
-    _tell(config, found)
+    _note_completeness(config, found)
     return found
 
 
-def _tell(config: DataConfig, found: Listing) -> None:
+def _note_completeness(config: DataConfig, found: Listing) -> None:
     if config.source is DataSource.imagenet and (note := completeness(found.train, found.val)):
         console.print(note)
 
@@ -93,13 +92,13 @@ def _save(path: Path, found: Listing) -> None:
         for array in ARRAYS
     }
     ignored = [split.ignored for split in splits]
-    save_arrays(path, arrays, {"seen": found.seen, "classes": found.train.classes, "ignored": ignored})
+    save_npz(path, arrays, {"seen": found.seen, "classes": found.train.classes, "ignored": ignored})
 
 
 def _load(path: Path, root: Path) -> Listing | None:
     """What was listed before, if every folder and file is still as it was then."""
     try:
-        arrays, notes = load_arrays(path)
+        arrays, notes = load_npz(path)
     except (OSError, ValueError):
         return None
     train, val = (

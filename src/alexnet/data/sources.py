@@ -6,13 +6,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from alexnet.choices import DataSource
-from alexnet.config import DataConfig
+from alexnet.config import DataConfig, DataSource
 from alexnet.data.folders import TRAIN_NAMES
-from alexnet.data.places import FOUND_NOT_MADE, check_root
+from alexnet.data.locations import USER_SUPPLIED, require_root
 from alexnet.data.synthetic import make_synthetic
 from alexnet.errors import UserError
-from alexnet.progress import console, progress_bar
+from alexnet.terminal import console, progress_bar
 
 PARTIAL = ".partial"  # at the end of the name of what is being made
 
@@ -51,41 +50,41 @@ def missing_download(config: DataConfig) -> Download | None:
 
     Raises `UserError` where `bring` would.
     """
-    root = check_root(config)
+    root = require_root(config)
     download = DOWNLOADS.get(config.source)
-    if download is None or _find(root) or (root / download.unpacked).is_dir():
+    if download is None or _find_copy(root) or (root / download.unpacked).is_dir():
         return None
     return download
 
 
-def bring(config: DataConfig, workers: int) -> Path:
+def ensure_downloaded(config: DataConfig, workers: int) -> Path:
     """The folder that holds the images, made or fetched first where need be.
 
     Raises `UserError` where there is no copy and none can be fetched.
     """
-    root = check_root(config)
-    if config.source in FOUND_NOT_MADE:
+    root = require_root(config)
+    if config.source in USER_SUPPLIED:
         return root
     root.mkdir(parents=True, exist_ok=True)
-    if config.source is not DataSource.synthetic and (copy := _find(root)):
+    if config.source is not DataSource.synthetic and (copy := _find_copy(root)):
         return copy  # used as it is, and may be read-only
     try:
         with FileLock(root / ".lock"):  # ranks and runs that start together: one works, the others wait
-            return _make(config, root, workers)
+            return _make_or_fetch(config, root, workers)
     except PermissionError as error:
         raise UserError(f"data.root={config.root}: may not be written to ({error.strerror}).") from error
 
 
-def _make(config: DataConfig, root: Path, workers: int) -> Path:
+def _make_or_fetch(config: DataConfig, root: Path, workers: int) -> Path:
     if config.source is DataSource.synthetic:
         if config.synthetic is None:
             raise UserError("data.synthetic=null: the size of the synthetic data is not given.")
         return make_synthetic(root, config.synthetic, workers)
     fetch = _fetch_cifar10 if config.source is DataSource.cifar10 else _fetch_imagenette
-    return _find(root) or fetch(root)
+    return _find_copy(root) or fetch(root)
 
 
-def _find(root: Path) -> Path | None:
+def _find_copy(root: Path) -> Path | None:
     """`root`, or the one folder in it, that holds a folder of training images."""
     for folder in (root, *sorted(root.glob("*/"))):
         if folder.suffix != PARTIAL and any((folder / name).is_dir() for name in TRAIN_NAMES):
@@ -96,11 +95,11 @@ def _find(root: Path) -> Path | None:
 def _fetch_imagenette(root: Path) -> Path:
     from torchvision.datasets import Imagenette
 
-    _tell(DOWNLOADS[DataSource.imagenette], root)
+    _announce(DOWNLOADS[DataSource.imagenette], root)
     try:
         Imagenette(str(root), size="320px", download=True)
     except Exception as error:
-        raise not_fetched("Imagenette", root, error) from error
+        raise download_error("Imagenette", root, error) from error
     return root / DOWNLOADS[DataSource.imagenette].unpacked
 
 
@@ -110,13 +109,13 @@ def _fetch_cifar10(root: Path) -> Path:
 
     download = DOWNLOADS[DataSource.cifar10]
     if not (root / download.unpacked).is_dir():
-        _tell(download, root)
+        _announce(download, root)
     try:
         splits = {
             name: CIFAR10(str(root), train=name == "train", download=True) for name in ("train", "test")
         }
     except Exception as error:
-        raise not_fetched("CIFAR-10", root, error) from error
+        raise download_error("CIFAR-10", root, error) from error
 
     whole, aside = root / "png", root / f"png.{os.getpid()}{PARTIAL}"
     with progress_bar("Writing CIFAR-10 as PNG files", sum(map(len, splits.values()))) as advance:
@@ -130,11 +129,11 @@ def _fetch_cifar10(root: Path) -> Path:
     return whole
 
 
-def _tell(download: Download, root: Path) -> None:
+def _announce(download: Download, root: Path) -> None:
     console.print(f"Fetching {download.name} to {root} (about {download.bytes / 1e6:.0f} MB)")
 
 
-def not_fetched(name: str, root: Path, error: Exception) -> UserError:
+def download_error(name: str, root: Path, error: Exception) -> UserError:
     """What to do where a data set cannot be fetched."""
     return UserError(
         f"{name} is not in {root} and could not be fetched ({type(error).__name__}: {error})."

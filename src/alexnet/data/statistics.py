@@ -1,10 +1,13 @@
-"""How the pixels of a data set are spread: mean image and principal components of the colours."""
+"""Pixel statistics of a data set: mean image and principal components of the colours."""
 
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from alexnet.config import ColorScale, MeanKind
 
 
 class Statistics(NamedTuple):
@@ -66,3 +69,25 @@ class PixelSums:
             eigenvectors[:, ::-1].astype(np.float32),
             eigenvalues[::-1].clip(0).astype(np.float32),
         )
+
+
+def mean_image(statistics: Statistics, kind: MeanKind) -> Tensor:
+    """The mean to subtract, (3, S, S): of each pixel, of each channel, or zero."""
+    mean = torch.from_numpy(statistics.mean)
+    if kind is MeanKind.pixel:
+        return mean
+    if kind is MeanKind.channel:
+        return mean.mean((1, 2), keepdim=True).expand_as(mean).contiguous()
+    return torch.zeros_like(mean)
+
+
+def color_axes(statistics: Statistics, scale: ColorScale) -> Tensor:
+    """How far one standard normal draw moves an image along each principal component.
+
+    `standard_deviation` is the 2012 program (convdata.py:113), on ImageNet about 122, 37 and 20
+    grey levels before the factor 0.1. `eigenvalue` is the paper's text in units where white is
+    1, as later ports have it: about 55, 5 and 1. (Taken in grey levels it would be 14,831.)
+    """
+    variances = torch.from_numpy(statistics.eigenvalues)
+    lengths = variances.sqrt() if scale is ColorScale.standard_deviation else variances / 255
+    return torch.from_numpy(statistics.eigenvectors) * lengths

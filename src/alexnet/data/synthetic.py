@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alexnet.config import SyntheticConfig
-from alexnet.progress import progress_bar
+from alexnet.terminal import progress_bar
 
 Field = NDArray[np.floating[Any]]
 

@@ -1,1 +1,1 @@
-"""Is this machine ready to train with a given configuration? One module a check, `examination` calls them."""
+"""Checks of whether this machine can train with a given configuration."""

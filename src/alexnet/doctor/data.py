@@ -1,4 +1,4 @@
-"""The data: is it there, how much, of what classes, does it decode, and how fast."""
+"""The data: whether it is there, how much, and whether it decodes."""
 
 import random
 import time
@@ -10,18 +10,17 @@ import numpy as np
 from scipy.stats import hypergeom
 
 from alexnet.config import DataConfig
-from alexnet.data.dataset import ImageFiles, Images, PackedImages
+from alexnet.data.dataset import ImageDataset, ImageFileDataset, PackedDataset
 from alexnet.data.image_list import check_classes
 from alexnet.data.listing import cache_folder, list_images
-from alexnet.data.pack import check_current, open_pack
-from alexnet.data.places import check_root, check_there, pack_folder
-from alexnet.data.sources import DOWNLOADS, bring, missing_download, not_fetched
-from alexnet.data.survey import known_survey
-from alexnet.data.threads import map_ahead
-from alexnet.data.unreadable import check_unreadable
-from alexnet.doctor.finding import Finding, failed, ok, warning
-from alexnet.doctor.reach import reach
-from alexnet.progress import duration
+from alexnet.data.loader import prefetch_map
+from alexnet.data.locations import pack_folder, require_data, require_root
+from alexnet.data.pack_reader import check_current, open_pack
+from alexnet.data.scan import cached_scan, check_unreadable
+from alexnet.data.sources import DOWNLOADS, download_error, ensure_downloaded, missing_download
+from alexnet.doctor.connectivity import check_reachable
+from alexnet.doctor.report import Finding, failed, ok, warning
+from alexnet.terminal import duration
 
 SAMPLE = 200  # images
 SAMPLE_SECONDS = 30.0  # less of them where they take longer
@@ -36,8 +35,8 @@ class OpenData:
 
     origin: str
     classes: tuple[str, ...]
-    train: Images
-    val: Images
+    train: ImageDataset
+    val: ImageDataset
     unreadable: int | None
 
     def __len__(self) -> int:
@@ -46,7 +45,7 @@ class OpenData:
 
 def must_be_fetched(config: DataConfig) -> bool:
     """Whether training would begin with a download. Raises `UserError` where there is nothing to train on."""
-    check_there(config)
+    require_data(config)
     return not pack_folder(config).is_dir() and missing_download(config) is not None
 
 
@@ -59,9 +58,9 @@ def open_data(config: DataConfig, workers: int) -> OpenData:
     if folder.is_dir():
         pack = open_pack(folder)
         check_current(pack, asked_for=config.pack is not None)
-        train, val = PackedImages(pack.train), PackedImages(pack.val)
+        train, val = PackedDataset(pack.train), PackedDataset(pack.val)
         return OpenData(f"{pack.format.value} pack {folder}", pack.classes, train, val, pack.unreadable)
-    return _open_files(config, bring(config, workers))
+    return _open_files(config, ensure_downloaded(config, workers))
 
 
 def check_counts(config: DataConfig, data: OpenData) -> Iterator[Finding]:
@@ -79,12 +78,12 @@ def check_sample(config: DataConfig, data: OpenData, workers: int) -> Iterator[F
     first_of_val = len(data.train)
 
     def read(row: int) -> None:
-        out = np.empty((3, config.stored_size, config.stored_size), np.uint8)
+        out = np.empty((3, config.resize_size, config.resize_size), np.uint8)
         images, index = (data.train, row) if row < first_of_val else (data.val, row - first_of_val)
         images.read(index, out)
 
     began, count = time.perf_counter(), 0
-    for _ in map_ahead(read, rows, workers, ahead=2 * workers):
+    for _ in prefetch_map(read, rows, workers, ahead=2 * workers):
         count += 1
         if time.perf_counter() - began > SAMPLE_SECONDS:
             break
@@ -107,11 +106,11 @@ def _open_files(config: DataConfig, root: Path) -> OpenData:
     unreadable: dict[str, str] = {}
     splits, surveyed = [], True
     for images in (listing.train, listing.val):
-        if (known := known_survey(images, config.stored_size, cache)) is None:
-            splits.append(ImageFiles(images))
+        if (known := cached_scan(images, config.resize_size, cache)) is None:
+            splits.append(ImageFileDataset(images))
             surveyed = False
         else:
-            splits.append(ImageFiles(images.without(known.unreadable)))
+            splits.append(ImageFileDataset(images.without(known.unreadable)))
             unreadable |= {images.path(row): reason for row, reason in known.unreadable.items()}
     check_unreadable(unreadable, len(listing.train) + len(listing.val), config.max_unreadable, str(root))
     train, val = splits
@@ -135,11 +134,11 @@ def _judge(config: DataConfig, data: OpenData, unreadable: dict[str, str], count
 def check_download(config: DataConfig) -> Iterator[Finding]:
     """Whether what has to be fetched can be."""
     download = DOWNLOADS[config.source]
-    root = check_root(config)
+    root = require_root(config)
     try:
-        reach(download.url, REACH_SECONDS)
+        check_reachable(download.url, REACH_SECONDS)
     except OSError as error:
-        raise not_fetched(download.name, root, error) from error
+        raise download_error(download.name, root, error) from error
     seen = (
         f"{download.name} is not in {root}; training begins with fetching it, {download.bytes / 1e6:.0f} MB"
     )

@@ -1,4 +1,4 @@
-"""Processes that find each other and add up their numbers, as those of a run on several devices do."""
+"""Whether processes find each other and add up their tensors."""
 
 import json
 import logging
@@ -12,8 +12,8 @@ from pathlib import Path
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from torch.multiprocessing.spawn import ProcessContext, start_processes
 
-from alexnet.doctor.finding import Finding, failed, ok
-from alexnet.doctor.rank import BYTES, add_up
+from alexnet.doctor.report import Finding, failed, ok
+from alexnet.doctor.worker import BYTES, add_up
 
 LIMIT_SECONDS = 60.0
 GRACE_SECONDS = 5.0  # for the others to end when one has failed

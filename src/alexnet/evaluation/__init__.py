@@ -1,1 +1,1 @@
-"""How good trained networks are: errors, confusions, and how they stand beside published ones."""
+"""Errors of trained networks on validation images, beside published ones."""

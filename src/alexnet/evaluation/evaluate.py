@@ -1,28 +1,81 @@
-"""An evaluation from beginning to end: networks, images, verdicts, and what is written of them."""
+"""Evaluation of trained networks, from configuration to report."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from alexnet.choices import Accelerator, ValCrops
-from alexnet.config import EvaluateConfig
-from alexnet.data.dataset import ValData
-from alexnet.data.unreadable import check_unreadable
-from alexnet.errors import UserError
-from alexnet.evaluation.evaluation import Evaluation, Verdicts
-from alexnet.evaluation.measure import Probabilities, measure
-from alexnet.evaluation.members import Member, load_data, load_members
-from alexnet.evaluation.report import write_report
-from alexnet.evaluation.show import print_evaluation
-from alexnet.evaluation.track import track
-from alexnet.evaluation.verdict import judge
+from alexnet.config import Accelerator, EvaluateConfig, ValCrops
+from alexnet.data.dataset import UNREADABLE
+from alexnet.data.loader import BatchLoader
+from alexnet.data.loading import ValData
+from alexnet.data.sampling import GlobalBatchSampler
+from alexnet.data.scan import check_unreadable
+from alexnet.errors import UserError, lacks_memory
+from alexnet.evaluation.models import EvaluatedModel, load_data, load_models
+from alexnet.evaluation.predictions import score
+from alexnet.evaluation.report import print_evaluation, track, write_report
+from alexnet.evaluation.results import Evaluation, PredictionsByCrops
+from alexnet.hardware import resolve_device
 from alexnet.paths import absolute
-from alexnet.progress import console, progress_bar
-from alexnet.training.devices import resolve_device
+from alexnet.runs.trained_model import TrainedModel, probabilities_by_crops
+from alexnet.terminal import console, progress_bar
+
+Probabilities = dict[ValCrops, NDArray[np.float32]]  # of each class, (images, classes)
+
+
+def predict_probabilities(
+    networks: Sequence[TrainedModel],
+    data: ValData,
+    crops: Sequence[ValCrops],
+    *,
+    batch_size: int,
+    workers: int,
+    device: torch.device,
+    advance: Callable[[int], None],
+) -> tuple[list[Probabilities], NDArray[np.bool_]]:
+    """Of each network the probabilities of every image's classes, in float32; and which images are readable.
+
+    The networks have the same `resize_size`: an image is read once for all of them. `advance` is told of
+    how many images each batch was. Rows of unreadable images are zeros. Raises `UserError` where there is
+    too little memory, and where a network's output is no number.
+    """
+    shape = (len(data.images), len(data.classes))
+    found: list[Probabilities] = [{kind: np.zeros(shape, np.float32) for kind in crops} for _ in networks]
+    readable = np.zeros(shape[0], np.bool_)
+    batches = BatchLoader(
+        data.images,
+        GlobalBatchSampler(shape[0], batch_size),
+        size=networks[0].resize_size,
+        workers=workers,
+        position=lambda: (0, 0),
+        device=device,
+    )
+    try:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # float32 in all its bits
+            for batch in batches:
+                there = batch.labels.numpy() != UNREADABLE
+                rows = batch.indices[there]
+                readable[rows] = True
+                for network, of_network in zip(networks, found, strict=True):
+                    for kind, values in probabilities_by_crops(network, batch.squares, crops, device).items():
+                        of_network[kind][rows] = _finite(values.numpy()[there], network)
+                advance(len(there))
+    except (RuntimeError, MemoryError) as error:
+        if not lacks_memory(error):
+            raise
+        raise UserError(f"Out of memory with batch_size={batch_size}. Give a smaller one.") from error
+    return found, readable
+
+
+def _finite(values: NDArray[np.float32], network: TrainedModel) -> NDArray[np.float32]:
+    if not np.isfinite(values).all():
+        raise UserError(f"{network.checkpoint}: this network's outputs are no finite numbers.")
+    return values
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
@@ -30,11 +83,13 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
 
     Raises `UserError` for networks or images that are not there, or do not belong together.
     """
-    members = load_members(config)
+    members = load_models(config)
     data = load_data(members)
     folder = _folder(config, members)
     crops = list(dict.fromkeys(config.crops))
-    found = judged(*(members, data, crops), batch_size=config.batch_size, accelerator=config.accelerator)
+    found = evaluate_models(
+        *(members, data, crops), batch_size=config.batch_size, accelerator=config.accelerator
+    )
     print_evaluation(found)
     try:
         write_report(found, folder, config)
@@ -48,8 +103,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     return found
 
 
-def judged(
-    members: Sequence[Member],
+def evaluate_models(
+    members: Sequence[EvaluatedModel],
     data: Sequence[ValData],
     crops: Sequence[ValCrops],
     *,
@@ -68,7 +123,7 @@ def judged(
     with progress_bar("Evaluating", len(copies) * len(readable)) as advance:
         for copy in copies:
             places = [place for place, each in enumerate(data) if each is copy]
-            of_copy, there = measure(
+            of_copy, there = predict_probabilities(
                 *([members[place].trained for place in places], copy, crops),
                 batch_size=batch_size,
                 workers=os.cpu_count() or 1,
@@ -89,12 +144,12 @@ def judged(
     kept = probabilities
     if len(rows) < len(readable):
         kept = [{kind: values[rows] for kind, values in each.items()} for each in probabilities]
-    of_members = [_verdicts(each, labels) for each in kept]
-    ensemble = _verdicts(mean(kept), labels) if len(members) > 1 else None
-    return Evaluation(list(members), of_members, ensemble, data[0], rows, unreadable)
+    member_predictions = [_score_all(each, labels) for each in kept]
+    ensemble = _score_all(average_probabilities(kept), labels) if len(members) > 1 else None
+    return Evaluation(list(members), member_predictions, ensemble, data[0], rows, unreadable)
 
 
-def mean(each: Sequence[Probabilities]) -> Probabilities:
+def average_probabilities(each: Sequence[Probabilities]) -> Probabilities:
     """Averaged over networks, as in the paper's Table 2."""
     averaged: Probabilities = {}
     for kind, first in each[0].items():
@@ -105,17 +160,17 @@ def mean(each: Sequence[Probabilities]) -> Probabilities:
     return averaged
 
 
-def _verdicts(probabilities: Probabilities, labels: NDArray[np.int64]) -> Verdicts:
-    return {kind: judge(values, labels) for kind, values in probabilities.items()}
+def _score_all(probabilities: Probabilities, labels: NDArray[np.int64]) -> PredictionsByCrops:
+    return {kind: score(values, labels) for kind, values in probabilities.items()}
 
 
-def _check_readable(member: Member, data: ValData) -> None:
+def _check_readable(member: EvaluatedModel, data: ValData) -> None:
     """As in training: too many unreadable images are an error, a few are left out."""
     place, most = f"Data from {data.origin}", member.data.max_unreadable
     check_unreadable(data.images.unreadable, data.listed, most, place, earlier=data.unreadable)
 
 
-def _folder(config: EvaluateConfig, members: Sequence[Member]) -> Path:
+def _folder(config: EvaluateConfig, members: Sequence[EvaluatedModel]) -> Path:
     """Where the results go, made before anything is worked out. Raises `UserError` where it cannot be."""
     if config.out is not None:
         folder = absolute(config.out)

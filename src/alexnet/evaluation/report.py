@@ -1,4 +1,4 @@
-"""The files of an evaluation: evaluation.json, per_class.csv, confusion.csv, predictions.csv and pictures."""
+"""The report of an evaluation: files, terminal and W&B."""
 
 import csv
 import io
@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
-from alexnet.choices import ValCrops
-from alexnet.config import EvaluateConfig
-from alexnet.evaluation.evaluation import Evaluation
-from alexnet.evaluation.pictures import draw_confusion, draw_per_class, draw_worst
-from alexnet.evaluation.verdict import Verdict
-from alexnet.run.whole_file import written_whole
+from alexnet.config import EvaluateConfig, ValCrops
+from alexnet.evaluation.figures import draw_confusion, draw_per_class, draw_worst
+from alexnet.evaluation.predictions import ErrorMetrics, Predictions
+from alexnet.evaluation.published import VAL_2012
+from alexnet.evaluation.results import Evaluation
+from alexnet.files import atomic_write
+from alexnet.runs.tracking import track_later_results
+from alexnet.terminal import console
 
 PICTURES = {"confusion": draw_confusion, "per_class": draw_per_class, "worst": draw_worst}
 
@@ -48,7 +54,7 @@ def _content(found: Evaluation, config: EvaluateConfig) -> dict[str, Any]:
     content: dict[str, Any] = {
         "settings": settings,
         "name": found.name,
-        "figures": _figures(found.subject),
+        "figures": _error_metrics(found.subject),
         "members": [
             {
                 "name": member.name,
@@ -56,9 +62,9 @@ def _content(found: Evaluation, config: EvaluateConfig) -> dict[str, Any]:
                 "checkpoint": str(member.trained.checkpoint),
                 "network": type(member.trained.network).__name__,
                 "image_size": member.trained.crops.size,
-                "figures": _figures(verdicts),
+                "figures": _error_metrics(verdicts),
             }
-            for member, verdicts in zip(found.members, found.of_members, strict=True)
+            for member, verdicts in zip(found.members, found.member_predictions, strict=True)
         ],
         "notes": found.notes(),
         "unreadable": [{"file": path, "reason": why} for path, why in sorted(found.unreadable.items())],
@@ -76,25 +82,25 @@ def _content(found: Evaluation, config: EvaluateConfig) -> dict[str, Any]:
         },
     }
     if found.is_imagenet:
-        content["published"] = {kind.value: _published(found, kind) for kind in found.crops}
+        content["published"] = {kind.value: _published_rows(found, kind) for kind in found.crops}
     return content
 
 
-def _published(found: Evaluation, kind: ValCrops) -> list[dict[str, Any]]:
+def _published_rows(found: Evaluation, kind: ValCrops) -> list[dict[str, Any]]:
     return [
         asdict(row) | {"crops": row.crops and row.crops.value, "comparable": comparable}
         for row, comparable in found.published(kind)
     ]
 
 
-def _figures(verdicts: dict[ValCrops, Verdict]) -> dict[str, Any]:
+def _error_metrics(verdicts: dict[ValCrops, Predictions]) -> dict[str, Any]:
     return {
         kind.value: {key: value for key, value in verdict.figures._asdict().items() if value is not None}
         for kind, verdict in verdicts.items()
     }
 
 
-def _class_errors(verdict: Verdict, number: int) -> dict[str, Any]:
+def _class_errors(verdict: Predictions, number: int) -> dict[str, Any]:
     images = int(verdict.class_images[number])
     if not images:
         return {}
@@ -142,11 +148,12 @@ def _prediction_rows(found: Evaluation) -> Iterable[list[Any]]:
         *(f"{what}_{place}" for place in places for what in ("class", "probability")),
     ]
     lists = {
-        kind: (verdict.top.tolist(), verdict.chances.tolist()) for kind, verdict in found.subject.items()
+        kind: (verdict.top.tolist(), verdict.top_probabilities.tolist())
+        for kind, verdict in found.subject.items()
     }
     for place, row in enumerate(found.rows.tolist()):
-        for kind, (top, chances) in lists.items():
-            pairs = zip(top[place], chances[place], strict=True)
+        for kind, (top, top_probabilities) in lists.items():
+            pairs = zip(top[place], top_probabilities[place], strict=True)
             cells = (cell for number, chance in pairs for cell in (classes[number], f"{chance:.6g}"))
             yield [images.path(row), classes[images.labels[row]], kind.value, *cells]
 
@@ -158,5 +165,104 @@ def _csv(rows: Iterable[list[Any]]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(text.encode(errors="surrogateescape"))
+
+
+def track(found: Evaluation, folder: Path) -> None:
+    """Add figures and pictures to the W&B run of the run that was evaluated, where it has one."""
+    run = found.members[0].run
+    if run is None:
+        return
+    summary = {
+        f"eval/{kind.value}/{name}": value
+        for kind, verdict in found.subject.items()
+        for name, value in verdict.figures._asdict().items()
+        if value is not None
+    }
+    pictures = {
+        f"eval/{name}": folder / f"{name}.png" for name in PICTURES if (folder / f"{name}.png").is_file()
+    }
+    track_later_results(run, summary, pictures)
+
+
+CROP_NAMES = {ValCrops.center: "centre", ValCrops.ten: "ten"}
+LISTED = 5  # files left out that are named on the terminal
+
+
+def print_evaluation(found: Evaluation) -> None:
+    """The errors, beside published ones on ImageNet; what is confused, what is left out, what to mind."""
+    _print(_errors_table(found))
+    for kind in found.crops if found.is_imagenet else []:
+        _print(_published_table(found, kind))
+    names = found.short_names
+    for place, pair in enumerate(found.verdict.most_confused(3)):
+        head = "Confused " if place == 0 else " " * 9
+        share = f"{pair.times} of {pair.images}"
+        console.print(f"{head} {names[pair.right]} taken for {names[pair.taken_for]}: {share}", markup=False)
+    for path, reason in list(found.unreadable.items())[:LISTED]:
+        console.print(f"Left out  {path}: {reason}", style="yellow", markup=False)
+    if len(found.unreadable) > LISTED:
+        console.print(f"Left out  {len(found.unreadable)} files in all; evaluation.json names them")
+    for note in found.notes():
+        console.print(f"Note      {note}", markup=False)
+
+
+def format_error_metric(value: float | None, error: float | None) -> str:
+    """An error with its standard error."""
+    return "-" if value is None or error is None else f"{value:.2f} ± {error:.2f}"
+
+
+def _errors_table(found: Evaluation) -> Table:
+    table = _table(f"Errors on {found.images_of}, percent ± standard error")
+    for heading in ("network", "crops", "top-1", "top-5", "loss", "samples"):
+        table.add_column(heading, justify="left" if heading in ("network", "crops") else "right")
+    if not found.verdict.has_top5:
+        table.columns.pop(3)
+    for name, verdicts in found.all_results:
+        for kind, verdict in verdicts.items():
+            of = verdict.figures
+            top5 = [format_error_metric(of.top5_error, of.top5_standard_error)] if verdict.has_top5 else []
+            top1 = format_error_metric(of.top1_error, of.top1_standard_error)
+            style = "bold" if found.ensemble is verdicts else None
+            cells = (escape(name), CROP_NAMES[kind], top1, *top5, f"{of.loss:.4f}", f"{of.samples:,}")
+            table.add_row(*cells, style=style)
+    return table
+
+
+def _published_table(found: Evaluation, kind: ValCrops) -> Table:
+    table = _table(
+        f"{found.name}, {CROP_NAMES[kind]} crop{'s' * (kind is ValCrops.ten)}, beside published errors"
+    )
+    for heading in ("", "network", "images", "crops", "top-1", "top-5", "source"):
+        table.add_column(heading, justify="right" if heading.startswith("top") else "left")
+    ours: ErrorMetrics = found.subject[kind].figures
+    cells = (
+        VAL_2012,
+        CROP_NAMES[kind],
+        f"{ours.top1_error:.2f}",
+        _two_decimals(ours.top5_error),
+        "measured here",
+    )
+    table.add_row("*", escape(found.name), *cells, style="bold")
+    for row, comparable in found.published(kind):
+        if not comparable and not row.source.startswith("paper"):
+            continue  # evaluation.json has them
+        crops = CROP_NAMES[row.crops] if row.crops else "-"
+        cells = (row.split, crops, _two_decimals(row.top1_error), _two_decimals(row.top5_error), row.source)
+        table.add_row("*" if comparable else "", row.who, *cells, style=None if comparable else "dim")
+    return table
+
+
+def _two_decimals(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _print(table: Table) -> None:
+    # what is piped has no width: wide enough for every cell
+    wide = console if console.is_terminal else Console(width=200, highlight=False)
+    wide.print(table, soft_wrap=False)

@@ -1,21 +1,18 @@
-"""An export from beginning to end: a file in each format, compared with the network before it is there."""
+"""Export of a trained network: a file in each format, verified before it is kept."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from alexnet.choices import ExportFormat
-from alexnet.config import ExportConfig
+from alexnet.config import ExportConfig, ExportFormat
 from alexnet.errors import UserError
-from alexnet.export.check import BATCHES, IMAGES, Check
-from alexnet.export.description import describe
 from alexnet.export.formats import FORMATS, check_packages
-from alexnet.export.sample import draw_sample
-from alexnet.export.source import Source
+from alexnet.export.pixel_model import ExportSource, describe
+from alexnet.export.verify import BATCHES, IMAGES, LogitsCheck, draw_sample
+from alexnet.files import atomic_write_files
 from alexnet.paths import absolute
-from alexnet.progress import console
-from alexnet.run.trained import Trained, load_trained
-from alexnet.run.whole_file import written_together
+from alexnet.runs.trained_model import TrainedModel, load_trained_model
+from alexnet.terminal import console
 
 
 def export(config: ExportConfig) -> None:
@@ -25,25 +22,25 @@ def export(config: ExportConfig) -> None:
     not give what the network gives: nothing of that one is left. Those before it are.
     """
     check_packages(config.formats)
-    trained = load_trained(config.run, config.checkpoint)
+    trained = load_trained_model(config.run, config.checkpoint)
     folder = _folder(config, trained)
     with console.status("Looking for images to compare with"):
-        check = Check(trained, draw_sample(trained, IMAGES))
-    source = Source(trained, config.opset)
+        check = LogitsCheck(trained, draw_sample(trained, IMAGES))
+    source = ExportSource(trained, config.opset)
     for kind in config.formats:
         path = folder / f"{trained.checkpoint.stem}{FORMATS[kind].suffix}"
         with console.status(f"Exporting {path.name}"):
             difference = _write(source, kind, check, config.tolerance, path)
-        _tell(kind, path, difference, check.origin)
+        _print_file(kind, path, difference, check.origin)
     shape = f"(N, 3, {trained.crops.size}, {trained.crops.size})"
     console.print(
         f"{'crops':<13} float32 {shape}, RGB 0-255, the centre of an image whose shorter side is"
-        f" {trained.stored_size}; logits (N, {len(trained.classes)}). The .json beside each file says more",
+        f" {trained.resize_size}; logits (N, {len(trained.classes)}). The .json beside each file says more",
         markup=False,
     )
 
 
-def _folder(config: ExportConfig, trained: Trained) -> Path:
+def _folder(config: ExportConfig, trained: TrainedModel) -> Path:
     """Where the files go, made where need be."""
     if config.out is not None:
         folder = absolute(config.out)
@@ -60,12 +57,14 @@ def _folder(config: ExportConfig, trained: Trained) -> Path:
     return folder
 
 
-def _write(source: Source, kind: ExportFormat, check: Check, tolerance: float, path: Path) -> float:
+def _write(
+    source: ExportSource, kind: ExportFormat, check: LogitsCheck, tolerance: float, path: Path
+) -> float:
     """Write one file and its description, if the network in it is right; how much it differs."""
     chosen = FORMATS[kind]
     description = describe(source.trained, mean_inside=chosen.mean_inside)
     try:
-        with written_together(path.parent) as aside:
+        with atomic_write_files(path.parent) as aside:
             chosen.write(source, description, aside / path.name)
             difference = check.difference(chosen.load(source, aside / path.name))
             if not difference <= tolerance:  # nor where it is not a number
@@ -92,7 +91,7 @@ def _write(source: Source, kind: ExportFormat, check: Check, tolerance: float, p
     return difference
 
 
-def _tell(kind: ExportFormat, path: Path, difference: float, origin: str) -> None:
+def _print_file(kind: ExportFormat, path: Path, difference: float, origin: str) -> None:
     beside = path.with_name(f"{path.name}.data")  # where ONNX keeps the weights of a large network
     size = sum(file.stat().st_size for file in (path, beside) if file.is_file())
     console.print(

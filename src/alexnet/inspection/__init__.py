@@ -1,1 +1,1 @@
-"""A look inside a trained network."""
+"""What a trained network has learned: layer statistics and nearest neighbours."""

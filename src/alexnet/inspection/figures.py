@@ -1,4 +1,4 @@
-"""Pictures of what is inside a network."""
+"""Figures of an inspection."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.inspection.layers import LayerMeasures
-from alexnet.run.figures import save
+from alexnet.models.layer_stats import LayerStats
+from alexnet.plotting import save_figure
 
 SAME, TEXT = "#0b62a4", "#1d2126"
 CELL = 1.3  # inches, of an image with what stands above it
@@ -18,7 +18,7 @@ LONGEST = 17  # characters of a class's name
 
 
 @dataclass(frozen=True)
-class Picture:
+class LabelledImage:
     """An image (3, S, S) and its class."""
 
     square: NDArray[np.uint8]
@@ -26,7 +26,10 @@ class Picture:
 
 
 def draw_neighbours(
-    rows: Sequence[tuple[Picture, Sequence[Picture]]], names: Sequence[str], title: str, path: Path
+    rows: Sequence[tuple[LabelledImage, Sequence[LabelledImage]]],
+    names: Sequence[str],
+    title: str,
+    path: Path,
 ) -> None:
     """A row for each image, with its neighbours beside it, the nearest first, as a PNG at `path`.
 
@@ -45,12 +48,12 @@ def draw_neighbours(
             same = neighbour.label == query.label
             _draw_picture(axes, neighbour, names, frame=SAME if same else None)
     figure.suptitle(title, fontsize=10)
-    save(figure, path)
+    save_figure(figure, path)
 
 
-def _draw_picture(axes: Axes, picture: Picture, names: Sequence[str], frame: str | None) -> None:
+def _draw_picture(axes: Axes, picture: LabelledImage, names: Sequence[str], frame: str | None) -> None:
     axes.imshow(picture.square.transpose(1, 2, 0), interpolation="antialiased")
-    axes.set_title(short(names[picture.label]), fontsize=8, color=frame or TEXT, pad=3)
+    axes.set_title(shorten_class_name(names[picture.label]), fontsize=8, color=frame or TEXT, pad=3)
     if frame is not None:
         axes.set_axis_on()
         axes.set(xticks=[], yticks=[])
@@ -58,7 +61,7 @@ def _draw_picture(axes: Axes, picture: Picture, names: Sequence[str], frame: str
             spine.set(color=frame, linewidth=3.5)
 
 
-def draw_units(layers: Sequence[LayerMeasures], images: int, path: Path) -> None:
+def draw_units(layers: Sequence[LayerStats], images: int, path: Path) -> None:
     """Bars for each layer: dead units and saturated outputs in percent, activations; a PNG at `path`."""
     dead = [layer.dead_fraction for layer in layers]
     saturated = [layer.saturated_fraction for layer in layers]
@@ -81,7 +84,7 @@ def draw_units(layers: Sequence[LayerMeasures], images: int, path: Path) -> None
     first.set_yticks(range(len(layers)), [f"{layer.layer}  ({layer.units:,})" for layer in layers])
     first.invert_yaxis()
     figure.suptitle(f"Layers and their units, over {images:,} validation images", fontsize=10)
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_bars(axes: Axes, values: Sequence[float | None], form: str) -> None:
@@ -105,7 +108,7 @@ def _draw_bars(axes: Axes, values: Sequence[float | None], form: str) -> None:
     axes.xaxis.label.set_fontsize(9)
 
 
-def short(name: str) -> str:
+def shorten_class_name(name: str) -> str:
     """The first of a class's names, cut where it is long."""
     first = name.partition(",")[0]
     return first if len(first) <= LONGEST else f"{first[: LONGEST - 1]}…"

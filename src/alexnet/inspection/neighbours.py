@@ -1,13 +1,34 @@
-"""The training images whose features are nearest to those of some others (paper §6.1, Figure 4)."""
+"""The training images whose features are nearest to those of validation images (paper §6.1, Figure 4)."""
 
 from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from alexnet.data.order import epoch_order
+from alexnet.data.sampling import epoch_order, evenly_spaced
+from alexnet.models.layer_stats import evaluation_mode, learned_layers
+
+
+def feature_vectors(network: nn.Module, images: Tensor) -> Tensor:
+    """The input of the layer that runs last, in evaluation mode: (N, features) for images (N, 3, H, W).
+
+    Maps, where that layer is a convolution, are averaged over their places.
+    """
+    seen: list[Tensor] = []
+
+    def about_to_run(layer: nn.Module, arguments: tuple[Any, ...]) -> None:
+        seen[:] = [arguments[0]]
+
+    with ExitStack() as hooks, evaluation_mode(network), torch.no_grad():
+        for layer in learned_layers(network).values():
+            hooks.callback(layer.register_forward_pre_hook(about_to_run).remove)
+        network.forward(images)
+    (last,) = seen
+    return last.mean((2, 3)) if last.ndim == 4 else last.flatten(1)
 
 
 def choose_queries(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -23,19 +44,12 @@ def choose_queries(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     chosen: list[int] = []
     while len(chosen) < min(count, len(labels)):
         row = by_class[turn == turn.min()]
-        chosen += row[evenly(len(row), count - len(chosen))].tolist()
+        chosen += row[evenly_spaced(len(row), count - len(chosen))].tolist()
         by_class, turn = by_class[turn != turn.min()], turn[turn != turn.min()]
     return np.array(sorted(chosen, key=lambda index: (labels[index], index)), np.int64)
 
 
-def evenly(total: int, count: int | None) -> NDArray[np.int64]:
-    """`count` of the numbers from 0 to total - 1, or all of them, as far apart as can be."""
-    if count is None or count >= total:
-        return np.arange(total)
-    return (np.arange(count) * total + total // 2) // count
-
-
-def nearest(
+def nearest_neighbours(
     queries: Tensor, batches: Iterable[tuple[NDArray[np.int64], Tensor]], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The `count` nearest of many vectors to each query (Q, D), the nearest first: numbers and distances.

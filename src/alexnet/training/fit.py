@@ -11,39 +11,32 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import WandbLogger
 
-from alexnet.allocator import keep_freed_memory
-from alexnet.choices import Logger
-from alexnet.config import EarlyStoppingConfig
-from alexnet.errors import UserError
-from alexnet.placement.watch import RankWatch, tell
-from alexnet.run.environment import describe_environment
-from alexnet.run.epoch_progress import EpochProgress
-from alexnet.run.folder import RunFolder
-from alexnet.run.log import log_to_file, log_to_terminal
-from alexnet.run.recorder import Recorder
-from alexnet.run.request import Request
-from alexnet.run.summary import describe_result, print_outcome, print_plan
-from alexnet.run.tracking import build_wandb_logger, finish
-from alexnet.training.census import Census
-from alexnet.training.checkpoints import Checkpoints
-from alexnet.training.devices import (
-    check_devices,
-    resolve_accelerator,
-    resolve_precision,
-    trainer_arguments,
-)
-from alexnet.training.generators import Generators
-from alexnet.training.layer_probe import LayerProbe
-from alexnet.training.memory import peak_memory_mb
-from alexnet.training.parts import Parts, build, check_goes_on, last_checkpoint
-from alexnet.training.problems import explain
-from alexnet.training.speed import CompilerCheck
-from alexnet.training.stop import InterruptionError, Stop, requeue, seconds_of
+from alexnet.callbacks.activation_monitor import ActivationMonitor
+from alexnet.callbacks.checkpoint import TrainingCheckpoint
+from alexnet.callbacks.compiler_check import CompilerCheck
+from alexnet.callbacks.metrics_recorder import MetricsRecorder
+from alexnet.callbacks.progress_bar import ProgressBar
+from alexnet.callbacks.rng_state import RNGStateCallback
+from alexnet.callbacks.sample_count_check import SampleCountCheck
+from alexnet.config import EarlyStoppingConfig, Logger
+from alexnet.distributed.rank_monitor import RankMonitor, print_error
+from alexnet.errors import UserError, explain_failure
+from alexnet.hardware import peak_memory_mb, resolve_accelerator, resolve_precision, retain_malloc
+from alexnet.runs.environment import describe_environment
+from alexnet.runs.folder import RunFolder
+from alexnet.runs.log import log_to_file, log_to_terminal
+from alexnet.runs.results import training_result
+from alexnet.runs.resume import TrainRequest
+from alexnet.runs.signals import GracefulShutdown, InterruptionError, parse_max_time, requeue
+from alexnet.runs.tracking import build_wandb_logger, finish
+from alexnet.training.components import Components, build_components, check_same_run, last_checkpoint
+from alexnet.training.summary import print_outcome, print_plan
+from alexnet.training.trainer_args import check_devices, trainer_arguments
 
 log = logging.getLogger(__name__)
 
 
-def train(request: Request, *, shares_process: bool = False) -> float | None:
+def train(request: TrainRequest, *, shares_process: bool = False) -> float | None:
     """Run one training, or go on with one, and return its last validation top-1 error in percent.
 
     Raises `UserError` before anything is written for what cannot run; whatever happens after the run
@@ -58,20 +51,20 @@ def train(request: Request, *, shares_process: bool = False) -> float | None:
             " which cannot start several devices again and again. Use hydra/launcher=process."
         )
     check_devices(config.trainer, config.strategy, config.model.columns, config.data.batch_size)
-    if config.speed.keep_freed_memory and resolve_accelerator(config.trainer.accelerator) == "cpu":
-        keep_freed_memory()
-    parts = build(request)
+    if config.performance.retain_malloc and resolve_accelerator(config.trainer.accelerator) == "cpu":
+        retain_malloc()
+    parts = build_components(request)
     checkpoint = last_checkpoint(request.previous) if request.previous else None
     if not writes:
         _Run(request, parts, None, checkpoint).follow()
         return None
     if request.previous:
-        check_goes_on(request.previous, checkpoint, parts)
+        check_same_run(request.previous, checkpoint, parts)
         folder = RunFolder.reopen(request.previous)
     else:
         folder = RunFolder.create(config.outputs, request.resolved, config.run_folder)
     run = _Run(request, parts, folder, checkpoint)
-    with folder.held(), log_to_file(folder.path / "train.log"):
+    with folder.locked(), log_to_file(folder.path / "train.log"):
         run.lead()
     return run.recorder.rows[-1].get("val/top1_error") if run.recorder.rows else None
 
@@ -80,27 +73,29 @@ class _Run:
     """One start of a run, on one rank; `folder` is None on all but the first, which writes."""
 
     def __init__(
-        self, request: Request, parts: Parts, folder: RunFolder | None, checkpoint: Path | None
+        self, request: TrainRequest, parts: Components, folder: RunFolder | None, checkpoint: Path | None
     ) -> None:
         self.request, self.parts, self.folder, self.checkpoint = request, parts, folder, checkpoint
         config = request.config
-        self.recorder = Recorder(folder, parts.throughput, parts.module.classes, request.resolved)
-        self.watch = RankWatch()
-        self.stop = Stop(seconds_of(config.trainer.max_time))
+        self.recorder = MetricsRecorder(folder, parts.throughput, parts.module.classes, request.resolved)
+        self.watch = RankMonitor()
+        self.shutdown = GracefulShutdown(parse_max_time(config.trainer.max_time))
         self.logger: WandbLogger | None = None
         checkpoints = folder.checkpoints if folder else None
         self.callbacks: list[Callback] = [
-            EpochProgress(),
-            Census(parts.datamodule),
+            ProgressBar(),
+            SampleCountCheck(parts.datamodule),
             parts.throughput,
             self.recorder,
-            LayerProbe(folder, parts.datamodule, config.callbacks.layer_probe.images, self.recorder.title),
+            ActivationMonitor(
+                folder, parts.datamodule, config.callbacks.layer_probe.images, self.recorder.title
+            ),
             parts.guard,
             self.watch,
-            CompilerCheck(config.speed),
-            Generators(),
+            CompilerCheck(config.performance),
+            RNGStateCallback(),
             *_early_stopping(config.callbacks.early_stopping),
-            Checkpoints(checkpoints, config.callbacks.checkpoint, self.stop, parts.guard),
+            TrainingCheckpoint(checkpoints, config.callbacks.checkpoint, self.shutdown, parts.guard),
         ]
 
     def follow(self) -> None:
@@ -113,7 +108,7 @@ class _Run:
             if (lost := self.watch.explain(problem)) is None:
                 raise
             if "Rank 0" in lost:  # which cannot tell
-                tell(lost)
+                print_error(lost)
             raise UserError(lost) from problem
 
     def lead(self) -> None:
@@ -141,13 +136,13 @@ class _Run:
             if told := self.watch.explain(problem):
                 error = f"{told}."
                 raise UserError(error) from problem
-            if told := explain(problem):
+            if told := explain_failure(problem):
                 error = told
                 raise UserError(self._with_advice(error)) from problem
             raise
         finally:
             self._record(status, error)
-            if self.stop.requeue:
+            if self.shutdown.requeue:
                 requeue()
 
     def _fit(self) -> None:
@@ -164,7 +159,7 @@ class _Run:
             enable_model_summary=False,
             enable_progress_bar=False,  # EpochProgress instead
         )
-        with self.stop.heeded():
+        with self.shutdown.installed():
             trainer.fit(
                 self.parts.module, self.parts.datamodule, ckpt_path=self.checkpoint, weights_only=True
             )
@@ -186,7 +181,7 @@ class _Run:
         folder.write_yaml("overrides.yaml", overrides)
         folder.write_json(environment, describe_environment(parts.data.fingerprint))
         folder.write_excluded(parts.data.excluded)
-        print_plan(request.config, parts.data, parts.network, folder, parts.begun_from)
+        print_plan(request.config, parts.data, parts.network, folder, parts.init_from)
         if request.previous:
             log.info(f"Resuming  {self.checkpoint or 'from the beginning: there is no last.ckpt'}")
 
@@ -202,7 +197,7 @@ class _Run:
         folder, parts, config = self.folder, self.parts, self.request.config
         folder.use_reserve()
         excluded = parts.data.excluded | parts.data.newly_unreadable()
-        result = describe_result(
+        result = training_result(
             self.request.resolved, parts.data, parts.network, self.recorder.rows, parts.throughput
         )
         result |= {"status": status, "error": error, "warning": parts.guard.warning}
@@ -218,7 +213,7 @@ class _Run:
                 folder.write_metrics(self.recorder.rows)
                 self.recorder.draw()
         except OSError as problem:  # a full disk: the error that is told is the first one
-            unwritten = f"Not written: {explain(problem)}"
+            unwritten = f"Not written: {explain_failure(problem)}"
             log.warning(unwritten)
         print_outcome(result, folder, self.logger, config)
         if self.logger is not None:
@@ -227,7 +222,7 @@ class _Run:
             raise UserError(self._with_advice(unwritten))
 
     def _abandon(self, reason: str) -> None:
-        tell(reason)
+        print_error(reason)
         self._record("failed", reason)
 
     def _with_advice(self, error: str) -> str:

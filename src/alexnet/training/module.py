@@ -10,18 +10,21 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from alexnet.config import OptimizerConfig, SchedulerConfig
 from alexnet.data.dataset import UNREADABLE
-from alexnet.model.crops import mean_over_crops
-from alexnet.placement.place import place
-from alexnet.placement.ranks import gathered
-from alexnet.placement.replicas import replicas
-from alexnet.training.metrics import SplitMetrics
-from alexnet.training.optimizer import build_optimizer, contiguous, freeze, fuse, in_order_of
-from alexnet.training.schedule import build_schedule
+from alexnet.distributed.collectives import all_gather_object, data_parallel_group
+from alexnet.distributed.parallelize import parallelize
+from alexnet.metrics import MIN_CLASSES_FOR_TOP5, SplitMetrics
+from alexnet.models.base import mean_over_crops
+from alexnet.optim.optimizers import (
+    apply_freezing,
+    build_optimizer,
+    contiguous,
+    to_module_order,
+    use_fused_step,
+)
+from alexnet.optim.schedules import build_scheduler
 
-FEWEST_CLASSES_FOR_TOP5 = 6
 
-
-class AlexNetModule(LightningModule):
+class ClassificationModule(LightningModule):
     """Trains a classifier by the mean cross-entropy over the global batch (paper §3.5).
 
     Logs once an epoch: train/loss, train/top1_error, val/loss, val/top1_error, val/top5_error;
@@ -45,13 +48,13 @@ class AlexNetModule(LightningModule):
         self._counted: list[dict[str, dict[str, Tensor]]] = []
         self.optimizer, self.scheduler = optimizer, scheduler
         self.train_metrics = SplitMetrics("train", {1})
-        self.val_metrics = SplitMetrics("val", {1, 5} if classes >= FEWEST_CLASSES_FOR_TOP5 else {1})
+        self.val_metrics = SplitMetrics("val", {1, 5} if classes >= MIN_CLASSES_FOR_TOP5 else {1})
 
     def configure_model(self) -> None:
         """Divide the network among the devices, where the strategy asks for it; once."""
         if self.device_mesh is None or self._placed:
             return
-        place(self.network, self.device_mesh)
+        parallelize(self.network, self.device_mesh)
         for metric in (*self.train_metrics.values(), *self.val_metrics.values()):
             metric.process_group = self.device_mesh["data_parallel"].get_group()
         self._placed = True
@@ -74,24 +77,24 @@ class AlexNetModule(LightningModule):
         DDP and FSDP average the replicas' gradients; where their shares differ in size, that average is
         the global batch's only if each counts with its number of samples.
         """
-        copies = replicas(self.trainer)
+        copies = data_parallel_group(self.trainer)
         if copies.count == 1:
             return 1 / samples
         mine = torch.tensor(float(samples), device=self.device)
         return copies.count / self.trainer.strategy.reduce(mine, copies.group, reduce_op="sum")
 
     def on_train_start(self) -> None:
-        fuse(self.trainer.optimizers[0])
+        use_fused_step(self.trainer.optimizers[0])
 
     def on_train_epoch_start(self) -> None:
-        freeze(self.trainer.optimizers[0], self.current_epoch / (self.trainer.max_epochs or 1))
+        apply_freezing(self.trainer.optimizers[0], self.current_epoch / (self.trainer.max_epochs or 1))
         self._count_on()
         self.log_dict(self.train_metrics, on_step=False, on_epoch=True)  # computed when the epoch ends
 
     def _count_on(self) -> None:
         """Take up what had been counted of the epoch when the run was stopped."""
         counted, self._counted = self._counted, []
-        copies = replicas(self.trainer)
+        copies = data_parallel_group(self.trainer)
         if len(counted) == copies.count:
             counted = [counted[copies.rank]]
         elif copies.rank > 0:
@@ -120,18 +123,18 @@ class AlexNetModule(LightningModule):
         if "optimizer_states" not in checkpoint:  # weights to use: nobody goes on from them
             del checkpoint["loops"]
             return
-        of_ranks = gathered((replicas(self.trainer).rank, self.train_metrics.states()))
+        of_ranks = all_gather_object((data_parallel_group(self.trainer).rank, self.train_metrics.states()))
         checkpoint["train_metrics"] = [states for _, states in sorted(dict(of_ranks).items())]
         if self.device_mesh is None:  # else they are so already
             (state,) = checkpoint["optimizer_states"]
-            checkpoint["optimizer_states"] = [in_order_of(self, self.trainer.optimizers[0], state)]
+            checkpoint["optimizer_states"] = [to_module_order(self, self.trainer.optimizers[0], state)]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._counted = checkpoint["train_metrics"]
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.network, self.optimizer)
-        schedule = build_schedule(optimizer, self.scheduler, self.trainer.max_epochs or 1)
+        schedule = build_scheduler(optimizer, self.scheduler, self.trainer.max_epochs or 1)
         if schedule is None:
             return optimizer
         stepped: dict[str, Any] = {"scheduler": schedule, "interval": "epoch"}

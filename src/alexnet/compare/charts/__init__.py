@@ -8,8 +8,8 @@ from alexnet.compare.charts.cost import draw_cost
 from alexnet.compare.charts.effects import draw_effects
 from alexnet.compare.charts.history import draw_history
 from alexnet.compare.charts.learning_curves import draw_learning_curves
-from alexnet.compare.charts.theme import Theme
 from alexnet.compare.comparison import Comparison
+from alexnet.plotting import Theme
 
 Chart = Callable[[Comparison, Theme], Figure]
 
@@ -25,6 +25,6 @@ def charts_of(comparison: Comparison) -> dict[str, Chart]:
     """The charts that say something of these arms."""
     silent = {
         "history": not comparison.networks_differ,
-        "learning_curves": not any(arm.has_epochs for arm in comparison.everything),
+        "learning_curves": not any(arm.has_epochs for arm in comparison.all_variants),
     }
     return {name: draw for name, draw in CHARTS.items() if not silent.get(name)}

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
-from alexnet.compare.charts.limits import limits
-from alexnet.compare.charts.theme import Theme, tidy, wrapped
+from alexnet.compare.charts.effects import axis_limits
 from alexnet.compare.comparison import Comparison
+from alexnet.plotting import Theme, tidy, wrap_name
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ def draw_cost(comparison: Comparison, theme: Theme) -> Figure:
     A difference that is many times the others lies outside: an arrow and its number say so.
     """
     points = sorted(_points(comparison), key=lambda point: point.effect)
-    low, high = limits([arm.top1 for arm in comparison.arms if arm.top1])
+    low, high = axis_limits([arm.top1 for arm in comparison.arms if arm.top1])
     names = [
-        wrapped(point.name + ("" if low <= point.effect <= high else f" {point.effect:+.2f}"), 36)
+        wrap_name(point.name + ("" if low <= point.effect <= high else f" {point.effect:+.2f}"), 36)
         for point in points
     ]
     line = 0.2 * max((name.count("\n") + 1 for name in names), default=1)  # inches that a name takes
@@ -72,7 +72,7 @@ def draw_cost(comparison: Comparison, theme: Theme) -> Figure:
 
 
 def _points(comparison: Comparison) -> Iterator[_Point]:
-    for arm in comparison.everything:
+    for arm in comparison.all_variants:
         speed = arm.mean(lambda run: run.images_per_second)
         if speed is not None:
             mean, interval = (arm.top1.mean, arm.top1.interval) if arm.top1 else (0.0, None)

@@ -1,17 +1,18 @@
 """effects.png: each arm's difference with its interval, and what was claimed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import copysign
+from statistics import median
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from alexnet.compare.charts.limits import limits
-from alexnet.compare.charts.theme import Theme, tidy, wrapped
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.effects import Effect
 from alexnet.compare.tables import difference, interval_text
+from alexnet.plotting import Theme, tidy, wrap_name
 
 _Row = tuple[Effect | None, float | None, float | None]  # measured, paper, run log
 BELOW = 0.26  # rows; the claims stand under what was measured
@@ -31,7 +32,7 @@ def draw_effects(comparison: Comparison, theme: Theme) -> Figure:
     if top5:
         _column(columns[1], arms, lambda arm: (arm.top5, arm.claim.top5, arm.claim.log_top5), theme)
         columns[1].set_title("top-5 error", loc="left")
-    columns[0].set_yticks(range(len(arms)), [f"{wrapped(arm.name)}  n={len(arm.runs)}" for arm in arms])
+    columns[0].set_yticks(range(len(arms)), [f"{wrap_name(arm.name)}  n={len(arm.runs)}" for arm in arms])
     columns[0].set_ylim(len(arms) - 0.4, -0.6)
     for axes in columns:
         axes.tick_params(axis="y", length=0, pad=14)
@@ -57,7 +58,7 @@ def _column(
     axes.axvline(0, color=theme.text, linewidth=1)
     rows = [values(arm) for arm in arms]
     measured = [effect for effect, _, _ in rows if effect is not None]
-    low, high = limits(measured, [value for _, *claims in rows for value in claims if value is not None])
+    low, high = axis_limits(measured, [value for _, *claims in rows for value in claims if value is not None])
     axes.set_xlim(low, high)
     for row, (effect, paper, log) in enumerate(rows):
         if effect is not None:
@@ -101,3 +102,36 @@ def _measured(axes: Axes, row: int, effect: Effect, theme: Theme) -> None:
 def _marker(marker: str, color: str, text: str, hollow: bool = False) -> Line2D:
     face = "none" if hollow else color
     return Line2D([], [], marker=marker, color=color, markerfacecolor=face, linestyle="none", label=text)
+
+
+FAR = 4  # times the others: an arm further out would press them together
+
+
+def axis_limits(effects: Sequence[Effect], claims: Sequence[float] = ()) -> tuple[float, float]:
+    """The ends of the axis: zero, claims and all differences but those far outside.
+
+    No more of an interval than leaves the differences apart.
+    """
+    intervals = [effect.interval for effect in effects if effect.interval is not None]
+    half = median(high - low for low, high in intervals) / 2 if intervals else 0.0
+    reach = _reach([effect.mean for effect in effects], max(half, 1.0, *map(abs, claims)))
+    points = [0.0, *claims, *(copysign(min(abs(effect.mean), reach), effect.mean) for effect in effects)]
+    ends = [end for effect in effects if abs(effect.mean) <= reach for end in effect.interval or ()]
+    room = max(max(points) - min(points), 2 * half, 0.2)
+    low = max(min([*points, *ends]), min(points) - room)
+    high = min(max([*points, *ends]), max(points) + room)
+    margin = 0.05 * max(high - low, 1)
+    return low - margin, high + margin
+
+
+def _reach(differences: list[float], least: float) -> float:
+    """The largest size that the axis holds, `least` or more.
+
+    Outside are those more than `FAR` times as large as all others, unless they are the majority.
+    """
+    reach = least
+    for number, size in enumerate(sorted(map(abs, differences))):
+        if size > FAR * reach and 2 * number >= len(differences):
+            break
+        reach = max(reach, size)
+    return reach

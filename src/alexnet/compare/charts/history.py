@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from alexnet.compare.charts.theme import Theme, tidy, wrapped
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.effects import half_width
+from alexnet.compare.model_diffs import HAND_MADE, historical_order, year_of
 from alexnet.compare.tables import speed_text
-from alexnet.compare.years import HAND_MADE, historical_order, year_of
+from alexnet.plotting import Theme, tidy, wrap_name
 
 BESIDE = 0.16  # columns; the seeds' dots stand to the left of their mean
 COUNTS = ((1e9, "billion"), (1e6, "million"), (1e3, "thousand"))
@@ -21,7 +21,7 @@ AT_THE_END: Any = {"textcoords": "offset points", "ha": "right", "fontsize": 9}
 
 def draw_history(comparison: Comparison, theme: Theme) -> Figure:
     """A column for each arm: its seeds' validation top-1 errors, their mean and its interval."""
-    arms = sorted(comparison.everything, key=lambda arm: historical_order(arm.network))
+    arms = sorted(comparison.all_variants, key=lambda arm: historical_order(arm.network))
     figure = Figure(figsize=(max(7.5, 1.6 + 1.35 * len(arms)), 5.2), layout="constrained")
     axes = figure.subplots()
     tidy(axes)
@@ -77,7 +77,7 @@ def _column(axes: Axes, place: int, arm: ArmResult, confidence: float, theme: Th
 
 def _heading(arm: ArmResult, shared: bool) -> str:
     year = year_of(arm.network)
-    return "\n".join([wrapped(arm.name if shared else arm.network, 16), str(year or "year not known")])
+    return "\n".join([wrap_name(arm.name if shared else arm.network, 16), str(year or "year not known")])
 
 
 def _small_print(arm: ArmResult) -> str:

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from alexnet.compare.charts.theme import Theme, tidy, wrapped
 from alexnet.compare.comparison import ArmResult, Comparison
+from alexnet.plotting import Theme, tidy, wrap_name
 
 COLUMNS = 3
 
@@ -26,7 +26,7 @@ def draw_learning_curves(comparison: Comparison, theme: Theme) -> Figure:
         tidy(axes)
         _curve(axes, arm, theme.measured, 3)
         _curve(axes, comparison.baseline, theme.text, 1.4, "--")  # on top: where both are one, both are seen
-        axes.set_title(wrapped(arm.name, 34), loc="left")
+        axes.set_title(wrap_name(arm.name, 34), loc="left")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.xaxis.set_tick_params(labelbottom=True)
     for axes in panels[len(arms) :]:

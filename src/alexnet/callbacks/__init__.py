@@ -1,0 +1,1 @@
+"""Lightning callbacks, one a file: what watches, records and saves a run."""

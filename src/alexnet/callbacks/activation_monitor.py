@@ -1,0 +1,93 @@
+"""What goes on in each layer while a network learns, for the same images after every epoch."""
+
+import logging
+from dataclasses import asdict
+from functools import cached_property
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from alexnet.data.datamodule import ImageDataModule
+from alexnet.data.loader import read_batches
+from alexnet.data.sampling import epoch_order
+from alexnet.models.layer_stats import MEASURES, measure_layers
+from alexnet.runs.figures import draw_layers
+from alexnet.runs.folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+AT_A_TIME = 16  # images: little memory, and maps too small for LRN to be compiled for them
+
+
+class ActivationMonitor(Callback):
+    """Rows of layers.csv, layers.png and `layers/<layer>/<measure>` for W&B; `MEASURES` says which.
+
+    The images are the first of the validation's mixed order, as validation sees them. They pass through the
+    network in the precision of its weights, and in evaluation mode. Training does not change by a bit:
+    no random number is drawn, no gradient is left behind. Only the first rank measures, which has a
+    `folder`; where the network is divided among the devices nobody does. `images` None: off.
+    """
+
+    def __init__(
+        self, folder: RunFolder | None, datamodule: ImageDataModule, images: int | None, title: str
+    ) -> None:
+        self.folder, self.datamodule, self.images, self.title = folder, datamodule, images, title
+        self.rows: list[dict[str, Any]] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.folder is None or self.images is None:
+            return
+        if pl_module.device_mesh is not None:
+            log.info("Layers    are not measured: this strategy divides the network among the devices.")
+        elif trainer.global_step == 0 and not self.rows:
+            self._measure(trainer, pl_module, epoch=0)
+        else:
+            self._write()  # what came after the checkpoint comes again
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # between two epochs: neither training's time nor waiting for data, see Throughput
+        if self.folder is not None and self.images is not None and pl_module.device_mesh is None:
+            self._measure(trainer, pl_module, epoch=trainer.current_epoch + 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": [dict(row) for row in self.rows]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+    @cached_property
+    def _batches(self) -> list[tuple[Tensor, Tensor]]:
+        """The images that can be read, as squares, and their labels; kept, in case they disappear."""
+        data = self.datamodule.data.val
+        first = epoch_order(0, 0, len(data))[: self.images]
+        read = read_batches(data, first, self.datamodule.config.resize_size, AT_A_TIME)
+        return [(squares, labels) for _, squares, labels in read if len(labels)]
+
+    def _measure(self, trainer: Trainer, pl_module: LightningModule, epoch: int) -> None:
+        network: Any = pl_module.network
+        weight = next(network.parameters())
+        crops = self.datamodule.augmentation
+        batches = (
+            (crops.center(squares.to(weight.device), weight.dtype), labels.to(weight.device))
+            for squares, labels in self._batches
+        )
+        with torch.autocast(weight.device.type, enabled=False):
+            found = measure_layers(network, batches, gradients=True)
+        self.rows += [{"epoch": epoch} | asdict(layer) for layer in found]
+        self._write()
+        values = {
+            f"layers/{layer.layer}/{measure}": value
+            for layer in found
+            for measure in MEASURES
+            if (value := getattr(layer, measure)) is not None
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=trainer.global_step)
+
+    def _write(self) -> None:
+        assert self.folder is not None
+        self.folder.write_layers(self.rows)
+        if self.rows:
+            draw_layers(self.rows, self.title, self.folder.figures / "layers.png")

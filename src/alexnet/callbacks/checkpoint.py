@@ -1,0 +1,122 @@
+"""last.ckpt to go on from, best.ckpt to use; and the end of a run that is asked to stop."""
+
+import math
+import time
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from alexnet.callbacks.learning_guard import LearningGuard, all_finite
+from alexnet.callbacks.loop_state import resume_loops, set_loop_position
+from alexnet.config import CheckpointConfig
+from alexnet.distributed.collectives import RankConsensus
+from alexnet.runs.signals import GracefulShutdown, InterruptionError
+
+
+class _Request(IntEnum):
+    """What a rank wishes to do after a step; the ranks do the largest."""
+
+    nothing = 0
+    save = 1
+    stop = 2
+    fail = 3
+
+
+class TrainingCheckpoint(Checkpoint):
+    """Saves as each epoch begins, and in between as `config` says, and before the run stops.
+
+    last.ckpt holds all that the run needs to end as if it had never stopped, best.ckpt the weights of the
+    epoch with the lowest validation error (top-1). A loss that is no finite number ends the run
+    before it is saved. Raises `InterruptionError` on all ranks where one of them was asked to stop, after
+    the step or between two batches of the validation. `folder` is None on all ranks but the first.
+    """
+
+    def __init__(
+        self, folder: Path | None, config: CheckpointConfig, shutdown: GracefulShutdown, guard: LearningGuard
+    ) -> None:
+        self.folder = folder or Path()  # nothing is written from the others
+        self.config, self.shutdown, self.guard = config, shutdown, guard
+        self.best = math.inf
+        self._saved_at = 0.0
+        self._position = (0, 0, 1)  # epoch, batches of it that are done, batches that it has
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.shutdown.install()
+        self._consensus = RankConsensus()
+        self._saved_at = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        resume_loops(trainer)
+        if trainer.current_epoch and not trainer.fit_loop.is_resuming:  # else it is saved already
+            self._save(trainer, 0)
+        if self._consensus.wait(self._stop_request()):
+            self._end()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        done = batch_idx + 1
+        failed = self.guard.failed(trainer, outputs["loss"])
+        wish = _Request.fail if failed else self._stop_request() or self._save_request(trainer)
+        last = done == trainer.num_training_batches
+        agreed = self._consensus.wait(wish) if last else self._consensus.poll(wish)
+        if agreed == _Request.fail:
+            self.guard.fail(trainer)
+        if agreed != _Request.nothing:
+            self._save(trainer, done)
+        if agreed == _Request.stop:
+            self._end()
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
+    ) -> None:
+        if self._consensus.poll(self._stop_request()):
+            self._save(trainer, int(trainer.num_training_batches))
+            self._end()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        error = float(trainer.callback_metrics["val/top1_error"])
+        if error < self.best:
+            self.best = error
+            if self.config.best:
+                trainer.save_checkpoint(self.folder / "best.ckpt", weights_only=True)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._save(trainer, 0)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        set_loop_position(checkpoint["loops"], *self._position)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+    def _stop_request(self) -> _Request:
+        return _Request.stop if self.shutdown.requested() else _Request.nothing
+
+    def _save_request(self, trainer: Trainer) -> _Request:
+        steps, seconds = self.config.every_n_steps, self.config.every_n_seconds
+        due = steps is not None and trainer.global_step % steps == 0
+        due = due or (seconds is not None and time.monotonic() - self._saved_at >= seconds)
+        return _Request.save if due else _Request.nothing
+
+    def _end(self) -> None:
+        raise InterruptionError(self.shutdown.requested() or "stopped with another rank")
+
+    def _save(self, trainer: Trainer, done: int) -> None:
+        # ranks may learn of a lost loss one step late, and of gradients that are not finite from the next
+        # loss alone: what they have spoilt is not saved
+        spoilt = self.guard.lost or not all_finite(trainer.lightning_module.parameters())
+        if self._consensus.wait(_Request.fail if spoilt else _Request.nothing):
+            self.guard.fail(trainer)
+        self._saved_at = time.monotonic()
+        if self.config.last:
+            self._position = (trainer.current_epoch, done, int(trainer.num_training_batches))
+            trainer.save_checkpoint(self.folder / "last.ckpt", weights_only=False)

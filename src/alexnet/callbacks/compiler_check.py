@@ -1,0 +1,49 @@
+"""Run eagerly where torch.compile does not work on this machine."""
+
+import logging
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import nn
+
+from alexnet.config import Compile, PerformanceConfig
+from alexnet.errors import UserError
+from alexnet.hardware import compiler_advice, compiler_failure
+from alexnet.models.lrn import LocalResponseNorm
+
+log = logging.getLogger(__name__)
+
+
+def check_compiled(network: nn.Module, performance: PerformanceConfig, device: torch.device) -> None:
+    """Leave a network uncompiled that was to be compiled, where this machine cannot; warn of it.
+
+    To be called before the first step, which would fail half done. Raises `UserError` where compiling was
+    asked for.
+    """
+    if network._compiled_call_impl is None or (problem := compiler_failure(device)) is None:
+        return
+    if performance.compile is not Compile.auto:
+        raise UserError(
+            f"performance.compile={performance.compile.value}: nothing can be compiled for {device.type}:"
+            f" {problem} {compiler_advice(device)}, or choose performance.compile=none."
+        )
+    log.warning(
+        f"The network is not compiled, and slower: nothing can be compiled for {device.type} here: {problem}"
+        f" {compiler_advice(device)}; performance.compile=none is silent."
+    )
+    network._compiled_call_impl = None
+    for module in network.modules():
+        if isinstance(module, LocalResponseNorm):
+            module.compiled = False
+
+
+class CompilerCheck(Callback):
+    """`check_compiled` on each rank's own device, which is known when the strategy is set up."""
+
+    def __init__(self, performance: PerformanceConfig) -> None:
+        self.performance = performance
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        network: Any = pl_module.network
+        check_compiled(network, self.performance, trainer.strategy.root_device)

@@ -1,0 +1,144 @@
+"""Writes each epoch to the run folder, the terminal and the tracker as soon as it is known."""
+
+import logging
+import time
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor
+
+from alexnet.callbacks.loop_state import batches_done
+from alexnet.callbacks.throughput_monitor import ThroughputMonitor
+from alexnet.distributed.column_summary import summarize_columns
+from alexnet.hardware import peak_memory_mb
+from alexnet.metrics import MIN_CLASSES_FOR_TOP5
+from alexnet.runs.column_figure import draw_columns
+from alexnet.runs.figures import draw_curves, draw_filters, read_metrics
+from alexnet.runs.folder import RunFolder
+from alexnet.terminal import duration
+from alexnet.training.summary import print_placement
+
+log = logging.getLogger(__name__)
+
+METRICS = (
+    *("train/loss", "train/top1_error", "train/samples"),
+    *("val/loss", "val/top1_error", "val/top5_error", "val/samples"),
+)
+HEADINGS = "  epoch   train: loss  top-1   val: loss  top-1  top-5   images/s  waited  time left"
+
+
+class MetricsRecorder(Callback):
+    """One row of metrics.csv, one line on the terminal and a redrawn curves.png an epoch.
+
+    Errors are percentages. `folder` is None on every rank but the first, which writes.
+    """
+
+    def __init__(
+        self, folder: RunFolder | None, throughput: ThroughputMonitor, classes: int, config: dict[str, Any]
+    ) -> None:
+        self.folder, self.throughput, self.classes, self.config = folder, throughput, classes, config
+        self.title = f"{config['model']['name']} on {config['data']['name']}"
+        self.rows: list[dict[str, Any]] = []
+        self._validated = False
+        self._began = time.perf_counter()
+        self._lr = 0.0
+        self._headed = False
+
+    def seconds(self) -> float:
+        """How long the run has taken, over all its starts; of earlier ones up to their last checkpoint."""
+        return time.perf_counter() - self._began
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        mesh = pl_module.device_mesh
+        if mesh is not None and mesh["tensor_parallel"].size() > 1:
+            self._show_columns(trainer, pl_module, mesh)
+        if self.folder is not None:
+            self.folder.write_metrics(self.rows)  # what came after the checkpoint comes again
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not batches_done(trainer):
+            self._lr = trainer.optimizers[0].param_groups[0]["lr"]  # at the end it is the next epoch's
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # on every rank: reading the metrics adds them up over the ranks
+        known = {key: value.item() for key, value in trainer.callback_metrics.items()}
+        if not self._validated:
+            known = {key: value for key, value in known.items() if key.startswith("train/")}
+        self._validated = False
+        if self.folder is None:
+            return
+        rates = self.throughput.epoch_summary()
+        memory = peak_memory_mb("gpu" if pl_module.on_gpu else "cpu")
+        measures = {"lr": self._lr} | rates | {"peak_memory_mb": memory}
+        row: dict[str, Any] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+        row |= {key: known.get(key) for key in METRICS} | measures
+        if self.classes < MIN_CLASSES_FOR_TOP5:
+            del row["val/top5_error"]
+        row["seconds"] = self.seconds()
+        self.rows.append(row)
+        self.folder.write_metrics(self.rows)
+        self.draw()
+        for logger in trainer.loggers:
+            logger.log_metrics(measures, step=trainer.global_step)
+        if not self._headed:
+            log.info(HEADINGS)
+            self._headed = True
+        log.info(self._line(row, trainer.max_epochs or 0))
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        network: Any = pl_module.network
+        filters = network.stem.weight.detach()
+        if isinstance(filters, DTensor):
+            filters = filters.full_tensor()  # on every rank
+        if self.folder is not None:
+            columns = network.config.columns
+            draw_filters(filters.float().cpu().numpy(), columns, self.folder.figures / "filters.png")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": [dict(row) for row in self.rows], "lr": self._lr, "seconds": self.seconds()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows, self._lr = state_dict["rows"], state_dict["lr"]
+        self._began -= state_dict["seconds"]
+
+    def _show_columns(self, trainer: Trainer, pl_module: LightningModule, mesh: DeviceMesh) -> None:
+        network: Any = pl_module.network
+        with trainer.precision_plugin.forward_context():
+            columns = summarize_columns(network, mesh["tensor_parallel"])  # on every rank
+        if self.folder is not None:
+            copies = mesh["data_parallel"].size()
+            print_placement(columns, copies)
+            shared = f": {copies} share each column" if copies > 1 else ""
+            title = f"{self.config['model']['name']}, {mesh.size()} devices{shared}"
+            draw_columns(columns, title, self.folder.figures / "columns.png")
+
+    def draw(self) -> None:
+        """Redraw curves.png from metrics.csv."""
+        assert self.folder is not None
+        metrics = read_metrics(self.folder.path / "metrics.csv")
+        draw_curves(metrics, self.classes, self.title, self.folder.figures / "curves.png")
+
+    def _line(self, row: dict[str, Any], epochs: int) -> str:
+        left = row["seconds"] / row["epoch"] * (epochs - row["epoch"])
+        cells = (
+            f"{row['epoch']}/{epochs}".rjust(7),
+            _number(row["train/loss"], "").rjust(12),
+            _number(row["train/top1_error"], "%").rjust(5),
+            _number(row["val/loss"], "").rjust(10),
+            _number(row["val/top1_error"], "%").rjust(5),
+            _number(row.get("val/top5_error"), "%").rjust(5),
+            f"{row['images_per_second']:.3g}".rjust(9),
+            f"{row['data_wait_fraction']:.0%}".rjust(6),
+            duration(left).rjust(9),
+        )
+        return "  ".join(cells)
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}{unit}" if unit else f"{value:.3f}"

@@ -1,0 +1,45 @@
+"""Takes stock of the images after each epoch, over all ranks together."""
+
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from alexnet.data.datamodule import ImageDataModule
+from alexnet.distributed.collectives import all_gather_object
+
+
+class SampleCountCheck(Callback):
+    """Every rank knows what any rank could not read, and each validation image was counted once.
+
+    Raises `UserError` on all ranks where too many images are unreadable.
+    """
+
+    def __init__(self, datamodule: ImageDataModule) -> None:
+        self.datamodule = datamodule
+        self._validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        data = self.datamodule.data
+        for split in (data.train, data.val):
+            for elsewhere in all_gather_object(split.unreadable):
+                split.unreadable |= elsewhere
+        self.datamodule.check_unreadable(data.newly_unreadable())
+        loader = self._validated and trainer.val_dataloaders
+        if loader and trainer.num_val_batches == [len(loader)]:
+            metrics = trainer.callback_metrics
+            counted = int(metrics["val/samples"] + metrics["val/unreadable"])
+            if counted != len(data.val):
+                raise RuntimeError(f"Validation counted {counted} images, not each of {len(data.val)} once.")
+        self._validated = False
+
+    def state_dict(self) -> dict[str, Any]:
+        data = self.datamodule.data
+        return {"train": dict(data.train.unreadable), "val": dict(data.val.unreadable)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        data = self.datamodule.data
+        data.train.unreadable |= state_dict["train"]
+        data.val.unreadable |= state_dict["val"]

@@ -1,0 +1,31 @@
+"""Configuration that checks its own values."""
+
+from typing import Any
+
+from omegaconf import MISSING
+
+from alexnet.errors import UserError
+
+
+def check(valid: bool, key: str, value: Any, expected: str) -> None:
+    if not valid:
+        raise UserError(f"{key}={value}: expected {expected}.")
+
+
+def check_fraction(key: str, value: float) -> None:
+    check(0 <= value < 1, key, value, "a number from 0 up to, but not including, 1")
+
+
+def check_positive(key: str, value: float | None) -> None:
+    check(value is None or value > 0, key, value, "a number above 0")
+
+
+class ValidatedConfig:
+    """A part of the configuration that checks its own values when it is built."""
+
+    def __post_init__(self) -> None:
+        if MISSING not in vars(self).values():  # OmegaConf reads the schema off an unfilled instance
+            self.check()
+
+    def check(self) -> None:
+        """Raise `UserError` for a value out of range."""

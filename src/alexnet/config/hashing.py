@@ -1,0 +1,38 @@
+"""Which keys decide a run's result, and a hash of their values."""
+
+import hashlib
+import json
+from typing import Any
+
+# where and how a run is watched, read and named does not change what it computes
+UNHASHED_KEYS = (
+    *("outputs", "run_folder", "resume", "logger", "claim", "baseline"),
+    *("data.cache", "data.workers", "trainer.log_every_n_steps", "trainer.max_time"),
+    *("callbacks.checkpoint", "callbacks.layer_probe"),
+)
+
+# where the data lies and what is kept of a run: not what an experiment is about. What is there is
+# another matter: data.root may hold other images, so that these are hashed.
+NON_FACTOR_KEYS = (*UNHASHED_KEYS, "data.root", "data.pack", "data.max_unreadable", "seed")
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """A hash of everything in the resolved configuration that can change the result."""
+    hashed = {key: value for key, value in flatten(config).items() if not is_under(key, UNHASHED_KEYS)}
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The configuration with dotted keys: {"model.lrn": true, ...}."""
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            leaves |= flatten(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
+def is_under(key: str, names: tuple[str, ...]) -> bool:
+    """Whether a dotted key is one of `names`, or below one: data.augment.flip is under data.augment."""
+    return any(key == name or key.startswith(f"{name}.") for name in names)

@@ -1,0 +1,255 @@
+"""Configuration of the programs beside `train.py`, one class a program."""
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import Enum, StrEnum
+from typing import Any
+
+from omegaconf import MISSING
+
+from alexnet.config.base import ValidatedConfig, check, check_positive
+from alexnet.config.data import DataConfig, PackFormat, ValCrops
+from alexnet.config.model import ModelConfig
+from alexnet.config.training import Accelerator
+from alexnet.errors import UserError
+
+
+class ExportFormat(Enum):
+    """What a trained network is exported as."""
+
+    onnx = "onnx"
+    torch_export = "torch_export"
+    safetensors = "safetensors"
+
+
+class ComparabilityKey(Enum):
+    """What runs must have in common to be compared, unless they are allowed to differ in it."""
+
+    code = "code"
+    data = "data"
+    epochs = "epochs"
+    precision = "precision"
+
+
+@dataclass
+class PrepareConfig(ValidatedConfig):
+    """Everything that `prepare.py` needs."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    format: PackFormat = MISSING
+    quality: int = MISSING
+
+    def check(self) -> None:
+        check(1 <= self.quality <= 100, "quality", self.quality, "a JPEG quality from 1 to 100")
+
+
+@dataclass
+class EvaluateConfig(ValidatedConfig):
+    """Everything that `evaluate.py` needs. `run` and `checkpoint` are a path, or a list of paths."""
+
+    run: Any = MISSING
+    checkpoint: Any = MISSING
+    weights: str | None = MISSING
+    model: ModelConfig | None = None
+    data: DataConfig | None = None
+    data_root: str | None = MISSING
+    crops: list[ValCrops] = MISSING
+    batch_size: int = MISSING
+    accelerator: Accelerator = MISSING
+    out: str | None = MISSING
+    outputs: str = MISSING
+    cache: str = MISSING
+    wandb: bool = MISSING
+
+    def check(self) -> None:
+        if sum(each is not None for each in (self.run, self.checkpoint, self.weights)) != 1:
+            raise UserError(
+                "Give what to evaluate: run=<run folder> or checkpoint=<file>, or a list of them, or"
+                " weights=torchvision model=<network>."
+            )
+        if self.weights is not None and (self.model is None or self.data is None):
+            raise UserError(f"weights={self.weights}: give their network and images, too: model=... data=...")
+        if self.weights is None and self.model is not None:
+            raise UserError("model=...: goes with weights=. Runs and checkpoints know their network.")
+        for key in ("run", "checkpoint"):
+            given = getattr(self, key)
+            fits = isinstance(given, list) and all(isinstance(each, str | int) for each in given)
+            check(given is None or isinstance(given, str | int) or fits, key, given, "a path, or a list")
+            check(given != [], key, given, "at least one path")
+        check(bool(self.crops), "crops", [], "center, ten, or both: crops=[center,ten]")
+        check(self.batch_size >= 1, "batch_size", self.batch_size, "a whole number from 1 up")
+        if self.data is not None and self.data_root is not None:
+            raise UserError(f"data_root={self.data_root}: with data=... give it as data.root.")
+
+    @property
+    def runs(self) -> list[str]:
+        """The folders of `run`; empty where checkpoints are given."""
+        return _as_list(self.run)
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """The files of `checkpoint`; empty where runs are given."""
+        return _as_list(self.checkpoint)
+
+
+def _as_list(given: Any) -> list[str]:
+    each = given if isinstance(given, list) else [] if given is None else [given]
+    return [str(one) for one in each]
+
+
+@dataclass
+class PredictConfig(ValidatedConfig):
+    """Everything that `predict.py` needs."""
+
+    run: str | None = MISSING
+    checkpoint: str | None = MISSING
+    images: Any = MISSING
+    crops: ValCrops = MISSING
+    top: int = MISSING
+    output: str | None = MISSING
+    sheet: str | None = MISSING
+    batch_size: int = MISSING
+    accelerator: Accelerator = MISSING
+
+    def check(self) -> None:
+        if (self.run is None) == (self.checkpoint is None):
+            raise UserError("Give what to predict with: either run=<run folder> or checkpoint=<file>.")
+        for key in ("top", "batch_size"):
+            check(getattr(self, key) >= 1, key, getattr(self, key), "a whole number from 1 up")
+
+
+@dataclass
+class InspectConfig(ValidatedConfig):
+    """Everything that `inspect_run.py` needs."""
+
+    run: str | None = MISSING
+    checkpoint: str | None = MISSING
+    data_root: str | None = MISSING
+    images: int | None = MISSING
+    queries: int = MISSING
+    neighbours: int = MISSING
+    out: str | None = MISSING
+    wandb: bool = MISSING
+    batch_size: int = MISSING
+    accelerator: Accelerator = MISSING
+
+    def check(self) -> None:
+        if (self.run is None) == (self.checkpoint is None):
+            raise UserError("Give what to look into: either run=<run folder> or checkpoint=<file>.")
+        for key in ("images", "queries", "neighbours", "batch_size"):
+            value = getattr(self, key)
+            check(value is None or value >= 1, key, value, "a whole number from 1 up")
+
+
+OLDEST_OPSET = 18  # torch writes no older one; asked for one it would go on with this
+
+
+@dataclass
+class ExportConfig(ValidatedConfig):
+    """Everything that `export.py` needs. `format` is a format's name, or several."""
+
+    run: str | None = MISSING
+    checkpoint: str | None = MISSING
+    format: Any = MISSING
+    out: str | None = MISSING
+    tolerance: float = MISSING
+    opset: int | None = MISSING
+
+    @property
+    def formats(self) -> list[ExportFormat]:
+        """Each format once. Raises `UserError` for one that there is not."""
+        given = self.format if isinstance(self.format, list) else [self.format]
+        return list(dict.fromkeys(_format(str(name)) for name in given))
+
+    def check(self) -> None:
+        if (self.run is None) == (self.checkpoint is None):
+            raise UserError("Give what to export: either run=<run folder> or checkpoint=<file>.")
+        check(bool(self.formats), "format", self.format, "a format, or several")
+        check_positive("tolerance", self.tolerance)
+        expected = f"a version of ONNX's operators from {OLDEST_OPSET} up"
+        check(self.opset is None or self.opset >= OLDEST_OPSET, "opset", self.opset, expected)
+
+
+def _format(name: str) -> ExportFormat:
+    choices = [each.value for each in ExportFormat]
+    if name in choices:
+        return ExportFormat(name)
+    nearest = get_close_matches(name, choices, n=1, cutoff=0.5)
+    asked = f" Did you mean {nearest[0]}?" if nearest else ""
+    raise UserError(f"format={name}: no such value.{asked} Choices: {', '.join(sorted(choices))}.")
+
+
+@dataclass
+class CompareConfig(ValidatedConfig):
+    """Everything that `compare.py` needs."""
+
+    study: str | None = MISSING
+    runs: str | None = MISSING
+    baseline: str | None = MISSING
+    out: str | None = MISSING
+    training_error: float = MISSING
+    confidence: float = MISSING
+    allow: list[ComparabilityKey] = MISSING
+    wandb: bool = MISSING
+
+    def check(self) -> None:
+        if (self.study is None) == (self.runs is None):
+            raise UserError("Give what to compare: either study=<folder> or runs='<pattern>'.")
+        expected = "a percentage from 0 to 100"
+        check(0 <= self.training_error <= 100, "training_error", self.training_error, expected)
+        check(0 < self.confidence < 1, "confidence", self.confidence, "a number between 0 and 1")
+
+
+class Features(StrEnum):
+    """What `classical.py` describes an image by. A StrEnum: model.name is this word, too."""
+
+    hog = "hog"
+    color = "color"
+    hog_and_color = "hog_and_color"
+
+
+@dataclass
+class HandMadeConfig(ValidatedConfig):
+    """Hand-made features, and the linear classifier that learns from them."""
+
+    features: Features = MISSING
+    image_size: int = MISSING
+    orientations: int = MISSING
+    pixels_per_cell: int = MISSING
+    cells_per_block: int = MISSING
+    color_bins: int = MISSING
+    alpha: float = MISSING
+    max_iterations: int = MISSING
+
+    def check(self) -> None:
+        for key in ("orientations", "pixels_per_cell", "cells_per_block", "max_iterations"):
+            check(getattr(self, key) >= 1, f"classical.{key}", getattr(self, key), "a whole number from 1 up")
+        check(2 <= self.color_bins <= 256, "classical.color_bins", self.color_bins, "from 2 to 256")
+        check_positive("classical.alpha", self.alpha)
+        block = self.pixels_per_cell * self.cells_per_block
+        expected = f"at least a block of {self.cells_per_block} cells, {block} pixels"
+        check(self.image_size >= block, "classical.image_size", self.image_size, expected)
+
+
+@dataclass
+class NameConfig:
+    """What the run is called beside networks."""
+
+    name: str = MISSING
+
+
+@dataclass
+class ClassicalConfig(ValidatedConfig):
+    """Everything that `classical.py` needs."""
+
+    seed: int = MISSING
+    outputs: str = MISSING
+    run_folder: str | None = MISSING
+    model: NameConfig = field(default_factory=NameConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    classical: HandMadeConfig = field(default_factory=HandMadeConfig)
+
+    def check(self) -> None:
+        check(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 4294967295")
+        size, stored = self.classical.image_size, self.data.resize_size
+        check(size <= stored, "classical.image_size", size, f"at most data.resize_size={stored} pixels")

@@ -1,0 +1,64 @@
+"""Composed and saved configurations, read into typed objects."""
+
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from alexnet.config.messages import format_error
+from alexnet.config.model import ModelConfig, has_network
+from alexnet.errors import UserError
+
+Typed = TypeVar("Typed")
+
+
+def read_config(raw: DictConfig, schema: type[Typed]) -> Typed:
+    """The typed configuration. Raises `UserError` for a value that is missing or out of range."""
+    missing = sorted(OmegaConf.missing_keys(raw))
+    if missing:
+        raise UserError(f"{missing[0]} is not set. Give it: {missing[0]}=...")
+    given = OmegaConf.create(OmegaConf.to_container(raw))
+    assert isinstance(given, DictConfig)
+    typed = OmegaConf.to_object(OmegaConf.merge(_schema_for(schema, given), given))  # refuses +key=value
+    assert isinstance(typed, schema)
+    return typed
+
+
+def _schema_for(schema: type, given: DictConfig) -> DictConfig:
+    """The schema, with the keys of the network's family."""
+    if schema is ModelConfig:
+        return OmegaConf.structured(ModelConfig.of(given.get("family")))
+    form = OmegaConf.structured(schema)
+    if has_network(schema) and isinstance(model := given.get("model"), DictConfig):
+        form.model = ModelConfig.of(model.get("family"))
+    return form
+
+
+def read_saved(saved: dict[str, Any], schema: type[Typed], file: Path) -> Typed:
+    """The typed configuration of what was saved in `file`, in which a `${...}` means nothing.
+
+    Raises `UserError`, which names the file, for one that is not of the schema's form.
+    """
+    try:
+        return read_config(OmegaConf.create(_escape_interpolations(saved)), schema)
+    except (UserError, OmegaConfBaseException) as error:
+        raise UserError(f"{file} is damaged: {format_error(error, schema)}") from error
+
+
+def _escape_interpolations(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _escape_interpolations(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_escape_interpolations(value) for value in content]
+    if isinstance(content, str):
+        return re.sub(r"(\\*)\$\{", r"\1\1\\${", content)
+    return content
+
+
+def to_plain_dict(raw: DictConfig) -> dict[str, Any]:
+    """The resolved configuration as plain data, for config.yaml and checkpoints."""
+    content = OmegaConf.to_container(raw, resolve=True, enum_to_str=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}

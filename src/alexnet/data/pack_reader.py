@@ -1,0 +1,147 @@
+"""Packs: a data set decoded once, as the paper did (§2), in a few files of plain arrays.
+
+A pack is a folder, made by `alexnet.data.pack_writer`:
+
+    manifest.json                    version, format, counts, classes and their names, files set aside
+    statistics.npz                   mean image and channels; colour components and how far each reaches
+    <split>_labels.npy               int64 (images,), -1 where a file did not decode
+    <split>_names.npy                the file of each image
+    <split>_images.npy               format raw: uint8 (images, 3, size, size)
+    <split>_images.jpegs, _ends.npy  format jpeg: the JPEG files one after the other, and where each ends
+
+Any image is one read away, in any order, from any number of threads, processes and machines, which
+is what full shuffling, sharding and exact restarts need; numpy.load maps every .npy file.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alexnet.config import PackFormat
+from alexnet.data.image import ImageError, decode_square
+from alexnet.data.listing import SPLITS, unchanged
+from alexnet.data.locations import PACK_VERSION
+from alexnet.data.statistics import Statistics
+from alexnet.errors import UserError
+from alexnet.files import load_npz
+from alexnet.terminal import console
+
+UNREADABLE = -1  # label of a file that did not decode
+
+
+@dataclass(frozen=True)
+class PackSplit:
+    """One split: `rows` are the places of its readable images among all that are stored.
+
+    `images` are mapped pixels, or the bytes of all JPEG files, of which row i stops before ends[i].
+    """
+
+    file: Path
+    images: np.memmap[Any, np.dtype[np.uint8]]
+    ends: NDArray[np.int64] | None
+    labels: NDArray[np.int64]
+    names: NDArray[np.bytes_]
+    rows: NDArray[np.int64]
+
+    def open(self) -> int:
+        """A file descriptor of the images, for `read`."""
+        return os.open(self.file, os.O_RDONLY)
+
+    def read(self, descriptor: int, row: int, out: NDArray[np.uint8]) -> None:
+        """Write the square of a row into `out` (3, size, size). Raises `ImageError`.
+
+        Reads instead of copying from the map: one request to the disk for the whole image, and
+        no pages that stay counted as the process's memory.
+        """
+        start = self.images.offset
+        try:
+            if self.ends is None:
+                if os.preadv(descriptor, [out.data], start + row * out.nbytes) != out.nbytes:
+                    raise ImageError("the pack has been cut off")
+                return
+            begin = int(self.ends[row - 1]) if row else 0
+            out[...] = decode_square(os.pread(descriptor, int(self.ends[row]) - begin, begin), out.shape[-1])
+        except OSError as error:
+            raise ImageError(error.strerror or str(error)) from error
+
+
+@dataclass(frozen=True)
+class Pack:
+    """An opened pack; its images are not read. `root` and `seen` tell what it was made of, see `Listing`."""
+
+    folder: Path
+    format: PackFormat
+    classes: tuple[str, ...]
+    train: PackSplit
+    val: PackSplit
+    statistics: Statistics
+    excluded: dict[str, str]
+    unreadable: int
+    fingerprint: str
+    root: Path
+    seen: dict[str, int]
+
+
+def open_pack(folder: Path) -> Pack:
+    """Open a pack. Raises `UserError` where it is damaged, or none."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if manifest["version"] != PACK_VERSION:
+            raise ValueError(f"it is of version {manifest['version']}, not {PACK_VERSION}")
+        packed = PackFormat(manifest["format"])
+        train, val = (_open_split(folder, name, packed, manifest["images"][name]) for name in SPLITS)
+        arrays, _ = load_npz(folder / "statistics.npz")
+        statistics = Statistics(*(arrays[name] for name in Statistics._fields))
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{folder}: not a whole pack ({error}). Give another data.pack, or remove this one and"
+            " make it again with prepare.py."
+        ) from error
+    return Pack(
+        folder,
+        packed,
+        tuple(manifest["classes"]),
+        train,
+        val,
+        statistics,
+        manifest["excluded"],
+        manifest["unreadable"],
+        manifest["fingerprint"],
+        Path(manifest["root"]),
+        manifest["seen"],
+    )
+
+
+def check_current(pack: Pack, asked_for: bool) -> None:
+    """Raise `UserError` where the images have changed since they were packed; say so of a pack asked for."""
+    if not pack.root.is_dir() or unchanged(pack.root, pack.seen):
+        return
+    changed = f"The images in {pack.root} have changed since they were packed."
+    if not asked_for:
+        raise UserError(f"{changed} Remove {pack.folder}, and make it again with prepare.py.")
+    console.print(f"{changed} {pack.folder} is used as it is.")
+
+
+def _open_split(folder: Path, name: str, packed: PackFormat, images: int) -> PackSplit:
+    labels = np.load(folder / f"{name}_labels.npy")
+    names = np.load(folder / f"{name}_names.npy", mmap_mode="r")
+    ends = None
+    if packed is PackFormat.raw:
+        file = folder / f"{name}_images.npy"
+        mapped = np.load(file, mmap_mode="r")
+        stored = len(mapped)
+    else:
+        file = folder / f"{name}_images.jpegs"
+        mapped = np.memmap(file, np.uint8, "r")
+        ends = np.load(folder / f"{name}_ends.npy", mmap_mode="r")
+        stored = len(ends)
+        if len(mapped) != ends[-1]:
+            raise ValueError(f"{file.name} has {len(mapped)} bytes, not {ends[-1]}")
+    if not stored == len(labels) == len(names) == images:
+        raise ValueError(f"{name} has {stored} images and {len(labels)} labels, not {images}")
+    return PackSplit(file, mapped, ends, labels, names, np.flatnonzero(labels != UNREADABLE))

@@ -1,0 +1,68 @@
+"""Every random choice about the data, as a function of (seed, epoch, sample) alone.
+
+Neither workers nor ranks nor a restart changes the order of an epoch or what a sample looks like.
+"""
+
+from collections.abc import Iterator
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class _Stream(IntEnum):
+    """Independent streams: switching one augmentation off leaves the draws of the others alone."""
+
+    order = 0
+    crop = 1
+    flip = 2
+    color = 3
+    dropout = 4
+
+
+def _generator(seed: int, epoch: int, stream: _Stream) -> np.random.Generator:
+    return np.random.default_rng([seed, epoch, stream])
+
+
+def epoch_order(seed: int, epoch: int, samples: int) -> NDArray[np.int64]:
+    """The order in which an epoch visits its samples."""
+    return _generator(seed, epoch, _Stream.order).permutation(samples)
+
+
+class GlobalBatchSampler:
+    """This rank's share of each global batch.
+
+    Every sample is visited exactly once an epoch, over all ranks together, and every rank takes
+    the same number of steps. Where `batch_size` does not divide the samples, all batches are a little
+    smaller, of equal size but for one sample: a small last one would weigh each of its samples more, and
+    might not reach every rank.
+    """
+
+    def __init__(
+        self, samples: int, batch_size: int, *, rank: int = 0, ranks: int = 1, seed: int = 0
+    ) -> None:
+        self.samples, self.batch_size = samples, batch_size
+        self.rank, self.ranks, self.seed = rank, ranks, seed
+        count = max(1, min(-(-samples // batch_size), samples // ranks))
+        self.bounds = [samples * number // count for number in range(count + 1)]
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    @property
+    def largest(self) -> int:
+        """Most samples that this rank has in a batch."""
+        return -(-int(np.diff(self.bounds).max()) // self.ranks)
+
+    def of_epoch(self, epoch: int, first: int = 0) -> Iterator[NDArray[np.int64]]:
+        """The samples of each batch of an epoch, from its batch number `first` on."""
+        order = epoch_order(self.seed, epoch, self.samples)
+        for start, end in list(zip(self.bounds, self.bounds[1:], strict=False))[first:]:
+            yield np.array_split(order[start:end], self.ranks)[self.rank]
+
+
+def evenly_spaced(total: int, count: int | None) -> NDArray[np.int64]:
+    """`count` of the numbers from 0 to total - 1, or all of them, as far apart as can be."""
+    if count is None or count >= total:
+        return np.arange(total)
+    return (np.arange(count) * total + total // 2) // count

@@ -1,0 +1,106 @@
+"""W&B and servers: whether they answer. The key is neither shown nor sent."""
+
+import os
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+from urllib.error import HTTPError
+
+from alexnet.config import Logger, LoggerConfig, WandbMode
+from alexnet.doctor.report import Finding, failed, ok, warning
+from alexnet.runs.tracking import wants_online
+
+Result = TypeVar("Result")
+
+
+def run_with_timeout(seconds: float, function: Callable[[], Result]) -> Result:
+    """What the function returns or raises. Raises `TimeoutError` where it takes longer: it is left behind."""
+    results: list[Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(function())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)  # does not keep the program from ending
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    return results[0]
+
+
+def check_reachable(url: str, seconds: float) -> None:
+    """Raise `OSError` where no server answers in time. Neither who we are nor what it answers matters."""
+    run_with_timeout(seconds, lambda: _ask(url, seconds))  # looking up a name has no time limit of its own
+
+
+def _ask(url: str, seconds: float) -> None:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds):
+            return
+    except HTTPError as error:
+        if error.code >= 500:
+            raise
+
+
+REACH_SECONDS = 5.0
+LIMIT_SECONDS = 30.0  # for all that wandb itself does
+
+OFFLINE = "runs are kept offline in their folders; `wandb sync` uploads them"
+
+
+def check_tracking(
+    config: LoggerConfig, reach: Callable[[str, float], None] = check_reachable
+) -> Iterator[Finding]:
+    """How runs will be tracked. Raises `TimeoutError` where wandb does not answer at all."""
+    if config.kind is Logger.csv or os.environ.get("WANDB_MODE") == "disabled":
+        yield ok("W&B", "not used")
+        return
+    try:
+        version, online, has_key, url = run_with_timeout(LIMIT_SECONDS, lambda: _settings(config.mode))
+    except ImportError:
+        yield failed(
+            "W&B", "the package wandb is not installed", "Install it (make setup), or use logger=csv."
+        )
+        return
+    if not online:
+        chosen = config.mode is WandbMode.offline or "WANDB_MODE" in os.environ
+        yield ok(
+            "W&B", f"{version}, {'offline as asked for' if chosen else 'nobody is logged in'}: {OFFLINE}"
+        )
+        return
+    if not has_key:
+        yield warning(
+            "W&B", f"logger.mode=online, but nobody is logged in: {OFFLINE}", "Log in: wandb login."
+        )
+        return
+    try:
+        began = time.perf_counter()
+        reach(url, REACH_SECONDS)
+    except OSError as error:
+        advice = "Check the network, proxy and WANDB_BASE_URL, or say so: logger.mode=offline."
+        yield warning("W&B", f"logged in, but {url} cannot be reached ({error}): {OFFLINE}", advice)
+        return
+    seen = f"{version}, logged in, online: {url} answers in {time.perf_counter() - began:.1f} s"
+    yield ok("W&B", seen)
+
+
+def _settings(mode: WandbMode) -> tuple[str, bool, bool, str]:
+    """wandb's version, whether a run would be online, whether there is a key, and whose server it is for."""
+    os.environ.setdefault("WANDB_SILENT", "true")
+    import wandb
+
+    online = wants_online(mode)
+    if not online:
+        return wandb.__version__, False, False, ""
+    has_key = wandb.login(prompt=False, verify=False)
+    url = wandb.setup().settings.base_url
+    wandb.teardown()
+    return wandb.__version__, online, has_key, url

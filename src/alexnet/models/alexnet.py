@@ -1,0 +1,170 @@
+"""AlexNet and its relatives (Krizhevsky, Sutskever, Hinton, NIPS 2012), from one class.
+
+Shapes in comments are those of the default preset: one column, width 1, images of 227x227.
+"""
+
+from collections import OrderedDict
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from alexnet.config import Activation, AlexNetConfig, DropoutPlace, Layer1Order, Pooling
+from alexnet.errors import UserError
+from alexnet.models.base import ImageClassifier
+from alexnet.models.dropout import Dropout
+from alexnet.models.init import initialize
+from alexnet.models.lrn import LocalResponseNorm, SpatialResponseNorm
+
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    Activation.relu: nn.ReLU,
+    Activation.tanh: nn.Tanh,
+    Activation.sigmoid: nn.Sigmoid,
+    Activation.identity: nn.Identity,
+}
+
+
+class AlexNet(ImageClassifier):
+    """Five convolutions, three poolings and three fully connected layers.
+
+    Takes float images (N, 3, image_size, image_size), raw RGB 0-255 less the mean, and returns
+    logits (N, classes). With two columns the maps and units of a layer are halved between them:
+    conv2, conv4 and conv5 see their own column only, conv3 and the fully connected layers see
+    both (paper §3.5, figure 2); without `config.cross_column` only fc8 does. `config.columns` says
+    what is connected, not where it runs. A layer in `config.remove_layers` is left out with its activation.
+
+    Raises `UserError` where a layer does not divide into the columns, or the image is too small.
+    """
+
+    config: AlexNetConfig
+
+    def __init__(self, config: AlexNetConfig, classes: int) -> None:
+        super().__init__(config, classes)
+        columns = config.columns
+        apart = 1 if config.cross_column else columns  # groups of the layers that connect the columns
+        c1, c2, c3, c4, c5 = (_scale_width(maps, config) for maps in config.filters)
+        f6, f7 = (_scale_width(units, config) for units in config.fc_units)
+
+        self.margin = config.canvas_size - config.image_size
+        self.conv1 = nn.Conv2d(3, c1, 11, stride=4, padding=config.conv1_padding)  # 227 -> 55x55x96
+        self.stage1 = _stage1(config)  # -> 27x27x96
+        self.conv2 = nn.Conv2d(c1, c2, 5, padding=2, groups=columns)  # -> 27x27x256
+        self.stage2 = _stage2(config)  # -> 13x13x256
+        maps = c2
+        if "conv3" not in config.remove_layers:
+            self.conv3 = nn.Conv2d(maps, c3, 3, padding=1, groups=apart)  # -> 13x13x384, from both columns
+            self.stage3 = nn.Sequential(OrderedDict(activation=_activation(config)))
+            maps = c3
+        if "conv4" not in config.remove_layers:
+            self.conv4 = nn.Conv2d(maps, c4, 3, padding=1, groups=columns)  # -> 13x13x384
+            self.stage4 = nn.Sequential(OrderedDict(activation=_activation(config)))
+            maps = c4
+        if "conv5" not in config.remove_layers:
+            self.conv5 = nn.Conv2d(maps, c5, 3, padding=1, groups=columns)  # -> 13x13x256
+            self.stage5 = nn.Sequential(OrderedDict(activation=_activation(config)))
+            maps = c5
+        self.pool5 = _pool(config)  # -> 6x6x256
+
+        side = _last_side(config)
+        drop_input = config.dropout_place is DropoutPlace.input
+        self.drop5 = _drop(config, drop_input, 5)
+        self.fc6 = _linear(maps * side * side, f6, apart)  # 9216 -> 4096
+        self.stage6 = _activation(config)
+        self.drop6 = _drop(config, True, 6)
+        self.fc7 = _linear(f6, f7, apart)  # 4096 -> 4096
+        self.stage7 = _activation(config)
+        self.drop7 = _drop(config, not drop_input, 7)
+        self.fc8 = nn.Linear(f7, classes)  # 4096 -> classes
+        initialize(self, config.init, config.init_bias, config.width)
+
+    @property
+    def stem(self) -> nn.Conv2d:
+        return self.conv1
+
+    def forward(self, images: Tensor, keys: Tensor | None = None) -> Tensor:
+        """`keys` (N,) decide which units each image drops in training, see `Dropout`."""
+        x = functional.pad(images, (0, self.margin, 0, self.margin)) if self.margin else images
+        x = self.stage1(self.conv1(x))
+        x = self.stage2(self.conv2(x))
+        if "conv3" not in self.config.remove_layers:
+            x = self.stage3(self.conv3(x))
+        if "conv4" not in self.config.remove_layers:
+            x = self.stage4(self.conv4(x))
+        if "conv5" not in self.config.remove_layers:
+            x = self.stage5(self.conv5(x))
+        x = self.drop5(self.pool5(x).flatten(1), keys)
+        x = self.drop6(self.stage6(self.fc6(x)), keys)
+        x = self.drop7(self.stage7(self.fc7(x)), keys)
+        return self.fc8(x)
+
+
+class ColumnsLinear(nn.Conv1d):
+    """A fully connected layer within each of several columns: (N, inputs) to (N, outputs)."""
+
+    def __init__(self, inputs: int, outputs: int, columns: int) -> None:
+        super().__init__(inputs, outputs, 1, groups=columns)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.unsqueeze(-1)).squeeze(-1)
+
+
+def _linear(inputs: int, outputs: int, columns: int) -> nn.Linear | ColumnsLinear:
+    return nn.Linear(inputs, outputs) if columns == 1 else ColumnsLinear(inputs, outputs, columns)
+
+
+def _scale_width(count: int, config: AlexNetConfig) -> int:
+    """`count` times the width, to the nearest even number: one column and two then have the same layers."""
+    scaled = count if config.width == 1 else max(2, 2 * round(count * config.width / 2))
+    if scaled % config.columns:
+        raise UserError(
+            f"model.columns={config.columns}: a layer of {scaled} maps or units does not divide into columns."
+        )
+    return scaled
+
+
+def _activation(config: AlexNetConfig) -> nn.Module:
+    return ACTIVATIONS[config.activation]()
+
+
+def _pool(config: AlexNetConfig) -> nn.Module:
+    return nn.MaxPool2d(3 if config.pooling is Pooling.overlapping else 2, stride=2)
+
+
+def _lrn(config: AlexNetConfig) -> nn.Module:
+    if not config.lrn:
+        return nn.Identity()
+    return LocalResponseNorm(config.lrn_size, config.lrn_k, config.lrn_alpha, config.lrn_beta, config.columns)
+
+
+def _stage1(config: AlexNetConfig) -> nn.Sequential:
+    if config.layer1_order is Layer1Order.lrn_pool_activation:
+        return nn.Sequential(
+            OrderedDict(lrn=_lrn(config), pool=_pool(config), activation=_activation(config))
+        )
+    return nn.Sequential(OrderedDict(activation=_activation(config), lrn=_lrn(config), pool=_pool(config)))
+
+
+def _stage2(config: AlexNetConfig) -> nn.Sequential:
+    # the run log's "no normalisation" net, #148, has neither LRN nor the norm within maps
+    spatial = SpatialResponseNorm() if config.spatial_norm and config.lrn else nn.Identity()
+    return nn.Sequential(
+        OrderedDict(
+            activation=_activation(config), lrn=_lrn(config), spatial_norm=spatial, pool=_pool(config)
+        )
+    )
+
+
+def _drop(config: AlexNetConfig, dropped: bool, number: int) -> Dropout:
+    return Dropout(config.dropout if dropped else 0, config.dropout_scaling, number)
+
+
+def _last_side(config: AlexNetConfig) -> int:
+    """Height and width of the maps that fc6 sees; 6 for every published size."""
+    window = 3 if config.pooling is Pooling.overlapping else 2
+    side = (config.canvas_size + 2 * config.conv1_padding - 11) // 4 + 1
+    for _ in range(3):
+        side = (side - window) // 2 + 1
+    if side < 1:
+        raise UserError(
+            f"model.image_size={config.image_size}: too small, nothing is left after the third pooling."
+        )
+    return side

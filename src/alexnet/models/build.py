@@ -1,0 +1,26 @@
+"""From a configuration to its network."""
+
+from alexnet.config import AlexNetConfig, LeNet5Config, ModelConfig, TorchvisionConfig
+from alexnet.models.alexnet import AlexNet
+from alexnet.models.base import ImageClassifier
+from alexnet.models.lenet5 import LeNet5
+from alexnet.models.torchvision import TorchvisionNetwork
+
+
+def build_network(config: ModelConfig, classes: int) -> ImageClassifier:
+    """The network with its initial weights, drawn from torch's generator.
+
+    Raises `UserError` for what makes no network.
+    """
+    network: ImageClassifier
+    match config:
+        case AlexNetConfig():
+            network = AlexNet(config, classes)
+        case LeNet5Config():
+            network = LeNet5(config, classes)
+        case TorchvisionConfig():
+            network = TorchvisionNetwork(config, classes)
+        case _:
+            raise TypeError(f"{type(config).__name__} is no family's configuration")
+    network.freeze(config.freeze)
+    return network

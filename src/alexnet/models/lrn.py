@@ -1,0 +1,114 @@
+"""Local response normalisation (paper §3.3).
+
+Torch's own module divides alpha by the window, as the 2012 program did; the paper's printed
+formula does not. Here alpha is the paper's.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alexnet.models import lrn_compiled, lrn_kernels
+from alexnet.models.lrn_kernels import Window
+
+# elements from which compiling, seconds for each shape of a map, pays within a hundred steps
+LEAST_TO_COMPILE = 2**23
+
+
+class _LocalResponseNorm(torch.autograd.Function):
+    """Saves its input and nothing else; autograd would keep every step of the window sum."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, window: Window, compiled: bool) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.window, ctx.compiled = window, compiled
+        return (lrn_compiled.forward if compiled else lrn_kernels.forward)(x.detach(), window)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        kernels = lrn_compiled if ctx.compiled else lrn_kernels
+        return kernels.backward(x.detach(), gradients[0].detach().contiguous(), ctx.window), None, None
+
+
+def local_response_norm(
+    x: Tensor,
+    *,
+    size: int = 5,
+    k: float = 2.0,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
+    columns: int = 1,
+    compiled: bool | None = None,
+) -> Tensor:
+    """Divide each activity by `(k + alpha * sum of squares of its neighbours) ** beta`.
+
+    The neighbours are the `size` maps around it at the same place. With `columns` > 1 windows
+    do not cross from one column to the other: in 2012 each GPU normalised its own maps.
+    `x` is (N, C, H, W), and so is the result, in x's dtype; the sums are at least float32.
+    Once differentiable. Fastest channels-last.
+
+    `compiled`: by torch.compile, once for each shape of a map; by default where x is large.
+    Without a C++ compiler, or Triton on a GPU, it warns once and goes on without.
+    """
+    window = Window(size, k, alpha, beta, columns)
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    x = x if last else x.contiguous()
+    flat = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1], 1) if last else x.flatten(2)
+    y = _normalized(flat, window, x.numel() >= LEAST_TO_COMPILE if compiled is None else compiled)
+    return y.view(x.shape[0], *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2) if last else y.view(x.shape)
+
+
+def _normalized(x: Tensor, window: Window, compiled: bool) -> Tensor:
+    """`x` is (outer, maps, inner)."""
+    # by torch.compile the whole network: its compiler fuses this with what stands around it. Or by
+    # torch.export, to run where there is nothing of this package: this is made of torch's own operations.
+    if torch.compiler.is_compiling():
+        return lrn_kernels.lrn_reference(x, window)
+    if compiled and x.device.type == "cuda":
+        return lrn_compiled.lrn_reference(x, window)
+    return _LocalResponseNorm.apply(x, window, compiled and x.device.type == "cpu" and len(x) > 2)
+
+
+class LocalResponseNorm(nn.Module):
+    """`local_response_norm` as a layer."""
+
+    def __init__(self, size: int, k: float, alpha: float, beta: float, columns: int = 1) -> None:
+        super().__init__()
+        self.size, self.k, self.alpha, self.beta, self.columns = size, k, alpha, beta, columns
+        self.compiled: bool | None = False  # as in `local_response_norm`
+
+    def forward(self, x: Tensor) -> Tensor:
+        return local_response_norm(
+            x,
+            size=self.size,
+            k=self.k,
+            alpha=self.alpha,
+            beta=self.beta,
+            columns=self.columns,
+            compiled=self.compiled,
+        )
+
+    def extra_repr(self) -> str:
+        return f"size={self.size}, k={self.k}, alpha={self.alpha}, beta={self.beta}, columns={self.columns}"
+
+
+class SpatialResponseNorm(nn.Module):
+    """Normalise over a `size` x `size` neighbourhood within each map.
+
+    The layer `cnorm2` (type rnorm) of the 2012 program, absent from the paper: k=1 and
+    0.001/25 on the sum of squares (2012 source, layers-145.cfg, layer-params-145.cfg).
+    """
+
+    def __init__(self, size: int = 5, k: float = 1.0, alpha: float = 4e-5, beta: float = 0.75) -> None:
+        super().__init__()
+        self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
+
+    def forward(self, x: Tensor) -> Tensor:
+        area = self.size**2
+        mean = nn.functional.avg_pool2d(x.square(), self.size, stride=1, padding=self.size // 2)
+        return x * (self.k + self.alpha * area * mean) ** -self.beta
+
+    def extra_repr(self) -> str:
+        return f"size={self.size}, k={self.k}, alpha={self.alpha}, beta={self.beta}"

@@ -1,0 +1,131 @@
+"""What all figures share: themes, saving, names that fit, and sheets of images."""
+
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from alexnet.files import atomic_write
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of one background; the series' are Okabe and Ito's, which colour-blind readers can tell."""
+
+    background: str
+    text: str
+    faint: str  # grid, zero line
+    measured: str
+    paper: str
+    log: str
+    baseline: str
+
+
+LIGHT = Theme("#ffffff", "#1d2126", "#c9ced4", "#0072b2", "#d55e00", "#007a5a", "#6b7178")
+DARK = Theme("#14171a", "#e4e7ea", "#454c54", "#56b4e9", "#e69f00", "#3fc79a", "#9aa1a8")
+
+
+@contextmanager
+def themed(theme: Theme) -> Iterator[None]:
+    """Matplotlib's defaults while a chart is drawn and saved."""
+    settings: Any = {
+        "figure.facecolor": theme.background,
+        "axes.facecolor": theme.background,
+        "savefig.facecolor": theme.background,
+        **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), theme.text),
+        **dict.fromkeys(("axes.edgecolor", "grid.color"), theme.faint),
+        "font.size": 10,
+        "axes.titlesize": 10,
+        "svg.hashsalt": "alexnet",  # or the same chart would be another file each time
+    }
+    with mpl.rc_context(settings):
+        yield
+
+
+def render(draw: Callable[[Theme], Figure], theme: Theme, form: str) -> bytes:
+    """The file that a chart makes: `form` is png or svg."""
+    with themed(theme):
+        file = io.BytesIO()
+        draw(theme).savefig(file, format=form, dpi=150, metadata={"Date": None} if form == "svg" else {})
+    return file.getvalue()
+
+
+def tidy(axes: Axes) -> None:
+    """No box around the chart, a grid behind it."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.5, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)
+
+
+def wrap_name(name: str, width: int = 24) -> str:
+    """An arm's name in lines of about `width` characters, broken after _, = or a space; at most three."""
+    lines = [""]
+    for part in re.split(r"(?<=[_= ])", name):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part[:width]
+    return "\n".join(line.strip() for line in lines[:3]) + (" ..." if len(lines) > 3 else "")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG, whole or not at all, into a folder that is there."""
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=110)
+
+
+ACROSS, MOST_IMAGES = 4, 12  # images in a row, and in all
+RIGHT, OTHER, TEXT = "#d98a9c", "#a9c4de", "#1d2126"  # the paper's: red where the class is right
+LONGEST = 26  # characters of a class's name
+
+
+@dataclass(frozen=True)
+class SheetImage:
+    """An image (3, S, S) with what stands above it, its most probable `classes` by their numbers with
+    `probabilities`, and the number of its own class, where that is known.
+    """
+
+    square: NDArray[np.uint8]
+    title: str
+    classes: Sequence[int]
+    probabilities: Sequence[float]
+    right: int | None
+
+
+def draw_image_sheet(
+    images: Sequence[SheetImage], names: Sequence[str], path: Path, heading: str = ""
+) -> None:
+    """A PNG at `path`: each image, above it its title, below it a bar for each of its classes, which have
+    `names`; red is its own.
+    """
+    across = min(ACROSS, len(images))
+    rows = -(-len(images) // across)
+    figure = Figure(figsize=(2.5 * across, 4.1 * rows), layout="constrained")
+    cells = figure.subplots(2 * rows, across, squeeze=False, height_ratios=[2.2, 1.3] * rows)
+    for axes in cells.flat:
+        axes.set_axis_off()
+    for index, shown in enumerate(images):
+        image, bars = (cells[2 * (index // across) + part][index % across] for part in (0, 1))
+        image.imshow(shown.square.transpose(1, 2, 0), interpolation="antialiased")
+        image.set_title(shorten(shown.title), fontsize=9, color=TEXT)
+        for place, (number, probability) in enumerate(zip(shown.classes, shown.probabilities, strict=True)):
+            bars.barh(place, probability, color=RIGHT if number == shown.right else OTHER, height=0.9)
+            bars.text(0.02, place, shorten(names[number]), va="center", fontsize=8, color=TEXT)
+        bars.set(xlim=(0, 1), ylim=(len(shown.classes) - 0.4, -0.6))
+    if heading:
+        figure.suptitle(heading, fontsize=10, color=TEXT)
+    save_figure(figure, path)
+
+
+def shorten(name: str, longest: int = LONGEST) -> str:
+    """A name in at most so many characters."""
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"

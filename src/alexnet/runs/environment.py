@@ -1,0 +1,43 @@
+"""On what a run ran: code, packages, hardware."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import distributions
+from typing import Any
+
+import torch
+
+from alexnet.hardware import cpu_model
+from alexnet.paths import PROJECT
+
+
+def describe_environment(data_fingerprint: str) -> dict[str, Any]:
+    """Plain data for environment.json. Holds no environment variables: they may be secret."""
+    return {
+        "git": {
+            "commit": _git("rev-parse", "HEAD"),
+            "diff": _git("diff", "HEAD"),
+            "untracked": (_git("ls-files", "--others", "--exclude-standard") or "").splitlines(),
+        },
+        "python": platform.python_version(),
+        "packages": {d.metadata["Name"]: d.version for d in sorted(distributions(), key=_name)},
+        "platform": platform.platform(),
+        "cpu": {"model": cpu_model(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "cuda": torch.version.cuda,
+        "data_fingerprint": data_fingerprint,
+    }
+
+
+def _name(distribution: Any) -> str:
+    return str(distribution.metadata["Name"]).lower()
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", *arguments]
+    try:
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None  # no git, or not a checkout
+    return done.stdout.decode(errors="backslashreplace").strip()  # a diff shows files of any encoding

@@ -1,0 +1,128 @@
+"""The folder of one run, and what every run writes into it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from alexnet.config.hashing import config_hash
+from alexnet.errors import UserError
+from alexnet.files import reasons_table, remove_leftovers, write_csv, write_json, write_text
+from alexnet.paths import absolute
+from alexnet.runs.resume import LOCK
+
+RESERVE = ".reserve"
+RESERVE_BYTES = 1 << 18  # kept free for result.json, should the disk be full
+
+
+class RunFolder:
+    """`<outputs>/runs/<date>_<time>_<hash>/`, or the folder that was asked for. Never shared."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.figures = path / "figures"
+        self.checkpoints = path / "checkpoints"
+        self._lock = FileLock(path / LOCK)
+
+    @classmethod
+    def create(cls, outputs: str, config: dict[str, Any], wanted: str | None = None) -> "RunFolder":
+        """Make a new folder. Raises `UserError` where the wanted one exists or cannot be made."""
+        stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{config_hash(config)}"
+        path = absolute(wanted or Path(outputs) / "runs" / stamp)
+        name, count = path.name, 1
+        while True:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.mkdir()
+                break
+            except FileExistsError:
+                if wanted:
+                    raise UserError(f"run_folder={wanted}: exists already. Give another one.") from None
+                count += 1
+                path = path.with_name(f"{name}-{count}")
+            except OSError as error:
+                raise UserError(f"Cannot make the run folder {path}: {error.strerror}.") from error
+        folder = cls(path)
+        try:
+            return folder._ready()
+        except UserError:
+            folder._remove()
+            raise
+
+    @classmethod
+    def reopen(cls, path: Path) -> "RunFolder":
+        """The folder of a run that goes on. Raises `UserError` while another process trains it."""
+        folder = cls(path)._ready()
+        for place in (path, folder.checkpoints, folder.figures):
+            remove_leftovers(place)
+        (path / "result.json").unlink(missing_ok=True)  # of a run that has no result any more
+        return folder
+
+    def _ready(self) -> "RunFolder":
+        try:
+            self._lock.acquire(timeout=0)
+            self.figures.mkdir(exist_ok=True)
+            self.checkpoints.mkdir(exist_ok=True)
+            with (self.path / RESERVE).open("wb") as file:
+                file.write(b"\0" * RESERVE_BYTES)
+        except Timeout:
+            raise UserError(f"{self.path}: another process is training this run. Wait for it.") from None
+        except OSError as error:
+            self.use_reserve()
+            self._lock.release()
+            raise UserError(f"Cannot write to the run folder {self.path}: {error.strerror}.") from error
+        return self
+
+    def _remove(self) -> None:
+        """Take back a folder that nothing can be written to: not even a run that failed was here."""
+        with suppress(OSError):
+            for place in (self.figures, self.checkpoints):
+                place.rmdir()
+            (self.path / LOCK).unlink(missing_ok=True)
+            self.path.rmdir()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out, until the run has ended."""
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def read_overrides(self) -> list[str]:
+        """What was typed before; empty for a run that was stopped before it could write it down."""
+        try:
+            return list(yaml.safe_load((self.path / "overrides.yaml").read_text(encoding="utf-8")))
+        except (OSError, yaml.YAMLError, TypeError):
+            return []
+
+    def use_reserve(self) -> None:
+        """Free the space that was kept for the last files."""
+        with suppress(OSError):
+            (self.path / RESERVE).unlink()
+
+    def write_yaml(self, name: str, content: Any) -> None:
+        """Write a YAML file, whole or not at all."""
+        write_text(self.path / name, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file, whole or not at all. What is no finite number becomes null."""
+        write_json(self.path / name, content)
+
+    def write_metrics(self, rows: list[dict[str, Any]]) -> None:
+        """Write metrics.csv, whole or not at all: a row an epoch, the columns of the first. Without rows
+        there is none.
+        """
+        write_csv(self.path / "metrics.csv", rows)
+
+    def write_layers(self, rows: list[dict[str, Any]]) -> None:
+        """Write layers.csv in the same way: a row an epoch and layer."""
+        write_csv(self.path / "layers.csv", rows)
+
+    def write_excluded(self, excluded: dict[str, str]) -> None:
+        """Write excluded_files.csv: each file that was set aside, and why."""
+        write_text(self.path / "excluded_files.csv", reasons_table(excluded))

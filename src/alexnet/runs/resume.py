@@ -1,0 +1,197 @@
+"""What a start of the program is asked to train."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from alexnet.config import TrainConfig
+from alexnet.config.hashing import config_hash, flatten, is_under
+from alexnet.errors import UserError
+from alexnet.paths import absolute
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """A new run, or `previous`: the folder of one to go on with.
+
+    `resolved` is the same configuration as plain data, `overrides` what was typed.
+    """
+
+    config: TrainConfig
+    resolved: dict[str, Any]
+    overrides: list[str]
+    previous: Path | None = None
+
+
+AUTO = "auto"
+LOCK = ".running"  # in a run's folder, held by the process that trains it
+FROM_FIRST_RANK = "ALEXNET_RESUMED"  # what the first process decided, for those that it starts
+
+# what may be another when a run goes on: where and how long it runs, and how it is watched
+CHANGEABLE = (
+    *(
+        "trainer.max_epochs",
+        "trainer.max_time",
+        "trainer.accelerator",
+        "trainer.devices",
+        "trainer.num_nodes",
+    ),
+    *("trainer.log_every_n_steps", "strategy", "logger", "callbacks"),
+    *("data.root", "data.pack", "data.cache", "data.workers", "data.max_unreadable"),
+)
+
+
+def previous_run(config: dict[str, Any]) -> Path | None:
+    """The folder of the run that resume= asks for; None for a new run.
+
+    With auto it is `run_folder`, where that is given and there, or else the newest unfinished run of the same
+    configuration. A job that Slurm has put into the queue again asks for it, too. Raises
+    `UserError` for a folder that holds no such run.
+    """
+    wanted = config["resume"]
+    if wanted is None and int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0:
+        wanted = AUTO
+    if wanted is None:
+        return None
+    if wanted != AUTO:
+        folder = absolute(wanted)
+        if config["run_folder"] is not None:
+            raise UserError(f"resume={wanted}: goes on in its own folder. Leave run_folder out.")
+        return folder
+    if _rank() > 0 and FROM_FIRST_RANK in os.environ:
+        decided = os.environ[FROM_FIRST_RANK]
+        return Path(decided) if decided else None
+    found = _unfinished_run(config)
+    os.environ[FROM_FIRST_RANK] = str(found or "")
+    return found
+
+
+def _unfinished_run(config: dict[str, Any]) -> Path | None:
+    ours = config_hash(config)
+    if config["run_folder"] is not None:
+        folder = absolute(config["run_folder"])
+        if not folder.exists():
+            return None
+        if not is_unfinished(folder, ours) and not is_empty_run(folder):
+            raise UserError(
+                f"run_folder={folder}: holds no unfinished run of this configuration. Give another one, or"
+                " move it away."
+            )
+        return folder
+    runs = absolute(config["outputs"]) / "runs"
+    folders = sorted(runs.glob(f"*_{ours}*"), reverse=True)  # their names begin with the time
+    mine = (folder for folder in folders if is_unfinished(folder, ours))
+    return next((folder for folder in mine if _rank() > 0 or not is_running(folder)), None)
+
+
+def is_unfinished(folder: Path, config_hash_: str) -> bool:
+    """Whether a folder holds a run of this configuration that was interrupted, or killed."""
+    try:
+        same = config_hash(read_config(folder)) == config_hash_
+    except UserError:
+        return False
+    return same and status(folder) in (None, "interrupted")
+
+
+def is_empty_run(folder: Path) -> bool:
+    """Whether a folder holds nothing yet: of a run that was killed before it had written what it is."""
+    begun = ("checkpoints", "figures", "train.log")
+    try:
+        names = [path.name for path in (*folder.iterdir(), *folder.glob("checkpoints/*"))]
+    except OSError:
+        return False
+    return all(name in begun or name.startswith(".") for name in names)
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a process is training the run in this folder."""
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def status(folder: Path) -> str | None:
+    """The status in a run's result.json; None where there is none, as in a run that was killed."""
+    try:
+        return json.loads((folder / "result.json").read_text(encoding="utf-8")).get("status")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A run's config.yaml. Raises `UserError` where the folder holds no run."""
+    try:
+        text = (folder / "config.yaml").read_text(encoding="utf-8")
+        # aliases, of which a few lines can unfold to fill the memory, and values like dates are not ours
+        ours = not any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
+        content = yaml.safe_load(text) if ours else None
+        json.dumps(content)
+    except OSError as error:
+        raise UserError(f"{folder} is no run's folder: config.yaml in it: {error.strerror}.") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        raise damaged_config(folder) from None
+    if not isinstance(content, dict):
+        raise damaged_config(folder)
+    return content
+
+
+def damaged_config(folder: Path, why: str = "") -> UserError:
+    """What to raise where config.yaml is none that a run has written."""
+    return UserError(f"{folder / 'config.yaml'} is damaged{f': {why}' if why else '.'}")
+
+
+def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]) -> dict[str, Any]:
+    """The configuration with which the run in `folder` goes on: its own, changed by what was typed.
+
+    `composed` is what the command line gives by itself. Raises `UserError` for a key that would make
+    another run of it, and for a run that has ended and is not asked to train longer.
+    """
+    if composed["resume"] in (None, AUTO) and is_empty_run(folder):
+        return composed
+    saved = read_config(folder)
+    same = config_hash(saved) == config_hash(composed)
+    if same and composed["resume"] in (None, AUTO):
+        return composed
+    before, now = flatten(saved), flatten(composed)
+    config = {leaf: now[leaf] for leaf in now if is_under(leaf, CHANGEABLE)} | before  # keys that are new
+    for key in (override.partition("=")[0].lstrip("+~").replace("/", ".") for override in typed):
+        under = [leaf for leaf in now if is_under(leaf, (key,)) and key != "resume"]
+        refused = [leaf for leaf in under if now[leaf] != before.get(leaf) and not is_under(leaf, CHANGEABLE)]
+        if refused or not (under or same or key == "resume"):
+            what = f"{refused[0]} is {before.get(refused[0])}" if refused else f"{key} is decided"
+            raise UserError(
+                f"resume={folder}: {what} in this run, or its numbers would be those of no one run."
+                f" What may change: {', '.join(CHANGEABLE)}. For the rest start a new run."
+            )
+        config |= {leaf: now[leaf] for leaf in under}
+    epochs, wanted = before.get("trainer.max_epochs"), config["trainer.max_epochs"]
+    if not isinstance(epochs, int) or not isinstance(wanted, int):
+        raise damaged_config(folder, "trainer.max_epochs is no number.")
+    if status(folder) == "completed" and wanted <= epochs:
+        raise UserError(
+            f"{folder} has been trained to its end, {epochs} epochs."
+            f" For more: trainer.max_epochs={2 * epochs}."
+        )
+    return _nested(config)
+
+
+def _nested(leaves: dict[str, Any]) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    for key, value in leaves.items():
+        *parents, name = key.split(".")
+        node = config
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = value
+    return config
+
+
+def _rank() -> int:
+    return max(int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))

@@ -1,0 +1,216 @@
+"""Networks with trained weights: a run's, a checkpoint's, or published ones."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from alexnet.config import DataConfig, ModelConfig, TorchvisionConfig, ValCrops
+from alexnet.config.reading import read_saved
+from alexnet.data.augmentation import Crops
+from alexnet.data.imagenet import class_names
+from alexnet.errors import UserError
+from alexnet.models.base import ImageClassifier, mean_over_crops
+from alexnet.models.build import build_network
+from alexnet.models.torchvision import IMAGENET_MEAN, IMAGENET_STD, TorchvisionNetwork, convert_state_dict
+from alexnet.paths import absolute
+from alexnet.runs.checkpoint_io import check_shapes, is_state, read_checkpoint, read_plain
+from alexnet.runs.resume import read_config
+
+PREFIX = "network."  # of its weights in a checkpoint
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """`network` is in evaluation mode, on the CPU; `crops` makes what it sees of uint8 squares of
+    `resize_size` pixels; `classes` and `class_names` are in the order of its logits. `config` is the
+    resolved configuration of the run, and empty where there was none.
+    """
+
+    checkpoint: Path
+    network: ImageClassifier
+    crops: Crops
+    resize_size: int
+    classes: tuple[str, ...]
+    class_names: tuple[str, ...]
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+def load_trained_model(run: str | None, checkpoint: str | None) -> TrainedModel:
+    """The network of a run's folder, with its best weights or else its last; or of a checkpoint by itself.
+
+    Raises `UserError` where there is none, or where it is not of this program.
+    """
+    path = checkpoint_of(absolute(run)) if run is not None else absolute(str(checkpoint))
+    content = read_checkpoint(path)
+    try:
+        config, data = content["config"], content["ImageDataModule"]
+        model = read_saved(config["model"], ModelConfig, path)
+        resize_size = int(config["data"]["resize_size"])
+        classes, names, mean = tuple(data["classes"]), tuple(data["class_names"]), data["mean"]
+        margin = resize_size - mean.shape[-1]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} is no checkpoint of this program: it lacks {error}.") from error
+    network = build_network(model, len(classes))
+    weights = without_prefix(content["state_dict"])
+    check_shapes(path, weights, network.state_dict())
+    network.load_state_dict(weights)
+    return TrainedModel(
+        path, network.eval().float(), Crops(mean, margin), resize_size, classes, names, config
+    )
+
+
+def training_data_config(saved: dict[str, Any], file: Path, root: str | None) -> DataConfig:
+    """The images that a network was trained on, by the configuration that was saved in `file`; where they lie
+    now, if `root` is given. Raises `UserError` where it does not say.
+    """
+    try:
+        own = read_saved(saved["data"], DataConfig, file)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{file} does not say on what data it was trained.") from error
+    if root is None:
+        return own
+    return replace(own, root=str(absolute(root)), pack=None)  # a pack is of the images where they were
+
+
+def checkpoint_of(folder: Path) -> Path:
+    """A run's best weights, or else its last. Raises `UserError` where the folder holds none."""
+    read_config(folder)  # or it is no run's
+    for name in ("best.ckpt", "last.ckpt"):
+        if (path := folder / "checkpoints" / name).is_file():
+            return path
+    raise UserError(f"{folder}: this run has kept no checkpoint. Train one that does.")
+
+
+def without_prefix(state: dict[str, Any]) -> dict[str, Tensor]:
+    """The network's part of a checkpoint's state_dict, under the network's own names."""
+    return {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+
+
+CENTER = 4  # which of the ten crops is the centre
+
+
+def probabilities(trained: TrainedModel, squares: Tensor, crops: ValCrops, device: torch.device) -> Tensor:
+    """Of each class for uint8 squares (N, 3, S, S): (N, classes), on the CPU.
+
+    With ten crops the mean of their softmax outputs (paper §4.1).
+    """
+    return probabilities_by_crops(trained, squares, [crops], device)[crops]
+
+
+def probabilities_by_crops(
+    trained: TrainedModel, squares: Tensor, kinds: Collection[ValCrops], device: torch.device
+) -> dict[ValCrops, Tensor]:
+    """`probabilities` for several kinds of crops, in one pass: the centre is one of the ten."""
+    network, there = trained.network.to(device), squares.to(device)
+    with torch.inference_mode():
+        if ValCrops.ten not in kinds:
+            return {ValCrops.center: network(trained.crops.center(there)).softmax(1).cpu()}
+        ten = trained.crops.ten(there)
+        each = [network(crop).softmax(1) for crop in ten.unbind(1)]
+        found = {ValCrops.center: each[CENTER].cpu(), ValCrops.ten: mean_over_crops(each).cpu()}
+        return {kind: found[kind] for kind in kinds}
+
+
+PUBLISHED = "torchvision"  # in the place of a file
+
+
+def load_pretrained(network: ImageClassifier, source: str, classes: tuple[str, ...]) -> str:
+    """Load the weights of `source`, a run's folder, a file or "torchvision", and say which.
+
+    The last layer keeps its initial weights unless those are for the same `classes` in the same order.
+    Raises `UserError` where there are none, or of another network.
+    """
+    path, weights, theirs = _read_weights(network.config, source)
+    last, ours = network.last_layer, network.state_dict()
+    of_last = {name for name in ours if name.startswith(f"{last}.")}
+    if theirs is None:  # then their number has to do
+        theirs = classes if all(_shape_of(weights, name) == ours[name].shape for name in of_last) else ()
+    if theirs == classes:
+        check_shapes(path, weights, ours)
+        network.load_state_dict(weights)
+        return str(path)
+    kept = {name: value for name, value in weights.items() if name not in of_last}
+    check_shapes(path, kept, {name: value for name, value in ours.items() if name not in of_last})
+    network.load_state_dict(kept, strict=False)
+    return f"{path}, all but {last}: its classes are others"
+
+
+def load_published(config: ModelConfig, source: str, resize_size: int) -> TrainedModel:
+    """The network with weights for ImageNet that torchvision publishes, from a file or fetched.
+
+    It sees crops of squares of `resize_size` pixels, less the mean colour of ImageNet. Raises `UserError`
+    where the weights cannot be had, or are of another network.
+    """
+    names = class_names()
+    classes = tuple(sorted(names))
+    network = build_network(config, len(classes))
+    path, weights, _ = _read_weights(config, source)
+    check_shapes(path, weights, network.state_dict())
+    network.load_state_dict(weights)
+    mean = torch.tensor(IMAGENET_MEAN).reshape(3, 1, 1).expand(3, config.image_size, config.image_size)
+    crops = Crops(mean.contiguous(), resize_size - config.image_size)
+    named = tuple(names[name] for name in classes)
+    return TrainedModel(path, network.eval(), crops, resize_size, classes, named, config={})
+
+
+class _Weights(NamedTuple):
+    """Under this program's names; `classes` is None where it is not said which they are for."""
+
+    path: Path
+    state: dict[str, Tensor]
+    classes: tuple[str, ...] | None = None
+
+
+def _read_weights(config: ModelConfig, source: str) -> _Weights:
+    if source == PUBLISHED:
+        return _Weights(Path(PUBLISHED), _convert_names(config, _fetch(config), Path(PUBLISHED)))
+    path = absolute(source)
+    if path.is_dir():
+        path = checkpoint_of(path)
+    content = read_plain(path)
+    if "state_dict" in content and is_state(content["state_dict"]):
+        try:
+            classes = tuple(content["ImageDataModule"]["classes"])
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{path} is no checkpoint of this program: it lacks {error}.") from error
+        return _Weights(path, without_prefix(content["state_dict"]), classes)
+    if not content or not is_state(content):
+        raise UserError(f"{path} holds no weights: neither a checkpoint of this program nor a state dict.")
+    return _Weights(path, _convert_names(config, content, path))
+
+
+def _shape_of(state: dict[str, Tensor], name: str) -> torch.Size | None:
+    return state[name].shape if name in state else None
+
+
+def _convert_names(config: ModelConfig, state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """A state dict of torchvision's under the names of this program."""
+    if isinstance(config, TorchvisionConfig):
+        return TorchvisionNetwork.named(state)
+    try:
+        return convert_state_dict(state, std=IMAGENET_STD)
+    except KeyError as error:
+        raise UserError(f"{path} is of another network: {config.name} has no {error.args[0]}.") from error
+
+
+def _fetch(config: ModelConfig) -> dict[str, Tensor]:
+    theirs = isinstance(config, TorchvisionConfig)
+    name = config.name if theirs else "alexnet"
+    if not theirs and config.name != "alexnet_torchvision":
+        raise UserError(
+            f"torchvision publishes no weights of {config.name}. Choose model=alexnet_torchvision, or a"
+            " network of torchvision."
+        )
+    from torchvision import models
+
+    try:
+        return models.get_model(name, weights="IMAGENET1K_V1").state_dict()
+    except Exception as error:  # of the network in between, of the disk, or of a name that it does not have
+        raise UserError(
+            f"The weights that torchvision publishes of {name} could not be fetched ({type(error).__name__}:"
+            f" {error}). Fetch the file elsewhere, and give its name."
+        ) from error

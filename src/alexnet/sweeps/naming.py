@@ -1,0 +1,68 @@
+"""Names of sweeps and of their jobs: the same for the same command, safe for every file system."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+from alexnet.config.hashing import NON_FACTOR_KEYS, UNHASHED_KEYS, is_under
+
+LONGEST = 120  # a file name has at most 255 bytes, and endings are added to it
+
+
+def sweep_name(overrides: Iterable[str]) -> str:
+    """The keys that a command sweeps over, and a hash of what else it sets.
+
+    Not their values: a command with more seeds adds to the sweep that is there.
+    """
+    parsed = _parse(overrides)
+    swept = sorted(override.get_key_element() for override in parsed if override.is_sweep_override())
+    fixed = sorted(
+        str(override.input_line)
+        for override in parsed
+        if not override.is_sweep_override() and not is_under(override.get_key_element(), UNHASHED_KEYS)
+    )
+    return "_".join(filter(None, [_safe(",".join(swept)), _hash("\n".join(fixed))]))
+
+
+def settings_name(overrides: Iterable[str]) -> str:
+    """What a command sets for all jobs of a study: data=imagenette,model.width=0.25.
+
+    Where it sets places as well, they are not named; a hash tells them from others.
+    """
+    excluded = (*UNHASHED_KEYS, "study", "experiment", "seed")
+    fixed = [override for override in _parse(overrides) if not override.is_sweep_override()]
+    kept = [item for item in fixed if not is_under(item.get_key_element(), excluded)]
+    named = [item for item in kept if not is_under(item.get_key_element(), NON_FACTOR_KEYS)]
+    name = _safe(",".join(sorted(map(_as_typed, named)))) or "default"
+    return name if named == kept else f"{name}_{_hash(','.join(sorted(map(_as_typed, kept))))}"
+
+
+def job_name(overrides: Sequence[str], command: Iterable[str]) -> str:
+    """What a job sets beyond what `command` sets for all jobs: model.lrn=false,seed=1."""
+    common = {o.get_key_element() for o in _parse(command) if not o.is_sweep_override()}
+    own = [o for o in _parse(overrides) if o.get_key_element() not in common]
+    return _safe(",".join(_as_typed(override) for override in own)) or "run"
+
+
+def _parse(overrides: Iterable[str]) -> list[Override]:
+    return OverridesParser.create().parse_overrides(list(overrides))
+
+
+def _as_typed(override: Override) -> str:
+    value = override.value()
+    if isinstance(value, bool):  # Hydra's sweeper writes True for true
+        return f"{override.get_key_element()}={str(value).lower()}"
+    return str(override.input_line)
+
+
+def _safe(name: str) -> str:
+    """Letters, digits and . , = + - stay; where others were, or it is too long, a hash tells names apart."""
+    safe = re.sub(r"[^\w.,=+-]+", "_", name, flags=re.ASCII)[:LONGEST]
+    return safe if safe == name else f"{safe}_{_hash(name)}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,131 @@
+"""A sweep from its jobs to its outcome, on this machine or through Slurm."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from alexnet.errors import UserError
+from alexnet.sweeps.display import shown
+from alexnet.sweeps.job import Job
+from alexnet.sweeps.queue import GpuSlots, JobStatus, Queue, State
+from alexnet.terminal import console, duration
+
+
+def lock_sweep(folder: Path) -> FileLock:
+    """Make the sweep's folder this process's own, until it ends. Raises `UserError` where another has it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"{folder}: this sweep is already running. Wait for it, or give another hydra.sweep.dir=..."
+        ) from None
+    except OSError as error:
+        raise UserError(f"Cannot use the sweep's folder {folder}: {error.strerror}.") from error
+    return lock
+
+
+def run_jobs(jobs: Sequence[Job], devices: GpuSlots, folder: Path, grace: float) -> list[JobStatus]:
+    """Run those that are not done, show how they fare, and say what came of them.
+
+    Raises `KeyboardInterrupt` with a line for the user, when all have ended, if it was asked to stop.
+    """
+    at_once = devices.limit(max(job.devices for job in jobs))
+    began = time.monotonic()
+    with shown(at_once) as display:
+        queue = Queue(jobs, devices, display, grace)
+        waiting = sum(entry.state is State.waiting for entry in queue.entries)
+        announce(len(jobs), len(jobs) - waiting, f"{at_once} at a time", folder)
+        try:
+            queue.run()
+        except KeyboardInterrupt:
+            done = sum(entry.state is State.done for entry in queue.entries)
+            raise KeyboardInterrupt(
+                f"Stopped: {done} of {_jobs(len(jobs))} done. The same command does the rest."
+            ) from None
+    done = sum(entry.state is State.done for entry in queue.entries)
+    conclude(len(jobs), done, time.monotonic() - began if waiting else None, folder)
+    return queue.entries
+
+
+def announce(jobs: int, done: int, how: str, folder: Path) -> None:
+    """Say what is about to happen."""
+    before = f", {done} of them done before" if done else ""
+    console.print(f"Sweep    {_jobs(jobs)}{before}, {how}: {folder}", markup=False)
+
+
+def conclude(jobs: int, done: int, seconds: float | None, folder: Path) -> None:
+    """Say how many are done; `seconds` is None where none was left to do."""
+    after = "" if seconds is None else f" after {duration(seconds)}"
+    console.print(f"{done} of {_jobs(jobs)} done{after}: {folder}", markup=False)
+
+
+def failure(entries: Sequence[JobStatus], logs: Path | None = None) -> UserError | None:
+    """What to tell of the jobs that failed, in one line; `logs` where they are not in the jobs' own."""
+    failed = [entry for entry in entries if entry.state is State.failed]
+    if not failed:
+        return None
+    first = failed[0]
+    others = f" {len(failed) - 1} more failed." if len(failed) > 1 else ""
+    return UserError(
+        f"{len(failed)} of {_jobs(len(entries))} failed. {first.job.name}: {first.reason.rstrip('.')} (see"
+        f" {logs or first.job.log}).{others} The same command runs them again."
+    )
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job{'' if count == 1 else 's'}"
+
+
+STATES = "PENDING,CONFIGURING,RUNNING,SUSPENDED"  # not COMPLETING: such a job has written all it will
+
+
+def check_slurm() -> None:
+    """Raise `UserError` on a machine that cannot submit jobs."""
+    for program in ("sbatch", "srun", "squeue"):
+        if shutil.which(program) is None:
+            raise UserError(
+                f"hydra/launcher=slurm: there is no {program} on this machine. Start the sweep on a login"
+                " node of the cluster, or leave hydra/launcher out."
+            )
+
+
+def check_not_queued(logs: Path) -> None:
+    """Raise `UserError` while Slurm has jobs of an earlier start: they would be run twice.
+
+    In `logs` each job has a folder, <id> or <id>_<index>.
+    """
+    submitted = {path.name.partition("_")[0] for path in logs.glob("[0-9]*")}
+    if not submitted:
+        return
+    command = ["squeue", "--me", "--noheader", f"--states={STATES}", "--format=%F"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UserError(f"squeue does not tell which jobs are in Slurm's queue: {error}") from error
+    if queued := sorted(submitted & set(listed.stdout.split())):
+        raise UserError(
+            f"{logs.parent}: jobs of an earlier start are in Slurm's queue. Wait for them, or end them:"
+            f" scancel {' '.join(queued)}. The same command then does what is missing."
+        )
+
+
+def jobs_failed(jobs: Sequence[Job], reasons: Mapping[Path, str], logs: Path) -> UserError | None:
+    """What to tell of the jobs that failed, in one line; `reasons` are by the jobs' folders."""
+    entries = [
+        JobStatus(job, State.failed, reason=reasons[job.folder])
+        if job.folder in reasons
+        else JobStatus(job, State.done)
+        for job in jobs
+    ]
+    return failure(entries, logs)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,50 @@
+"""The console, progress of long work, durations and sizes as text; silent on all ranks but the first."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("LOCAL_RANK", "0") != "0")
+
+
+def live_progress(period: float = 30.0) -> Progress:
+    """A bar with count and time left, gone when it is done; invisible where there is no terminal.
+
+    The time left is told from how fast it went in the last `period` seconds, which must see a few counts.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = not console.is_terminal
+    return Progress(*columns, console=console, transient=True, disable=hidden, speed_estimate_period=period)
+
+
+@contextmanager
+def progress_bar(
+    description: str, total: int, done: int = 0, *, period: float = 30.0
+) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` are done and the time left; yields a function that counts some.
+
+    `done` of them were there before; `period` is that of `live_progress`.
+    """
+    if not console.is_terminal:
+        console.print(f"{description} ({total:,})")
+    with live_progress(period) as progress:
+        task = progress.add_task(description, total=total, completed=done)
+        yield lambda count: progress.advance(task, count)
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def format_bytes(count: float) -> str:
+    """As people read it: 16 bytes, 86.5 kB, 117.2 MB."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count:.0f} bytes"

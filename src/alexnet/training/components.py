@@ -1,0 +1,84 @@
+"""The components of a run, built from its configuration."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning import seed_everything
+
+from alexnet.callbacks.learning_guard import LearningGuard
+from alexnet.callbacks.throughput_monitor import ThroughputMonitor
+from alexnet.data.datamodule import ImageDataModule
+from alexnet.data.loading import ImageData, load_image_data
+from alexnet.errors import UserError
+from alexnet.hardware import resolve_accelerator
+from alexnet.models.base import ImageClassifier
+from alexnet.models.build import build_network
+from alexnet.models.flops import training_flops
+from alexnet.runs.checkpoint_io import check_resumable, read_checkpoint
+from alexnet.runs.resume import TrainRequest
+from alexnet.runs.trained_model import load_pretrained
+from alexnet.training.compile import apply_performance_options
+from alexnet.training.module import ClassificationModule
+from alexnet.training.trainer_args import workers_per_device
+
+
+@dataclass(frozen=True)
+class Components:
+    """What a run is made of."""
+
+    data: ImageData
+    network: ImageClassifier
+    module: ClassificationModule
+    datamodule: ImageDataModule
+    throughput: ThroughputMonitor
+    guard: LearningGuard
+    init_from: str | None  # whose weights the network had, in words
+
+
+def build_components(request: TrainRequest) -> Components:
+    """The parts of a run, from its configuration. Raises `UserError` for what cannot be built."""
+    config = request.config
+    seed_everything(config.seed, verbose=False)
+    data = load_image_data(config.data)
+    classes = len(data.classes)
+    network = build_network(config.model, classes)
+    source = config.model.pretrained
+    init_from = load_pretrained(network, source, data.classes) if source and not request.previous else None
+    if config.trainer.precision == "64-true":
+        network.double()  # Lightning would load a checkpoint's weights first, in float32
+    apply_performance_options(
+        network, config.performance, resolve_accelerator(config.trainer.accelerator), config.strategy.name
+    )
+    workers = workers_per_device(config.data.workers, config.trainer)
+    return Components(
+        data,
+        network,
+        ClassificationModule(network, classes, config.optimizer, config.scheduler, request.resolved),
+        ImageDataModule(data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers),
+        ThroughputMonitor(training_flops(network)),
+        LearningGuard(config.callbacks.learning_guard, classes),
+        init_from,
+    )
+
+
+def last_checkpoint(previous: Path) -> Path | None:
+    """What to go on from; None for a run that was stopped before it had saved anything."""
+    last = previous / "checkpoints" / "last.ckpt"
+    return last if last.exists() else None
+
+
+def check_same_run(previous: Path, checkpoint: Path | None, parts: Components) -> None:
+    """Raise `UserError` where the run would not be the same any more."""
+    try:
+        before = json.loads((previous / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        before = None  # stopped before it had begun
+    if before not in (None, parts.data.fingerprint):
+        raise UserError(
+            f"{previous}: this run was trained on other images, or other readable ones, than are now in"
+            f" {parts.data.origin}. Bring them back, or start a new run."
+        )
+    if checkpoint is not None:
+        ours = {f"network.{name}": value for name, value in parts.network.state_dict().items()}
+        check_resumable(checkpoint, read_checkpoint(checkpoint), ours)

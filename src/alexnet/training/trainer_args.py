@@ -1,0 +1,122 @@
+"""From the trainer's and strategy's configuration to Lightning's arguments."""
+
+import os
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins import DoublePrecision
+from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.strategies import Strategy as LightningStrategy
+
+from alexnet.config import Strategy, StrategyConfig, TrainerConfig
+from alexnet.errors import UserError
+from alexnet.hardware import resolve_accelerator, resolve_precision
+from alexnet.runs.checkpoint_io import AtomicCheckpointIO
+
+PROCESSES_PER_CORE = 4  # on the CPU more than that only stands in its own way
+
+
+def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, columns: int, batch_size: int) -> None:
+    """Raise `UserError` for devices that are not there, or that network or batch do not divide over."""
+    accelerator = resolve_accelerator(trainer.accelerator)
+    cores = os.cpu_count() or 1
+    most, what = {
+        "gpu": (torch.cuda.device_count(), "GPUs"),
+        "mps": (1, "MPS device"),
+        "cpu": (PROCESSES_PER_CORE * cores, f"processes, {PROCESSES_PER_CORE} for each CPU core"),
+    }[accelerator]
+    if trainer.devices > most:
+        raise UserError(
+            f"trainer.devices={trainer.devices}: more than this machine's {most} {what}."
+            f" Choose trainer.devices from 1 to {most}."
+        )
+    everywhere = trainer.devices * trainer.num_nodes
+    if strategy.name is Strategy.single and everywhere > 1:
+        raise UserError(f"strategy=single: runs on one device, not on {everywhere}. Choose strategy=ddp.")
+    if trainer.precision == "64-true" and accelerator == "mps":
+        raise UserError(
+            "trainer.precision=64-true: Apple's GPUs have no float64."
+            " Choose 32-true, or trainer.accelerator=cpu."
+        )
+    copies = copies_of_network(trainer, strategy)
+    if strategy.name is Strategy.model_parallel:
+        _check_columns(columns, copies, everywhere)
+    divided = strategy.name in (Strategy.fsdp, Strategy.model_parallel)
+    if divided and trainer.precision == "16-mixed":  # its loss scaling does not work on divided gradients
+        raise UserError(
+            f"trainer.precision=16-mixed: not with strategy={strategy.name.value}. Choose bf16-mixed."
+        )
+    if batch_size % copies:
+        raise UserError(
+            f"data.batch_size={batch_size}: the global batch does not divide over {copies}"
+            f" {'devices' if copies == everywhere else 'copies of the network'}."
+        )
+
+
+def copies_of_network(trainer: TrainerConfig, strategy: StrategyConfig) -> int:
+    """How many parts the global batch is cut into."""
+    everywhere = trainer.devices * trainer.num_nodes
+    return strategy.data_parallel_size if strategy.name is Strategy.model_parallel else everywhere
+
+
+def _check_columns(columns: int, copies: int, devices: int) -> None:
+    if columns == 1:
+        raise UserError(
+            "strategy=model_parallel: each device holds a column, and the network has only one."
+            " Add model.columns=2, to a network of AlexNet's family."
+        )
+    if devices != columns * copies:
+        raise UserError(
+            f"strategy=model_parallel: strategy.data_parallel_size={copies} and {columns} columns need"
+            f" trainer.devices={columns * copies} in all, not {devices}."
+        )
+
+
+def workers_per_device(workers: int | None, trainer: TrainerConfig) -> int:
+    """Threads that read images for one device: as configured, or from the number of cores.
+
+    On the CPU the network itself needs the cores, and one thread keeps up with it.
+    """
+    if workers is not None:
+        return workers
+    if resolve_accelerator(trainer.accelerator) == "cpu":
+        return 1
+    return max(1, min(16, (os.cpu_count() or 1) // trainer.devices))
+
+
+def trainer_arguments(trainer: TrainerConfig, strategy: StrategyConfig) -> dict[str, Any]:
+    """Keyword arguments of Lightning's Trainer that come from the configuration.
+
+    Not max_time: Lightning would validate first, and call the run ended.
+    """
+    return {
+        "accelerator": resolve_accelerator(trainer.accelerator),
+        "devices": trainer.devices,
+        "num_nodes": trainer.num_nodes,
+        "strategy": _lightning_strategy(trainer, strategy),
+        **_precision(resolve_precision(trainer)),
+        "max_epochs": trainer.max_epochs,
+        "check_val_every_n_epoch": trainer.check_val_every_n_epoch,
+        "limit_train_batches": trainer.limit_train_batches,
+        "limit_val_batches": trainer.limit_val_batches,
+        "log_every_n_steps": trainer.log_every_n_steps,
+        "deterministic": trainer.deterministic,
+        "benchmark": trainer.benchmark,
+    }
+
+
+def _precision(precision: str) -> dict[str, Any]:
+    plugins = [AtomicCheckpointIO()]
+    if precision == "64-true":  # as a plugin: by name Lightning does not let it meet ModelParallelStrategy
+        return {"plugins": [*plugins, DoublePrecision()]}
+    return {"precision": precision, "plugins": plugins}
+
+
+def _lightning_strategy(trainer: TrainerConfig, strategy: StrategyConfig) -> str | LightningStrategy:
+    devices = trainer.devices * trainer.num_nodes
+    if strategy.name in (Strategy.fsdp, Strategy.model_parallel):
+        copies = copies_of_network(trainer, strategy)
+        return ModelParallelStrategy(copies, devices // copies, save_distributed_checkpoint=False)
+    if strategy.name is Strategy.auto:
+        return "ddp" if devices > 1 else "auto"
+    return strategy.name.value if strategy.name is Strategy.ddp else "auto"

@@ -1,0 +1,94 @@
+"""Networks with layers left out, columns that do not meet, and other starts."""
+
+import pytest
+import torch
+from torch import nn
+
+from alexnet.errors import UserError
+from alexnet.models.alexnet import AlexNet, ColumnsLinear
+from conftest import model_config
+
+SMALL = ("model.width=0.0625", "model.dropout=0")
+
+
+def network(*overrides: str) -> AlexNet:
+    torch.manual_seed(0)
+    return AlexNet(model_config(*SMALL, *overrides), 10).double()
+
+
+def images(count: int = 2) -> torch.Tensor:
+    return (
+        torch.randn(count, 3, 227, 227, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 50
+    )
+
+
+@pytest.mark.parametrize("removed", ["conv3", "conv4", "conv5", "conv3,conv4,conv5"])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_middle_layer_left_out(removed: str, columns: int) -> None:
+    ours = network(f"model.remove_layers=[{removed}]", f"model.columns={columns}")
+    names = dict(ours.named_children())
+    for name in removed.split(","):
+        assert name not in names
+    assert ours(images()).shape == (2, 10)
+    x = ours.stage2(ours.conv2(ours.stage1(ours.conv1(images()))))
+    for name in ("conv3", "conv4", "conv5"):
+        if name not in removed:
+            x = torch.relu(getattr(ours, name)(x))
+    x = nn.functional.max_pool2d(x, 3, 2).flatten(1)
+    for layer in (ours.fc6, ours.fc7):
+        x = torch.relu(layer(x))
+    torch.testing.assert_close(ours(images()), ours.fc8(x))
+
+
+def test_only_middle_layers_can_be_left_out() -> None:
+    with pytest.raises(UserError, match=r"model.remove_layers=.*conv3, conv4, conv5"):
+        network("model.remove_layers=[conv2]")
+
+
+def test_columns_linear_is_two_layers_side_by_side() -> None:
+    layer = ColumnsLinear(6, 4, 2).double()
+    x = torch.randn(5, 6, dtype=torch.float64)
+    halves = [
+        nn.functional.linear(
+            x[:, 3 * c : 3 * c + 3], layer.weight[2 * c : 2 * c + 2, :, 0], layer.bias[2 * c : 2 * c + 2]
+        )  # type: ignore[index]
+        for c in range(2)
+    ]
+    torch.testing.assert_close(layer(x), torch.cat(halves, 1))
+
+
+@pytest.mark.parametrize("communication", [True, False])
+def test_columns_meet_or_do_not(communication: bool) -> None:
+    """A change in one column's maps after conv2 reaches the other column's half of fc7, or it does not."""
+    ours = network("model.columns=2", f"model.cross_column={communication}")
+    x = ours.stage2(ours.conv2(ours.stage1(ours.conv1(images(1))))).detach()
+    units = []
+    for change in (0.0, 3.0):
+        y = x.clone()
+        y[:, : y.shape[1] // 2] += change
+        y = ours.pool5(ours.stage5(ours.conv5(ours.stage4(ours.conv4(ours.stage3(ours.conv3(y)))))))
+        units.append(ours.fc7(ours.drop6(ours.stage6(ours.fc6(y.flatten(1))))))
+    half = units[0].shape[1] // 2
+    changed = (units[0] - units[1]).abs()
+    assert changed[:, :half].max() > 1e-6
+    assert (changed[:, half:].max() > 1e-9) == communication
+
+
+def test_columns_that_do_not_meet_are_smaller() -> None:
+    count = {
+        c: sum(p.numel() for p in network("model.columns=2", f"model.cross_column={c}").parameters())
+        for c in (True, False)
+    }
+    whole = network("model.columns=2")
+    less = sum(layer.weight.numel() // 2 for layer in (whole.conv3, whole.fc6, whole.fc7))
+    assert count[True] - count[False] == less
+
+
+def test_zero_biases() -> None:
+    ours, theirs = network("model.init_bias=false"), network()
+    for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        if name.endswith("bias"):
+            assert not mine.any()
+        else:
+            assert torch.equal(mine, other), name
+    assert theirs.fc6.bias.eq(1).all()

@@ -1,0 +1,145 @@
+"""The update rule against numpy, and the parameter groups."""
+
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from alexnet.errors import UserError
+from alexnet.optim.optimizers import (
+    PaperSGD,
+    apply_freezing,
+    build_optimizer,
+    parameter_groups,
+    use_fused_step,
+)
+from conftest import compose_config
+
+
+def run(rule: str, rates: list[float], decay: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
+    """Weights after each step by torch and by the written-out rule, in float64."""
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=5), rng.normal(size=(len(rates), 5))
+    parameter = nn.Parameter(torch.from_numpy(start.copy()))
+    kind = PaperSGD if rule == "paper" else torch.optim.SGD
+    optimizer = kind([parameter], lr=rates[0], momentum=0.9, weight_decay=decay, fused=True)
+    w, v = start.copy(), np.zeros(5)
+    ours, theirs = [], []
+    for rate, gradient in zip(rates, gradients, strict=True):
+        optimizer.param_groups[0]["lr"] = rate
+        parameter.grad = torch.from_numpy(gradient)
+        optimizer.step()
+        if rule == "paper":  # §5: the rate stands inside the velocity
+            v = 0.9 * v - decay * rate * w - rate * gradient
+            w = w + v
+        else:
+            v = 0.9 * v + gradient + decay * w
+            w = w - rate * v
+        ours.append(parameter.detach().numpy().copy())
+        theirs.append(w.copy())
+    return np.array(ours), np.array(theirs)
+
+
+@pytest.mark.parametrize("rule", ["paper", "pytorch"])
+def test_is_the_written_rule(rule: str) -> None:
+    rates = [0.1] * 4 + [0.01] * 4 + [0.001] * 2 + [0.02] * 3
+    np.testing.assert_allclose(*run(rule, rates), rtol=1e-12)
+
+
+def test_velocities_are_laid_out_as_their_weights() -> None:
+    """Torch's fused step reads both in the order of memory, whatever their strides say."""
+    rng = np.random.default_rng(0)
+    start, velocity, gradient = (torch.from_numpy(rng.normal(size=(4, 3, 2, 2))) for _ in range(3))
+    moved = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        layer = nn.Conv2d(3, 4, 2, bias=False, dtype=torch.float64)
+        layer.weight.data = start.clone(memory_format=layout)
+        optimizer = build_optimizer(layer, compose_config().optimizer)
+        optimizer.state[layer.weight]["momentum_buffer"] = velocity.clone()  # of a run with the usual layout
+        use_fused_step(optimizer)
+        layer.weight.grad = gradient.clone(memory_format=layout)
+        optimizer.step()
+        moved.append(layer.weight.detach())
+    torch.testing.assert_close(moved[0], moved[1], rtol=1e-12, atol=0)
+
+
+def test_rules_differ_where_the_rate_drops() -> None:
+    constant, dropping = [0.1] * 6, [0.1] * 4 + [0.01] * 2
+    np.testing.assert_allclose(run("paper", constant)[0], run("pytorch", constant)[0], rtol=1e-12)
+    assert not np.allclose(run("paper", dropping)[0][4:], run("pytorch", dropping)[0][4:], rtol=1e-3)
+
+
+def test_rate_survives_a_checkpoint() -> None:
+    def optimizer(parameter: nn.Parameter) -> PaperSGD:
+        return PaperSGD([parameter], lr=0.1, momentum=0.9, fused=True)
+
+    straight, stopped = (nn.Parameter(torch.ones(3, dtype=torch.float64)) for _ in range(2))
+    first, second = optimizer(straight), optimizer(stopped)
+    for step in range(4):
+        if step == 2:
+            state = second.state_dict()
+            second = optimizer(stopped)
+            second.load_state_dict(state)
+        for parameter, rule in ((straight, first), (stopped, second)):
+            rule.param_groups[0]["lr"] = 0.1 if step < 2 else 0.01
+            parameter.grad = torch.full((3,), 0.5 + step, dtype=torch.float64)
+            rule.step()
+    assert torch.equal(straight, stopped)
+
+
+def test_groups() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(4, 2))
+    config = compose_config("optimizer=cuda_convnet_2012", "optimizer.lr=0.01").optimizer
+    weights, biases = build_optimizer(network, config).param_groups
+    assert (weights["lr"], weights["weight_decay"]) == (0.01, 0.0005)
+    assert (biases["lr"], biases["weight_decay"]) == (0.02, 0.0)
+    assert [p.dim() for p in weights["params"]] == [4, 2]
+    assert [p.dim() for p in biases["params"]] == [1, 1]
+
+
+def test_papers_groups_are_equal() -> None:
+    weights, biases = parameter_groups(nn.Linear(2, 2), compose_config("optimizer.lr=0.01").optimizer)
+    for key in ("lr", "weight_decay"):
+        assert weights[key] == biases[key]
+
+
+def test_frozen_layers_stand_still_from_their_time_on() -> None:
+    network = nn.Sequential(OrderedDict(conv1=nn.Linear(3, 3), fc8=nn.Linear(3, 2)))
+    config = compose_config(
+        "optimizer.lr=0.1", "optimizer.freeze=[conv1]", "optimizer.freeze_from=0.5"
+    ).optimizer
+    optimizer = build_optimizer(network, config)
+    names = {group["name"]: len(group["params"]) for group in optimizer.param_groups}
+    assert names == {"conv1.weight": 1, "conv1.bias": 1, "weight": 1, "bias": 1}
+    moved = []
+    for epoch in range(4):
+        apply_freezing(optimizer, epoch / 4)
+        before = [parameter.detach().clone() for parameter in network.parameters()]
+        optimizer.zero_grad()
+        network(torch.ones(2, 3)).square().sum().backward()
+        optimizer.step()
+        moved.append([not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True)])
+    assert moved == [[True] * 4] * 2 + [[False, False, True, True]] * 2
+
+
+def test_a_layer_to_freeze_that_is_not_there() -> None:
+    config = compose_config("optimizer.freeze=[conv9]").optimizer
+    with pytest.raises(UserError, match=r"optimizer.freeze=conv9.*Choices: 0, 1"):
+        parameter_groups(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), config)
+
+
+def test_every_parameter_is_covered() -> None:
+    """What is not a bias decays as the weights do, whatever it is called."""
+
+    class WithScale(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(2, 2)
+            self.scale = nn.Parameter(torch.ones(1))
+            self.in_proj_bias = nn.Parameter(torch.ones(1))
+
+    layer = WithScale()
+    groups = {group["name"]: group["params"] for group in parameter_groups(layer, compose_config().optimizer)}
+    assert [id(p) for p in groups["weight"]] == [id(layer.weight), id(layer.scale)]
+    assert [id(p) for p in groups["bias"]] == [id(layer.bias), id(layer.in_proj_bias)]

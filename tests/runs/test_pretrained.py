@@ -1,0 +1,139 @@
+"""Weights to begin with: from runs, checkpoints and torchvision's files."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torchvision import models
+
+from alexnet.errors import UserError
+from alexnet.models.base import ImageClassifier
+from alexnet.models.build import build_network
+from alexnet.models.torchvision import IMAGENET_STD
+from alexnet.runs.trained_model import load_pretrained, load_published
+from alexnet.training import fit
+from conftest import SMALL, model_config, request_of
+
+TINY = ("model.width=0.0625", "model.fc_units=[32,32]")
+CLASSES = tuple("abcdef")
+
+
+def network(classes: int, *overrides: str) -> ImageClassifier:
+    return build_network(model_config(*(overrides or TINY)), classes)
+
+
+def saved(path: Path, trained: ImageClassifier, classes: tuple[str, ...]) -> str:
+    weights = {f"network.{name}": value for name, value in trained.state_dict().items()}
+    torch.save({"state_dict": weights, "ImageDataModule": {"classes": list(classes)}}, path)
+    return str(path)
+
+
+def same(one: ImageClassifier, other: ImageClassifier) -> dict[str, bool]:
+    """Layer by layer: whether all weights are equal."""
+    theirs = other.state_dict()
+    return {name: torch.equal(value, theirs[name]) for name, value in one.state_dict().items()}
+
+
+def test_the_same_classes_keep_every_layer(tmp_path: Path) -> None:
+    source, begun = network(6), network(6)
+    assert not all(same(source, begun).values())
+    told = load_pretrained(begun, saved(tmp_path / "a.ckpt", source, CLASSES), CLASSES)
+    assert all(same(source, begun).values())
+    assert told == str(tmp_path / "a.ckpt")
+
+
+@pytest.mark.parametrize("classes", [tuple("abc"), tuple("abcdeg"), tuple("bacdef")])
+def test_other_classes_keep_all_but_the_last_layer(tmp_path: Path, classes: tuple[str, ...]) -> None:
+    """As many classes that are others, or in another order, are other classes, too."""
+    source, begun = network(6), network(len(classes))
+    fresh = begun.get_parameter("fc8.weight").clone()
+    told = load_pretrained(begun, saved(tmp_path / "a.ckpt", source, CLASSES), classes)
+    assert "all but fc8" in told
+    theirs = source.state_dict()
+    for name, value in begun.state_dict().items():
+        assert name.startswith("fc8") or torch.equal(value, theirs[name])
+    assert torch.equal(begun.get_parameter("fc8.weight"), fresh)
+
+
+def test_torchvisions_file_of_its_alexnet(tmp_path: Path) -> None:
+    """Equal outputs, theirs for images of unit variance and ours for 0-255 less the mean."""
+    torch.manual_seed(0)
+    theirs = models.alexnet(weights=None).double().eval()
+    torch.save(theirs.state_dict(), tmp_path / "alexnet.pth")
+    config = model_config("model=alexnet_torchvision")
+    published = load_published(config, str(tmp_path / "alexnet.pth"), 256)
+    assert len(published.classes) == 1000 and published.classes[0] == "n01440764"
+    assert published.class_names[0].startswith("tench")
+    squares = torch.randint(0, 256, (2, 3, 256, 256), dtype=torch.uint8)
+    mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    theirs_see = (squares[..., 16:240, 16:240].double() / 255 - mean) / std
+    ours = published.network(published.crops.center(squares))
+    torch.testing.assert_close(ours.double(), theirs(theirs_see), rtol=1e-3, atol=1e-5)
+
+
+def test_torchvisions_file_of_another_network(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = models.squeezenet1_1(weights=None, num_classes=7).double().eval()
+    torch.save(theirs.state_dict(), tmp_path / "squeezenet.pth")
+    named = ("model=torchvision", "model.name=squeezenet1_1", "model.image_size=64")
+    begun = network(7, *named).double().eval()
+    load_pretrained(begun, str(tmp_path / "squeezenet.pth"), tuple("abcdefg"))
+    images = torch.randn(2, 3, 64, 64, dtype=torch.float64) * 50
+    std = torch.tensor(IMAGENET_STD).double().reshape(3, 1, 1)
+    torch.testing.assert_close(begun(images), theirs(images / std))
+    assert "all but net.classifier.1" in load_pretrained(
+        network(3, *named), str(tmp_path / "squeezenet.pth"), CLASSES
+    )
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    other = saved(tmp_path / "other.ckpt", network(6, "model.width=0.125", "model.fc_units=[32,32]"), CLASSES)
+    torch.save(models.squeezenet1_1().state_dict(), tmp_path / "squeezenet.pth")
+    torch.save({"epoch": 3}, tmp_path / "nothing.pt")
+    begun = network(6)
+    before = {name: value.clone() for name, value in begun.state_dict().items()}
+    for source, told in (
+        (str(tmp_path), "is no run's folder"),
+        (str(tmp_path / "none.ckpt"), "there is no such checkpoint"),
+        (other, r"is of another network: conv1.bias is 12 in it, and 6 here"),
+        (str(tmp_path / "squeezenet.pth"), "is of another network: alexnet has no features.3.squeeze"),
+        (str(tmp_path / "nothing.pt"), "holds no weights"),
+        ("torchvision", "publishes no weights of alexnet. Choose model=alexnet_torchvision"),
+    ):
+        with pytest.raises(UserError, match=told):
+            load_pretrained(begun, source, CLASSES)
+    assert all(torch.equal(value, before[name]) for name, value in begun.state_dict().items())
+
+
+def test_weights_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(*_: Any, **__: Any) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(models, "get_model", fetch)
+    with pytest.raises(UserError, match=r"could not be fetched \(OSError: no route to host\)\. Fetch"):
+        load_pretrained(network(5, "model=alexnet_torchvision", "model.width=0.0625"), "torchvision", CLASSES)
+
+
+def test_fine_tuning(synthetic: tuple[str, ...], image_tree: Path, tmp_path: Path) -> None:
+    """A run's weights in a run on two other classes: layers that are frozen stay bit by bit."""
+    frozen = ("conv1", "conv2", "conv3")
+    first, second = tmp_path / "first", tmp_path / "second"
+    cache = f"data.cache={tmp_path / 'cache'}"
+    fit.train(request_of(first, *SMALL, *synthetic, cache, "logger=csv"))
+    theirs_on = (f"data.root={image_tree}", "data=folder", "data.batch_size=4", "logger=csv", cache)
+    begun = (f"model.pretrained={first}", f"model.freeze=[{','.join(frozen)}]")
+    fit.train(request_of(second, *SMALL, *theirs_on, *begun))
+    told = (second / "train.log").read_text()
+    assert re.search(r"Begins +with the weights of .*best.ckpt, all but fc8: its classes are others", told)
+    assert "Frozen    conv1, conv2, conv3" in told
+    weights = (first / "checkpoints" / "best.ckpt", second / "checkpoints" / "last.ckpt")
+    theirs, ours = (torch.load(path, weights_only=True)["state_dict"] for path in weights)
+    for name, value in ours.items():
+        kept = name.split(".")[1] in frozen
+        assert value.shape[0] != theirs[name].shape[0] or torch.equal(value, theirs[name]) == kept, name
+    (first / "checkpoints" / "best.ckpt").unlink()  # a run that goes on does not need it any more
+    (first / "checkpoints" / "last.ckpt").unlink()
+    fit.train(request_of(second, *SMALL, *theirs_on, *begun, "trainer.max_epochs=3", previous=second))
+    assert len((second / "metrics.csv").read_text().splitlines()) == 4

@@ -1,0 +1,39 @@
+"""What W&B is told. Whole offline runs are in test_train.py."""
+
+import pytest
+
+from alexnet.config import WandbMode
+from alexnet.runs import tracking
+
+
+def test_tags_tell_the_difference_and_no_places() -> None:
+    overrides = [
+        "model.lrn=false",
+        "data=imagenette",
+        "data.root=/home/somebody/secret",
+        "outputs=/x",
+        "seed=3",
+        "data.augment.flip=false",
+        "experiment=" + "x" * 100,
+    ]
+    tags = tracking._tags(overrides)
+    assert tags[:3] == ["model.lrn=false", "data=imagenette", "data.augment.flip=false"]
+    assert len(tags) == 4
+    assert len(tags[3]) == 64
+
+
+def test_tags_name_the_factor_of_an_experiment() -> None:
+    assert tracking._tags(["experiment=no_lrn"]) == ["experiment=no_lrn", "model.lrn=false"]
+    assert tracking._tags(["experiment=tanh"]) == ["experiment=tanh", "model.activation=tanh"]
+    assert tracking._tags(["experiment=baseline"]) == ["experiment=baseline"]
+
+
+def test_mode(monkeypatch: pytest.MonkeyPatch, tmp_path: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert tracking.wants_online(WandbMode.online)
+    assert not tracking.wants_online(WandbMode.offline)
+    assert not tracking.wants_online(WandbMode.auto)
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert tracking.wants_online(WandbMode.auto)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert not tracking.wants_online(WandbMode.auto)

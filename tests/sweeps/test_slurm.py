@@ -1,0 +1,87 @@
+"""`hydra/launcher=slurm`, with programs that stand for Slurm."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from fake_slurm import asked, end, install
+
+from alexnet.errors import UserError
+from alexnet.sweeps.runner import check_not_queued
+from conftest import Train
+
+FAST = ("debug=fast", "trainer.accelerator=cpu", "logger=csv")
+
+
+Environment = dict[str, str]
+
+
+@pytest.fixture
+def slurm(tmp_path: Path) -> Iterator[Environment]:
+    """The environment of a login node."""
+    yield install(tmp_path / "slurm")
+    end(tmp_path / "slurm")
+
+
+@pytest.mark.slow
+def test_a_study_on_slurm(
+    train: Train, synthetic: tuple[str, ...], tmp_path: Path, slurm: Environment
+) -> None:
+    """Two runs of two tasks each, in the folders of a study; the same command again submits nothing."""
+    command = ("-m", "study=innovations", "experiment=baseline,no_lrn", "seed=0", "trainer.devices=2")
+    command += (*FAST, *synthetic, "hydra/launcher=slurm", "hydra.launcher.partition=gpu")
+    done = train(*command, environment=slurm)
+    assert done.status == 0, done.err
+    script = (tmp_path / "slurm/1.sh").read_text()
+    expected = {"nodes": "1", "ntasks-per-node": "2", "gpus-per-node": "2", "partition": "gpu"}
+    assert expected.items() <= asked(script).items()
+    assert "gpus-per-task" not in asked(script)  # or each task would see one GPU, and Lightning needs both
+
+    (study,) = (done.outputs / "studies/innovations").iterdir()
+    for arm in ("baseline", "no_lrn"):
+        result = json.loads((study / arm / "seed=0/result.json").read_text())
+        assert result["status"] == "completed"
+        assert (study / arm / "seed=0/metrics.csv").exists()
+        logger = yaml.safe_load((study / arm / "seed=0/config.yaml").read_text())["logger"]
+        assert (logger["name"], logger["job_type"]) == (f"{arm}/seed=0", arm)
+    assert not (done.outputs / "runs").exists()
+    compared = train(f"study={study}", program="compare.py")
+    assert compared.status == 0, compared.err
+    assert "no_lrn" in compared.out
+
+    times = {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")}
+    again = train(*command, environment=slurm)
+    assert again.status == 0, again.err
+    assert "2 jobs, 2 of them done before" in again.out
+    assert "2 of 2 jobs done: " in again.out
+    assert {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")} == times
+    assert not (tmp_path / "slurm/2.sh").exists()
+
+
+@pytest.mark.slow
+def test_a_mistake_fails_alone(train: Train, synthetic: tuple[str, ...], slurm: Environment) -> None:
+    command = ("-m", *FAST, *synthetic, "hydra/launcher=slurm", "model.dropout=0.5,1.5")
+    done = train(*command, environment=slurm)
+    assert done.status == 1
+    (line,) = done.err.splitlines()
+    assert line.startswith(
+        "Error: 1 of 2 jobs failed. model.dropout=1.5: model.dropout=1.5: expected a number"
+    )
+    (sweep,) = (done.outputs / "sweeps").iterdir()
+    assert [path.parent.name for path in sweep.glob("*/result.json")] == ["model.dropout=0.5"]
+
+
+def test_jobs_that_are_queued_are_not_submitted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slurm: Environment
+) -> None:
+    monkeypatch.setenv("PATH", slurm["PATH"])
+    logs = tmp_path / "study/.submitit"
+    for name in ("7_0", "7_1", "12", "%j"):
+        (logs / name).mkdir(parents=True)
+    check_not_queued(logs)
+    (tmp_path / "slurm/queued").write_text("3\n7\n7\n")
+    with pytest.raises(UserError, match=r"study: jobs .* are in Slurm's queue.* scancel 7\. "):
+        check_not_queued(logs)
+    check_not_queued(tmp_path / "other")

@@ -1,0 +1,175 @@
+"""Studies: experiments that belong together, each seed in its own folder, again only what is missing."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from processes import processes_that_name
+
+from alexnet.sweeps.naming import settings_name
+from conftest import PROJECT, SMALL, Train, compose_config, wait_for
+from survival import MEASURED
+from wandb_file import read_wandb_file
+
+STUDIES = sorted(path.stem for path in (PROJECT / "conf/study").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_its_experiments_exist(study: str) -> None:
+    baseline = compose_config(f"study={study}").baseline
+    hydra = yaml.safe_load((PROJECT / f"conf/study/{study}.yaml").read_text())["hydra"]
+    params = hydra["sweeper"]["params"]
+    group = "performance" if study == "performance" else "experiment"
+    names = params[group].split(",")
+    assert len(names) == len(set(names)) > 1
+    assert baseline in names
+    for name in names:
+        compose_config(f"study={study}", f"{group}={name}")
+    assert params["seed"] == "0,1,2"
+    assert f"/studies/{study}/" in hydra["sweep"]["dir"]
+
+
+def test_the_folder_names_what_all_jobs_share() -> None:
+    assert settings_name(["study=innovations"]) == "default"
+    assert settings_name(["study=innovations", "seed=0,1,2,3", "logger=csv", "outputs=/x"]) == "default"
+    given = ["study=innovations", "model.width=0.25", "data=imagenette", "experiment=baseline,tanh"]
+    assert settings_name(given) == "data=imagenette,model.width=0.25"
+    assert settings_name([*given, "data.workers=4", "data.cache=/c"]) == settings_name(given)
+
+
+def test_places_are_told_apart_but_not_named() -> None:
+    names = [settings_name(["data=folder", f"data.root=/{place}/pets"]) for place in "ab"]
+    assert len({*names, settings_name(["data=folder"])}) == 3
+    assert all(re.fullmatch("data=folder_[0-9a-f]{8}", name) for name in names)
+    assert re.fullmatch("default_[0-9a-f]{8}", settings_name(["data.pack=/p"]))
+
+
+def test_a_study_is_no_single_run(train: Train) -> None:
+    refused = train("study=innovations")
+    assert refused.status == 1
+    assert "study=innovations: a study is many runs. Start it with -m:" in refused.err
+
+
+def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...]) -> None:
+    command = ("-m", "study=innovations", "experiment=baseline,no_lrn", "seed=0", *SMALL, *synthetic)
+    first = train(*command, "trainer.max_epochs=1")
+    assert first.status == 0, first.err
+    (study,) = (first.outputs / "studies/innovations").iterdir()
+    runs = {
+        path.parent.relative_to(study): json.loads(path.read_text()) for path in study.glob("*/*/result.json")
+    }
+    assert set(runs) == {Path("baseline/seed=0"), Path("no_lrn/seed=0")}
+    assert {run["status"] for run in runs.values()} == {"completed"}
+    claims = [yaml.safe_load((study / name / "config.yaml").read_text())["claim"] for name in sorted(runs)]
+    assert claims[0] is None
+    assert claims[1]["section"] == "3.3"
+    _check_what_wandb_was_told(study / "no_lrn/seed=0", f"studies/innovations/{study.name}")
+    times = {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")}
+    again = train(*command, "trainer.max_epochs=1")
+    assert again.status == 0, again.err
+    assert {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")} == times
+
+
+def _check_what_wandb_was_told(run: Path, group: str) -> None:
+    (recorded,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    told = read_wandb_file(recorded)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    result = json.loads((run / "result.json").read_text())
+    assert (told.about.run_group, told.about.job_type) == (group, "no_lrn")
+    assert told.about.display_name == "no_lrn/seed=0"
+    assert {"experiment=no_lrn", "model.lrn=false"} <= set(told.about.tags)
+    assert {key: told.config[key] for key in config} == config
+    for name in ("train/loss", "train/top1_error", "val/loss", "val/top1_error", "val/top5_error", "lr"):
+        assert sum(name in row for row in told.history) == 1, name  # once an epoch
+    assert told.summary["val/top1_error"] == result["val"]["top1_error"]
+    assert told.summary["result"] == result
+    for name in ("curves", "filters"):
+        (picture,) = (row[f"{name}.filenames"] for row in told.history if f"{name}.filenames" in row)
+        assert (recorded.parent / "files" / picture[0]).is_file()
+    assert told.exit_code == 0
+
+
+def less_speed(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in MEASURED}
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return [less_speed(row) for row in csv.DictReader(file)]
+
+
+def finished(study: Path) -> dict[str, Path]:
+    """The result.json of the runs that ended well, by <arm>/seed=<n>."""
+    paths = {str(path.parent.relative_to(study)): path for path in study.glob("*/*/result.json")}
+    return {
+        name: path for name, path in paths.items() if json.loads(path.read_text())["status"] == "completed"
+    }
+
+
+def outcome(study: Path) -> dict[str, Any]:
+    """Everything that the runs of a study found, to the last bit."""
+    return {
+        name: (less_speed(json.loads(path.read_text())), table(path.with_name("metrics.csv")))
+        for name, path in finished(study).items()
+    }
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_and_started_again(
+    train: Train, synthetic: tuple[str, ...], tmp_path: Path
+) -> None:
+    """kill -9 of the launcher's process group; afterwards everything is as if it had not been."""
+    command = ("-m", "study=innovations", "experiment=baseline,no_lrn,tanh,no_dropout", "seed=0,1")
+    command += (*SMALL, *synthetic, "logger=csv", "hydra.launcher.jobs=2")
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT / "src/train.py"), *command, f"outputs={tmp_path / 'outputs'}"],
+        cwd=tmp_path,
+        env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache")},
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    studies = tmp_path / "outputs/studies/innovations"
+
+    def in_the_middle() -> bool:
+        assert process.poll() is None
+        done = {path.parent for path in studies.glob("*/*/*/result.json")}
+        began = {path.parent for path in studies.glob("*/*/*/metrics.csv")}
+        return len(done) >= 3 and bool(began - done)
+
+    wait_for(in_the_middle, seconds=600)
+    (study,) = studies.iterdir()
+    assert len(processes_that_name(study)) >= 2
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not processes_that_name(study), seconds=5)
+    before = {name: (path.stat().st_ino, path.stat().st_mtime_ns) for name, path in finished(study).items()}
+    begun = {str(path.parent.relative_to(study)) for path in study.glob("*/*/metrics.csv")}
+    assert 3 <= len(before) < len(begun)
+
+    again = train(*command, timeout=900)
+    assert again.status == 0, again.err
+    assert f"8 jobs, {len(before)} of them done before" in again.out
+    after = {name: (path.stat().st_ino, path.stat().st_mtime_ns) for name, path in finished(study).items()}
+    assert len(after) == 8
+    assert {name: after[name] for name in before} == before
+    for name in begun - set(before):
+        assert "Resuming  " in (study / name / "train.log").read_text()
+
+    undisturbed = train(*command, f"hydra.sweep.dir={tmp_path / 'undisturbed'}", timeout=900)
+    assert undisturbed.status == 0, undisturbed.err
+    assert outcome(study) == outcome(tmp_path / "undisturbed")
+
+    for folder in (study, tmp_path / "undisturbed"):
+        compared = train(f"study={folder}", program="compare.py")
+        assert compared.status == 0, compared.err
+        assert "Left out" not in compared.out
+    assert table(study / "results.csv") == table(tmp_path / "undisturbed/results.csv")
+    assert len(table(study / "results.csv")) == 4

@@ -1,0 +1,108 @@
+"""Devices that cannot be had are refused by name."""
+
+import os
+import re
+
+import pytest
+import torch
+
+from alexnet.errors import UserError
+from alexnet.hardware import resolve_precision
+from alexnet.training.trainer_args import check_devices, trainer_arguments, workers_per_device
+from conftest import compose_config
+
+
+def check(*overrides: str) -> None:
+    config = compose_config("trainer.accelerator=cpu", *overrides)
+    check_devices(config.trainer, config.strategy, config.model.columns, config.data.batch_size)
+
+
+def test_accepts_what_there_is() -> None:
+    check("trainer.devices=1")
+    check("trainer.devices=2", "strategy=ddp")
+
+
+def test_refuses_more_than_there_is() -> None:
+    most = 4 * (os.cpu_count() or 1)
+    with pytest.raises(UserError, match=rf"trainer.devices=10000.*from 1 to {most}"):
+        check("trainer.devices=10000")
+
+
+def test_refuses_a_batch_that_does_not_divide() -> None:
+    with pytest.raises(UserError, match=r"data.batch_size=33.*2 devices"):
+        check("trainer.devices=2", "data.batch_size=33")
+
+
+def test_apples_gpus_have_no_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    check("trainer.accelerator=mps", "trainer.precision=32-true")
+    with pytest.raises(UserError, match=r"^trainer\.precision=64-true: .*no float64\. Choose 32-true"):
+        check("trainer.accelerator=mps", "trainer.precision=64-true")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (("trainer.devices=2",), "the network has only one. Add model.columns=2"),
+        (("trainer.devices=3", "model.columns=2", "data.batch_size=21"), "trainer.devices=2 in all, not 3"),
+        (("trainer.devices=1", "model.columns=2"), "trainer.devices=2 in all, not 1"),
+        (
+            ("trainer.devices=4", "model.columns=2", "strategy.data_parallel_size=2", "data.batch_size=21"),
+            "does not divide over 2 copies of the network",
+        ),
+        (("trainer.devices=2", "model.columns=2", "trainer.precision=16-mixed"), "Choose bf16-mixed"),
+    ],
+)
+def test_columns_need_devices_that_suit_them(overrides: tuple[str, ...], told: str) -> None:
+    with pytest.raises(UserError, match=re.escape(told)):
+        check("strategy=model_parallel", *overrides)
+
+
+def test_columns_share_a_batch() -> None:
+    check("strategy=model_parallel", "trainer.devices=2", "model.columns=2", "data.batch_size=21")
+    with pytest.raises(UserError, match=r"strategy.data_parallel_size=2: expected 1 with strategy=ddp"):
+        check("strategy=ddp", "strategy.data_parallel_size=2")
+
+
+@pytest.mark.parametrize(
+    ("able", "precision"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, "bf16-mixed"),
+        ({"amx_bf16": True}, "bf16-mixed"),
+        ({"avx2": True, "avx512_bf16": False}, "32-true"),
+        ({"bf16": True, "neon": True}, "32-true"),
+    ],
+)
+def test_half_precision_where_the_processor_computes_in_it(
+    able: dict[str, bool], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert resolve_precision(compose_config("trainer.accelerator=cpu").trainer) == precision
+    asked = compose_config("trainer.accelerator=cpu", "trainer.precision=16-mixed").trainer
+    assert resolve_precision(asked) == "16-mixed"
+
+
+def test_single_is_one() -> None:
+    with pytest.raises(UserError, match="strategy=single"):
+        check("trainer.devices=2", "strategy=single")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_refuses_an_accelerator_that_is_not_there() -> None:
+    with pytest.raises(UserError, match=r"trainer.accelerator=gpu.*Choices: cpu"):
+        check("trainer.accelerator=gpu")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "strategy"),
+    [([], "auto"), (["trainer.devices=2"], "ddp"), (["strategy=single"], "auto"), (["strategy=ddp"], "ddp")],
+)
+def test_strategy(overrides: list[str], strategy: str) -> None:
+    config = compose_config("trainer.accelerator=cpu", *overrides)
+    assert trainer_arguments(config.trainer, config.strategy)["strategy"] == strategy
+
+
+def test_workers_as_given() -> None:
+    trainer = compose_config("trainer.accelerator=cpu").trainer
+    assert workers_per_device(0, trainer) == 0
+    assert workers_per_device(None, trainer) == 1
