@@ -132,7 +132,7 @@ Train = Callable[..., Finished]
 # a network for tests that run the real program; its layers are looked at in tests of that alone
 SMALL = (
     *("model.width=0.0625", "model.fc_units=[256,256]", "trainer.accelerator=cpu", "trainer.max_epochs=2"),
-    "callbacks.layer_probe.images=null",
+    "callbacks.activation_monitor.images=null",
 )
 
 

@@ -43,7 +43,7 @@ SPLITS = {"train": 20, "val": 6}  # pictures
 COMMON = (
     *("data=folder", "data.batch_size=2", "optimizer.lr=0.001", "data.workers=1", "trainer.max_epochs=2"),
     *("trainer.limit_val_batches=1", "trainer.accelerator=cpu", "trainer.precision=64-true"),
-    *("performance=plain", "logger=csv", "callbacks.layer_probe.images=null"),
+    *("performance=plain", "logger=csv", "callbacks.activation_monitor.images=null"),
     *("callbacks.checkpoint.last=false", "callbacks.checkpoint.best=false"),
 )
 NARROW = "model.width=0.0625 model.fc_units=[2048,2048]"

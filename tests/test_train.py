@@ -23,7 +23,7 @@ from conftest import PROJECT, SMALL, Train, real_images, save_image, shown_on_a_
 
 def test_leaves_everything_that_the_contract_names(train: Train, synthetic: tuple[str, ...]) -> None:
     """The default logger too: W&B, offline where nobody is logged in, without a prompt."""
-    done = train(*SMALL, *synthetic, "seed=3", "callbacks.layer_probe.images=4")
+    done = train(*SMALL, *synthetic, "seed=3", "callbacks.activation_monitor.images=4")
     assert done.status == 0, done.err
     result = done.result
     assert result["status"] == "completed"
@@ -202,7 +202,9 @@ def test_wandb_that_does_not_answer(train: Train, synthetic: tuple[str, ...]) ->
 
 
 def test_training_that_does_not_learn_is_noticed(train: Train, synthetic: tuple[str, ...]) -> None:
-    done = train(*SMALL, *synthetic, "optimizer.lr=1e-7", "callbacks.learning_guard.steps=8", "logger=csv")
+    done = train(
+        *SMALL, *synthetic, "optimizer.lr=1e-7", "callbacks.convergence_monitor.steps=8", "logger=csv"
+    )
     assert done.status == 0
     assert "Not learning: after 2 epochs" in done.out
     assert "Not learning" in done.result["warning"]

@@ -30,7 +30,7 @@ IMAGES = 20  # in two parts
 @pytest.fixture(scope="module")
 def command(synthetic: tuple[str, ...]) -> tuple[str, ...]:
     small = (*SMALL, *synthetic, "model.width=0.05", "logger=csv", "trainer.precision=bf16-mixed")
-    return (*small, f"callbacks.layer_probe.images={IMAGES}")
+    return (*small, f"callbacks.activation_monitor.images={IMAGES}")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_before_training_and_after_every_epoch(probed: Path, command: tuple[str,
 
 
 def test_no_bit_of_the_run_changes(probed: Path, command: tuple[str, ...], tmp_path: Path) -> None:
-    train(request_of(tmp_path / "run", *command, "callbacks.layer_probe.images=null"))
+    train(request_of(tmp_path / "run", *command, "callbacks.activation_monitor.images=null"))
     ours, theirs = outcome(probed), outcome(tmp_path / "run")
     for each in (ours, theirs):
         del each["checkpoints"]["last.ckpt"]["callbacks"]["LayerProbe"]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from alexnet.errors import UserError
-from alexnet.runs.resume import read_config
+from alexnet.runs.resume import read_run_config
 from conftest import SMALL
 from entry_point import refused, run_train
 
@@ -135,5 +135,5 @@ def test_damaged_config_of_a_run(content: bytes) -> None:
     Path("run").mkdir()
     Path("run/config.yaml").write_bytes(content)
     with pytest.raises(UserError, match=r"^run/config.yaml is damaged\.$"):
-        read_config(Path("run"))
+        read_run_config(Path("run"))
     assert not Path("marker").exists()

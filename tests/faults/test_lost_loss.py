@@ -1,4 +1,4 @@
-"""A loss that is no finite number any more, or explodes."""
+"""A loss that is not finite any more, or explodes."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from alexnet.training.module import ClassificationModule
 from conftest import SMALL
 from entry_point import Told, run_train
 
-SKIP = "callbacks.learning_guard.nonfinite=skip"
+SKIP = "callbacks.nan_monitor.nonfinite=skip"
 POISONED = 5  # the second step of the second epoch of four steps
 
 
@@ -55,11 +55,9 @@ def test_stops_before_it_is_saved(
     told = start("run", "callbacks.checkpoint.every_n_steps=1")
     assert told.status == 1
     (line,) = told.err.splitlines()
-    assert line.startswith(
-        "Error: The training loss is no finite number any more, or over 1000 times that of"
-    )
+    assert line.startswith("Error: The training loss is not finite any more, or over 1000 times that of")
     assert "at step 6 (epoch 2). Try a smaller optimizer.lr (it is 0.0025)" in line
-    assert "callbacks.learning_guard.nonfinite=skip" in line
+    assert "callbacks.nan_monitor.nonfinite=skip" in line
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert (result["status"], f"Error: {result['error']}") == ("failed", line)
     assert read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["global_step"] == POISONED
@@ -131,7 +129,7 @@ def test_nothing_but_lost_steps(
     start: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Skipping has an end: the weights themselves are lost then, or the data."""
-    monkeypatch.setattr("alexnet.callbacks.learning_guard.MOST_SKIPPED", 3)
+    monkeypatch.setattr("alexnet.callbacks.nan_monitor.MOST_SKIPPED", 3)
     poison(monkeypatch, *range(2, 8))
     told = start("run", SKIP)
     assert told.status == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.runs.resume import read_config
+from alexnet.runs.resume import read_run_config
 from alexnet.training.module import ClassificationModule
 from conftest import PROJECT, SMALL
 from entry_point import run_train
@@ -37,7 +37,7 @@ def stopped(folder: Path, synthetic: tuple[str, ...], monkeypatch: pytest.Monkey
         told = run_train(*SMALL, *synthetic, "logger=csv", f"run_folder={folder}")
     assert told.status == 1
     assert json.loads((folder / "result.json").read_text())["status"] == "interrupted"
-    assert read_config(folder)["run_folder"] == str(folder)
+    assert read_run_config(folder)["run_folder"] == str(folder)
     return told.err
 
 

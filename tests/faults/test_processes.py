@@ -60,7 +60,7 @@ def test_a_loss_that_is_lost_on_one_rank(synthetic: tuple[str, ...], tmp_path: P
     done, result = meddled(tmp_path / "run", "lost_loss", 5, *synthetic, *every)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("Error: The training loss is no finite number any more")
+    assert line.startswith("Error: The training loss is not finite any more")
     assert (result["status"], f"Error: {result['error']}") == ("failed", line)
     last = read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")
     assert last["global_step"] in (4, 5)  # the ranks agree on saving one step later
@@ -69,7 +69,7 @@ def test_a_loss_that_is_lost_on_one_rank(synthetic: tuple[str, ...], tmp_path: P
 
 @pytest.mark.slow
 def test_a_step_that_is_left_out_on_all_ranks(synthetic: tuple[str, ...], tmp_path: Path) -> None:
-    every = ("trainer.devices=2", "callbacks.learning_guard.nonfinite=skip")
+    every = ("trainer.devices=2", "callbacks.nan_monitor.nonfinite=skip")
     done, result = meddled(tmp_path / "run", "lost_loss", 5, *synthetic, *every)
     assert (done.returncode, done.stderr) == (0, "")
     assert (result["status"], result["skipped_steps"]) == ("completed", 1)

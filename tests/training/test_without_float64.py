@@ -31,14 +31,14 @@ def test_layers_are_measured(gradients: bool) -> None:
     "overrides",
     [
         ("trainer.precision=32-true",),
-        ("trainer.precision=bf16-mixed", "data.val_crops=ten", "callbacks.learning_guard.nonfinite=skip"),
+        ("trainer.precision=bf16-mixed", "data.val_crops=ten", "callbacks.nan_monitor.nonfinite=skip"),
         ("trainer.precision=32-true", "model.columns=2", "scheduler=plateau", "optimizer=cuda_convnet_2012"),
     ],
 )
 def test_a_run(overrides: tuple[str, ...], tmp_path: Path, synthetic: tuple[str, ...]) -> None:
     """With its probe of the layers, training, validation and checkpoints, from beginning to end."""
     probed = (
-        "callbacks.layer_probe.images=8",
+        "callbacks.activation_monitor.images=8",
         "performance.compile=none",
         "logger=csv",
         "trainer.max_epochs=1",

@@ -9,8 +9,8 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from alexnet.callbacks.learning_guard import LearningGuard, all_finite
 from alexnet.callbacks.loop_state import resume_loops, set_loop_position
+from alexnet.callbacks.nan_monitor import NaNMonitor, all_finite
 from alexnet.config import CheckpointConfig
 from alexnet.distributed.collectives import RankConsensus
 from alexnet.runs.signals import GracefulShutdown, InterruptionError
@@ -35,10 +35,14 @@ class TrainingCheckpoint(Checkpoint):
     """
 
     def __init__(
-        self, folder: Path | None, config: CheckpointConfig, shutdown: GracefulShutdown, guard: LearningGuard
+        self,
+        folder: Path | None,
+        config: CheckpointConfig,
+        shutdown: GracefulShutdown,
+        nan_monitor: NaNMonitor,
     ) -> None:
         self.folder = folder or Path()  # nothing is written from the others
-        self.config, self.shutdown, self.guard = config, shutdown, guard
+        self.config, self.shutdown, self.nan_monitor = config, shutdown, nan_monitor
         self.best = math.inf
         self._saved_at = 0.0
         self._position = (0, 0, 1)  # epoch, batches of it that are done, batches that it has
@@ -59,12 +63,12 @@ class TrainingCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         done = batch_idx + 1
-        failed = self.guard.failed(trainer, outputs["loss"])
+        failed = self.nan_monitor.update(trainer, outputs["loss"])
         wish = _Request.fail if failed else self._stop_request() or self._save_request(trainer)
         last = done == trainer.num_training_batches
         agreed = self._consensus.wait(wish) if last else self._consensus.poll(wish)
         if agreed == _Request.fail:
-            self.guard.fail(trainer)
+            self.nan_monitor.fail(trainer)
         if agreed != _Request.nothing:
             self._save(trainer, done)
         if agreed == _Request.stop:
@@ -112,10 +116,10 @@ class TrainingCheckpoint(Checkpoint):
 
     def _save(self, trainer: Trainer, done: int) -> None:
         # ranks may learn of a lost loss one step late, and of gradients that are not finite from the next
-        # loss alone: what they have spoilt is not saved
-        spoilt = self.guard.lost or not all_finite(trainer.lightning_module.parameters())
-        if self._consensus.wait(_Request.fail if spoilt else _Request.nothing):
-            self.guard.fail(trainer)
+        # loss alone: what has become non-finite is not saved
+        non_finite = self.nan_monitor.diverged or not all_finite(trainer.lightning_module.parameters())
+        if self._consensus.wait(_Request.fail if non_finite else _Request.nothing):
+            self.nan_monitor.fail(trainer)
         self._saved_at = time.monotonic()
         if self.config.last:
             self._position = (trainer.current_epoch, done, int(trainer.num_training_batches))

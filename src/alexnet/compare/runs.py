@@ -10,11 +10,12 @@ import yaml
 
 from alexnet.compare.model_diffs import NAME
 from alexnet.config.hashing import NON_FACTOR_KEYS, flatten, is_under
+from alexnet.config.renamed import migrate
 from alexnet.errors import UserError
 from alexnet.runs.figures import read_metrics
 
 # what a training alone makes of the data: classical.py reads the same keys, and uses none of these
-OF_TRAINING = tuple(f"data.{key}" for key in ("batch_size", "lr", "epochs", "mean", "val_crops", "augment"))
+OF_TRAINING = tuple(f"data.{key}" for key in ("batch_size", "mean", "val_crops", "augment"))
 NEAR_GUESSING = 0.97  # of the error of guessing: a network that has learned anything is below
 
 
@@ -173,7 +174,7 @@ def read_run(path: Path, name: str) -> Run | ExcludedRun:
 
 
 def _run(path: Path, result: dict[str, Any]) -> Run:
-    config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    config = migrate(yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")))
     environment: dict[str, Any] = {}
     if (path / "environment.json").is_file():
         environment = json.loads((path / "environment.json").read_text(encoding="utf-8"))

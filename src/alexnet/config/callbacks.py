@@ -42,31 +42,40 @@ class EarlyStoppingConfig(ValidatedConfig):
 
 
 @dataclass
-class LearningGuardConfig(ValidatedConfig):
-    """When to say that a run does not learn, and when that it has fallen apart."""
+class NaNMonitorConfig(ValidatedConfig):
+    """What to do about a loss or gradients that are not finite, and when a loss counts as diverged."""
+
+    nonfinite: NonFinite = MISSING
+    divergence_factor: float = MISSING
+
+    def check(self) -> None:
+        key = "callbacks.nan_monitor.divergence_factor"
+        check(self.divergence_factor > 1, key, self.divergence_factor, "a number above 1")
+
+
+@dataclass
+class ConvergenceMonitorConfig(ValidatedConfig):
+    """When to warn that a run does not start to learn."""
 
     epochs: int = MISSING
     steps: int = MISSING
     margin: float = MISSING
     stop: bool = MISSING
-    nonfinite: NonFinite = MISSING
-    explosion: float = MISSING
 
     def check(self) -> None:
-        check_positive("callbacks.learning_guard.epochs", self.epochs)
-        check(self.steps >= 0, "callbacks.learning_guard.steps", self.steps, "0 or more")
-        check_fraction("callbacks.learning_guard.margin", self.margin)
-        check(self.explosion > 1, "callbacks.learning_guard.explosion", self.explosion, "a number above 1")
+        check_positive("callbacks.convergence_monitor.epochs", self.epochs)
+        check(self.steps >= 0, "callbacks.convergence_monitor.steps", self.steps, "0 or more")
+        check_fraction("callbacks.convergence_monitor.margin", self.margin)
 
 
 @dataclass
 class ActivationMonitorConfig(ValidatedConfig):
-    """What goes on in each layer, epoch by epoch; `images` of the validation are passed through."""
+    """Statistics of each layer after every epoch, over so many validation `images`."""
 
     images: int | None = MISSING
 
     def check(self) -> None:
-        check_positive("callbacks.layer_probe.images", self.images)
+        check_positive("callbacks.activation_monitor.images", self.images)
 
 
 @dataclass
@@ -75,5 +84,6 @@ class CallbacksConfig(ValidatedConfig):
 
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
-    learning_guard: LearningGuardConfig = field(default_factory=LearningGuardConfig)
-    layer_probe: ActivationMonitorConfig = field(default_factory=ActivationMonitorConfig)
+    nan_monitor: NaNMonitorConfig = field(default_factory=NaNMonitorConfig)
+    convergence_monitor: ConvergenceMonitorConfig = field(default_factory=ConvergenceMonitorConfig)
+    activation_monitor: ActivationMonitorConfig = field(default_factory=ActivationMonitorConfig)

@@ -93,8 +93,6 @@ class DataConfig(ValidatedConfig):
     cache: str = MISSING
     pack: str | None = MISSING
     batch_size: int = MISSING
-    lr: float = MISSING
-    epochs: int = MISSING
     workers: int | None = MISSING
     val_fraction: float = MISSING
     max_unreadable: float = MISSING
@@ -106,7 +104,6 @@ class DataConfig(ValidatedConfig):
 
     def check(self) -> None:
         check(self.batch_size >= 1, "data.batch_size", self.batch_size, "1 or more images")
-        check(self.epochs >= 1, "data.epochs", self.epochs, "1 or more")
         check(self.workers is None or self.workers >= 0, "data.workers", self.workers, "0 or more, or null")
         check(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "a number between 0 and 1")
         check(

@@ -8,7 +8,7 @@ from typing import Any
 UNHASHED_KEYS = (
     *("outputs", "run_folder", "resume", "logger", "claim", "baseline"),
     *("data.cache", "data.workers", "trainer.log_every_n_steps", "trainer.max_time"),
-    *("callbacks.checkpoint", "callbacks.layer_probe"),
+    *("callbacks.checkpoint", "callbacks.activation_monitor"),
 )
 
 # where the data lies and what is kept of a run: not what an experiment is about. What is there is
@@ -31,6 +31,18 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             leaves[f"{prefix}{key}"] = value
     return leaves
+
+
+def nest(leaves: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of `flatten`."""
+    config: dict[str, Any] = {}
+    for key, value in leaves.items():
+        *parents, name = key.split(".")
+        node = config
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = value
+    return config
 
 
 def is_under(key: str, names: tuple[str, ...]) -> bool:

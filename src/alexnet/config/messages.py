@@ -10,6 +10,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from alexnet.config.model import MODEL_CONFIGS, AlexNetConfig, has_network
+from alexnet.config.renamed import RENAMED_VALUES, new_name
 from alexnet.errors import UserError
 
 # what a choice in conf/hydra/ is made from
@@ -26,6 +27,8 @@ def format_error(error: BaseException, schema: type) -> str:
     text = f"{error}\n{error.__cause__ or ''}"
     if found := re.search(r"Could not find '([\w/]+)/([^/']+)'", text):
         group, choice = found.groups()
+        if (renamed := RENAMED_VALUES.get((group, choice))) is not None:
+            return f"{group}={choice}: renamed to {group}={renamed}."
         return f"{group}={choice}: there is no such choice.{_choices(choice, _group_choices(text))}"
     for config, (choice, plugin) in PLUGINS.items():
         if f"'{config}'" in text:
@@ -35,6 +38,9 @@ def format_error(error: BaseException, schema: type) -> str:
         return _unknown_key(found[1], schema, text)
     if found := re.search(r"Error merging override (\S+)", text):
         reason = str(error.__cause__ or error).splitlines()[0]
+        key, _, value = found[1].partition("=")
+        if (renamed := RENAMED_VALUES.get((key, value))) is not None:
+            return f"{found[1]}: renamed to {key}={renamed}."
         return f"{found[1]}: {_expected(found[1], reason)}"
     if isinstance(error, OverrideParseException):
         return f"Cannot read '{error.override}'. Expected key=value, in quotes where need be."
@@ -65,6 +71,8 @@ def format_missing_choice(arguments: list[str]) -> str:
 
 
 def _unknown_key(key: str, schema: type, text: str) -> str:
+    if (renamed := new_name(key)) is not None:
+        return f"{key}: renamed to {renamed}."
     if key.startswith("hydra."):
         return f"{key}: Hydra has no such key. Those that it has: python src/train.py --cfg hydra"
     node = OmegaConf.structured(schema)

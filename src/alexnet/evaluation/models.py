@@ -9,7 +9,7 @@ from alexnet.data.loading import ValData, load_val_data
 from alexnet.data.locations import pack_folder, require_data
 from alexnet.errors import UserError
 from alexnet.paths import absolute
-from alexnet.runs.resume import read_config
+from alexnet.runs.resume import read_run_config
 from alexnet.runs.trained_model import TrainedModel, load_published, load_trained_model, training_data_config
 
 
@@ -37,7 +37,7 @@ def load_models(config: EvaluateConfig) -> list[EvaluatedModel]:
     for name, path in zip(_names(paths), paths, strict=True):
         if config.runs:
             trained, file = load_trained_model(str(path), None), path / "config.yaml"
-            saved = read_config(path)  # its own, not the checkpoint's: the run may have gone on elsewhere
+            saved = read_run_config(path)  # its own, not the checkpoint's: the run may have gone on elsewhere
         else:
             trained, file = load_trained_model(None, str(path)), path
             saved = trained.config

@@ -25,7 +25,7 @@ from alexnet.models.layer_stats import LayerStats, learned_layers, measure_layer
 from alexnet.paths import absolute
 from alexnet.runs.figures import draw_filters
 from alexnet.runs.log import log_to_terminal
-from alexnet.runs.resume import read_config
+from alexnet.runs.resume import read_run_config
 from alexnet.runs.tracking import track_later_results
 from alexnet.runs.trained_model import TrainedModel, load_trained_model, training_data_config
 from alexnet.terminal import console, progress_bar
@@ -70,7 +70,7 @@ def load_inspected_model(run: str | None, checkpoint: str | None, data_root: str
     if folder is None:
         config, source = trained.config, trained.checkpoint
     else:
-        config, source = read_config(folder), folder / "config.yaml"
+        config, source = read_run_config(folder), folder / "config.yaml"
     images = training_data_config(config, source, data_root)
     try:
         data = load_image_data(images)

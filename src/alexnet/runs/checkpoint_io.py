@@ -13,6 +13,8 @@ from torch import Tensor
 from alexnet.errors import UserError, lacks_memory
 from alexnet.files import atomic_write
 
+FORMAT = 2  # of what a run is resumed from; raise it when its content changes
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's reading and writing of checkpoints, done by the functions below."""
@@ -90,6 +92,11 @@ def check_resumable(path: Path, checkpoint: dict[str, Any], ours: dict[str, Tens
     lacking = sorted({"optimizer_states", "loops", "callbacks", "train_metrics"} - checkpoint.keys())
     if lacking:
         raise UserError(f"{path}: nothing to go on from. It holds weights, but no {lacking[0]}.")
+    if checkpoint.get("format") != FORMAT:
+        raise UserError(
+            f"{path}: written by another version of this program, which alone can resume the run."
+            " evaluate.py, predict.py and compare.py read it here."
+        )
     check_shapes(path, checkpoint["state_dict"], ours)
 
 

@@ -10,7 +10,8 @@ import yaml
 from filelock import FileLock, Timeout
 
 from alexnet.config import TrainConfig
-from alexnet.config.hashing import config_hash, flatten, is_under
+from alexnet.config.hashing import config_hash, flatten, is_under, nest
+from alexnet.config.renamed import migrate
 from alexnet.errors import UserError
 from alexnet.paths import absolute
 
@@ -92,7 +93,7 @@ def _unfinished_run(config: dict[str, Any]) -> Path | None:
 def is_unfinished(folder: Path, config_hash_: str) -> bool:
     """Whether a folder holds a run of this configuration that was interrupted, or killed."""
     try:
-        same = config_hash(read_config(folder)) == config_hash_
+        same = config_hash(read_run_config(folder)) == config_hash_
     except UserError:
         return False
     return same and status(folder) in (None, "interrupted")
@@ -125,8 +126,8 @@ def status(folder: Path) -> str | None:
         return None
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """A run's config.yaml. Raises `UserError` where the folder holds no run."""
+def read_run_config(folder: Path) -> dict[str, Any]:
+    """A run's config.yaml, under today's names. Raises `UserError` where the folder holds no run."""
     try:
         text = (folder / "config.yaml").read_text(encoding="utf-8")
         # aliases, of which a few lines can unfold to fill the memory, and values like dates are not ours
@@ -139,7 +140,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise damaged_config(folder) from None
     if not isinstance(content, dict):
         raise damaged_config(folder)
-    return content
+    return migrate(content)
 
 
 def damaged_config(folder: Path, why: str = "") -> UserError:
@@ -155,7 +156,7 @@ def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]
     """
     if composed["resume"] in (None, AUTO) and is_empty_run(folder):
         return composed
-    saved = read_config(folder)
+    saved = read_run_config(folder)
     same = config_hash(saved) == config_hash(composed)
     if same and composed["resume"] in (None, AUTO):
         return composed
@@ -179,18 +180,7 @@ def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]
             f"{folder} has been trained to its end, {epochs} epochs."
             f" For more: trainer.max_epochs={2 * epochs}."
         )
-    return _nested(config)
-
-
-def _nested(leaves: dict[str, Any]) -> dict[str, Any]:
-    config: dict[str, Any] = {}
-    for key, value in leaves.items():
-        *parents, name = key.split(".")
-        node = config
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[name] = value
-    return config
+    return nest(config)
 
 
 def _rank() -> int:

@@ -18,7 +18,7 @@ from alexnet.config.reading import read_saved
 from alexnet.errors import UserError
 from alexnet.paths import CONF
 from alexnet.runs.folder import RunFolder
-from alexnet.runs.resume import is_running, read_config, status
+from alexnet.runs.resume import is_running, read_run_config, status
 from alexnet.terminal import console
 
 INIT_SECONDS = 12  # wait this long for the server before the run goes on offline
@@ -190,7 +190,7 @@ def track_later_results(run: Path, summary: dict[str, Any], pictures: dict[str, 
         console.print("W&B       not told: this run is being trained", style="yellow")
         return
     try:
-        where = add_to_run(run, read_config(run), summary, pictures)
+        where = add_to_run(run, read_run_config(run), summary, pictures)
     except UserError as error:  # wandb is not installed: the folder has it all
         where = str(error)
     if where:

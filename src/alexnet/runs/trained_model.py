@@ -10,6 +10,7 @@ from torch import Tensor
 
 from alexnet.config import DataConfig, ModelConfig, TorchvisionConfig, ValCrops
 from alexnet.config.reading import read_saved
+from alexnet.config.renamed import migrate
 from alexnet.data.augmentation import Crops
 from alexnet.data.imagenet import class_names
 from alexnet.errors import UserError
@@ -18,7 +19,7 @@ from alexnet.models.build import build_network
 from alexnet.models.torchvision import IMAGENET_MEAN, IMAGENET_STD, TorchvisionNetwork, convert_state_dict
 from alexnet.paths import absolute
 from alexnet.runs.checkpoint_io import check_shapes, is_state, read_checkpoint, read_plain
-from alexnet.runs.resume import read_config
+from alexnet.runs.resume import read_run_config
 
 PREFIX = "network."  # of its weights in a checkpoint
 
@@ -47,7 +48,7 @@ def load_trained_model(run: str | None, checkpoint: str | None) -> TrainedModel:
     path = checkpoint_of(absolute(run)) if run is not None else absolute(str(checkpoint))
     content = read_checkpoint(path)
     try:
-        config, data = content["config"], content["ImageDataModule"]
+        config, data = migrate(content["config"]), content["ImageDataModule"]
         model = read_saved(config["model"], ModelConfig, path)
         resize_size = int(config["data"]["resize_size"])
         classes, names, mean = tuple(data["classes"]), tuple(data["class_names"]), data["mean"]
@@ -78,7 +79,7 @@ def training_data_config(saved: dict[str, Any], file: Path, root: str | None) ->
 
 def checkpoint_of(folder: Path) -> Path:
     """A run's best weights, or else its last. Raises `UserError` where the folder holds none."""
-    read_config(folder)  # or it is no run's
+    read_run_config(folder)  # or it is no run's
     for name in ("best.ckpt", "last.ckpt"):
         if (path := folder / "checkpoints" / name).is_file():
             return path

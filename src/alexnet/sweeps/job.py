@@ -109,7 +109,7 @@ def _first_line(text: str) -> str:
     return text.strip().splitlines()[0] if text.strip() else NO_REASON
 
 
-SUPERVISOR = Path(__file__).with_name("guard.py")
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
 FIXED_ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     "SLURM_JOB_NAME": "interactive",  # or Lightning, in an allocation of Slurm, takes itself for srun's
@@ -124,7 +124,7 @@ class JobProcess:
         with job.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(SUPERVISOR), *job.command],
-                stdin=subprocess.PIPE,  # see guard.py
+                stdin=subprocess.PIPE,  # see supervisor.py
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=os.environ | FIXED_ENVIRONMENT | environment,

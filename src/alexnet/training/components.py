@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lightning import seed_everything
 
-from alexnet.callbacks.learning_guard import LearningGuard
+from alexnet.callbacks.convergence_monitor import ConvergenceMonitor
+from alexnet.callbacks.nan_monitor import NaNMonitor
 from alexnet.callbacks.throughput_monitor import ThroughputMonitor
 from alexnet.data.datamodule import ImageDataModule
 from alexnet.data.loading import ImageData, load_image_data
@@ -32,7 +33,8 @@ class Components:
     module: ClassificationModule
     datamodule: ImageDataModule
     throughput: ThroughputMonitor
-    guard: LearningGuard
+    nan_monitor: NaNMonitor
+    convergence_monitor: ConvergenceMonitor
     init_from: str | None  # whose weights the network had, in words
 
 
@@ -57,7 +59,8 @@ def build_components(request: TrainRequest) -> Components:
         ClassificationModule(network, classes, config.optimizer, config.scheduler, request.resolved),
         ImageDataModule(data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers),
         ThroughputMonitor(training_flops(network)),
-        LearningGuard(config.callbacks.learning_guard, classes),
+        NaNMonitor(config.callbacks.nan_monitor, classes),
+        ConvergenceMonitor(config.callbacks.convergence_monitor, classes),
         init_from,
     )
 

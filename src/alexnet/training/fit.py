@@ -88,14 +88,15 @@ class _Run:
             parts.throughput,
             self.recorder,
             ActivationMonitor(
-                folder, parts.datamodule, config.callbacks.layer_probe.images, self.recorder.title
+                folder, parts.datamodule, config.callbacks.activation_monitor.images, self.recorder.title
             ),
-            parts.guard,
+            parts.nan_monitor,
+            parts.convergence_monitor,
             self.watch,
             CompilerCheck(config.performance),
             RNGStateCallback(),
             *_early_stopping(config.callbacks.early_stopping),
-            TrainingCheckpoint(checkpoints, config.callbacks.checkpoint, self.shutdown, parts.guard),
+            TrainingCheckpoint(checkpoints, config.callbacks.checkpoint, self.shutdown, parts.nan_monitor),
         ]
 
     def follow(self) -> None:
@@ -200,8 +201,8 @@ class _Run:
         result = training_result(
             self.request.resolved, parts.data, parts.network, self.recorder.rows, parts.throughput
         )
-        result |= {"status": status, "error": error, "warning": parts.guard.warning}
-        result |= {"excluded_files": len(excluded), "skipped_steps": parts.guard.skipped}
+        result |= {"status": status, "error": error, "warning": parts.convergence_monitor.warning}
+        result |= {"excluded_files": len(excluded), "skipped_steps": parts.nan_monitor.skipped}
         result |= {"wall_seconds": self.recorder.seconds()}
         result |= {"precision": resolve_precision(config.trainer)}
         result |= {"peak_memory_mb": peak_memory_mb(resolve_accelerator(config.trainer.accelerator))}

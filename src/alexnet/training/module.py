@@ -22,6 +22,7 @@ from alexnet.optim.optimizers import (
     use_fused_step,
 )
 from alexnet.optim.schedules import build_scheduler
+from alexnet.runs.checkpoint_io import FORMAT
 
 
 class ClassificationModule(LightningModule):
@@ -123,6 +124,7 @@ class ClassificationModule(LightningModule):
         if "optimizer_states" not in checkpoint:  # weights to use: nobody goes on from them
             del checkpoint["loops"]
             return
+        checkpoint["format"] = FORMAT
         of_ranks = all_gather_object((data_parallel_group(self.trainer).rank, self.train_metrics.states()))
         checkpoint["train_metrics"] = [states for _, states in sorted(dict(of_ranks).items())]
         if self.device_mesh is None:  # else they are so already

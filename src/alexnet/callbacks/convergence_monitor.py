@@ -1,0 +1,55 @@
+"""Notice training that does not start to learn."""
+
+import logging
+import math
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from alexnet.config import ConvergenceMonitorConfig
+from alexnet.errors import UserError
+
+log = logging.getLogger(__name__)
+
+HINT = (
+    "Try model.init=cuda_convnet_2012 (with the paper's text, model.init=paper, training often does not"
+    " start), a larger or smaller optimizer.lr, or check that the labels belong to the images."
+)
+
+
+class ConvergenceMonitor(Callback):
+    """Warn if the loss is still at chance after `config.epochs` epochs and `config.steps` steps.
+
+    Chance is a loss of ln(classes). AlexNet's known failure is a loss that stays there for epochs on end
+    (6.9 for 1000 classes). Raises `UserError` where `config.stop` says so.
+    """
+
+    def __init__(self, config: ConvergenceMonitorConfig, classes: int) -> None:
+        self.config = config
+        self.chance = math.log(classes)
+        self.warning: str | None = None
+        self._checked = False
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        loss = float(trainer.callback_metrics["train/loss"])
+        epochs = trainer.current_epoch + 1
+        too_early = epochs < self.config.epochs or trainer.global_step < self.config.steps
+        if too_early or self._checked:
+            return
+        self._checked = True
+        if loss <= self.chance * (1 - self.config.margin):
+            return
+        self.warning = (
+            f"Not learning: after {epochs} epochs the training loss is {loss:.3f}, and chance level is"
+            f" ln({round(math.exp(self.chance))}) = {self.chance:.3f}. {HINT}"
+        )
+        if self.config.stop:
+            raise UserError(self.warning)
+        if trainer.is_global_zero:
+            log.warning(self.warning)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"checked": self._checked, "warning": self.warning}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._checked, self.warning = state_dict["checked"], state_dict["warning"]

@@ -1,0 +1,84 @@
+"""Notice a loss or gradients that are no finite numbers."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+from torch.optim import Optimizer
+
+from alexnet.config import NaNMonitorConfig, NonFinite
+from alexnet.distributed.collectives import all_reduce_max
+from alexnet.errors import UserError
+
+CHECK_EVERY = 50  # steps, on a GPU
+MOST_SKIPPED = 100  # steps in a row: the weights themselves are lost then
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether all numbers that this rank holds of them are finite. Waits for the device."""
+    local = [tensor.to_local() if isinstance(tensor, DTensor) else tensor for tensor in tensors]
+    return bool(torch.stack([tensor.detach().isfinite().all() for tensor in local]).all())
+
+
+class NaNMonitor(Callback):
+    """Track whether the training loss has diverged: it is not finite, or far above that of chance.
+
+    Whoever saves checkpoints asks `diverged` after each step, because all ranks must end together, and
+    before anything is saved. With `config.nonfinite` skip, a step whose gradients are not finite leaves
+    weights and velocities as they are, and is counted in `skipped`.
+    """
+
+    def __init__(self, config: NaNMonitorConfig, classes: int) -> None:
+        self.config = config
+        self.limit = config.divergence_factor * math.log(classes)  # ln(classes) is the loss at chance
+        self.skipped = 0
+        self._in_a_row = 0
+        self._diverged: Tensor | None = None  # on the device, which is not waited for at every step
+
+    def update(self, trainer: Trainer, loss: Tensor) -> bool:
+        """Take in a step's loss. Return whether one is known to have diverged; a GPU is asked rarely."""
+        diverged = ~(loss.detach() < self.limit)  # true for NaN, too
+        if self.config.nonfinite is NonFinite.skip:
+            diverged &= loss.detach().isfinite()
+        self._diverged = diverged if self._diverged is None else self._diverged | diverged
+        check_now = loss.device.type == "cpu" or trainer.global_step % CHECK_EVERY == 0
+        return check_now and self.diverged
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss of any step has diverged. Waits for the device."""
+        return self._diverged is not None and bool(self._diverged)
+
+    def fail(self, trainer: Trainer) -> None:
+        """Raise `UserError`, which says what happened and what to try."""
+        raise UserError(
+            f"The training loss is not finite any more, or over {self.config.divergence_factor:g} times that"
+            f" of chance, at step {trainer.global_step} (epoch {trainer.current_epoch + 1}). Try a smaller"
+            f" optimizer.lr (it is {trainer.optimizers[0].param_groups[0]['lr']:g}). If single batches are to"
+            " blame: callbacks.nan_monitor.nonfinite=skip."
+        )
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
+    ) -> None:
+        if self.config.nonfinite is not NonFinite.skip:
+            return
+        finite = all_finite(p.grad for p in pl_module.parameters() if p.grad is not None)
+        if not all_reduce_max(int(not finite)):  # no rank has all gradients of a divided network
+            self._in_a_row = 0
+            return
+        optimizer.zero_grad(set_to_none=True)  # without gradients an update changes nothing
+        self.skipped += 1
+        self._in_a_row += 1
+        if self._in_a_row > MOST_SKIPPED:
+            self.fail(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"skipped": self.skipped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.skipped = state_dict["skipped"]

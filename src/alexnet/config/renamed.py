@@ -1,0 +1,55 @@
+"""Former names of keys and values: told on the command line, translated in configurations that were saved.
+
+A run's config.yaml and its checkpoints keep the names of the day. What reads them asks `migrate`.
+"""
+
+from typing import Any
+
+from alexnet.config.hashing import flatten, is_under, nest
+
+# a former key, or a group of them, and its name now
+RENAMED_KEYS = {
+    "model.hidden": "model.fc_units",
+    "model.removed": "model.remove_layers",
+    "model.communication": "model.cross_column",
+    "data.stored_size": "data.resize_size",
+    "data.augment.chunk": "data.augment.crop_group_size",
+    "data.lr": "optimizer.lr",
+    "data.epochs": "trainer.max_epochs",
+    "speed.keep_freed_memory": "performance.retain_malloc",
+    "speed": "performance",
+    "callbacks.layer_probe": "callbacks.activation_monitor",
+    "callbacks.learning_guard.nonfinite": "callbacks.nan_monitor.nonfinite",
+    "callbacks.learning_guard.explosion": "callbacks.nan_monitor.divergence_factor",
+    "callbacks.learning_guard": "callbacks.convergence_monitor",
+    "growth": "scaling",
+    "programs": "variants",
+}
+# key, or group, and a former value
+RENAMED_VALUES = {
+    ("model.init", "program_2012"): "cuda_convnet_2012",
+    ("optimizer", "program_2012"): "cuda_convnet_2012",
+    ("study", "speed"): "performance",
+}
+# values that every configuration held twice: `optimizer.lr` and `trainer.max_epochs` hold them, too
+DROPPED_KEYS = ("data.lr", "data.epochs")
+
+
+def new_name(key: str) -> str | None:
+    """Return the name that a former key has now, or None if it has not been renamed."""
+    for former, name in RENAMED_KEYS.items():
+        if is_under(key, (former,)):
+            return name + key.removeprefix(former)
+    return None
+
+
+def migrate(config: dict[str, Any]) -> dict[str, Any]:
+    """Translate a saved configuration, or the part of one that has its top-level groups, to today's names."""
+    leaves = {key: value for key, value in flatten(config).items() if key not in DROPPED_KEYS}
+    renamed = {new_name(key) or key: value for key, value in leaves.items()}
+    return nest(
+        {
+            key: RENAMED_VALUES.get((key, value), value) if isinstance(value, str) else value
+            for key, value in renamed.items()
+        }
+    )
