@@ -26,6 +26,7 @@ lint: setup ## style, types and YAML, as CI checks them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports
 	$(BIN)/yamllint --strict conf .pre-commit-config.yaml
 
 format: setup ## mend what can be mended

@@ -12,7 +12,7 @@ from alexnet.data.locations import require_data
 def main(raw: DictConfig) -> float:
     config = read_config(raw, ClassicalConfig)
     require_data(config.data)
-    from alexnet.classical.run import check_installed
+    from alexnet.classical import check_installed
 
     check_installed()
     from alexnet.classical.run import run  # imports torch, which takes seconds: after the quick checks

@@ -5,19 +5,14 @@ import time
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.tensor import DTensor
 
 from alexnet.callbacks.loop_state import batches_done
 from alexnet.callbacks.throughput_monitor import ThroughputMonitor
-from alexnet.distributed.column_summary import summarize_columns
 from alexnet.hardware import peak_memory_mb
 from alexnet.metrics import MIN_CLASSES_FOR_TOP5
-from alexnet.runs.column_figure import draw_columns
-from alexnet.runs.figures import draw_curves, draw_filters, read_metrics
+from alexnet.runs.figures import draw_curves, read_metrics
 from alexnet.runs.folder import RunFolder
 from alexnet.terminal import duration
-from alexnet.training.summary import print_placement
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +32,7 @@ class MetricsRecorder(Callback):
     def __init__(
         self, folder: RunFolder | None, throughput: ThroughputMonitor, classes: int, config: dict[str, Any]
     ) -> None:
-        self.folder, self.throughput, self.classes, self.config = folder, throughput, classes, config
+        self.folder, self.throughput, self.classes = folder, throughput, classes
         self.title = f"{config['model']['name']} on {config['data']['name']}"
         self.rows: list[dict[str, Any]] = []
         self._validated = False
@@ -50,9 +45,6 @@ class MetricsRecorder(Callback):
         return time.perf_counter() - self._began
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        mesh = pl_module.device_mesh
-        if mesh is not None and mesh["tensor_parallel"].size() > 1:
-            self._show_columns(trainer, pl_module, mesh)
         if self.folder is not None:
             self.folder.write_metrics(self.rows)  # what came after the checkpoint comes again
 
@@ -89,32 +81,12 @@ class MetricsRecorder(Callback):
             self._headed = True
         log.info(self._line(row, trainer.max_epochs or 0))
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        network: Any = pl_module.network
-        filters = network.stem.weight.detach()
-        if isinstance(filters, DTensor):
-            filters = filters.full_tensor()  # on every rank
-        if self.folder is not None:
-            columns = network.config.columns
-            draw_filters(filters.float().cpu().numpy(), columns, self.folder.figures / "filters.png")
-
     def state_dict(self) -> dict[str, Any]:
         return {"rows": [dict(row) for row in self.rows], "lr": self._lr, "seconds": self.seconds()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows, self._lr = state_dict["rows"], state_dict["lr"]
         self._began -= state_dict["seconds"]
-
-    def _show_columns(self, trainer: Trainer, pl_module: LightningModule, mesh: DeviceMesh) -> None:
-        network: Any = pl_module.network
-        with trainer.precision_plugin.forward_context():
-            columns = summarize_columns(network, mesh["tensor_parallel"])  # on every rank
-        if self.folder is not None:
-            copies = mesh["data_parallel"].size()
-            print_placement(columns, copies)
-            shared = f": {copies} share each column" if copies > 1 else ""
-            title = f"{self.config['model']['name']}, {mesh.size()} devices{shared}"
-            draw_columns(columns, title, self.folder.figures / "columns.png")
 
     def draw(self) -> None:
         """Redraw curves.png from metrics.csv."""

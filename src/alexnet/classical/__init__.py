@@ -1,1 +1,15 @@
-"""Before AlexNet: features made by hand, and a linear classifier."""
+"""Before AlexNet: hand-made features and a linear classifier."""
+
+from alexnet.errors import UserError
+
+
+def check_installed() -> None:
+    """Raise `UserError` where scikit-image or scikit-learn is not installed."""
+    try:
+        import skimage.feature  # noqa: F401
+        import sklearn.linear_model  # type: ignore[import-untyped]  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            "classical.py needs scikit-image and scikit-learn: install them (the extra `classical` of"
+            " pyproject.toml)."
+        ) from error

@@ -113,6 +113,11 @@ class RunFolder:
         """Write a JSON file, whole or not at all. What is no finite number becomes null."""
         write_json(self.path / name, content)
 
+    def write_environment(self, content: dict[str, Any]) -> None:
+        """Write environment.json, or environment.resumed-<n>.json for a later start of the run."""
+        earlier = len(list(self.path.glob("environment*.json")))
+        self.write_json(f"environment.resumed-{earlier}.json" if earlier else "environment.json", content)
+
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Write metrics.csv, whole or not at all: a row an epoch, the columns of the first. Without rows
         there is none.

@@ -4,24 +4,10 @@ from typing import Any
 
 from torch import nn
 
-from alexnet.callbacks.throughput_monitor import ThroughputMonitor
 from alexnet.config.hashing import config_hash
 from alexnet.data.loading import ImageData
 
-INPUT_BOUND = 0.1  # share of the time spent waiting for images, from which on the input is what limits
-
-
-def training_result(
-    resolved: dict[str, Any],
-    data: ImageData,
-    network: nn.Module,
-    rows: list[dict[str, Any]],
-    throughput: ThroughputMonitor,
-) -> dict[str, Any]:
-    """What result.json says of the numbers. Errors are percentages, of the last epoch that has them."""
-    rates = throughput.summary()
-    rates |= {"input_bound": rates["data_wait_fraction"] > INPUT_BOUND}
-    return result_fields(resolved, data, count_parameters(network), rows, rates)
+INPUT_BOUND = 0.1  # fraction of the time spent waiting for images above which a run is input-bound
 
 
 def result_fields(
@@ -31,7 +17,10 @@ def result_fields(
     rows: list[dict[str, Any]],
     rates: dict[str, Any],
 ) -> dict[str, Any]:
-    """The same of anything that learns: `rates` are how fast it was."""
+    """Return the figures of result.json of anything that learns; `rates` are how fast it was.
+
+    Errors are percentages, of the last epoch that has them.
+    """
     splits = {name: split for name in ("train", "val") if (split := _split(rows, name))}
     validated = [row for row in rows if row.get("val/top1_error") is not None]
     best = min(validated, key=lambda row: row["val/top1_error"], default=None)
@@ -49,7 +38,7 @@ def result_fields(
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Number of trained numbers."""
+    """Return the number of trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 

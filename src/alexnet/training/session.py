@@ -1,0 +1,152 @@
+"""The session of a run: begun, recorded and ended the same way for whatever learns in it."""
+
+import logging
+from abc import ABC, abstractmethod
+from typing import Any
+
+from alexnet.data.loading import ImageData
+from alexnet.errors import UserError, explain_failure
+from alexnet.runs.environment import describe_environment
+from alexnet.runs.folder import RunFolder
+from alexnet.runs.signals import InterruptionError
+
+log = logging.getLogger(__name__)
+
+OUTCOMES = {"failed": "failed", "interrupted": "was interrupted"}
+LISTED = 5  # files set aside that are named on the terminal
+
+
+class RunSession(ABC):
+    """One start of a run, on the process that writes its folder.
+
+    Subclasses do the work and say what came of it. Whatever happens after the folder exists ends in its
+    result.json.
+    """
+
+    def __init__(
+        self, folder: RunFolder, data: ImageData, resolved: dict[str, Any], overrides: list[str]
+    ) -> None:
+        self.folder, self.data = folder, data
+        self.resolved, self.overrides = resolved, overrides
+        self.rows: list[dict[str, Any]] = []  # of metrics.csv
+
+    def run(self) -> None:
+        """Do the work; then write result.json and print the outcome.
+
+        Raises `KeyboardInterrupt`, with a line for the user, if the run was asked to stop, and `UserError`
+        for what the user can mend.
+        """
+        status, error = "failed", None
+        try:
+            self.begin()
+            self.work()
+            status = "completed"
+        except (InterruptionError, KeyboardInterrupt, SystemExit) as problem:
+            status = "interrupted"
+            error = str(problem) if isinstance(problem, InterruptionError) else "stopped by the user"
+            raise KeyboardInterrupt(f"Interrupted: {error}. {self.resume_hint()}") from problem
+        except UserError as problem:
+            error = str(problem)
+            if not isinstance(problem.__cause__, OSError | RuntimeError):
+                raise
+            raise UserError(self._with_hint(error)) from problem  # a disk is to blame, not the run
+        except Exception as problem:
+            error = f"{type(problem).__name__}: {problem}"
+            if explained := self.explain(problem):
+                error = explained
+                raise UserError(self._with_hint(error)) from problem
+            raise
+        finally:
+            self.record(status, error)
+
+    def begin(self) -> None:
+        """Write down what is going to run, and print it."""
+        self.folder.write_yaml("config.yaml", self.resolved)
+        self.folder.write_yaml("overrides.yaml", self.overrides)
+        self.folder.write_environment(describe_environment(self.data.fingerprint))
+        self.folder.write_excluded(self.data.excluded)
+        self.print_plan()
+
+    @abstractmethod
+    def work(self) -> None:
+        """Learn. Fills `rows`."""
+
+    @abstractmethod
+    def print_plan(self) -> None:
+        """Print what is about to happen."""
+
+    @abstractmethod
+    def result(self) -> dict[str, Any]:
+        """Return the content of result.json but for status, error and number of files set aside."""
+
+    @abstractmethod
+    def print_success(self, result: dict[str, Any]) -> None:
+        """Print how a completed run went, and what to try next."""
+
+    @abstractmethod
+    def resume_hint(self) -> str:
+        """Return what to type to continue after an interruption."""
+
+    def explain(self, problem: Exception) -> str | None:
+        """Return what is wrong and what to do, in one line; None for what only a bug explains."""
+        return explain_failure(problem)
+
+    def write_metrics(self) -> None:
+        """Write metrics.csv, and what is drawn from it."""
+        self.folder.write_metrics(self.rows)
+
+    def close(self, result: dict[str, Any]) -> None:  # noqa: B027 - not everything is tracked
+        """Hand the result to the tracker."""
+
+    def record(self, status: str, error: str | None) -> None:
+        """Write result.json and print the outcome. Raises `UserError` if a completed run's cannot be."""
+        self.folder.use_reserve()
+        excluded = self.data.excluded | self.data.newly_unreadable()
+        result = self.result() | {"status": status, "error": error, "excluded_files": len(excluded)}
+        unwritten = None
+        try:
+            self.folder.write_json("result.json", result)
+            self.folder.write_excluded(excluded)
+            self.write_metrics()
+        except OSError as problem:  # a full disk: the error that is told is the first one
+            unwritten = f"Not written: {explain_failure(problem)}"
+            log.warning(unwritten)
+        log.info("")
+        if status == "completed":
+            self.print_success(result)
+        else:
+            log.error(f"The run {OUTCOMES[status]}. What there is of it: {self.folder.path}")
+        self.close(result)
+        if unwritten and status == "completed":
+            raise UserError(self._with_hint(unwritten))
+
+    def _with_hint(self, error: str) -> str:
+        """Return an error with what to type once its cause is gone."""
+        return f"{error} {self.resume_hint()}" if self.folder.path.exists() else error
+
+    def print_data(self, name: str) -> None:
+        """Print which images the run is about."""
+        data = self.data
+        set_aside = f"; {len(data.excluded)} files set aside" if data.excluded else ""
+        log.info(
+            f"Data      {name}: {len(data.train):,} training and {len(data.val):,} validation images"
+            f" of {len(data.classes)} classes, from {data.origin}{set_aside}"
+        )
+
+    def print_folder(self) -> None:
+        """Print where the run writes, and which files are set aside."""
+        log.info(f"Folder    {self.folder.path}")
+        excluded = self.data.excluded
+        for path, reason in list(excluded.items())[:LISTED]:
+            log.warning(f"Set aside {path}: {reason}")
+        if len(excluded) > LISTED:
+            log.warning(f"All {len(excluded)} files set aside: {self.folder.path / 'excluded_files.csv'}")
+
+
+def print_validation_error(result: dict[str, Any]) -> None:
+    """Print the validation error of a run, if it has one, beside chance level."""
+    val = result.get("val", {})
+    if "top1_error" in val:
+        chance = 100 * (1 - 1 / result["classes"])
+        top5 = f", top-5 {val['top5_error']:.1f}%" if "top5_error" in val else ""
+        log.info(f"Validation error: top-1 {val['top1_error']:.1f}%{top5} (chance: top-1 {chance:.1f}%)")
