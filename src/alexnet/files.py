@@ -5,7 +5,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of `path` when it is on the disk, and leaves nothing where
-    that fails. What was at `path` stays until then. An `OSError` names the file, which the system does
-    not do for a full disk.
+    """Yield a file that replaces `path` once it is on the disk; on failure nothing is left of it.
+
+    What was at `path` stays until then. An `OSError` names the file, which the system does not do for a full
+    disk.
     """
     aside = partial_path(path)
     try:
@@ -40,9 +41,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_write_files(folder: Path) -> Iterator[Path]:
-    """A folder to write files into, which take their places in `folder` when all are on the disk, and leaves
-    nothing where that fails. What was there under their names goes before the first of them comes: those
-    that are found belong together. An `OSError` names the folder.
+    """Yield a folder whose files move to `folder` once all are on the disk; on failure nothing is left.
+
+    Files of the same names are removed before the first of them arrives, so that old and new ones never
+    stand side by side. An `OSError` names the folder.
     """
     try:
         with TemporaryDirectory(prefix=".", suffix=".partial", dir=folder) as aside:
@@ -62,19 +64,20 @@ def atomic_write_files(folder: Path) -> Iterator[Path]:
 
 
 def partial_path(path: Path) -> Path:
-    """Where a file is written first; a process that is killed meanwhile leaves it there."""
+    """Return where `atomic_write` writes first; a process that is killed meanwhile leaves it there."""
     return path.with_name(f".{path.name}.partial")
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes had not finished to write in a folder."""
+    """Remove the partial files that killed processes have left in a folder."""
     for left in folder.glob(".*.partial"):
         left.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:
-    """Have a file on the disk, or a folder: a renamed file is there after a power cut only when its folder
-    has been written, too.
+    """Flush a file, or a folder, to the disk.
+
+    A renamed file survives a power cut only if its folder has been flushed, too.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -84,27 +87,42 @@ def _sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file; a file name in it that is no UTF-8 stays as it is."""
+    """Write a text file; a file name in it that is not UTF-8 keeps its bytes."""
     with atomic_write(path) as file:
         file.write(text.encode(errors="surrogateescape"))
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file. What is no finite number becomes null."""
+    """Write a JSON file. Numbers that are not finite become null."""
     write_text(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write a CSV file with the columns of the first row. Without rows there is none."""
+    """Write a CSV file with the columns of the first row; without rows, remove it.
+
+    Numbers have six digits; an empty cell is a value that is missing or not a number.
+    """
     if not rows:
         path.unlink(missing_ok=True)
         return
-    text = io.StringIO(newline="")
     columns = list(rows[0])
-    writer = csv.DictWriter(text, columns)
-    writer.writeheader()
-    writer.writerows({column: _cell(row.get(column)) for column in columns} for row in rows)
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(columns, ([row.get(column) for column in columns] for row in rows)))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return the text of a CSV file, formatted as `write_csv` does."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def read_csv_columns(path: Path) -> dict[str, list[float]]:
+    """Return the columns of a CSV file of numbers; an empty cell is NaN."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {key: [float(row[key] or "nan") for row in rows] for key in rows[0]} if rows else {}
 
 
 def _finite(content: Any) -> Any:
@@ -116,16 +134,14 @@ def _finite(content: Any) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    return "" if math.isnan(value) else f"{value:.6g}"
 
 
-def reasons_table(reasons: dict[str, str]) -> str:
-    """The text of a CSV file: each file that was set aside, and why."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(("file", "reason"))
-    writer.writerows(sorted(reasons.items()))
-    return text.getvalue()
+def reasons_csv(reasons: dict[str, str]) -> str:
+    """Return the text of a CSV file of the files that were set aside, and why."""
+    return csv_text(("file", "reason"), sorted(reasons.items()))
 
 
 Arrays = dict[str, NDArray[Any]]
@@ -134,16 +150,14 @@ NOTES = "notes"
 
 
 def save_npz(path: Path, arrays: Arrays, notes: Any = None) -> None:
-    """Write arrays and JSON-like notes; aside and renamed, so that half a file is never read."""
-    aside = path.with_suffix(f".{os.getpid()}.partial")
+    """Write arrays and JSON-like notes atomically to an .npz file."""
     text = np.frombuffer(json.dumps(notes).encode(), np.uint8)
-    with aside.open("wb") as file:
+    with atomic_write(path) as file:
         np.savez(file, allow_pickle=False, **{NOTES: text}, **arrays)
-    aside.replace(path)
 
 
 def load_npz(path: Path) -> tuple[Arrays, Any]:
-    """Arrays and notes. Raises `OSError` or `ValueError` for what `save_npz` did not write."""
+    """Return arrays and notes. Raises `OSError` or `ValueError` for what `save_npz` did not write."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

@@ -1,4 +1,4 @@
-"""What all figures share: themes, saving, names that fit, and sheets of images."""
+"""What all figures share: themes and colours, saving, names that fit, and sheets of images."""
 
 import io
 import re
@@ -30,13 +30,18 @@ class Theme:
     baseline: str
 
 
+# of figures on white that have no theme
+BLUE, PALE_BLUE, ORANGE, GREY, RED = "#0b62a4", "#a9c4de", "#e07b00", "#8a8d91", "#b3261e"
+FAINT = "#b3b3b3"
+
 LIGHT = Theme("#ffffff", "#1d2126", "#c9ced4", "#0072b2", "#d55e00", "#007a5a", "#6b7178")
 DARK = Theme("#14171a", "#e4e7ea", "#454c54", "#56b4e9", "#e69f00", "#3fc79a", "#9aa1a8")
+TEXT = LIGHT.text
 
 
 @contextmanager
 def themed(theme: Theme) -> Iterator[None]:
-    """Matplotlib's defaults while a chart is drawn and saved."""
+    """Set matplotlib's defaults while a chart is drawn and saved."""
     settings: Any = {
         "figure.facecolor": theme.background,
         "axes.facecolor": theme.background,
@@ -52,7 +57,7 @@ def themed(theme: Theme) -> Iterator[None]:
 
 
 def render(draw: Callable[[Theme], Figure], theme: Theme, form: str) -> bytes:
-    """The file that a chart makes: `form` is png or svg."""
+    """Return a chart as the bytes of a file; `form` is png or svg."""
     with themed(theme):
         file = io.BytesIO()
         draw(theme).savefig(file, format=form, dpi=150, metadata={"Date": None} if form == "svg" else {})
@@ -60,7 +65,7 @@ def render(draw: Callable[[Theme], Figure], theme: Theme, form: str) -> bytes:
 
 
 def tidy(axes: Axes) -> None:
-    """No box around the chart, a grid behind it."""
+    """Remove the box around a chart, and put a grid behind it."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.5, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -68,7 +73,7 @@ def tidy(axes: Axes) -> None:
 
 
 def wrap_name(name: str, width: int = 24) -> str:
-    """An arm's name in lines of about `width` characters, broken after _, = or a space; at most three."""
+    """Break a name into at most three lines of about `width` characters, after _, = or a space."""
     lines = [""]
     for part in re.split(r"(?<=[_= ])", name):
         if lines[-1] and len(lines[-1] + part) > width:
@@ -78,34 +83,37 @@ def wrap_name(name: str, width: int = 24) -> str:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG, whole or not at all, into a folder that is there."""
+    """Write a PNG atomically into an existing folder."""
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=110)
 
 
 ACROSS, MOST_IMAGES = 4, 12  # images in a row, and in all
-RIGHT, OTHER, TEXT = "#d98a9c", "#a9c4de", "#1d2126"  # the paper's: red where the class is right
+CORRECT = "#d98a9c"  # the bar of the image's own class, as in the paper's figure 4
 LONGEST = 26  # characters of a class's name
 
 
 @dataclass(frozen=True)
 class SheetImage:
-    """An image (3, S, S) with what stands above it, its most probable `classes` by their numbers with
-    `probabilities`, and the number of its own class, where that is known.
+    """An image (3, S, S) with its title, and its most probable classes.
+
+    `classes` are indices, with `probabilities`; `label` is the index of its own class, None if unknown.
     """
 
-    square: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     title: str
     classes: Sequence[int]
     probabilities: Sequence[float]
-    right: int | None
+    label: int | None
 
 
 def draw_image_sheet(
     images: Sequence[SheetImage], names: Sequence[str], path: Path, heading: str = ""
 ) -> None:
-    """A PNG at `path`: each image, above it its title, below it a bar for each of its classes, which have
-    `names`; red is its own.
+    """Draw images with a bar for the probability of each of their classes, as a PNG at `path`.
+
+    `names` are those of all classes. As on the left of the paper's Figure 4; the bar of an image's own class
+    is red.
     """
     across = min(ACROSS, len(images))
     rows = -(-len(images) // across)
@@ -115,10 +123,10 @@ def draw_image_sheet(
         axes.set_axis_off()
     for index, shown in enumerate(images):
         image, bars = (cells[2 * (index // across) + part][index % across] for part in (0, 1))
-        image.imshow(shown.square.transpose(1, 2, 0), interpolation="antialiased")
+        image.imshow(shown.image.transpose(1, 2, 0), interpolation="antialiased")
         image.set_title(shorten(shown.title), fontsize=9, color=TEXT)
         for place, (number, probability) in enumerate(zip(shown.classes, shown.probabilities, strict=True)):
-            bars.barh(place, probability, color=RIGHT if number == shown.right else OTHER, height=0.9)
+            bars.barh(place, probability, color=CORRECT if number == shown.label else PALE_BLUE, height=0.9)
             bars.text(0.02, place, shorten(names[number]), va="center", fontsize=8, color=TEXT)
         bars.set(xlim=(0, 1), ylim=(len(shown.classes) - 0.4, -0.6))
     if heading:
@@ -127,5 +135,5 @@ def draw_image_sheet(
 
 
 def shorten(name: str, longest: int = LONGEST) -> str:
-    """A name in at most so many characters."""
+    """Shorten a name to at most so many characters."""
     return name if len(name) <= longest else f"{name[: longest - 1]}…"

@@ -6,27 +6,34 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("LOCAL_RANK", "0") != "0")
 
 
 def live_progress(period: float = 30.0) -> Progress:
-    """A bar with count and time left, gone when it is done; invisible where there is no terminal.
+    """Return a bar with count and time left, removed when done; invisible where there is no terminal.
 
-    The time left is told from how fast it went in the last `period` seconds, which must see a few counts.
+    The time left is estimated from the last `period` seconds, in which there must be a few counts.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = not console.is_terminal
     return Progress(*columns, console=console, transient=True, disable=hidden, speed_estimate_period=period)
 
 
+def print_table(table: Table) -> None:
+    """Print a table; where there is no terminal, wide enough for every cell."""
+    wide = console if console.is_terminal else Console(width=200, highlight=False)
+    wide.print(table, soft_wrap=False)
+
+
 @contextmanager
 def progress_bar(
     description: str, total: int, done: int = 0, *, period: float = 30.0
 ) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` are done and the time left; yields a function that counts some.
+    """Show how many of `total` are done and the time left; yield a function that adds to the count.
 
-    `done` of them were there before; `period` is that of `live_progress`.
+    `done` is the count to start from; `period` is that of `live_progress`.
     """
     if not console.is_terminal:
         console.print(f"{description} ({total:,})")
@@ -36,14 +43,14 @@ def progress_bar(
 
 
 def duration(seconds: float) -> str:
-    """Hours, minutes and seconds."""
+    """Format seconds as hours, minutes and seconds: 1:02:03 or 2:03."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def format_bytes(count: float) -> str:
-    """As people read it: 16 bytes, 86.5 kB, 117.2 MB."""
+    """Format a number of bytes: 16 bytes, 86.5 kB, 117.2 MB."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
             return f"{count / size:,.1f} {unit}"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.runs.figures import draw_curves, read_metrics
+from alexnet.files import read_csv_columns
+from alexnet.runs.figures import draw_curves
 from alexnet.terminal import duration
 
 FULL = "epoch,train/loss,train/top1_error,val/loss,val/top1_error,val/top5_error\n"
@@ -18,7 +19,7 @@ FULL = "epoch,train/loss,train/top1_error,val/loss,val/top1_error,val/top5_error
 )
 def test_draws(tmp_path: Path, rows: str) -> None:
     (tmp_path / "metrics.csv").write_text(FULL + rows)
-    draw_curves(read_metrics(tmp_path / "metrics.csv"), 10, "title", tmp_path / "curves.png")
+    draw_curves(read_csv_columns(tmp_path / "metrics.csv"), 10, "title", tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as image:
         assert image.width > 800
         assert np.asarray(image.convert("L")).std() > 5
@@ -26,7 +27,7 @@ def test_draws(tmp_path: Path, rows: str) -> None:
 
 def test_empty_cells(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("epoch,val/loss\n1,\n2,0.5\n")
-    metrics = read_metrics(tmp_path / "metrics.csv")
+    metrics = read_csv_columns(tmp_path / "metrics.csv")
     assert metrics["epoch"] == [1, 2]
     assert np.isnan(metrics["val/loss"][0])
     assert metrics["val/loss"][1] == 0.5

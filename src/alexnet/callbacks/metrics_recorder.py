@@ -8,9 +8,10 @@ from lightning import Callback, LightningModule, Trainer
 
 from alexnet.callbacks.loop_state import batches_done
 from alexnet.callbacks.throughput_monitor import ThroughputMonitor
+from alexnet.files import read_csv_columns
 from alexnet.hardware import peak_memory_mb
 from alexnet.metrics import MIN_CLASSES_FOR_TOP5
-from alexnet.runs.figures import draw_curves, read_metrics
+from alexnet.runs.figures import draw_curves
 from alexnet.runs.folder import RunFolder
 from alexnet.terminal import duration
 
@@ -91,7 +92,7 @@ class MetricsRecorder(Callback):
     def draw(self) -> None:
         """Redraw curves.png from metrics.csv."""
         assert self.folder is not None
-        metrics = read_metrics(self.folder.path / "metrics.csv")
+        metrics = read_csv_columns(self.folder.path / "metrics.csv")
         draw_curves(metrics, self.classes, self.title, self.folder.figures / "curves.png")
 
     def _line(self, row: dict[str, Any], epochs: int) -> str:

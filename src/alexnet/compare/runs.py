@@ -12,7 +12,7 @@ from alexnet.compare.model_diffs import NAME
 from alexnet.config.hashing import NON_FACTOR_KEYS, flatten, is_under
 from alexnet.config.renamed import migrate
 from alexnet.errors import UserError
-from alexnet.runs.figures import read_metrics
+from alexnet.files import read_csv_columns
 
 # what a training alone makes of the data: classical.py reads the same keys, and uses none of these
 OF_TRAINING = tuple(f"data.{key}" for key in ("batch_size", "mean", "val_crops", "augment"))
@@ -190,7 +190,7 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         top1_error=float(result["val"]["top1_error"]),
         top5_error=result["val"].get("top5_error"),
         classes=result.get("classes"),
-        metrics=read_metrics(metrics) if metrics.is_file() else {},
+        metrics=read_csv_columns(metrics) if metrics.is_file() else {},
         epochs=None if result["epochs"] is None else int(result["epochs"]),
         data_fingerprint=str(result["data_fingerprint"]),
         code=Code.read(environment.get("git") or {}),

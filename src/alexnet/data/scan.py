@@ -14,7 +14,7 @@ from alexnet.data.image_list import ImageList
 from alexnet.data.loader import prefetch_map
 from alexnet.data.statistics import PixelSums, Statistics
 from alexnet.errors import UserError
-from alexnet.files import load_npz, reasons_table, save_npz
+from alexnet.files import load_npz, reasons_csv, save_npz
 from alexnet.terminal import progress_bar
 
 VERSION = 2  # raise it when decoding changes, so that old surveys are made again
@@ -98,7 +98,7 @@ def check_unreadable(
     if not unreadable or count <= most * images:
         return
     if names is not None:
-        names.write_text(reasons_table(unreadable), encoding="utf-8", errors="surrogateescape", newline="")
+        names.write_text(reasons_csv(unreadable), encoding="utf-8", errors="surrogateescape", newline="")
     path, reason = next(iter(unreadable.items()))
     listed = f" All are named in {names}." if names and len(unreadable) > 1 else ""
     share = count / images

@@ -14,7 +14,16 @@ from scipy.stats import binomtest
 from alexnet.config import ValCrops
 from alexnet.evaluation.predictions import Predictions
 from alexnet.evaluation.results import Evaluation
-from alexnet.plotting import MOST_IMAGES, TEXT, SheetImage, draw_image_sheet, save_figure, shorten
+from alexnet.plotting import (
+    LIGHT,
+    MOST_IMAGES,
+    PALE_BLUE,
+    TEXT,
+    SheetImage,
+    draw_image_sheet,
+    save_figure,
+    shorten,
+)
 from alexnet.runs.figures import VAL
 
 LABELLED = 24  # so many classes have their names at a confusion matrix, and numbers in it
@@ -75,13 +84,13 @@ def draw_per_class(found: Evaluation, path: Path) -> None:
     figure = Figure(figsize=(8, 1.5 + 0.24 * (len(shown) + cut)), layout="constrained")
     axes = figure.subplots()
     reach = np.abs(intervals.T - errors)
-    axes.barh(places, errors, color="#a9c4de", height=0.8)
+    axes.barh(places, errors, color=PALE_BLUE, height=0.8)
     axes.errorbar(errors, places, xerr=reach, fmt="none", ecolor=VAL, elinewidth=1, capsize=2)
     axes.set_yticks(places, [shorten(names[number], 34) for number in shown], fontsize=8)
     axes.axvline(verdict.figures.top1_error, color=TEXT, linewidth=0.8, linestyle="--", label="all classes")
     if cut:
         left = f"{len(order) - BARS:,} classes between"
-        axes.text(1, BARS // 2, left, va="center", fontsize=8, color="#6b7178")
+        axes.text(1, BARS // 2, left, va="center", fontsize=8, color=LIGHT.baseline)
     axes.set(xlabel="top-1 error (percent), 95% interval", xlim=(0, 100), ylim=(places[-1] + 0.7, -0.7))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x", alpha=0.25)

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from alexnet.models.layer_stats import LayerStats
-from alexnet.plotting import save_figure
+from alexnet.plotting import BLUE, TEXT, save_figure
 
-SAME, TEXT = "#0b62a4", "#1d2126"
+SAME = BLUE
 CELL = 1.3  # inches, of an image with what stands above it
 LONGEST = 17  # characters of a class's name
 

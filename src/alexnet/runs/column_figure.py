@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from alexnet.distributed.column_summary import Column, LayerSummary
-from alexnet.plotting import save_figure
+from alexnet.plotting import BLUE, GREY, ORANGE, PALE_BLUE, RED, save_figure
 from alexnet.terminal import format_bytes
 
-MAPS, POOLED, UNITS, FLOW, EXCHANGE = "#0b62a4", "#a9c6de", "#e07b00", "#8a8d91", "#b3261e"
+MAPS, POOLED, UNITS, FLOW, EXCHANGE = BLUE, PALE_BLUE, ORANGE, GREY, RED
 STEP, APART, LEFT, ABOVE, BELOW = 1.05, 2.0, 1.5, 1.8, 2.0  # inches: of a layer, of a row, around them
 WIDEST, HIGHEST, THINNEST = 0.45, 1.4, 0.06  # inches, of a block
 NOTE = (

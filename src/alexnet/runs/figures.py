@@ -1,6 +1,5 @@
 """Figures of a run: learning curves, filters, layers over the epochs."""
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,16 +14,9 @@ from matplotlib.ticker import LogFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from alexnet.data.sampling import evenly_spaced
-from alexnet.plotting import save_figure
+from alexnet.plotting import BLUE, FAINT, GREY, ORANGE, save_figure
 
-TRAIN, VAL, VAL5, GUESS = "#8a8d91", "#0b62a4", "#e07b00", "#b3b3b3"
-
-
-def read_metrics(path: Path) -> dict[str, list[float]]:
-    """The columns of a metrics.csv; an empty cell is not a number."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {key: [float(row[key] or "nan") for row in rows] for key in rows[0]} if rows else {}
+TRAIN, VAL, VAL5 = GREY, BLUE, ORANGE
 
 
 def draw_curves(metrics: dict[str, list[float]], classes: int, title: str, path: Path) -> None:
@@ -34,14 +26,14 @@ def draw_curves(metrics: dict[str, list[float]], classes: int, title: str, path:
     epochs = metrics["epoch"]
     _line(left, epochs, metrics, "train/loss", "training", TRAIN)
     _line(left, epochs, metrics, "val/loss", "validation", VAL)
-    _guessing(left, math.log(classes))
+    _chance_line(left, math.log(classes))
     left.set(xlabel="epoch", ylabel="loss (cross-entropy)")
     left.set_ylim(bottom=0)
 
     _line(right, epochs, metrics, "train/top1_error", "training, top-1", TRAIN)
     _line(right, epochs, metrics, "val/top1_error", "validation, top-1", VAL)
     _line(right, epochs, metrics, "val/top5_error", "validation, top-5", VAL5)
-    _guessing(right, 100 * (1 - 1 / classes))
+    _chance_line(right, 100 * (1 - 1 / classes))
     right.set(xlabel="epoch", ylabel="error (percent)", ylim=(0, 100))
     for axes in (left, right):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -90,8 +82,8 @@ def _line(
         axes.plot(*zip(*points, strict=True), label=label, color=color, marker="o", markersize=3)
 
 
-def _guessing(axes: Axes, value: float) -> None:
-    axes.axhline(value, color=GUESS, linestyle="--", linewidth=1, label="guessing")
+def _chance_line(axes: Axes, value: float) -> None:
+    axes.axhline(value, color=FAINT, linestyle="--", linewidth=1, label="chance")
 
 
 NAMED_LAYERS = 16  # layers in the legend; of more some, evenly

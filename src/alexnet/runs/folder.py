@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from alexnet.config.hashing import config_hash
 from alexnet.errors import UserError
-from alexnet.files import reasons_table, remove_leftovers, write_csv, write_json, write_text
+from alexnet.files import reasons_csv, remove_leftovers, write_csv, write_json, write_text
 from alexnet.paths import absolute
 from alexnet.runs.resume import LOCK
 
@@ -130,4 +130,4 @@ class RunFolder:
 
     def write_excluded(self, excluded: dict[str, str]) -> None:
         """Write excluded_files.csv: each file that was set aside, and why."""
-        write_text(self.path / "excluded_files.csv", reasons_table(excluded))
+        write_text(self.path / "excluded_files.csv", reasons_csv(excluded))
