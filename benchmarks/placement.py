@@ -145,11 +145,13 @@ def _measure(rank: int, placement: Placement, arguments: argparse.Namespace, fol
     model = _placed(network, placement)
     optimizer = build_optimizer(network, config.optimizer)
     torch.manual_seed(rank // placement.columns)  # the devices of a copy see the same images
-    images, labels, keys = _batch(arguments.batch // placement.copies, config.model.image_size, device)
+    images, labels, dropout_seeds = _batch(
+        arguments.batch // placement.copies, config.model.image_size, device
+    )
 
     def step() -> None:
         optimizer.zero_grad()
-        cross_entropy(model(images, keys), labels).backward()
+        cross_entropy(model(images, dropout_seeds), labels).backward()
         optimizer.step()
 
     for _ in range(WARM_UP):
@@ -182,8 +184,8 @@ def _placed(network: AlexNet, placement: Placement) -> nn.Module:
 
 def _batch(size: int, side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     images = 60 * torch.randn(size, 3, side, side)
-    labels, keys = torch.randint(CLASSES, (size,)), torch.randint(2**32, (size,))
-    return images.to(device), labels.to(device), keys.to(device)
+    labels, dropout_seeds = torch.randint(CLASSES, (size,)), torch.randint(2**32, (size,))
+    return images.to(device), labels.to(device), dropout_seeds.to(device)
 
 
 def _peak() -> float:

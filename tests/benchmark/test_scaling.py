@@ -81,9 +81,9 @@ def test_start_up_ends_with_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     config = benchmark_config(*SMALL)
     write_empty_pack(tmp_path / "pack", 9, config)
     assert startup_seconds(config, tmp_path / "pack") > 0
-    ((images, labels, keys),) = batches
+    ((images, labels, dropout_seeds),) = batches
     assert images.shape == (3, 3, 227, 227)  # 9 images in batches of up to 4
-    assert len(labels) == len(keys) == 3
+    assert len(labels) == len(dropout_seeds) == 3
 
 
 def test_files_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

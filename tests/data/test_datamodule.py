@@ -87,12 +87,12 @@ def test_mixed_precision_gets_what_autocast_would_make_of_it(image_tree: Path, t
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_workers_change_nothing(image_tree: Path, workers: int) -> None:
-    for (alone, labels, keys), (together, same, equal) in zip(
+    for (alone, labels, dropout_seeds), (together, same, equal) in zip(
         seen(module(image_tree)), seen(module(image_tree, workers=workers)), strict=True
     ):
         assert torch.equal(alone, together)
         assert torch.equal(labels, same)
-        assert torch.equal(keys, equal)
+        assert torch.equal(dropout_seeds, equal)
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
@@ -100,7 +100,7 @@ def test_ranks_share_the_same_images(image_tree: Path, ranks: int) -> None:
     alone = seen(module(image_tree))
     shares = [seen(module(image_tree, rank=rank, ranks=ranks)) for rank in range(ranks)]
     for step, batch in enumerate(alone):
-        for part, whole in enumerate(batch):  # images, labels, keys
+        for part, whole in enumerate(batch):  # images, labels, dropout_seeds
             assert torch.equal(torch.cat([share[step][part] for share in shares]), whole)
 
 
@@ -144,7 +144,7 @@ def test_copies_are_waited_for_except_by_cuda(
     data = module(image_tree)
     batches = seen(data, training, there)
     assert all(images.device == there for images, *_ in batches)
-    each = 6 if training else 2  # squares and labels; corners, flips, colours and keys
+    each = 6 if training else 2  # squares and labels; corners, flips, colours and dropout_seeds
     assert copies == [False] * (1 + each * len(batches))  # the mean once
 
 

@@ -56,10 +56,10 @@ def test_draws() -> None:
 
 def test_chunks_share_crop_and_flip_but_not_colour() -> None:
     order = epoch_order(5, 2, 100)
-    corners, flips, colors, keys = epoch_augmentation_params(5, 2, 100, 32)
+    corners, flips, colors, dropout_seeds = epoch_augmentation_params(5, 2, 100, 32)
     for start in range(0, 100, 32):
         chunk = order[start : start + 32]
         assert len(np.unique(corners[chunk], axis=0)) == 1
         assert len(np.unique(flips[chunk])) == 1
-        assert len(np.unique(colors[chunk], axis=0)) == len(np.unique(keys[chunk])) == len(chunk)
+        assert len(np.unique(colors[chunk], axis=0)) == len(np.unique(dropout_seeds[chunk])) == len(chunk)
     assert len(np.unique(corners, axis=0)) == 4

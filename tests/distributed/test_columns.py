@@ -25,7 +25,7 @@ Job = tuple[Callable[[DeviceMesh, Overrides], None], Overrides]
 
 
 def networks(overrides: Overrides) -> tuple[AlexNet, Tensor, Tensor, Tensor]:
-    """A network in float64, and a batch: images, labels, keys of dropout."""
+    """A network in float64, and a batch: images, labels, dropout_seeds ."""
     torch.manual_seed(0)
     network = AlexNet(model_config(*overrides), CLASSES).double()
     images = 30 * torch.randn(BATCH, 3, network.config.image_size, network.config.image_size).double()
@@ -57,7 +57,7 @@ def whole(value: Tensor) -> Tensor:
 
 def check_steps(mesh: DeviceMesh, overrides: Overrides) -> None:
     """Outputs, gradients and updates over some steps, in training, with dropout."""
-    network, images, labels, keys = networks(overrides)
+    network, images, labels, dropout_seeds = networks(overrides)
     undivided = copy.deepcopy(network)
     parallelize(network, mesh)
     names = [name for name, _ in undivided.named_parameters()]
@@ -67,7 +67,7 @@ def check_steps(mesh: DeviceMesh, overrides: Overrides) -> None:
     ours = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     theirs = torch.optim.SGD(undivided.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     for _ in range(3):
-        output, expected = network(images[mine], keys[mine]), undivided(images, keys)
+        output, expected = network(images[mine], dropout_seeds[mine]), undivided(images, dropout_seeds)
         torch.testing.assert_close(output, expected[mine], rtol=1e-10, atol=1e-12)
         ours.zero_grad()
         theirs.zero_grad()
@@ -91,11 +91,11 @@ def check_steps(mesh: DeviceMesh, overrides: Overrides) -> None:
 
 def check_halves(mesh: DeviceMesh, overrides: Overrides) -> None:
     """Weights, gradients and velocities here: half of the network's, but for the last bias."""
-    network, images, labels, keys = networks(overrides)
+    network, images, labels, dropout_seeds = networks(overrides)
     total = sum(parameter.numel() for parameter in network.parameters())
     parallelize(network, mesh)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
-    cross_entropy(network(images, keys), labels).backward()
+    cross_entropy(network(images, dropout_seeds), labels).backward()
     optimizer.step()
     held: list[list[Any]] = [
         list(network.parameters()),

@@ -10,20 +10,20 @@ from alexnet.models.alexnet import AlexNet
 from alexnet.models.dropout import Dropout
 from conftest import model_config
 
-KEYS = torch.from_numpy(np.random.default_rng(0).integers(0, 2**32, 2000))
+SEEDS = torch.from_numpy(np.random.default_rng(0).integers(0, 2**32, 2000))
 
 
-def masks(p: float, units: int, *, keys: Tensor = KEYS, number: int = 6) -> Tensor:
+def masks(p: float, units: int, *, dropout_seeds: Tensor = SEEDS, number: int = 6) -> Tensor:
     """1 where a unit is dropped, [images, units]."""
     layer = Dropout(p, DropoutScaling.test, number).train()
-    return (layer(torch.ones(len(keys), units, dtype=torch.float64), keys) == 0).double()
+    return (layer(torch.ones(len(dropout_seeds), units, dtype=torch.float64), dropout_seeds) == 0).double()
 
 
-@pytest.mark.parametrize("drawn", ["by keys", "by torch"])
+@pytest.mark.parametrize("drawn", ["by seeds", "by torch"])
 def test_masks_in_training_and_scales_at_test(drawn: str) -> None:
     layer = Dropout(0.3, DropoutScaling.test, 6)
     x = torch.rand(1000, 100) + 1
-    kept = layer.train()(x, KEYS[:1000] if drawn == "by keys" else None)
+    kept = layer.train()(x, SEEDS[:1000] if drawn == "by seeds" else None)
     assert torch.equal(kept[kept != 0], x[kept != 0])  # not scaled up
     assert abs((kept == 0).float().mean().item() - 0.3) < 0.01
     torch.testing.assert_close(layer.eval()(x), 0.7 * x)
@@ -32,7 +32,7 @@ def test_masks_in_training_and_scales_at_test(drawn: str) -> None:
 def test_torchs_scaling() -> None:
     layer = Dropout(0.2, DropoutScaling.train, 6)
     x = torch.rand(1000, 100) + 1
-    kept = layer.train()(x, KEYS[:1000])
+    kept = layer.train()(x, SEEDS[:1000])
     torch.testing.assert_close(kept[kept != 0], x[kept != 0] / 0.8)
     assert torch.equal(layer.eval()(x), x)
 
@@ -47,7 +47,7 @@ def test_without_dropout_nothing_changes() -> None:
 
 def test_gradient_follows_the_mask() -> None:
     x = torch.rand(50, 20, requires_grad=True)
-    y = Dropout(0.5, DropoutScaling.test, 6).train()(x, KEYS[:50])
+    y = Dropout(0.5, DropoutScaling.test, 6).train()(x, SEEDS[:50])
     y.sum().backward()
     assert x.grad is not None
     assert torch.equal(x.grad != 0, y != 0)
@@ -76,7 +76,7 @@ def test_units_images_and_layers_are_independent() -> None:
 
 
 def test_keys_that_follow_each_other_are_as_good() -> None:
-    dropped = masks(0.5, 64, keys=torch.arange(4096))
+    dropped = masks(0.5, 64, dropout_seeds=torch.arange(4096))
     words = (dropped[:, :8] @ (2.0 ** torch.arange(8, dtype=torch.float64))).long()  # 256 patterns
     expected = 4096 / 256
     chi_squared = ((torch.bincount(words, minlength=256) - expected) ** 2 / expected).sum().item()
@@ -87,11 +87,11 @@ def test_a_mask_follows_from_image_and_unit_alone() -> None:
     """Whichever batch the image is in, and whichever units of the layer are computed here."""
     x = torch.ones(2000, 40)
     layer = Dropout(0.5, DropoutScaling.test, 6).train()
-    whole = layer(x, KEYS)
+    whole = layer(x, SEEDS)
     turned = torch.randperm(2000)
-    assert torch.equal(layer(x, KEYS[turned]), whole[turned])
+    assert torch.equal(layer(x, SEEDS[turned]), whole[turned])
     layer.first_unit = 30
-    assert torch.equal(layer(x[:, 30:], KEYS), whole[:, 30:])
+    assert torch.equal(layer(x[:, 30:], SEEDS), whole[:, 30:])
 
 
 def test_half_of_the_outputs_of_fc6_and_fc7() -> None:
@@ -99,6 +99,6 @@ def test_half_of_the_outputs_of_fc6_and_fc7() -> None:
     inputs = {}
     network.fc7.register_forward_hook(lambda _m, args, _o: inputs.update(fc7=args[0]))
     network.fc8.register_forward_hook(lambda _m, args, _o: inputs.update(fc8=args[0]))
-    network(torch.randn(4, 3, 227, 227), KEYS[:4])
+    network(torch.randn(4, 3, 227, 227), SEEDS[:4])
     for name, x in inputs.items():
         assert 0.4 < (x == 0).float().mean().item() < 0.6, name

@@ -25,9 +25,9 @@ def small_network(*overrides: str, accelerator: str = "cpu") -> AlexNet:
     return network
 
 
-def logits_and_gradients(network: AlexNet, images: Tensor, keys: Tensor) -> list[Tensor]:
+def logits_and_gradients(network: AlexNet, images: Tensor, dropout_seeds: Tensor) -> list[Tensor]:
     network.zero_grad()
-    logits = network(images, keys)
+    logits = network(images, dropout_seeds)
     logits.square().sum().backward()
     return [logits, *(parameter.grad for parameter in network.parameters() if parameter.grad is not None)]
 

@@ -118,12 +118,14 @@ def build_step(program: Variant, config: BenchmarkConfig) -> Callable[[], None]:
     dtype = made.images or next(made.network.parameters()).dtype
     images = (PIXEL_SPREAD * torch.randn(config.data.batch_size, 3, side, side)).to(device, dtype)
     labels = torch.randint(config.classes, (len(images),)).to(device)
-    keys = [torch.randint(2**32, (len(images),)).to(device)] if ours else []  # of this program's dropout
+    dropout_seeds = (
+        [torch.randint(2**32, (len(images),)).to(device)] if ours else []
+    )  # of this program's dropout
 
     def step() -> None:
         made.optimizer.zero_grad()
         with made.precision.forward_context():
-            loss = cross_entropy(made.network(images, *keys), labels)
+            loss = cross_entropy(made.network(images, *dropout_seeds), labels)
         made.precision.backward(loss, None)
         made.precision.optimizer_step(made.optimizer)
 
@@ -188,7 +190,7 @@ def _use_stock_modules(network: AlexNet) -> None:
             stage.lrn = nn.LocalResponseNorm(norm.size, norm.size * norm.alpha, norm.beta, norm.k)
     for module in network.modules():
         if isinstance(module, Dropout):
-            module.scaling = DropoutScaling.train  # without keys that is torch's
+            module.scaling = DropoutScaling.train  # without dropout_seeds that is torch's
 
 
 def _side(program: Variant, config: BenchmarkConfig) -> int:

@@ -20,18 +20,18 @@ class AugmentationParams(NamedTuple):
     """The random choices of one epoch, a row a sample.
 
     `corners` (samples, 2) are uniform in [0, 1); `flips` (samples,) are fair coins;
-    `colors` (samples, 3) are standard normal; `keys` (samples,) decide which units are dropped.
+    `colors` (samples, 3) are standard normal; `dropout_seeds` (samples,) decide which units are dropped.
     """
 
     corners: NDArray[np.float64]
     flips: NDArray[np.bool_]
     colors: NDArray[np.float32]
-    keys: NDArray[np.uint32]
+    dropout_seeds: NDArray[np.uint32]
 
     def of(self, samples: NDArray[np.int64] | slice) -> "AugmentationParams":
         """The rows of some samples."""
         return AugmentationParams(
-            self.corners[samples], self.flips[samples], self.colors[samples], self.keys[samples]
+            self.corners[samples], self.flips[samples], self.colors[samples], self.dropout_seeds[samples]
         )
 
 
@@ -41,12 +41,12 @@ def epoch_augmentation_params(seed: int, epoch: int, samples: int, chunk: int) -
     corners = _generator(seed, epoch, _Stream.crop).random((samples, 2))
     flips = _generator(seed, epoch, _Stream.flip).random(samples) < 0.5
     colors = _generator(seed, epoch, _Stream.color).standard_normal((samples, 3), dtype=np.float32)
-    keys = _generator(seed, epoch, _Stream.dropout).integers(0, 2**32, samples, np.uint32)
+    dropout_seeds = _generator(seed, epoch, _Stream.dropout).integers(0, 2**32, samples, np.uint32)
     if chunk > 1:
         place = np.empty(samples, dtype=np.int64)
         place[epoch_order(seed, epoch, samples)] = np.arange(samples)
         corners, flips = corners[place // chunk], flips[place // chunk]
-    return AugmentationParams(corners, flips, colors, keys)
+    return AugmentationParams(corners, flips, colors, dropout_seeds)
 
 
 PIECE = 4  # images that a CPU works on at a time: what it does to them stays in the processor's cache

@@ -33,7 +33,7 @@ class ImageDataModule(LightningDataModule):
     """Global batches of augmented images.
 
     `batch_size` is that of all devices together. A batch arrives as (images (N, 3, crop, crop)
-    float, labels (N,), keys (N,) for dropout), in validation without the keys, and with ten crops
+    float, labels (N,), dropout_seeds (N,)), in validation without dropout_seeds, and with ten crops
     as images (N, 10, 3, crop, crop). A label `UNREADABLE` counts neither in loss nor in error.
     """
 
@@ -110,8 +110,8 @@ class ImageDataModule(LightningDataModule):
             ten = self.config.val_crops is ValCrops.ten
             crops = self.augmentation.ten if ten else self.augmentation.center
             return crops(images, wanted), labels
-        keys = move_to_device(torch.from_numpy(draws.keys.astype(np.int64)), images.device)
-        return self.augmentation.random(images, draws, self._epoch(), wanted), labels, keys
+        dropout_seeds = move_to_device(torch.from_numpy(draws.dropout_seeds.astype(np.int64)), images.device)
+        return self.augmentation.random(images, draws, self._epoch(), wanted), labels, dropout_seeds
 
     def _draws(self, indices: np.ndarray) -> AugmentationParams:
         draws = epoch_augmentation_params(

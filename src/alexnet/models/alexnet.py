@@ -80,8 +80,8 @@ class AlexNet(ImageClassifier):
     def stem(self) -> nn.Conv2d:
         return self.conv1
 
-    def forward(self, images: Tensor, keys: Tensor | None = None) -> Tensor:
-        """`keys` (N,) decide which units each image drops in training, see `Dropout`."""
+    def forward(self, images: Tensor, dropout_seeds: Tensor | None = None) -> Tensor:
+        """`dropout_seeds` (N,) decide which units each image drops in training, see `Dropout`."""
         x = functional.pad(images, (0, self.margin, 0, self.margin)) if self.margin else images
         x = self.stage1(self.conv1(x))
         x = self.stage2(self.conv2(x))
@@ -91,9 +91,9 @@ class AlexNet(ImageClassifier):
             x = self.stage4(self.conv4(x))
         if "conv5" not in self.config.remove_layers:
             x = self.stage5(self.conv5(x))
-        x = self.drop5(self.pool5(x).flatten(1), keys)
-        x = self.drop6(self.stage6(self.fc6(x)), keys)
-        x = self.drop7(self.stage7(self.fc7(x)), keys)
+        x = self.drop5(self.pool5(x).flatten(1), dropout_seeds)
+        x = self.drop6(self.stage6(self.fc6(x)), dropout_seeds)
+        x = self.drop7(self.stage7(self.fc7(x)), dropout_seeds)
         return self.fc8(x)
 
 

@@ -13,7 +13,8 @@ from alexnet.errors import UserError
 
 class ImageClassifier(nn.Module):
     """Takes float images (N, 3, config.image_size, config.image_size), raw RGB 0-255 less the mean, and
-    returns logits (N, classes). `keys` (N,), where a network uses them, decide what each image drops.
+    returns logits (N, classes). `dropout_seeds` (N,), where a network uses them, decide which units each
+    image drops.
     """
 
     def __init__(self, config: ModelConfig, classes: int) -> None:
@@ -22,7 +23,7 @@ class ImageClassifier(nn.Module):
         self.classes = classes
         self._frozen: list[str] = []
 
-    def forward(self, images: Tensor, keys: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, dropout_seeds: Tensor | None = None) -> Tensor:
         raise NotImplementedError
 
     @property

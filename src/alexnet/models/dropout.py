@@ -27,18 +27,18 @@ class Dropout(nn.Module):
         self.p, self.scaling, self.number = p, scaling, number
         self.first_unit = 0
 
-    def forward(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
-        """Drop units of x (N, units). `keys` (N,) are whole numbers below 2^32, one an image.
+    def forward(self, x: Tensor, dropout_seeds: Tensor | None = None) -> Tensor:
+        """Drop units of x (N, units). `dropout_seeds` (N,) are whole numbers below 2^32, one an image.
 
-        The same key gives the same mask on every device, in any batch. Without keys the masks are
+        The same key gives the same mask on every device, in any batch. Without dropout_seeds the masks are
         drawn from torch's generator.
         """
         if self.p == 0:
             return x
         if not self.training:
             return x * (1 - self.p) if self.scaling is DropoutScaling.test else x
-        if keys is not None:
-            kept = self._draws(keys, x.shape[1]) >= int(self.p * 2**BITS)
+        if dropout_seeds is not None:
+            kept = self._draws(dropout_seeds, x.shape[1]) >= int(self.p * 2**BITS)
         elif self.scaling is DropoutScaling.train:
             return functional.dropout(x, self.p)
         else:
@@ -46,10 +46,10 @@ class Dropout(nn.Module):
         x = x * kept
         return x / (1 - self.p) if self.scaling is DropoutScaling.train else x
 
-    def _draws(self, keys: Tensor, units: int) -> Tensor:
+    def _draws(self, dropout_seeds: Tensor, units: int) -> Tensor:
         """Uniform whole numbers below 2^32, (N, units)."""
-        unit = torch.arange(self.first_unit, self.first_unit + units, device=keys.device)
-        return _mixed(keys[:, None] ^ _mixed(unit + (self.number << 24) + 1))
+        unit = torch.arange(self.first_unit, self.first_unit + units, device=dropout_seeds.device)
+        return _mixed(dropout_seeds[:, None] ^ _mixed(unit + (self.number << 24) + 1))
 
     def extra_repr(self) -> str:
         return f"p={self.p}, scaling={self.scaling.value}"

@@ -55,7 +55,7 @@ class LeNet5(ImageClassifier):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 _initialize(module, module.weight[0].numel())
 
-    def forward(self, images: Tensor, keys: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, dropout_seeds: Tensor | None = None) -> Tensor:
         return self.layers(functional.adaptive_avg_pool2d(images / self.std, SIDE))
 
 

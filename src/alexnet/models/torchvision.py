@@ -58,7 +58,7 @@ class TorchvisionNetwork(ImageClassifier):
         self.register_buffer("std", torch.tensor(config.input_std).reshape(3, 1, 1), persistent=False)
         self.std: Tensor
 
-    def forward(self, images: Tensor, keys: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, dropout_seeds: Tensor | None = None) -> Tensor:
         return self.net(images / self.std.to(images.dtype))
 
     @staticmethod

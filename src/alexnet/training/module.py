@@ -60,12 +60,12 @@ class ClassificationModule(LightningModule):
             metric.process_group = self.device_mesh["data_parallel"].get_group()
         self._placed = True
 
-    def forward(self, images: Tensor, *keys: Tensor) -> Tensor:
-        return self.network(images, *keys)
+    def forward(self, images: Tensor, *dropout_seeds: Tensor) -> Tensor:
+        return self.network(images, *dropout_seeds)
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, labels, keys = batch
-        logits = self(images, keys)
+        images, labels, dropout_seeds = batch
+        logits = self(images, dropout_seeds)
         losses = functional.cross_entropy(logits, labels, reduction="none", ignore_index=UNREADABLE)
         self.train_metrics.count(losses.detach(), logits.detach(), labels)
         loss = losses.sum() * self._share_of_sum(len(labels))
