@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.files import atomic_write_files
+from alexnet.errors import UserError
+from alexnet.files import atomic_write_files, make_output_folder
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -66,3 +67,14 @@ def test_old_and_new_are_never_together(tmp_path: Path, monkeypatch: pytest.Monk
         for name in "ab":
             (aside / name).write_text("new")
     assert content(tmp_path) == {"a": "new"}
+
+
+def test_an_output_folder_is_made_or_refused(tmp_path: Path) -> None:
+    make_output_folder(tmp_path / "a/b")
+    make_output_folder(tmp_path / "a/b")
+    assert list((tmp_path / "a/b").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^Cannot write to .*/file: File exists\. Give another: out=\.\.\.$"):
+        make_output_folder(tmp_path / "file")
+    with pytest.raises(UserError, match=r"^Cannot make .*: Not a directory\. Give another: outputs=\.\.\.$"):
+        make_output_folder(tmp_path / "file/a", "Cannot make", setting="outputs")

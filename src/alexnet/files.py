@@ -15,6 +15,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from alexnet.errors import UserError
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
@@ -61,6 +63,20 @@ def atomic_write_files(folder: Path) -> Iterator[Path]:
         if error.strerror:
             raise OSError(error.errno, error.strerror, str(folder)) from error
         raise
+
+
+def make_output_folder(folder: Path, failure: str = "Cannot write to", *, setting: str = "out") -> None:
+    """Make the folder that results go to, with those above it, and test that it takes files.
+
+    Where it does not, raises a `UserError` that begins with `failure` and names the setting to change.
+    """
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"{failure} {folder}: {error.strerror}. Give another: {setting}=...") from error
 
 
 def partial_path(path: Path) -> Path:
