@@ -1,4 +1,4 @@
-"""Evaluations of two tiny runs: against plain loops, through the program, and what can be wrong."""
+"""Evaluations of two tiny runs: against plain loops, through the program, and mistakes."""
 
 import csv
 import json
@@ -42,7 +42,7 @@ def evaluate_config(*overrides: str) -> EvaluateConfig:
 
 
 class Runs(NamedTuple):
-    """Two runs on the same images, which see crops of other sizes less other means; the first is in W&B."""
+    """Two runs on the same images, with different crop sizes and means; the first has a W&B run."""
 
     first: Path
     second: Path
@@ -66,26 +66,26 @@ def runs(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -
 
 
 def plain_probabilities(run: Path, files: list[Path]) -> dict[str, NDArray[np.float64]]:
-    """Of each image's classes, by hand-cut crops, one after the other, in float64."""
+    """Compute the class probabilities of each image, one crop at a time, in float64."""
     trained = load_trained_model(str(run), None)
     network, mean = trained.network.double(), trained.crops.mean.double().numpy()
-    size, found = trained.crops.size, {"center": [], "ten": []}
+    size, probabilities = trained.crops.size, {"center": [], "ten": []}
     end = 256 - size
     for file in files:
-        square = decode_square(file.read_bytes(), 256).astype(np.float64)
-        each = []
+        image = decode_square(file.read_bytes(), 256).astype(np.float64)
+        of_crops = []
         for top, left in ((end // 2, end // 2), (0, 0), (0, end), (end, 0), (end, end)):
-            crop = square[:, top : top + size, left : left + size]
-            for seen in (crop, crop[:, :, ::-1]):
+            crop = image[:, top : top + size, left : left + size]
+            for view in (crop, crop[:, :, ::-1]):
                 with torch.no_grad():
-                    logits = network(torch.from_numpy(seen - mean)[None]).numpy()[0]
-                each.append(np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum())
-        found["center"].append(each[0])
-        found["ten"].append(np.mean(each, axis=0))
-    return {kind: np.array(rows) for kind, rows in found.items()}
+                    logits = network(torch.from_numpy(view - mean)[None]).numpy()[0]
+                of_crops.append(np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum())
+        probabilities["center"].append(of_crops[0])
+        probabilities["ten"].append(np.mean(of_crops, axis=0))
+    return {kind: np.array(rows) for kind, rows in probabilities.items()}
 
 
-def plain_figures(probabilities: NDArray[np.float64], labels: list[int]) -> dict[str, Any]:
+def plain_metrics(probabilities: NDArray[np.float64], labels: list[int]) -> dict[str, Any]:
     wrong1 = wrong5 = loss = 0.0
     for row, label in zip(probabilities, labels, strict=True):
         order = sorted(range(len(row)), key=lambda number: -row[number])
@@ -111,38 +111,41 @@ def test_an_ensemble_equals_plain_loops(runs: Runs, tmp_path: Path) -> None:
     files = sorted(next(runs.images.glob("**/val")).rglob("*.*"))
     classes = sorted({file.parent.name for file in files})
     labels = [classes.index(file.parent.name) for file in files]
-    each = [plain_probabilities(run, files) for run in (runs.first, runs.second)]
-    both = {kind: (each[0][kind] + each[1][kind]) / 2 for kind in ("center", "ten")}
+    members = [plain_probabilities(run, files) for run in (runs.first, runs.second)]
+    both = {kind: (members[0][kind] + members[1][kind]) / 2 for kind in ("center", "ten")}
     expected = [(content["figures"], both)]
-    expected += [(member["figures"], of) for member, of in zip(content["members"], each, strict=True)]
-    for figures, probabilities in expected:
+    expected += [(member["figures"], of) for member, of in zip(content["members"], members, strict=True)]
+    for metrics, probabilities in expected:
         for kind in ("center", "ten"):
-            assert figures[kind] == pytest.approx(plain_figures(probabilities[kind], labels), rel=1e-4)
+            assert metrics[kind] == pytest.approx(plain_metrics(probabilities[kind], labels), rel=1e-4)
 
-    taken = [int(row.argmax()) for row in both["ten"]]
+    predicted = [int(row.argmax()) for row in both["ten"]]
     for label, row in enumerate(content["classes"]):
-        mine = [place for place, other in enumerate(labels) if other == label]
-        wrong = sum(taken[place] != label for place in mine)
-        assert (row["class"], row["images"]) == (classes[label], len(mine))
-        assert row["ten"]["top1_error"] == pytest.approx(100 * wrong / len(mine))
+        of_class = [index for index, other in enumerate(labels) if other == label]
+        wrong = sum(predicted[index] != label for index in of_class)
+        assert (row["class"], row["images"]) == (classes[label], len(of_class))
+        assert row["ten"]["top1_error"] == pytest.approx(100 * wrong / len(of_class))
         for other, name in enumerate(classes):
-            count = sum(taken[place] == other for place in mine)
+            count = sum(predicted[index] == other for index in of_class)
             assert content["confusion"]["ten"][classes[label]].get(name, 0) == count
     with (out / "confusion.csv").open(newline="") as file:
         table = [list(map(int, row[1:])) for row in list(csv.reader(file))[1:]]
     assert sum(map(sum, table)) == len(files)
-    assert table[labels[0]][taken[0]] == content["confusion"]["ten"][classes[labels[0]]][classes[taken[0]]]
+    assert (
+        table[labels[0]][predicted[0]]
+        == content["confusion"]["ten"][classes[labels[0]]][classes[predicted[0]]]
+    )
     with (out / "per_class.csv").open(newline="") as file:
-        for row, told in zip(csv.DictReader(file), content["classes"], strict=True):
-            assert float(row["ten_top5_error"]) == pytest.approx(told["ten"]["top5_error"], rel=1e-4)
+        for row, errors in zip(csv.DictReader(file), content["classes"], strict=True):
+            assert float(row["ten_top5_error"]) == pytest.approx(errors["ten"]["top5_error"], rel=1e-4)
     with (out / "predictions.csv").open(newline="") as file:
         rows = {(Path(row["file"]).name, row["class"], row["crops"]): row for row in csv.DictReader(file)}
     assert len(rows) == 2 * len(files)
-    for place, path in enumerate(files):
-        row, wanted = rows[path.name, path.parent.name, "ten"], np.sort(both["ten"][place])[::-1]
-        assert row["class_1"] == classes[taken[place]]
-        told = [float(row[f"probability_{number}"]) for number in range(1, 6)]
-        np.testing.assert_allclose(told, wanted[:5], rtol=1e-3)
+    for index, path in enumerate(files):
+        row, expected = rows[path.name, path.parent.name, "ten"], np.sort(both["ten"][index])[::-1]
+        assert row["class_1"] == classes[predicted[index]]
+        written = [float(row[f"probability_{rank}"]) for rank in range(1, 6)]
+        np.testing.assert_allclose(written, expected[:5], rtol=1e-3)
     assert {path.name for path in out.glob("*.png")} == {"confusion.png", "per_class.png", "worst.png"}
     for picture in out.glob("*.png"):
         with Image.open(picture) as image:
@@ -150,75 +153,75 @@ def test_an_ensemble_equals_plain_loops(runs: Runs, tmp_path: Path) -> None:
 
 
 def test_a_run_through_the_program(train: Train, runs: Runs) -> None:
-    """The centre's figures are those that the run had; they go to its folder and to its W&B run."""
+    """Metrics of the centre crop equal those of the run; they go to its folder and to its W&B run."""
     before = set(runs.first.glob("wandb/offline-run-*"))
     done = train(f"run={runs.first}", "crops=[center]", program="evaluate.py")
     assert done.status == 0, done.err
     content = json.loads((runs.first / "evaluation/evaluation.json").read_text())
-    said = json.loads((runs.first / "result.json").read_text())["val"]
-    assert content["figures"]["center"]["top1_error"] == pytest.approx(said["top1_error"], abs=1e-3)
-    assert content["figures"]["center"]["top5_error"] == pytest.approx(said["top5_error"], abs=1e-3)
-    assert content["figures"]["center"]["loss"] == pytest.approx(said["loss"], rel=1e-4)
+    expected = json.loads((runs.first / "result.json").read_text())["val"]
+    assert content["figures"]["center"]["top1_error"] == pytest.approx(expected["top1_error"], abs=1e-3)
+    assert content["figures"]["center"]["top5_error"] == pytest.approx(expected["top5_error"], abs=1e-3)
+    assert content["figures"]["center"]["loss"] == pytest.approx(expected["loss"], rel=1e-4)
     assert "ten" not in content["figures"]
     assert re.search(r"first +centre +\d+\.\d\d ± ", done.out)
     assert done.out.count("taken for") == 3
     (part,) = set(runs.first.glob("wandb/offline-run-*")) - before
     (file,) = part.glob("run-*.wandb")
     assert file.name in {other.name for earlier in before for other in earlier.glob("run-*.wandb")}
-    told = read_wandb_file(file)
+    recorded = read_wandb_file(file)
     for key in ("top1_error", "top5_error", "loss", "samples"):
-        assert told.summary[f"eval/center/{key}"] == pytest.approx(content["figures"]["center"][key])
-    logged = {key.split(".")[0] for row in told.history for key in row}
+        assert recorded.summary[f"eval/center/{key}"] == pytest.approx(content["figures"]["center"][key])
+    logged = {key.split(".")[0] for row in recorded.history for key in row}
     assert logged >= {"eval/confusion", "eval/per_class", "eval/worst"}
-    assert told.exit_code == 0
+    assert recorded.exit_code == 0
 
 
 def test_a_checkpoint_by_itself_and_other_images(runs: Runs, tmp_path: Path) -> None:
-    """Its images come from its own configuration, from where they lie now, or from what is given."""
+    """Its images come from its own configuration, from data_root, or from data=."""
     file = tmp_path / "alone.ckpt"
     shutil.copy(runs.second / "checkpoints/best.ckpt", file)
     copy = tmp_path / "moved"
     shutil.copytree(runs.images, copy)
     cheap = ("crops=[center]", f"outputs={tmp_path}")
     own = evaluate(evaluate_config(f"checkpoint={file}", *cheap))
-    wrong = np.flatnonzero(own.verdict.wrong)
+    wrong = np.flatnonzero(own.predictions.wrong)
     broken = next(copy.glob("**/val")) / Path(own.data.images.path(int(wrong[0]))).relative_to("val")
     broken.write_bytes(b"\xff\xd8 no more")
     given = ("data=folder", f"data.root={broken.parents[2]}", "data.max_unreadable=0.1")
     other = evaluate(
         evaluate_config(f"checkpoint={file}", *cheap, *given, f"data.cache={tmp_path / 'cache'}")
     )
-    assert other.verdict.wrong.sum() == len(wrong) - 1
-    assert other.verdict.figures.samples == own.verdict.figures.samples - 1
+    assert other.predictions.wrong.sum() == len(wrong) - 1
+    assert other.predictions.metrics.samples == own.predictions.metrics.samples - 1
     assert [Path(path).name for path in other.unreadable] == [broken.name]
     first, second = sorted((tmp_path / "evaluations").iterdir(), key=lambda folder: folder.stat().st_mtime)
-    told = json.loads((second / "evaluation.json").read_text())
-    assert told["unreadable"][0]["file"].endswith(broken.name)
+    content = json.loads((second / "evaluation.json").read_text())
+    assert content["unreadable"][0]["file"].endswith(broken.name)
     assert json.loads((first / "evaluation.json").read_text())["unreadable"] == []
     moved = load_models(evaluate_config(f"checkpoint={file}", f"data_root={copy}"))
     assert (moved[0].data.root, moved[0].data.pack) == (str(copy), None)
 
 
 def test_an_image_that_stops_decoding(runs: Runs, tmp_path: Path) -> None:
-    """After its survey: left out and named for every member; too many of them end it."""
+    """It is left out and named for every member; too many of them are an error."""
     copy = tmp_path / "copy"
     shutil.copytree(runs.images, copy)
     members = load_models(evaluate_config(f"run=[{runs.first},{runs.second}]"))
     members = [
-        replace(each, data=replace(each.data, root=str(copy), cache=str(tmp_path), max_unreadable=0.05))
-        for each in members
+        replace(member, data=replace(member.data, root=str(copy), cache=str(tmp_path), max_unreadable=0.05))
+        for member in members
     ]
     data = load_data(members)
     assert data[0] is data[1]  # read once
     lost = data[0].images.path(3)
     next(copy.glob(f"**/{lost}")).write_bytes(b"")
     rest = {"batch_size": 31, "accelerator": Accelerator.cpu}
-    found = evaluate_models(members, data, [ValCrops.center], **rest)
-    assert found.unreadable == {lost: "empty file"}
-    assert found.ensemble is not None
-    assert 3 not in found.rows
-    assert {verdicts[ValCrops.center].figures.samples for _, verdicts in found.all_results} == {30}
-    strict = [replace(each, data=replace(each.data, max_unreadable=0.001)) for each in members]
+    evaluation = evaluate_models(members, data, [ValCrops.center], **rest)
+    assert evaluation.unreadable == {lost: "empty file"}
+    assert evaluation.ensemble is not None
+    assert 3 not in evaluation.indices
+    assert {of[ValCrops.center].metrics.samples for _, of in evaluation.all_results} == {30}
+    strict = [replace(member, data=replace(member.data, max_unreadable=0.001)) for member in members]
     with pytest.raises(UserError, match="cannot be read, more than"):
         evaluate_models(strict, data, [ValCrops.center], **rest)
 
@@ -249,7 +252,7 @@ def test_mistakes(runs: Runs, image_tree: Path, tmp_path: Path) -> None:
     second = _rewritten(
         runs.second, tmp_path / "second", lambda text: text.replace(str(runs.images), str(fewer))
     )
-    for overrides, told in (
+    for overrides, message in (
         ([], "Give what to evaluate: run=<run folder> or checkpoint=<file>"),
         (["run=x", "checkpoint=y"], "Give what to evaluate: run=<run folder> or checkpoint=<file>"),
         (["run=[]"], "run=[]: expected at least one path"),
@@ -273,7 +276,7 @@ def test_mistakes(runs: Runs, image_tree: Path, tmp_path: Path) -> None:
         ([f"run=[{runs.first},{second}]"], "The networks have other validation images: "),
         ([f"run={runs.first}", f"out={runs.first}/config.yaml"], "Cannot write to"),
     ):
-        with pytest.raises(UserError, match=re.escape(told)) as raised:
+        with pytest.raises(UserError, match=re.escape(message)) as raised:
             evaluate(evaluate_config(*overrides))
         assert "\n" not in str(raised.value)
     other = tmp_path / "two.ckpt"
@@ -285,17 +288,17 @@ def test_mistakes(runs: Runs, image_tree: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("typed", "message"),
     [
         ("crops=[tne]", "crops.*"),
         ("data=foldr", "data=foldr: there is no such choice. Did you mean folder.*"),
         ("data.root=y", "data.root: nothing is chosen for data. Choose it, too: data=<choice>"),
     ],
 )
-def test_a_mistake_is_one_line(train: Train, typed: str, told: str) -> None:
+def test_a_mistake_is_one_line(train: Train, typed: str, message: str) -> None:
     done = train("run=x", typed, program="evaluate.py")
     assert (done.status, done.out) == (1, "")
-    assert re.fullmatch(rf"Error: {told}\n", done.err)
+    assert re.fullmatch(rf"Error: {message}\n", done.err)
 
 
 def test_val_data_from_files_and_from_a_pack(image_tree: Path, tmp_path: Path) -> None:
@@ -312,9 +315,9 @@ def test_val_data_from_files_and_from_a_pack(image_tree: Path, tmp_path: Path) -
     assert (packed.fingerprint, packed.classes, packed.listed) == (files.fingerprint, ("cat", "dog"), 19)
     assert list(packed.excluded) == list(files.excluded) == ["val/cat/broken.jpg"]
     assert packed.excluded == files.excluded
-    square, other = (np.empty((3, 32, 32), np.uint8) for _ in range(2))
-    assert files.images.read(4, square) == packed.images.read(4, other) == 1
-    np.testing.assert_array_equal(square, other)
+    from_files, from_pack = (np.empty((3, 32, 32), np.uint8) for _ in range(2))
+    assert files.images.read(4, from_files) == packed.images.read(4, from_pack) == 1
+    np.testing.assert_array_equal(from_files, from_pack)
     (image_tree / "val/dog/dog0.jpg").rename(image_tree / "val/dog/other.jpg")
     moved = replace(config.data, cache=str(tmp_path / "new"))
     assert load_val_data(moved).fingerprint != files.fingerprint

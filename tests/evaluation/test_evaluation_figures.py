@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.config import DataConfig, DataSource, EvaluateConfig, ValCrops
+from alexnet.config import DataConfig, DataSource, ValCrops
 from alexnet.data.augmentation import Crops
 from alexnet.data.dataset import ImageDataset
 from alexnet.data.imagenet import class_names
@@ -18,8 +18,9 @@ from alexnet.data.loading import ValData
 from alexnet.evaluation import figures
 from alexnet.evaluation.models import EvaluatedModel
 from alexnet.evaluation.predictions import score
-from alexnet.evaluation.report import print_evaluation, write_report
+from alexnet.evaluation.report import write_report
 from alexnet.evaluation.results import Evaluation
+from alexnet.evaluation.terminal import print_evaluation
 from alexnet.runs.trained_model import TrainedModel
 
 
@@ -32,14 +33,14 @@ class _Grey(ImageDataset):
 
 
 def fabricated(classes: int, *, perfect: bool = False) -> Evaluation:
-    """5 images of each class; the network takes many of one class for the next."""
+    """Return an evaluation of 5 images of each class; those of the second class are taken for the third."""
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(classes), 5)
     scores = rng.normal(0, 1, (len(labels), classes))
     scores[np.arange(len(labels)), labels] += 30 if perfect else 4
     if not perfect:
         scores[5:10, 2] += 20
-    top_probabilities = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    probabilities = (np.exp(scores) / np.exp(scores).sum(1, keepdims=True)).astype(np.float32)
     wnids = tuple(list(class_names())[:classes])
     names = tuple(list(class_names().values())[:classes])
     data = ValData(wnids, _Grey(labels), {}, 0, 6 * len(labels), "f", "files in /somewhere")
@@ -47,26 +48,26 @@ def fabricated(classes: int, *, perfect: bool = False) -> Evaluation:
     trained = TrainedModel(
         Path("best.ckpt"), torch.nn.Identity(), Crops(torch.zeros(3, 8, 8), 0), 8, wnids, names
     )
-    verdicts = {kind: score(top_probabilities.astype(np.float32), labels) for kind in ValCrops}
+    predictions = {kind: score(probabilities, labels) for kind in ValCrops}
     return Evaluation(
-        [EvaluatedModel("a", trained, config)], [verdicts], None, data, np.arange(len(labels)), {}
+        [EvaluatedModel("a", trained, config)], [predictions], None, data, np.arange(len(labels)), {}
     )
 
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are saved."""
-    figures: list[Figure] = []
-    monkeypatch.setattr(figures, "save_figure", lambda figure, path: figures.append(figure))
-    return figures
+    """Figures that are saved."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, "save_figure", lambda figure, path: drawn.append(figure))
+    return drawn
 
 
 def test_a_thousand_classes_have_no_labels_but_a_list(drawn: list[Figure], tmp_path: Path) -> None:
-    found = fabricated(1000)
-    figures.draw_confusion(found, tmp_path / "x.png")
+    evaluation = fabricated(1000)
+    figures.draw_confusion(evaluation, tmp_path / "x.png")
     matrix, listed, _ = drawn[0].axes
     cells = matrix.images[0].get_array()
-    counts = found.verdict.confusion / 5
+    counts = evaluation.predictions.confusion / 5
     assert cells.shape == (200, 200)
     assert (cells[0, 0], cells[3, 7]) == (1, counts[15:20, 35:40].max())
     assert not matrix.get_xticks().size
@@ -74,7 +75,7 @@ def test_a_thousand_classes_have_no_labels_but_a_list(drawn: list[Figure], tmp_p
     assert listed.texts[0].get_text() == "5/5"
     assert listed.texts[1].get_text().startswith("goldfish → great white shark")
     assert len(listed.texts) == 2 * figures.PAIRS
-    figures.draw_per_class(found, tmp_path / "x.png")
+    figures.draw_per_class(evaluation, tmp_path / "x.png")
     (bars,) = drawn[1].axes
     errors = [patch.get_width() for patch in bars.patches]
     assert len(errors) == figures.BARS
@@ -84,14 +85,14 @@ def test_a_thousand_classes_have_no_labels_but_a_list(drawn: list[Figure], tmp_p
 
 
 def test_ten_classes_have_their_names(drawn: list[Figure], tmp_path: Path) -> None:
-    found = fabricated(10)
-    figures.draw_confusion(found, tmp_path / "x.png")
+    evaluation = fabricated(10)
+    figures.draw_confusion(evaluation, tmp_path / "x.png")
     (matrix,) = drawn[0].axes
     assert [label.get_text() for label in matrix.get_yticklabels()][:2] == ["tench", "goldfish"]
     shown = {text.get_position(): text.get_text() for text in matrix.texts}
     assert shown[2, 1] == "100"
     assert (1, 1) not in shown
-    figures.draw_per_class(found, tmp_path / "x.png")
+    figures.draw_per_class(evaluation, tmp_path / "x.png")
     (bars,) = drawn[1].axes
     assert len(bars.patches) == 10
     worst = bars.get_yticklabels()[-1].get_text()
@@ -102,38 +103,37 @@ def test_ten_classes_have_their_names(drawn: list[Figure], tmp_path: Path) -> No
 
 
 def test_every_file_of_a_thousand_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = fabricated(1000)
-    config = EvaluateConfig(run="a", checkpoint=None, batch_size=1)
-    write_report(found, tmp_path, config)
+    evaluation = fabricated(1000)
+    write_report(evaluation, tmp_path, batch_size=1)
     content = json.loads((tmp_path / "evaluation.json").read_text())
     assert sum(sum(row.values()) for row in content["confusion"]["ten"].values()) == 5000
     assert content["notes"][0].startswith("5,000 of ImageNet's 50,000 images")
     assert not any(row["comparable"] for row in content["published"]["ten"])  # a tenth of the images
-    whole = replace(found, rows=np.arange(49_990))
+    whole = replace(evaluation, indices=np.arange(49_990))
     assert {row.split for row, comparable in whole.published(ValCrops.ten) if comparable} == {
         "ILSVRC-2012 val"
     }
-    print_evaluation(found)
-    said = capsys.readouterr().out
-    assert said.count("measured here") == 2
-    assert "goldfish taken for great white shark: 5 of 5" in said
+    print_evaluation(evaluation)
+    printed = capsys.readouterr().out
+    assert printed.count("measured here") == 2
+    assert "goldfish taken for great white shark: 5 of 5" in printed
     for name in ("confusion", "per_class", "worst"):
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
 
 
 def test_without_a_mistake_there_is_no_sheet(tmp_path: Path) -> None:
     (tmp_path / "worst.png").write_bytes(b"of an earlier evaluation")
-    found = fabricated(10, perfect=True)
-    write_report(found, tmp_path, EvaluateConfig(run="a", checkpoint=None, batch_size=1))
+    evaluation = fabricated(10, perfect=True)
+    write_report(evaluation, tmp_path, batch_size=1)
     assert not (tmp_path / "worst.png").exists()
     assert (tmp_path / "confusion.png").exists()
-    assert not found.is_imagenet  # ten of its classes are another task
+    assert not evaluation.is_imagenet  # ten of its classes are another task
     assert "published" not in json.loads((tmp_path / "evaluation.json").read_text())
 
 
 def test_names_that_several_classes_have() -> None:
     """Two cranes are a bird and a machine."""
-    found = fabricated(1000)
-    assert len(set(found.short_names)) == len(set(found.class_names))
-    assert "tench" in found.short_names
-    assert "crane" not in [name for name in found.short_names if name != "crane"]
+    evaluation = fabricated(1000)
+    assert len(set(evaluation.short_names)) == len(set(evaluation.class_names))
+    assert "tench" in evaluation.short_names
+    assert "crane" not in [name for name in evaluation.short_names if name != "crane"]

@@ -1,4 +1,4 @@
-"""torchvision's published weights, from a file: the errors that torchvision's own network has."""
+"""torchvision's published weights, from a file, against torchvision's own network."""
 
 import csv
 from pathlib import Path
@@ -29,21 +29,21 @@ def evaluate_config(*overrides: str) -> EvaluateConfig:
 
 
 def test_weights_from_a_file(tmp_path: Path) -> None:
-    """Over an image for each of ImageNet's 1000 classes; what the network says of each is theirs, too."""
+    """Errors and predictions for one image of each of ImageNet's 1000 classes."""
     rng = np.random.default_rng(0)
     wnids = sorted(class_names())
     paths = [tmp_path / "images" / "val" / wnid / "image.png" for wnid in wnids]
     for path in paths:
-        for each in (path, tmp_path / "images" / "train" / path.parent.name / "image.png"):
-            each.parent.mkdir(parents=True)
-            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(each)
+        for file in (path, tmp_path / "images" / "train" / path.parent.name / "image.png"):
+            file.parent.mkdir(parents=True)
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(file)
     torch.manual_seed(0)
     network = models.squeezenet1_1(weights=None).eval()
     torch.save(network.state_dict(), tmp_path / "weights.pth")
     mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (MEAN, STD))
-    squares = np.stack([decode_square(path.read_bytes(), 64) for path in paths])
+    images = np.stack([decode_square(path.read_bytes(), 64) for path in paths])
     with torch.no_grad():
-        scores = network((torch.from_numpy(squares)[..., 4:60, 4:60].float() / 255 - mean) / std)
+        scores = network((torch.from_numpy(images)[..., 4:60, 4:60].float() / 255 - mean) / std)
     order = scores.argsort(1, descending=True)
     labels = torch.arange(1000)[:, None]
     config = evaluate_config(
@@ -52,29 +52,29 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
         *(f"data.cache={tmp_path / 'cache'}", f"weights={tmp_path / 'weights.pth'}"),
         *(f"out={tmp_path / 'out'}", "accelerator=cpu", "crops=[center]", "batch_size=250"),
     )
-    figures = evaluate(config).subject[ValCrops.center].figures
-    for found, k in ((figures.top1_error, 1), (figures.top5_error, 5)):
-        assert found == pytest.approx(
+    metrics = evaluate(config).primary[ValCrops.center].metrics
+    for error, k in ((metrics.top1_error, 1), (metrics.top5_error, 5)):
+        assert error == pytest.approx(
             100 * (1 - (order[:, :k] == labels).any(1).float().mean().item()), abs=0.1
         )
-    assert figures.samples == 1000
+    assert metrics.samples == 1000
     with (tmp_path / "out/predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     probabilities = scores.softmax(1)
     for image, row in enumerate(rows):
-        expected = [wnids[number] for number in order[image, :5].tolist()]
-        assert [row[f"class_{place}"] for place in range(1, 6)] == expected
+        expected = [wnids[label] for label in order[image, :5].tolist()]
+        assert [row[f"class_{rank}"] for rank in range(1, 6)] == expected
         assert float(row["probability_1"]) == pytest.approx(probabilities[image].max().item(), rel=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         (["weights=torchvision"], "give their network and images, too"),
         (["weights=torchvision", "run=a", "model=resnet18", "data=synthetic"], "Give what to evaluate"),
         (["run=a", "model=resnet18"], "goes with weights="),
     ],
 )
-def test_what_does_not_go_together(overrides: list[str], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_what_does_not_go_together(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         evaluate_config(*overrides)

@@ -1,4 +1,4 @@
-"""Published errors: their arithmetic, and with which measurement each may be compared."""
+"""Published errors: their arithmetic, and the measurements with which they are comparable."""
 
 import pytest
 
@@ -37,5 +37,7 @@ def test_only_the_same_images_and_crops_are_comparable() -> None:
     assert {"AlexNet", "AlexNet, net #145"} <= single
     assert [row.top1_error for row, comparable in published_errors(ValCrops.ten, 5) if comparable] == [38.1]
     assert not any(
-        row.who == "longrootchen, PyTorch" for row, yes in published_errors(ValCrops.ten, 1) if yes
+        row.who == "longrootchen, PyTorch"
+        for row, comparable in published_errors(ValCrops.ten, 1)
+        if comparable
     )

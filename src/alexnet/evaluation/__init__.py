@@ -1,1 +1,1 @@
-"""Errors of trained networks on validation images, beside published ones."""
+"""Evaluation of trained networks on validation images, compared with published errors."""

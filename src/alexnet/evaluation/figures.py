@@ -11,10 +11,10 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from alexnet.config import ValCrops
 from alexnet.evaluation.predictions import Predictions
-from alexnet.evaluation.results import Evaluation
+from alexnet.evaluation.results import Evaluation, crops_in_words
 from alexnet.plotting import (
+    BLUE,
     LIGHT,
     MOST_IMAGES,
     PALE_BLUE,
@@ -23,25 +23,24 @@ from alexnet.plotting import (
     draw_image_sheet,
     save_figure,
     shorten,
+    tidy,
 )
-from alexnet.runs.figures import VAL
 
-LABELLED = 24  # so many classes have their names at a confusion matrix, and numbers in it
+MAX_LABELLED = 24  # classes in a confusion matrix with names and numbers
 PAIRS = 20  # of classes that are listed beside a matrix without names
-CELLS = 200  # a side of that matrix, at most
-BARS = 40  # of classes have a bar each; of more the best and the worst
-CROPS = {ValCrops.center: "centre crop", ValCrops.ten: "ten crops"}
+MAX_CELLS = 200  # a side of that matrix
+BARS = 40  # one for each class; of more classes the best and the worst
 
 
-def draw_confusion(found: Evaluation, path: Path) -> None:
-    """Of each class (row) which share is taken for which (column), as a PNG at `path`.
+def draw_confusion(evaluation: Evaluation, path: Path) -> None:
+    """Draw the confusion matrix, with rows normalised, as a PNG at `path`.
 
-    Many classes have no room for names: the pairs that are confused most are listed beside them.
+    Many classes have no room for names: the most confused pairs are listed beside the matrix instead.
     """
-    verdict, names = found.verdict, found.short_names
+    predictions, names = evaluation.predictions, evaluation.short_names
     count = len(names)
-    shares = verdict.confusion / np.maximum(verdict.class_images, 1)[:, None]
-    if count <= LABELLED:
+    shares = predictions.confusion / np.maximum(predictions.class_images, 1)[:, None]
+    if count <= MAX_LABELLED:
         side = 2.8 + 0.42 * count
         figure = Figure(figsize=(side + 0.6, side), layout="constrained")
         axes = figure.subplots()
@@ -54,72 +53,72 @@ def draw_confusion(found: Evaluation, path: Path) -> None:
             axes.text(col, row, percent, ha="center", va="center", fontsize=7.5, color=shade)
     else:
         figure = Figure(figsize=(11.5, 6.4), layout="constrained")
-        axes, listed = figure.subplots(1, 2, width_ratios=[1.5, 1])
-        together = -(-count // CELLS)
-        matrix = _matrix(axes, _largest_of_blocks(shares, together), gamma=0.5)
+        axes, pairs = figure.subplots(1, 2, width_ratios=[1.5, 1])
+        block = -(-count // MAX_CELLS)  # classes in a cell
+        matrix = _matrix(axes, _max_pool(shares, block), gamma=0.5)
         axes.set(xticks=[], yticks=[])
         bar = figure.colorbar(matrix, ax=axes, shrink=0.7, pad=0.01, format=PercentFormatter(1))
         bar.outline.set_visible(False)
-        _list_pairs(listed, verdict, names)
-        what = f"; a cell is the most of {together} x {together} pairs" if together > 1 else ""
-        axes.set_title(f"{count:,} classes in their order{what}", fontsize=9, loc="left", color=TEXT)
-    axes.set_xlabel("taken for")
-    axes.set_ylabel("class")
-    figure.suptitle(f"{_title(found)}: percent of each class", fontsize=10, color=TEXT)
+        _list_pairs(pairs, predictions, names)
+        cells = f"; a cell is the largest of {block} x {block} pairs" if block > 1 else ""
+        axes.set_title(f"{count:,} classes in order{cells}", fontsize=9, loc="left", color=TEXT)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    figure.suptitle(f"{_title(evaluation)}: percent of each class", fontsize=10, color=TEXT)
     save_figure(figure, path)
 
 
-def draw_per_class(found: Evaluation, path: Path) -> None:
-    """The error of each class with its 95% interval (Wilson's), the best first, as a PNG at `path`."""
-    verdict, names = found.verdict, found.short_names
-    images, wrong = verdict.class_images, verdict.class_wrong
-    seen = np.flatnonzero(images)
-    order = seen[np.argsort(wrong[seen] / images[seen], kind="stable")]
+def draw_per_class(evaluation: Evaluation, path: Path) -> None:
+    """Draw the error of each class with Wilson's 95% interval, the best first, as a PNG at `path`."""
+    predictions, names = evaluation.predictions, evaluation.short_names
+    images, wrong = predictions.class_images, predictions.class_wrong
+    classes = np.flatnonzero(images)
+    order = classes[np.argsort(wrong[classes] / images[classes], kind="stable")]
     cut = len(order) > BARS
     shown = np.concatenate([order[: BARS // 2], order[-BARS // 2 :]]) if cut else order
-    places = np.arange(len(shown))
-    places += (places >= BARS // 2) * cut  # a gap where some are left out
+    heights = np.arange(len(shown))
+    heights += (heights >= BARS // 2) * cut  # a gap where some are left out
     errors = 100 * wrong[shown] / images[shown]
-    intervals = np.array([_interval(wrong[number], images[number]) for number in shown])
+    intervals = np.array([_interval(wrong[label], images[label]) for label in shown])
     figure = Figure(figsize=(8, 1.5 + 0.24 * (len(shown) + cut)), layout="constrained")
     axes = figure.subplots()
     reach = np.abs(intervals.T - errors)
-    axes.barh(places, errors, color=PALE_BLUE, height=0.8)
-    axes.errorbar(errors, places, xerr=reach, fmt="none", ecolor=VAL, elinewidth=1, capsize=2)
-    axes.set_yticks(places, [shorten(names[number], 34) for number in shown], fontsize=8)
-    axes.axvline(verdict.figures.top1_error, color=TEXT, linewidth=0.8, linestyle="--", label="all classes")
+    axes.barh(heights, errors, color=PALE_BLUE, height=0.8)
+    axes.errorbar(errors, heights, xerr=reach, fmt="none", ecolor=BLUE, elinewidth=1, capsize=2)
+    axes.set_yticks(heights, [shorten(names[label], 34) for label in shown], fontsize=8)
+    mean = predictions.metrics.top1_error
+    axes.axvline(mean, color=TEXT, linewidth=0.8, linestyle="--", label="all classes")
     if cut:
-        left = f"{len(order) - BARS:,} classes between"
-        axes.text(1, BARS // 2, left, va="center", fontsize=8, color=LIGHT.baseline)
-    axes.set(xlabel="top-1 error (percent), 95% interval", xlim=(0, 100), ylim=(places[-1] + 0.7, -0.7))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="x", alpha=0.25)
-    axes.set_axisbelow(True)
+        left_out = f"{len(order) - BARS:,} classes between"
+        axes.text(1, BARS // 2, left_out, va="center", fontsize=8, color=LIGHT.baseline)
+    axes.set(xlabel="top-1 error (percent), 95% interval", xlim=(0, 100), ylim=(heights[-1] + 0.7, -0.7))
+    tidy(axes)
+    axes.grid(visible=False, axis="y")
     axes.legend(fontsize=8, loc="upper right", framealpha=1, edgecolor="none")
-    figure.suptitle(_title(found), fontsize=10, color=TEXT)
+    figure.suptitle(_title(evaluation), fontsize=10, color=TEXT)
     save_figure(figure, path)
 
 
-def draw_worst(found: Evaluation, path: Path) -> None:
-    """The images that are wrong with the highest confidence, each under its own class, as a PNG at `path`.
+def draw_worst(evaluation: Evaluation, path: Path) -> None:
+    """Draw the images misclassified with the highest confidence, titled by class, as a PNG at `path`.
 
-    None is written where nothing is wrong.
+    Where no image is misclassified, nothing is written.
     """
-    verdict, images = found.verdict, found.data.images
-    size = found.members[0].trained.resize_size
-    shown = []
-    for place in verdict.worst(MOST_IMAGES):
-        square = np.empty((3, size, size), np.uint8)
-        images.read(int(found.rows[place]), square)
-        right = int(verdict.labels[place])
-        top, top_probabilities = verdict.top[place].tolist(), verdict.top_probabilities[place].tolist()
-        shown.append(SheetImage(square, found.class_names[right], top, top_probabilities, right))
-    if shown:
-        draw_image_sheet(shown, found.class_names, path, f"Worst mistakes of {_title(found)}")
+    predictions, names = evaluation.predictions, evaluation.class_names
+    size = evaluation.members[0].trained.resize_size
+    sheet = []
+    for row in predictions.worst(MOST_IMAGES):
+        image = np.empty((3, size, size), np.uint8)
+        evaluation.data.images.read(int(evaluation.indices[row]), image)
+        label = int(predictions.labels[row])
+        top, probabilities = predictions.top[row].tolist(), predictions.top_probabilities[row].tolist()
+        sheet.append(SheetImage(image, names[label], top, probabilities, label))
+    if sheet:
+        draw_image_sheet(sheet, names, path, f"Worst mistakes of {_title(evaluation)}")
 
 
-def _title(found: Evaluation) -> str:
-    return f"{found.name} on {found.images_of}, {CROPS[found.main_crops]}"
+def _title(evaluation: Evaluation) -> str:
+    return f"{evaluation.name} on {evaluation.data_name}, {crops_in_words(evaluation.main_crops)}"
 
 
 def _matrix(axes: Axes, shares: NDArray[np.float64], gamma: float = 1) -> AxesImage:
@@ -127,22 +126,22 @@ def _matrix(axes: Axes, shares: NDArray[np.float64], gamma: float = 1) -> AxesIm
     return axes.imshow(shares, cmap="Blues", norm=PowerNorm(gamma, 0, 1), interpolation="nearest")
 
 
-def _largest_of_blocks(shares: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    """The most of every `side` x `side` cells: on average a confusion among many would be nothing."""
-    starts = np.arange(0, len(shares), side)
+def _max_pool(shares: NDArray[np.float64], block: int) -> NDArray[np.float64]:
+    """Return the maximum of each `block` x `block` cells: a mean would hide a single confused pair."""
+    starts = np.arange(0, len(shares), block)
     return np.maximum.reduceat(np.maximum.reduceat(shares, starts, axis=0), starts, axis=1)
 
 
-def _list_pairs(axes: Axes, verdict: Predictions, names: tuple[str, ...]) -> None:
+def _list_pairs(axes: Axes, predictions: Predictions, names: tuple[str, ...]) -> None:
     axes.set_axis_off()
     axes.set_title("most confused", fontsize=9, loc="left", color=TEXT)
-    for place, pair in enumerate(verdict.most_confused(PAIRS)):
-        text = f"{shorten(names[pair.right], 30)} → {shorten(names[pair.taken_for], 30)}"
-        height = 1 - (place + 0.5) / PAIRS
-        axes.text(0, height, f"{pair.times}/{pair.images}", fontsize=8, va="center", color=TEXT)
+    for rank, pair in enumerate(predictions.most_confused(PAIRS)):
+        text = f"{shorten(names[pair.label], 30)} → {shorten(names[pair.predicted], 30)}"
+        height = 1 - (rank + 0.5) / PAIRS
+        axes.text(0, height, f"{pair.confused}/{pair.images}", fontsize=8, va="center", color=TEXT)
         axes.text(0.12, height, text, fontsize=8, va="center", color=TEXT)
 
 
 def _interval(wrong: int, images: int) -> tuple[float, float]:
-    found = binomtest(int(wrong), int(images)).proportion_ci(method="wilson")
-    return 100 * found.low, 100 * found.high
+    interval = binomtest(int(wrong), int(images)).proportion_ci(method="wilson")
+    return 100 * interval.low, 100 * interval.high

@@ -1,4 +1,4 @@
-"""The networks to evaluate, and the images that each sees."""
+"""The networks to evaluate, and the validation images of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from alexnet.runs.trained_model import TrainedModel, load_published, load_traine
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A trained network with a name, the images that it is to see, and its run's folder, if it has one."""
+    """A trained network with its name, the configuration of its images, and its run's folder, if any."""
 
     name: str
     trained: TrainedModel
@@ -24,20 +24,22 @@ class EvaluatedModel:
 
 
 def load_models(config: EvaluateConfig) -> list[EvaluatedModel]:
-    """The networks that are asked for. Raises `UserError` for one that is not there, or there twice, whose
-    images are gone, and for networks that do not tell the same classes apart.
+    """Load the networks of a configuration.
+
+    Raises `UserError` for a network that does not exist, is given twice, or whose images are gone, and for
+    networks of different classes.
     """
     if config.weights is not None:
-        return [_published(config, config.weights)]
+        return [_load_published(config, config.weights)]
     paths = [absolute(path) for path in (*config.runs, *config.checkpoints)]
-    for place, path in enumerate(paths):
-        if path in paths[:place]:
+    for index, path in enumerate(paths):
+        if path in paths[:index]:
             raise UserError(f"{path} is given twice. An ensemble is of different networks.")
     members = []
     for name, path in zip(_names(paths), paths, strict=True):
         if config.runs:
             trained, file = load_trained_model(str(path), None), path / "config.yaml"
-            saved = read_run_config(path)  # its own, not the checkpoint's: the run may have gone on elsewhere
+            saved = read_run_config(path)  # not the checkpoint's: the run may have been moved and resumed
         else:
             trained, file = load_trained_model(None, str(path)), path
             saved = trained.config
@@ -49,15 +51,16 @@ def load_models(config: EvaluateConfig) -> list[EvaluatedModel]:
         data = replace(data, resize_size=trained.resize_size)
         _require_data(name, data, config)
         members.append(EvaluatedModel(name, trained, data, path if config.runs else None))
+    first = members[0].trained
     for member in members[1:]:
         check_same_classes(
             *(member.trained.classes, str(member.trained.checkpoint)),
-            *(members[0].trained.classes, str(members[0].trained.checkpoint)),
+            *(first.classes, str(first.checkpoint)),
         )
     return members
 
 
-def _published(config: EvaluateConfig, weights: str) -> EvaluatedModel:
+def _load_published(config: EvaluateConfig, weights: str) -> EvaluatedModel:
     assert config.model is not None and config.data is not None  # EvaluateConfig checks it
     trained = load_published(config.model, weights, config.data.resize_size)
     name = f"{config.model.name}, {trained.checkpoint.name}"
@@ -66,40 +69,43 @@ def _published(config: EvaluateConfig, weights: str) -> EvaluatedModel:
 
 
 def load_data(members: Sequence[EvaluatedModel]) -> list[ValData]:
-    """The images that each member is to see; those that are read from one place are loaded once.
+    """Load the validation images of each network; networks with the same images share one copy.
 
-    Raises `UserError` where they are of other classes than the member's, or not the same images.
+    Raises `UserError` where the images have other classes than the network, or differ between networks.
     """
-    loaded: dict[Path, ValData] = {}
+    copies: dict[Path, ValData] = {}
     for member in members:
-        place = pack_folder(member.data)  # another for each place, size and split
-        if place not in loaded:
-            loaded[place] = load_val_data(member.data)
-        found = loaded[place]
+        key = pack_folder(member.data)  # differs with location, size and split
+        if key not in copies:
+            copies[key] = load_val_data(member.data)
         check_same_classes(
-            *(found.classes, found.origin), *(member.trained.classes, str(member.trained.checkpoint))
+            *(copies[key].classes, copies[key].origin),
+            *(member.trained.classes, str(member.trained.checkpoint)),
         )
-    every = [loaded[pack_folder(member.data)] for member in members]
-    for data in every[1:]:
-        if data.fingerprint != every[0].fingerprint:
+    first, *others = [copies[pack_folder(member.data)] for member in members]
+    for data in others:
+        if data.fingerprint != first.fingerprint:
             raise UserError(
-                f"The networks have other validation images: {every[0].origin} ({len(every[0].images):,}) and"
+                f"The networks have other validation images: {first.origin} ({len(first.images):,}) and"
                 f" {data.origin} ({len(data.images):,}). Give images for all of them: data=... data.root=..."
             )
-    return every
+    return [first, *others]
 
 
-def check_same_classes(ours: Sequence[str], here: str, theirs: Sequence[str], there: str) -> None:
-    """Raise `UserError` where two lists of classes, found `here` and `there`, differ."""
-    if list(ours) == list(theirs):
+def check_same_classes(
+    classes: Sequence[str], source: str, other_classes: Sequence[str], other_source: str
+) -> None:
+    """Raise `UserError` where the classes of two sources differ."""
+    if list(classes) == list(other_classes):
         return
-    only = next(iter(sorted(set(ours) ^ set(theirs))), ours[0])
-    place = here if only in ours else there
-    counts = f"{len(ours):,} classes in {here}, {len(theirs):,} in {there}"
-    raise UserError(f"Not the same classes: {counts}; '{only}' is only in {place}.")
+    only = next(iter(sorted(set(classes) ^ set(other_classes))), classes[0])
+    only_source = source if only in classes else other_source
+    counts = f"{len(classes):,} classes in {source}, {len(other_classes):,} in {other_source}"
+    raise UserError(f"Not the same classes: {counts}; '{only}' is only in {only_source}.")
 
 
 def _require_data(name: str, data: DataConfig, config: EvaluateConfig) -> None:
+    """Raise `UserError` with the setting that mends it where a network's images do not exist."""
     try:
         require_data(data)
     except UserError as error:
@@ -114,7 +120,7 @@ def _require_data(name: str, data: DataConfig, config: EvaluateConfig) -> None:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """The last parts of each path, as many as tell them apart."""
+    """Return the last parts of each path, as many as make the names distinct."""
     for count in range(1, max(len(path.parts) for path in paths)):
         names = ["/".join(path.parts[-count:]) for path in paths]
         if len(set(names)) == len(names) and not any(name.startswith("seed=") for name in names):

@@ -1,4 +1,4 @@
-"""Errors, confusions and worst mistakes, from predicted probabilities."""
+"""Errors, confusions and worst mistakes, computed from class probabilities."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +15,9 @@ LEAST = float(np.finfo(np.float32).smallest_subnormal)  # what float32 holds as 
 
 
 class ErrorMetrics(NamedTuple):
-    """Errors in percent with their binomial standard errors; the mean of -log of the right class's
-    probability, in nats; and over how many images. Few classes have no top-5.
+    """Errors in percent with their binomial standard errors, mean cross-entropy in nats, number of images.
+
+    Where there are few classes the top-5 error is None.
     """
 
     top1_error: float
@@ -28,20 +29,20 @@ class ErrorMetrics(NamedTuple):
 
 
 class Confusion(NamedTuple):
-    """Of `images` images of a class so many are taken for another."""
+    """A pair of classes: `confused` of the `images` images of `label` are classified as `predicted`."""
 
-    right: int
-    taken_for: int
-    times: int
+    label: int
+    predicted: int
+    confused: int
     images: int
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network, or an ensemble, says of images with `labels` (N,).
+    """Predictions of a network, or an ensemble, for images with `labels` (N,).
 
-    `top` (N, 5) are the most probable classes, the most probable first, with `top_probabilities` (N, 5);
-    `losses` (N,).
+    `top` (N, 5) holds the most probable classes in descending order, `top_probabilities` (N, 5) their
+    probabilities, `losses` (N,) the cross-entropies in nats. `classes` is the number of classes.
     """
 
     classes: int
@@ -52,72 +53,72 @@ class Predictions:
 
     @cached_property
     def wrong(self) -> NDArray[np.bool_]:
-        """Whether the most probable class is not the image's own."""
+        """Whether each image is misclassified, (N,)."""
         return self.top[:, 0] != self.labels
 
     @cached_property
     def wrong_top5(self) -> NDArray[np.bool_]:
-        """Whether the image's own class is not among the five most probable."""
+        """Whether each image's own class is not among the five most probable, (N,)."""
         return (self.top != self.labels[:, None]).all(1)
 
     @cached_property
-    def figures(self) -> ErrorMetrics:
-        """Over all images."""
-        error, spread = _error(self.wrong)
-        error5, spread5 = _error(self.wrong_top5) if self.has_top5 else (None, None)
-        return ErrorMetrics(error, spread, error5, spread5, float(self.losses.mean()), len(self.labels))
+    def metrics(self) -> ErrorMetrics:
+        """Errors and loss over all images."""
+        top1, top1_spread = _error_with_standard_error(self.wrong)
+        top5, top5_spread = _error_with_standard_error(self.wrong_top5) if self.has_top5 else (None, None)
+        return ErrorMetrics(top1, top1_spread, top5, top5_spread, float(self.losses.mean()), len(self.labels))
 
     @property
     def has_top5(self) -> bool:
-        """Whether there are enough classes for a top-5 error to say something."""
+        """Whether there are enough classes for a meaningful top-5 error."""
         return self.classes >= MIN_CLASSES_FOR_TOP5
 
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
-        """Numbers of images, (classes, classes): a row for each class, in it a column for each verdict."""
+        """Confusion matrix in numbers of images, (classes, classes): rows are labels, columns predictions."""
         pairs = self.labels * self.classes + self.top[:, 0]
         return np.bincount(pairs, minlength=self.classes**2).reshape(self.classes, self.classes)
 
-    @property
+    @cached_property
     def class_images(self) -> NDArray[np.int64]:
-        """Images of each class, (classes,)."""
+        """Number of images of each class, (classes,)."""
         return np.bincount(self.labels, minlength=self.classes)
 
-    @property
+    @cached_property
     def class_wrong(self) -> NDArray[np.int64]:
-        """Of each class, how many images are not recognised, (classes,)."""
+        """Number of misclassified images of each class, (classes,)."""
         return np.bincount(self.labels[self.wrong], minlength=self.classes)
 
-    @property
+    @cached_property
     def class_wrong_top5(self) -> NDArray[np.int64]:
-        """As `class_wrong`, by the five most probable classes."""
+        """Number of images of each class whose class is not among the five most probable, (classes,)."""
         return np.bincount(self.labels[self.wrong_top5], minlength=self.classes)
 
     def most_confused(self, most: int) -> list[Confusion]:
-        """The pairs of classes with the most confusions, the most first."""
+        """Return at most `most` pairs of classes with the most confusions, in descending order."""
         counts = self.confusion.copy()
         np.fill_diagonal(counts, 0)
         order = np.argsort(-counts, axis=None, kind="stable")[:most]
         images = self.class_images
-        pairs = (divmod(int(place), self.classes) for place in order if counts.flat[place])
+        pairs = (divmod(int(cell), self.classes) for cell in order if counts.flat[cell])
         return [Confusion(row, col, int(counts[row, col]), int(images[row])) for row, col in pairs]
 
     def worst(self, most: int) -> NDArray[np.int64]:
-        """The images that are wrong with the highest confidence, the highest first."""
+        """Return the indices of the images misclassified with the highest confidence, at most `most`."""
         wrong = np.flatnonzero(self.wrong)
         return wrong[np.argsort(-self.top_probabilities[wrong, 0], kind="stable")[:most]]
 
 
 def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> Predictions:
-    """The verdict of probabilities (N, classes) on images with labels (N,)."""
+    """Compute the predictions of class probabilities (N, classes) for images with labels (N,)."""
     classes = probabilities.shape[1]
     top_probabilities, top = torch.from_numpy(probabilities).topk(min(TOP, classes))
-    right = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return Predictions(
-        classes, labels, top.numpy(), top_probabilities.numpy(), -np.log(np.maximum(right, LEAST))
-    )
+    of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    losses = -np.log(np.maximum(of_label, LEAST))
+    return Predictions(classes, labels, top.numpy(), top_probabilities.numpy(), losses)
 
 
-def _error(wrong: NDArray[np.bool_]) -> tuple[float, float]:
+def _error_with_standard_error(wrong: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return an error and its binomial standard error, in percent."""
     share = float(wrong.mean())
     return 100 * share, 100 * float(np.sqrt(share * (1 - share) / len(wrong)))

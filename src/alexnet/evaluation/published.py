@@ -1,4 +1,4 @@
-"""Published errors of AlexNet on ImageNet: the paper's, its 2012 run log's, and others' replications.
+"""Published errors of AlexNet on ImageNet: of the paper, of its 2012 run log, and of replications.
 
 Where a source gives accuracies, the error is 100 less the accuracy. Table 2 of the paper and the run log of
 net #145 do not state their crops; ten, as §4.1 says of testing, is what fits the log's other entries.
@@ -13,10 +13,10 @@ TEST_2010, VAL_2012, TEST_2012 = "ILSVRC-2010 test", "ILSVRC-2012 val", "ILSVRC-
 
 @dataclass(frozen=True)
 class Published:
-    """Errors in percent as published, None where they are not; `crops` None where not stated, or no network.
+    """Published errors in percent, None where not published.
 
-    `networks` are how many were averaged; `more_data` says that they were trained on more than the split's
-    own training set.
+    `crops` is None where the source does not state them, and for what is not a network. `networks` is how
+    many were averaged; `more_data` says that they were trained on more than the split's own training set.
     """
 
     who: str
@@ -29,7 +29,10 @@ class Published:
     more_data: bool = False
 
     def is_comparable(self, crops: ValCrops, networks: int) -> bool:
-        """With a measurement on ILSVRC-2012's validation images, by these crops, of so many networks."""
+        """Return whether a measurement on ILSVRC-2012's validation images is comparable with these errors.
+
+        It is by `crops`, of so many `networks`.
+        """
         same = self.split == VAL_2012 and self.crops is crops and not self.more_data
         return same and (self.networks > 1) == (networks > 1)
 
@@ -37,7 +40,7 @@ class Published:
 def _accuracy(
     who: str, crops: ValCrops | None, top1: float, top5: float | None, source: str, split: str = VAL_2012
 ) -> Published:
-    """A row whose source gives accuracies."""
+    """Return the errors of a source that gives accuracies."""
     errors = (round(100 - top1, 4), None if top5 is None else round(100 - top5, 4))
     return Published(who, split, crops, *errors, source)
 
@@ -80,8 +83,10 @@ PUBLISHED = (
 
 
 def published_errors(crops: ValCrops, networks: int) -> list[tuple[Published, bool]]:
-    """All rows for a measurement on ILSVRC-2012's validation images, and whether each is comparable with it;
-    those that are come first, the rest by their images.
+    """Return all published errors, and whether each is comparable with a measurement.
+
+    The measurement is of `networks` networks on ILSVRC-2012's validation images, by `crops`. Comparable
+    errors come first, then others on the same images, then the rest.
     """
     rows = [(row, row.is_comparable(crops, networks)) for row in PUBLISHED]
     return sorted(rows, key=lambda row: (not row[1], row[0].split != VAL_2012))

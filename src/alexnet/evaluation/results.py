@@ -14,106 +14,111 @@ from alexnet.evaluation.models import EvaluatedModel
 from alexnet.evaluation.predictions import Predictions
 from alexnet.evaluation.published import NOTE, Published, published_errors
 
-MISSING = 0.001  # share of ImageNet's images without which an error is still that of all of them
+MAX_MISSING = 0.001  # share of ImageNet's images without which an error is still that of all of them
+CROP_NAMES = {ValCrops.center: "centre", ValCrops.ten: "ten"}
 
 PredictionsByCrops = dict[ValCrops, Predictions]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The verdicts of each member, and of the ensemble where there are several, on the same images.
+    """Predictions of each network, and of the ensemble where there are several, for the same images.
 
-    `rows` are the images' places in `data.images`; `unreadable` maps those left out to the reason.
+    `indices` (N,) are those of the images in `data.images`; `unreadable` maps the path of each file left out
+    to the reason.
     """
 
     members: list[EvaluatedModel]
     member_predictions: list[PredictionsByCrops]
     ensemble: PredictionsByCrops | None
     data: ValData
-    rows: NDArray[np.int64]
+    indices: NDArray[np.int64]
     unreadable: dict[str, str]
 
     @property
-    def subject(self) -> PredictionsByCrops:
-        """What is told in detail: the ensemble, or the only network."""
+    def primary(self) -> PredictionsByCrops:
+        """Predictions that are reported in detail: of the ensemble, or of the only network."""
         return self.ensemble or self.member_predictions[0]
 
     @property
     def name(self) -> str:
-        """Of the subject."""
+        """Name of the ensemble, or of the only network."""
         return f"ensemble of {len(self.members)}" if self.ensemble else self.members[0].name
 
     @property
     def all_results(self) -> list[tuple[str, PredictionsByCrops]]:
-        """The members, then the ensemble, with their names."""
-        each = [
-            (member.name, found) for member, found in zip(self.members, self.member_predictions, strict=True)
-        ]
-        return [*each, (self.name, self.ensemble)] if self.ensemble else each
+        """Names and predictions of the networks, then of the ensemble."""
+        names = [member.name for member in self.members]
+        results = list(zip(names, self.member_predictions, strict=True))
+        return [*results, (self.name, self.ensemble)] if self.ensemble else results
 
     @property
     def crops(self) -> list[ValCrops]:
-        """That were measured, in the order asked for."""
-        return list(self.subject)
+        """Kinds of crops, in the order asked for."""
+        return list(self.primary)
 
     @property
     def main_crops(self) -> ValCrops:
-        """The crops that pictures and lists are of: ten, where these were measured."""
-        return ValCrops.ten if ValCrops.ten in self.subject else ValCrops.center
+        """Crops that figures and lists are by: ten, where these were evaluated."""
+        return ValCrops.ten if ValCrops.ten in self.primary else ValCrops.center
 
     @property
-    def verdict(self) -> Predictions:
-        """The subject's, by the main crops."""
-        return self.subject[self.main_crops]
+    def predictions(self) -> Predictions:
+        """Primary predictions by the main crops."""
+        return self.primary[self.main_crops]
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """What the classes are."""
+        """Names of the classes in words."""
         return self.members[0].trained.class_names
 
     @cached_property
     def short_names(self) -> tuple[str, ...]:
-        """The first of each class's names, where no other class has that one: ImageNet's have several."""
+        """First of the several names that ImageNet's classes have, where no other class has the same."""
         first = [name.partition(",")[0] for name in self.class_names]
-        times = Counter(first)
+        counts = Counter(first)
         return tuple(
-            one if times[one] == 1 else whole for one, whole in zip(first, self.class_names, strict=True)
+            short if counts[short] == 1 else full for short, full in zip(first, self.class_names, strict=True)
         )
 
     @property
-    def images_of(self) -> str:
-        """Which images these are, in words."""
+    def data_name(self) -> str:
+        """Name of the data set and the split."""
         return f"{self.members[0].data.name} val"
 
     @property
     def is_imagenet(self) -> bool:
-        """Whether published errors are of the same classes and images."""
+        """Whether the classes and images are those of published errors."""
         source = self.members[0].data.source
         return source is DataSource.imagenet and len(self.data.classes) == CLASSES
 
     @property
     def is_whole_imagenet(self) -> bool:
-        """Whether these are all of ILSVRC-2012's validation images, but for one in a thousand."""
-        return self.is_imagenet and abs(len(self.rows) - VAL_IMAGES) <= MISSING * VAL_IMAGES
+        """Whether the images are all of ILSVRC-2012's validation images, but for one in a thousand."""
+        return self.is_imagenet and abs(len(self.indices) - VAL_IMAGES) <= MAX_MISSING * VAL_IMAGES
 
     def published(self, crops: ValCrops) -> list[tuple[Published, bool]]:
-        """Published errors, and whether each is comparable with the subject's by these crops."""
+        """Return published errors, and whether each is comparable with the primary result by these crops."""
         rows = published_errors(crops, len(self.members))
         return [(row, comparable and self.is_whole_imagenet) for row, comparable in rows]
 
     def notes(self) -> list[str]:
-        """What a reader must know before believing the numbers."""
+        """Return what a reader must know to interpret the errors."""
         notes = []
-        best = [member for member in self.members if member.run and member.trained.checkpoint.stem == "best"]
-        if best:
+        if any(member.run and member.trained.checkpoint.stem == "best" for member in self.members):
             notes.append(
                 "best.ckpt is of the epoch with the least validation error: on the same images that error is"
                 " a little too good. The last epoch's: checkpoint=<run>/checkpoints/last.ckpt"
             )
-        if self.is_imagenet and len(self.rows) != VAL_IMAGES:
+        if self.is_imagenet and len(self.indices) != VAL_IMAGES:
             notes.append(
-                f"{len(self.rows):,} of ImageNet's {VAL_IMAGES:,} images: published errors are of all."
+                f"{len(self.indices):,} of ImageNet's {VAL_IMAGES:,} images: published errors are of all."
             )
         if self.is_imagenet:
             notes.append(NOTE)
         return notes
+
+
+def crops_in_words(crops: ValCrops) -> str:
+    """Return "centre crop" or "ten crops"."""
+    return f"{CROP_NAMES[crops]} crop{'s' * (crops is ValCrops.ten)}"
