@@ -1,4 +1,4 @@
-"""What a trained network sees in images: against a plain loop, and through the program."""
+"""Predictions for images: against a plain loop, and through the program."""
 
 import json
 import re
@@ -36,50 +36,54 @@ def test_images_in_every_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     a, b, c, d = files
     assert find_images("one") == [a, b]
     assert find_images("two/deep/c.jpeg") == [c]
-    assert find_images("two/[d].jpg") == [d]  # a name, though it could be a pattern
+    assert find_images("two/[d].jpg") == [d]  # a file, although its name could be a pattern
     assert find_images("**/*.jp*g") == [a, d, c]
     assert find_images(["two", "one/a.jpg", "one"]) == [d, c, a, b]
     assert find_images("list.txt") == [b, d, c]
     (tmp_path / "itself.txt").write_text("itself.txt\n")
-    assert find_images("itself.txt") == [tmp_path / "itself.txt"]  # no image, as will be told; and no end
-    for asked, told in (("three", "there is no such file"), ("*.gif", "no images there"), ([], "no images")):
-        with pytest.raises(UserError, match=told):
-            find_images(asked)
+    assert find_images("itself.txt") == [
+        tmp_path / "itself.txt"
+    ]  # not an image, as is reported later; no endless loop
+    for images, message in (
+        ("three", "there is no such file"),
+        ("*.gif", "no images there"),
+        ([], "no images"),
+    ):
+        with pytest.raises(UserError, match=message):
+            find_images(images)
 
 
 @pytest.mark.parametrize("crops", list(ValCrops))
 def test_probabilities_equal_a_plain_loop(crops: ValCrops, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over images, and for ten crops over corners, centre and mirror images, in numpy and float64."""
+    """One image and one crop at a time, in numpy and float64."""
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
     network = AlexNet(model_config("model.width=0.0625", "model.fc_units=[32,32]"), len(CLASSES))
     network.double().eval()
-    squares = rng.integers(0, 256, (3, 3, 256, 256), dtype=np.uint8)
+    images = rng.integers(0, 256, (3, 3, 256, 256), dtype=np.uint8)
     mean = rng.uniform(100, 150, (3, 227, 227)).astype(np.float32)
     trained = TrainedModel(
         Path("x.ckpt"), network, Crops(torch.from_numpy(mean), 29), 256, CLASSES, CLASSES, {}
     )
     corners = [(14, 14)] if crops is ValCrops.center else [(0, 0), (0, 29), (29, 0), (29, 29), (14, 14)]
     expected = []
-    for square in squares:
-        each = []
+    for image in images:
+        of_crops = []
         for top, left in corners:
-            crop = square[:, top : top + 227, left : left + 227].astype(np.float64)
+            crop = image[:, top : top + 227, left : left + 227].astype(np.float64)
             for flipped in [crop] if crops is ValCrops.center else [crop, crop[:, :, ::-1]]:
                 with torch.no_grad():
                     logits = network(torch.from_numpy(flipped - mean)[None]).numpy()[0]
-                each.append(np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum())
-        expected.append(np.mean(each, axis=0))
+                of_crops.append(np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum())
+        expected.append(np.mean(of_crops, axis=0))
     for name in ("center", "ten"):
         monkeypatch.setattr(trained.crops, name, partial(getattr(trained.crops, name), dtype=torch.float64))
-    ours = probabilities(trained, torch.from_numpy(squares), crops, torch.device("cpu"))
-    np.testing.assert_allclose(ours.numpy(), np.array(expected), rtol=1e-6)
+    predicted = probabilities(trained, torch.from_numpy(images), crops, torch.device("cpu"))
+    np.testing.assert_allclose(predicted.numpy(), np.array(expected), rtol=1e-6)
 
 
-def test_what_the_run_said_of_its_validation_images(
-    train: Train, synthetic: tuple[str, ...], tmp_path: Path
-) -> None:
-    """Its validation images by themselves, with a grey one and a broken one between them."""
+def test_the_error_equals_the_run_s(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
+    """On its validation images, to which a grey image and a broken one are added."""
     trained = train(*SMALL, *synthetic, "trainer.precision=32-true", "logger=csv")
     assert trained.status == 0, trained.err
     (val,) = Path(synthetic[0].partition("=")[2]).glob("**/val")
@@ -95,18 +99,18 @@ def test_what_the_run_said_of_its_validation_images(
     )
     assert done.status == 0, done.err
     content: dict[str, Any] = json.loads(out.read_text())
-    assert [each["file"] for each in content["unreadable"]] == [str(broken)]
+    assert [entry["file"] for entry in content["unreadable"]] == [str(broken)]
     assert f"Left out  {broken}: " in done.out
-    judged = [
+    wrong = [
         image["predictions"][0]["class"] != Path(image["file"]).parent.name
         for image in content["images"]
         if image["file"] != str(grey)
     ]
     best = trained.result["best"]["top1_error"]
-    assert len(judged) == 31
-    assert 100 * np.mean(judged) == pytest.approx(best, abs=1e-3)
+    assert len(wrong) == 31
+    assert 100 * np.mean(wrong) == pytest.approx(best, abs=1e-3)
     for image in content["images"]:
-        top_probabilities = [each["probability"] for each in image["predictions"]]
+        top_probabilities = [entry["probability"] for entry in image["predictions"]]
         assert len(top_probabilities) == 3
         assert top_probabilities == sorted(top_probabilities, reverse=True)
     assert done.out.count("%") == 3 * len(content["images"])
@@ -121,7 +125,7 @@ def test_mistakes(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"")
     (tmp_path / "weights.ckpt").write_bytes((run / "checkpoints/best.ckpt").read_bytes()[:-1000])
     rest = (ValCrops.center, 5, None, None, 32, Accelerator.cpu)
-    for given, images, told in (
+    for model, images, message in (
         ((None, None), "x.jpg", "either run=<run folder> or checkpoint=<file>"),
         ((str(run), "x.ckpt"), "x.jpg", "either run=<run folder> or checkpoint=<file>"),
         (("/nowhere", None), tmp_path / "broken.jpg", "is no run's folder"),
@@ -130,8 +134,8 @@ def test_mistakes(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
         ((str(run), None), tmp_path / "empty", "no images there"),
         ((str(run), None), tmp_path / "broken.jpg", "None of the 1 images can be read"),
     ):
-        with pytest.raises(UserError, match=told):
-            predict(PredictConfig(*given, str(images), *rest))
+        with pytest.raises(UserError, match=message):
+            predict(PredictConfig(*model, str(images), *rest))
     for file in (run / "checkpoints").iterdir():
         file.unlink()
     with pytest.raises(UserError, match="has kept no checkpoint"):
