@@ -25,7 +25,7 @@ FILES = {"filters.png", "units.png", "neighbours.png", "layers.csv", "neighbours
 
 
 def config_of(**changes: Any) -> InspectConfig:
-    """What inspect_run.py makes of these keys and some others."""
+    """Return a configuration with these keys and small defaults for the others."""
     keys: dict[str, Any] = dict.fromkeys(("run", "checkpoint", "data_root", "out"))
     keys |= {"images": 30, "queries": 3, "neighbours": 4, "wandb": True, "batch_size": 8}
     return InspectConfig(**keys | {"accelerator": Accelerator.cpu} | changes)
@@ -45,9 +45,9 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_everything_in_the_run_s_folder(train: Train, run: Path) -> None:
-    """And in its W&B run, which goes on offline."""
-    kept = {
+def test_all_files_are_in_the_run_folder(train: Train, run: Path) -> None:
+    """And in its W&B run, which is continued offline."""
+    before = {
         path: path.read_bytes() for path in run.rglob("*") if path.is_file() and "wandb" not in path.parts
     }
     done = train(f"run={run}", "images=30", "queries=12", "accelerator=cpu", program="inspect_run.py")
@@ -55,7 +55,7 @@ def test_everything_in_the_run_s_folder(train: Train, run: Path) -> None:
     assert done.err == ""
     out = run / "figures/inspection"
     assert {path.name for path in out.iterdir()} == FILES
-    assert all(path.read_bytes() == content for path, content in kept.items())
+    assert all(path.read_bytes() == content for path, content in before.items())
     for name in ("filters", "units", "neighbours"):
         with Image.open(out / f"{name}.png") as picture:
             assert min(picture.size) > 100
@@ -91,34 +91,33 @@ def test_everything_in_the_run_s_folder(train: Train, run: Path) -> None:
 
 
 def test_neighbours_are_the_nearest_training_images(run: Path, tmp_path: Path) -> None:
-    """Of all training images, by features of one image at a time."""
+    """Search all training images, by features of one image at a time."""
     config = config_of(checkpoint=str(run / "checkpoints/last.ckpt"), images=None, out=str(tmp_path / "out"))
     inspect_run(config)
     rows = rows_of(tmp_path / "out/neighbours.csv")
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"] * 3
-    subject = load_inspected_model(None, config.checkpoint, None)
-    data, trained = subject.data, subject.trained
+    model = load_inspected_model(None, config.checkpoint, None)
+    data, trained = model.data, model.trained
 
     def features(images: ImageDataset, index: int) -> np.ndarray:
-        square = np.empty((3, 256, 256), np.uint8)
-        images.read(index, square)
-        return feature_vectors(trained.network, trained.crops.center(torch.from_numpy(square)[None]))[
-            0
-        ].numpy()
+        image = np.empty((3, 256, 256), np.uint8)
+        images.read(index, image)
+        crop = trained.crops.center(torch.from_numpy(image)[None])
+        return feature_vectors(trained.network, crop)[0].numpy()
 
     bank = np.stack([features(data.train, index) for index in range(len(data.train))])
     paths = [data.val.path(index) for index in range(len(data.val))]
     for start in range(0, len(rows), 4):
         query = paths.index(rows[start]["query"])
         assert rows[start]["query_class"] == Path(rows[start]["query"]).parent.name
-        far = np.sqrt(((bank - features(data.val, query)) ** 2).sum(1))
-        nearest = np.argsort(far)[:4]
-        found = rows[start : start + 4]
-        assert [row["neighbour"] for row in found] == [data.train.path(index) for index in nearest]
-        assert [row["neighbour_class"] for row in found] == [
-            Path(row["neighbour"]).parent.name for row in found
+        distances = np.sqrt(((bank - features(data.val, query)) ** 2).sum(1))
+        nearest = np.argsort(distances)[:4]
+        written = rows[start : start + 4]
+        assert [row["neighbour"] for row in written] == [data.train.path(index) for index in nearest]
+        assert [row["neighbour_class"] for row in written] == [
+            Path(row["neighbour"]).parent.name for row in written
         ]
-        np.testing.assert_allclose([float(row["distance"]) for row in found], far[nearest], rtol=1e-3)
+        np.testing.assert_allclose([float(row["distance"]) for row in written], distances[nearest], rtol=1e-3)
 
 
 def test_mistakes(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +132,7 @@ def test_mistakes(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         Image.new("RGB", (9, 9)).save(tmp_path / f"others/train/{name}/1.png")
     shutil.copytree(tmp_path / "others/train", tmp_path / "others/val")
     (tmp_path / "file").touch()
-    for changes, told in (
+    for changes, message in (
         ({"run": "/nowhere"}, "is no run's folder"),
         ({"checkpoint": "/nowhere.ckpt"}, "there is no such checkpoint"),
         ({"run": str(moved)}, "data.root=/gone: there is no such folder.* data_root=<folder>"),
@@ -144,7 +143,7 @@ def test_mistakes(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ),
         ({"run": str(run), "out": str(tmp_path / "file")}, "Cannot write .*file"),
     ):
-        with pytest.raises(UserError, match=told) as raised:
+        with pytest.raises(UserError, match=message) as raised:
             inspect_run(config_of(**changes))
         assert "\n" not in str(raised.value)
     for file in (moved / "checkpoints").iterdir():
@@ -154,14 +153,14 @@ def test_mistakes(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("typed", "message"),
     [
         (("run=x", "checkpoint=y"), "either run=<run folder> or checkpoint=<file>"),
         (("run=x", "images=0"), "images=0: expected a whole number from 1 up"),
         (("run=x", "qeries=3"), r"qeries: there is no such key. Did you mean queries\?"),
     ],
 )
-def test_a_mistake_is_one_line(train: Train, typed: tuple[str, ...], told: str) -> None:
+def test_a_mistake_is_one_line(train: Train, typed: tuple[str, ...], message: str) -> None:
     done = train(*typed, program="inspect_run.py")
     assert (done.status, done.out) == (1, "")
-    assert re.fullmatch(rf"Error: .*{told}.*\n", done.err)
+    assert re.fullmatch(rf"Error: .*{message}.*\n", done.err)

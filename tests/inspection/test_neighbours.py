@@ -1,4 +1,4 @@
-"""Nearest neighbours against a plain loop, and which images are asked about."""
+"""Nearest neighbours against a plain loop, and the choice of query images."""
 
 import numpy as np
 import pytest
@@ -11,23 +11,23 @@ from alexnet.inspection.neighbours import choose_queries, nearest_neighbours
 @pytest.mark.parametrize("sizes", [(40,), (1, 20, 19), (3,) * 13 + (1,)])
 @pytest.mark.parametrize("count", [1, 6, 50])
 def test_against_a_plain_loop(sizes: tuple[int, ...], count: int) -> None:
-    """Far from zero, where products would round the differences away; with two that are the same."""
+    """Vectors far from zero, where products would round the differences away; two of them are equal."""
     rng = np.random.default_rng(0)
     queries = (1000 + rng.normal(size=(5, 30))).astype(np.float32)
     vectors = (1000 + rng.normal(size=(40, 30))).astype(np.float32)
     vectors[31] = vectors[7]
-    names = rng.permutation(1000)[:40]
+    ids = rng.permutation(1000)[:40]
     parts = np.split(np.arange(40), np.cumsum(sizes)[:-1])
-    batches = ((names[part], torch.from_numpy(vectors[part])) for part in parts)
-    numbers, distances = nearest_neighbours(torch.from_numpy(queries), batches, count)
+    batches = ((ids[part], torch.from_numpy(vectors[part])) for part in parts)
+    neighbours, distances = nearest_neighbours(torch.from_numpy(queries), batches, count)
     for row, query in enumerate(queries.astype(np.float64)):
-        far = [float(np.sqrt(sum((a - b) ** 2 for a, b in zip(query, vector)))) for vector in vectors]  # noqa: B905
-        order = sorted(range(40), key=lambda index: (far[index], index))[:count]
-        assert numbers[row].tolist() == names[order].tolist()
-        np.testing.assert_allclose(distances[row], [far[index] for index in order], rtol=1e-5)
+        expected = [float(np.sqrt(sum((query - vector.astype(np.float64)) ** 2))) for vector in vectors]
+        order = sorted(range(40), key=lambda index: (expected[index], index))[:count]
+        assert neighbours[row].tolist() == ids[order].tolist()
+        np.testing.assert_allclose(distances[row], [expected[index] for index in order], rtol=1e-5)
 
 
-def test_queries_are_of_as_many_classes_as_can_be() -> None:
+def test_queries_are_of_as_many_classes_as_possible() -> None:
     labels = np.repeat([0, 1, 2, 4], [50, 2, 1, 50])  # class 3 has no images
     for count, of_classes in ((2, 2), (4, 4), (5, 4), (7, 4), (1000, 4)):
         chosen = choose_queries(labels, count)
@@ -41,7 +41,7 @@ def test_queries_are_of_as_many_classes_as_can_be() -> None:
     assert hundred[choose_queries(hundred, 4)].tolist() == [12, 37, 62, 87]
 
 
-def test_evenly() -> None:
+def test_evenly_spaced() -> None:
     assert (
         evenly_spaced(10, None).tolist()
         == evenly_spaced(10, 10).tolist()

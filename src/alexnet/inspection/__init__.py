@@ -1,1 +1,1 @@
-"""What a trained network has learned: layer statistics and nearest neighbours."""
+"""What a trained network has learned: layer statistics and nearest neighbours of its features."""

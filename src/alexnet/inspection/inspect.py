@@ -17,7 +17,7 @@ from alexnet.data.loader import read_batches
 from alexnet.data.loading import ImageData, load_image_data
 from alexnet.data.sampling import evenly_spaced
 from alexnet.errors import UserError
-from alexnet.files import write_csv, write_json
+from alexnet.files import make_output_folder, write_csv, write_json
 from alexnet.hardware import resolve_device
 from alexnet.inspection.figures import LabelledImage, draw_neighbours, draw_units
 from alexnet.inspection.neighbours import choose_queries, feature_vectors, nearest_neighbours
@@ -33,11 +33,10 @@ from alexnet.terminal import console, progress_bar
 
 @dataclass(frozen=True)
 class InspectedModel:
-    """`config` is the run's whole configuration as plain data; `run` its folder, None for a checkpoint."""
+    """A trained network with the images of its run, and the run's folder, None for a checkpoint."""
 
     trained: TrainedModel
     data: ImageData
-    config: dict[str, Any]
     run: Path | None
 
     def crops(
@@ -48,22 +47,57 @@ class InspectedModel:
         device: torch.device,
         task: str,
     ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
-        """Indices (N,), what validation sees of these images on the device, and labels there, in batches.
+        """Yield batches of indices (N,), centre crops (N, 3, size, size) and labels (N,).
 
-        Those that cannot be read are left out; a progress bar says what the `task` is.
+        Crops and labels are on the device. Unreadable images are left out. A progress bar is named `task`.
         """
+        size = self.trained.resize_size
         with progress_bar(task, len(indices)) as advance:
-            for which, squares, labels in read_batches(images, indices, self.trained.resize_size, batch_size):
-                if len(which):
-                    yield which, self.trained.crops.center(squares.to(device)), labels.to(device)
-                advance(len(which))
+            for readable, batch, labels in read_batches(images, indices, size, batch_size):
+                if len(readable):
+                    yield readable, self.trained.crops.center(batch.to(device)), labels.to(device)
+                advance(len(readable))
+
+
+def inspect_run(config: InspectConfig) -> None:
+    """Measure, draw, write and print the statistics of a trained network; write each part once it is known.
+
+    Raises `UserError` for a run, a checkpoint or images that do not exist, and where nothing can be written.
+    """
+    log_to_terminal(quiet=False)
+    device = resolve_device(config.accelerator)
+    model = load_inspected_model(config.run, config.checkpoint, config.data_root)
+    folder = _output_folder(config, model)
+    model.trained.network.to(device)
+    console.print(f"Network   {model.trained.checkpoint}", markup=False)
+    console.print(f"Images    {model.data.origin}", markup=False)
+    make_output_folder(folder)
+    try:
+        layers = _inspect_layers(config, model, device, folder)
+        neighbours = _inspect_neighbours(config, model, device, folder)
+        result: dict[str, Any] = {
+            "checkpoint": str(model.trained.checkpoint),
+            "data_fingerprint": model.data.fingerprint,
+            "layers": [asdict(layer) for layer in layers],
+            "neighbours": neighbours,
+            "unreadable": model.data.newly_unreadable(),
+        }
+        write_json(folder / "inspection.json", result)
+    except OSError as error:
+        raise UserError(f"Cannot write {error.filename or folder}: {error.strerror or error}.") from error
+    console.print(
+        f"Results   {folder / 'inspection.json'}, layers.csv and neighbours.csv beside it", markup=False
+    )
+    if config.wandb and model.run is not None:
+        figures = {f"inspection/{path.stem}": path for path in sorted(folder.glob("*.png"))}
+        track_later_results(model.run, {"inspection": result}, figures)
 
 
 def load_inspected_model(run: str | None, checkpoint: str | None, data_root: str | None) -> InspectedModel:
-    """The network of a run's folder or of a checkpoint, with the run's images.
+    """Load the network of a run's folder or of a checkpoint, with the run's images.
 
-    These are looked for where they were, or in `data_root`. Raises `UserError` for what is not there, and
-    for images of other classes than the network knows.
+    The images are read from where they were during training, or from `data_root`. Raises `UserError` for a
+    file or folder that does not exist, and for images of other classes than the network's.
     """
     trained = load_trained_model(run, checkpoint)
     folder = None if run is None else absolute(run)
@@ -71,9 +105,9 @@ def load_inspected_model(run: str | None, checkpoint: str | None, data_root: str
         config, source = trained.config, trained.checkpoint
     else:
         config, source = read_run_config(folder), folder / "config.yaml"
-    images = training_data_config(config, source, data_root)
+    data_config = training_data_config(config, source, data_root)
     try:
-        data = load_image_data(images)
+        data = load_image_data(data_config)
     except UserError as error:
         advice = "" if data_root is not None else " Where the run's images are now: data_root=<folder>."
         raise UserError(f"{error}{advice}") from error
@@ -83,138 +117,39 @@ def load_inspected_model(run: str | None, checkpoint: str | None, data_root: str
             f" {data.classes[0]} to {data.classes[-1]}, and the network knows {len(trained.classes)},"
             f" {trained.classes[0]} to {trained.classes[-1]}. Give them: data_root=<folder>."
         )
-    return InspectedModel(trained, data, config, folder)
+    return InspectedModel(trained, data, folder)
 
 
-def inspect_run(config: InspectConfig) -> None:
-    """Measure, draw, write and print; each part is written as soon as it is known.
-
-    Raises `UserError` for a run, a checkpoint or images that are not there, and where nothing can be written.
-    """
-    log_to_terminal(quiet=False)
-    device = resolve_device(config.accelerator)
-    subject = load_inspected_model(config.run, config.checkpoint, config.data_root)
-    out = _folder(config, subject)
-    subject.trained.network.to(device)
-    console.print(f"Network   {subject.trained.checkpoint}", markup=False)
-    console.print(f"Images    {subject.data.origin}", markup=False)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        layers = _inspect_layers(config, subject, device, out)
-        neighbours = _inspect_neighbours(config, subject, device, out)
-        result: dict[str, Any] = {
-            "checkpoint": str(subject.trained.checkpoint),
-            "data_fingerprint": subject.data.fingerprint,
-            "layers": [asdict(layer) for layer in layers],
-            "neighbours": neighbours,
-            "unreadable": subject.data.newly_unreadable(),
-        }
-        write_json(out / "inspection.json", result)
-    except OSError as error:
-        raise UserError(f"Cannot write {error.filename or out}: {error.strerror or error}.") from error
-    console.print(
-        f"Results   {out / 'inspection.json'}, layers.csv and neighbours.csv beside it", markup=False
-    )
-    if config.wandb and subject.run is not None:
-        pictures = {f"inspection/{path.stem}": path for path in sorted(out.glob("*.png"))}
-        track_later_results(subject.run, {"inspection": result}, pictures)
-
-
-def _folder(config: InspectConfig, subject: InspectedModel) -> Path:
+def _output_folder(config: InspectConfig, model: InspectedModel) -> Path:
     if config.out is not None:
         return absolute(config.out)
-    return subject.run / "figures" / "inspection" if subject.run is not None else absolute("inspection")
+    return model.run / "figures" / "inspection" if model.run is not None else absolute("inspection")
 
 
 def _inspect_layers(
-    config: InspectConfig, subject: InspectedModel, device: torch.device, out: Path
+    config: InspectConfig, model: InspectedModel, device: torch.device, folder: Path
 ) -> list[LayerStats]:
-    """layers.csv, units.png and filters.png; the table."""
-    network, val = subject.trained.network, subject.data.val
+    """Measure the layers; write layers.csv, units.png and filters.png; print a table."""
+    network, val = model.trained.network, model.data.val
     chosen = evenly_spaced(len(val), config.images)
-    batches = subject.crops(val, chosen, config.batch_size, device, "Units, over validation images")
+    batches = model.crops(val, chosen, config.batch_size, device, "Units, over validation images")
     layers = measure_layers(network, ((crops, labels) for _, crops, labels in batches), gradients=False)
     if not layers:
-        raise UserError(f"None of the {len(chosen)} validation images of {subject.data.origin} can be read.")
-    write_csv(out / "layers.csv", [asdict(layer) for layer in layers])
-    draw_units(layers, len(chosen), out / "units.png")
+        raise UserError(f"None of the {len(chosen)} validation images of {model.data.origin} can be read.")
+    write_csv(folder / "layers.csv", [asdict(layer) for layer in layers])
+    draw_units(layers, len(chosen), folder / "units.png")
     print_layers(layers)
     first = learned_layers(network)[layers[0].layer]
     if isinstance(first, nn.Conv2d) and first.in_channels == 3:
         columns = getattr(network.config, "columns", 1)
-        draw_filters(first.weight.detach().float().cpu().numpy(), columns, out / "filters.png")
-        console.print(f"Filters   {out / 'filters.png'}", markup=False)
-    console.print(f"Units     {out / 'units.png'}", markup=False)
+        draw_filters(first.weight.detach().float().cpu().numpy(), columns, folder / "filters.png")
+        console.print(f"Filters   {folder / 'filters.png'}", markup=False)
+    console.print(f"Units     {folder / 'units.png'}", markup=False)
     return layers
 
 
-def _inspect_neighbours(
-    config: InspectConfig, subject: InspectedModel, device: torch.device, out: Path
-) -> dict[str, Any]:
-    """neighbours.csv and neighbours.png; how many of the neighbours are of the right class."""
-    network, data, size = subject.trained.network, subject.data, config.batch_size
-    asked = choose_queries(data.val.labels, config.queries)
-    found = [
-        (which, feature_vectors(network, crops))
-        for which, crops, _ in subject.crops(data.val, asked, size, device, "Features of validation images")
-    ]
-    queries = np.concatenate([which for which, _ in found])
-    chosen = evenly_spaced(len(data.train), config.images)
-    batches = subject.crops(data.train, chosen, size, device, "Features of training images")
-    features = ((which, feature_vectors(network, crops)) for which, crops, _ in batches)
-    numbers, distances = nearest_neighbours(
-        torch.cat([each for _, each in found]), features, config.neighbours
-    )
-    rows = [
-        {
-            "query": data.val.path(query),
-            "query_class": data.classes[data.val.labels[query]],
-            "rank": rank + 1,
-            "neighbour": data.train.path(number),
-            "neighbour_class": data.classes[data.train.labels[number]],
-            "distance": float(distance),
-        }
-        for query, near, far in zip(queries.tolist(), numbers.tolist(), distances, strict=True)
-        for rank, (number, distance) in enumerate(zip(near, far, strict=True))
-    ]
-    write_csv(out / "neighbours.csv", rows)
-    same = sum(row["query_class"] == row["neighbour_class"] for row in rows)
-    title = (
-        "Validation images, and the training images whose features are nearest to theirs\n"
-        f"framed: of the same class, {same} of {len(rows)}; looked for among {len(chosen):,} training images"
-    )
-    shown = _pictures(data.val, queries.tolist(), subject)
-    near = _pictures(data.train, np.unique(numbers).tolist(), subject)
-    pairs = [
-        (shown[query], [near[number] for number in row if number in near])
-        for query, row in zip(queries.tolist(), numbers.tolist(), strict=True)
-    ]
-    draw_neighbours(pairs, subject.trained.class_names, title, out / "neighbours.png")
-    console.print(
-        f"Nearest   {out / 'neighbours.png'}: {same} of {len(rows)} of the same class", markup=False
-    )
-    return {
-        "queries": len(queries),
-        "training_images": len(chosen),
-        "found": len(rows),
-        "same_class_fraction": same / len(rows),
-    }
-
-
-def _pictures(
-    images: ImageDataset, indices: Sequence[int], subject: InspectedModel
-) -> dict[int, LabelledImage]:
-    size = subject.trained.resize_size
-    read = read_batches(images, np.array(indices, np.int64), size, 16)
-    return {
-        int(index): LabelledImage(square.numpy(), int(label))
-        for which, squares, labels in read
-        for index, square, label in zip(which, squares, labels, strict=True)
-    }
-
-
 def print_layers(layers: Sequence[LayerStats]) -> None:
-    """A line for each layer, in the order in which they run."""
+    """Print a line for each layer, in the order in which they run."""
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     table.add_column("layer")
     for heading in ("units", "activation RMS", "weight norm", "dead units", "saturated"):
@@ -231,5 +166,66 @@ def print_layers(layers: Sequence[LayerStats]) -> None:
     console.print(table)
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{fraction:.1%}"
+
+
+def _inspect_neighbours(
+    config: InspectConfig, model: InspectedModel, device: torch.device, folder: Path
+) -> dict[str, Any]:
+    """Find nearest neighbours; write neighbours.csv and neighbours.png; return how many share the class."""
+    network, data, batch_size = model.trained.network, model.data, config.batch_size
+    chosen = choose_queries(data.val.labels, config.queries)
+    batches = model.crops(data.val, chosen, batch_size, device, "Features of validation images")
+    of_queries = [(indices, feature_vectors(network, crops)) for indices, crops, _ in batches]
+    queries = np.concatenate([indices for indices, _ in of_queries])
+    query_features = torch.cat([features for _, features in of_queries])
+    searched = evenly_spaced(len(data.train), config.images)
+    batches = model.crops(data.train, searched, batch_size, device, "Features of training images")
+    features = ((indices, feature_vectors(network, crops)) for indices, crops, _ in batches)
+    neighbours, distances = nearest_neighbours(query_features, features, config.neighbours)
+    rows = [
+        {
+            "query": data.val.path(query),
+            "query_class": data.classes[data.val.labels[query]],
+            "rank": rank,
+            "neighbour": data.train.path(neighbour),
+            "neighbour_class": data.classes[data.train.labels[neighbour]],
+            "distance": float(distance),
+        }
+        for query, nearest, far in zip(queries.tolist(), neighbours.tolist(), distances, strict=True)
+        for rank, (neighbour, distance) in enumerate(zip(nearest, far, strict=True), start=1)
+    ]
+    write_csv(folder / "neighbours.csv", rows)
+    same = sum(row["query_class"] == row["neighbour_class"] for row in rows)
+    title = (
+        "Validation images, and the training images with the nearest features\n"
+        f"framed: of the same class, {same} of {len(rows)}; searched: {len(searched):,} training images"
+    )
+    query_images = _read_images(data.val, queries, model)
+    neighbour_images = _read_images(data.train, np.unique(neighbours), model)
+    pairs = [
+        (query_images[query], [neighbour_images[index] for index in nearest if index in neighbour_images])
+        for query, nearest in zip(queries.tolist(), neighbours.tolist(), strict=True)
+    ]
+    draw_neighbours(pairs, model.trained.class_names, title, folder / "neighbours.png")
+    console.print(
+        f"Nearest   {folder / 'neighbours.png'}: {same} of {len(rows)} of the same class", markup=False
+    )
+    return {
+        "queries": len(queries),
+        "training_images": len(searched),
+        "found": len(rows),
+        "same_class_fraction": same / len(rows),
+    }
+
+
+def _read_images(
+    images: ImageDataset, indices: NDArray[np.int64], model: InspectedModel
+) -> dict[int, LabelledImage]:
+    """Return the images at `indices` by index, without unreadable ones."""
+    return {
+        int(index): LabelledImage(image.numpy(), int(label))
+        for readable, batch, labels in read_batches(images, indices, model.trained.resize_size, 16)
+        for index, image, label in zip(readable, batch, labels, strict=True)
+    }
