@@ -1,4 +1,4 @@
-"""Exported networks against the networks themselves, read and run as somebody else would."""
+"""Exported networks against the original networks, loaded and run as other programs do."""
 
 import json
 import re
@@ -19,9 +19,9 @@ from alexnet.config import ExportConfig, ExportFormat
 from alexnet.errors import UserError
 from alexnet.export import formats
 from alexnet.export.export import export
-from alexnet.export.verify import IMAGES, LogitsCheck, Sample, draw_sample
+from alexnet.export.verify import SAMPLE_SIZE, LogitsCheck, Sample, draw_sample
 from alexnet.models.build import build_network
-from alexnet.runs.trained_model import load_trained_model
+from alexnet.runs.trained_model import TrainedModel, load_trained_model
 from conftest import Train, request_of
 
 onnx = pytest.importorskip("onnx")
@@ -47,7 +47,7 @@ Logits = Callable[[Tensor], Tensor]
 
 
 def write_checkpoint(path: Path, *overrides: str) -> Logits:
-    """A checkpoint of a small network that was not trained; what it gives for crops of 0-255."""
+    """Write the checkpoint of a small untrained network; return its logits for crops of 0-255."""
     torch.manual_seed(0)
     alexnet = not any(overrides == NAMES[name] for name in OTHERS)
     width = ["model.width=0.05"] if alexnet else []
@@ -65,8 +65,8 @@ def write_checkpoint(path: Path, *overrides: str) -> Logits:
     return torch.inference_mode()(lambda crops: network(crops - mean))
 
 
-def asked(checkpoint: Path, *kinds: str, **changes: Any) -> ExportConfig:
-    """What `export.py checkpoint=... format=[...]` asks for."""
+def export_config(checkpoint: Path, *kinds: str, **changes: Any) -> ExportConfig:
+    """Return the configuration of `export.py checkpoint=... format=[...]`."""
     keys = {"run": None, "out": None, "tolerance": 1e-4, "opset": None} | changes
     return ExportConfig(checkpoint=str(checkpoint), format=list(kinds), **keys)
 
@@ -76,7 +76,7 @@ def crops(count: int, size: int) -> Tensor:
 
 
 def check_description(description: dict[str, Any], size: int) -> None:
-    """All values are plain data, as in the file beside it."""
+    """Compare a description with the checkpoint's values."""
     assert description["classes"] == list(CLASSES)
     assert description["class_names"][0] == "the letter a"
     assert (description["image_size"], description["resize_size"]) == (size, 256)
@@ -99,7 +99,7 @@ def read_strings(metadata: dict[str, str]) -> dict[str, Any]:
 def test_torch_export(name: str, tmp_path: Path) -> None:
     """Every network, as torch's own operations alone, for any number of images."""
     network = write_checkpoint(tmp_path / "weights.ckpt", *NAMES[name])
-    export(asked(tmp_path / "weights.ckpt", "torch_export"))
+    export(export_config(tmp_path / "weights.ckpt", "torch_export"))
     extra = {"description.json": ""}
     program = torch.export.load(tmp_path / "weights.pt2", extra_files=extra)
     description = json.loads(extra["description.json"])
@@ -112,9 +112,9 @@ def test_torch_export(name: str, tmp_path: Path) -> None:
         images = crops(count, size).contiguous(memory_format=memory_format)
         torch.testing.assert_close(run(images), network(images), rtol=1e-5, atol=1e-5)
     assert network(images).std() > 0.01
-    beside = json.loads((tmp_path / "weights.pt2.json").read_text())
-    assert {key: beside[key] for key in description} == description
-    assert beside["checked"]["largest_difference"] < 1e-5
+    written = json.loads((tmp_path / "weights.pt2.json").read_text())
+    assert {key: written[key] for key in description} == description
+    assert written["checked"]["largest_difference"] < 1e-5
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "weights.ckpt",
         "weights.pt2",
@@ -132,30 +132,30 @@ def test_torch_export(name: str, tmp_path: Path) -> None:
 )
 def test_onnx(name: str, opset: int | None, tmp_path: Path) -> None:
     network = write_checkpoint(tmp_path / "weights.ckpt", *NAMES[name])
-    export(asked(tmp_path / "weights.ckpt", "onnx", opset=opset, out=str(tmp_path / "deep/out")))
+    export(export_config(tmp_path / "weights.ckpt", "onnx", opset=opset, out=str(tmp_path / "deep/out")))
     path = tmp_path / "deep/out/weights.onnx"
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
-    (version,) = (each.version for each in model.opset_import if not each.domain)
+    (version,) = (opset_id.version for opset_id in model.opset_import if not opset_id.domain)
     assert opset in (None, version)
-    description = read_strings({each.key: each.value for each in model.metadata_props})
+    description = read_strings({entry.key: entry.value for entry in model.metadata_props})
     size = description["image_size"]
     check_description(description, size)
     for value, expected in ((model.graph.input[0], ["batch", 3, size, size]), (model.graph.output[0], None)):
-        shape = [each.dim_param or each.dim_value for each in value.type.tensor_type.shape.dim]
+        shape = [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
         assert shape == (expected or ["batch", len(CLASSES)])
     session = onnxruntime.InferenceSession(path)
     for count in (1, 5):
         images = crops(count, size)
-        (ours,) = session.run(None, {"images": images.numpy()})
-        np.testing.assert_allclose(ours, network(images).numpy(), rtol=1e-5, atol=1e-5)
+        (logits,) = session.run(None, {"images": images.numpy()})
+        np.testing.assert_allclose(logits, network(images).numpy(), rtol=1e-5, atol=1e-5)
     assert json.loads(path.with_name("weights.onnx.json").read_text())["format"] == "onnx"
 
 
 def test_safetensors(tmp_path: Path) -> None:
     """Weights that load into a network built anew; the mean beside them."""
     network = write_checkpoint(tmp_path / "weights.ckpt", *NAMES["columns_apart"])
-    export(asked(tmp_path / "weights.ckpt", "safetensors"))
+    export(export_config(tmp_path / "weights.ckpt", "safetensors"))
     path = tmp_path / "weights.safetensors"
     with safetensors.safe_open(path, "pt") as file:
         description = read_strings(file.metadata())
@@ -181,22 +181,21 @@ def test_a_wrong_export_is_not_there(
     """And the right one from before stays."""
     write_checkpoint(tmp_path / "weights.ckpt", "model=alexnet_torchvision")
     out = tmp_path / "out"
-    export(asked(tmp_path / "weights.ckpt", kind, out=str(out)))
+    export(export_config(tmp_path / "weights.ckpt", kind, out=str(out)))
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     assert len(before) == 2
     right = formats.FORMATS[ExportFormat(kind)]
 
-    def spoiled(source: Any, description: dict[str, Any], path: Path) -> None:
-        trained = source.trained
+    def spoiled(trained: TrainedModel, description: dict[str, Any], path: Path, opset: int | None) -> None:
         with torch.no_grad():
             trained.network.conv1.weight.mul_({"weights": 1.001, "nan": float("nan")}.get(wrong, 1))
         if wrong == "mean":
             trained.crops.mean += 1
-        right.write(source, description, path)
+        right.write(trained, description, path, opset)
 
     monkeypatch.setitem(formats.FORMATS, ExportFormat(kind), right._replace(write=spoiled))
     with pytest.raises(UserError, match=rf"is not written: as {kind} the logits differ by (?!0\.)"):
-        export(asked(tmp_path / "weights.ckpt", kind, out=str(out)))
+        export(export_config(tmp_path / "weights.ckpt", kind, out=str(out)))
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -204,22 +203,22 @@ def test_the_largest_difference(tmp_path: Path) -> None:
     network = write_checkpoint(tmp_path / "weights.ckpt", "model=alexnet_torchvision")
     trained = load_trained_model(None, str(tmp_path / "weights.ckpt"))
     size, margin = trained.crops.size, trained.crops.margin
-    sample = draw_sample(trained, IMAGES)
-    seen: list[Tensor] = []
+    sample = draw_sample(trained, SAMPLE_SIZE)
+    batches: list[Tensor] = []
 
     def run(images: Tensor) -> Tensor:
-        seen.append(images)
+        batches.append(images)
         return network(images) + torch.tensor([0, 0, -0.5, 0, 0.25, 0])
 
-    found = LogitsCheck(trained, sample).difference(run)
-    assert [len(images) for images in seen] == [1, 3, 8]
+    difference = LogitsCheck(trained, sample).difference(run)
+    assert [len(images) for images in batches] == [1, 3, 8]
     top = margin // 2
-    cut = sample.squares[:, :, top : top + size, top : top + size]
-    assert torch.equal(torch.cat(seen), cut.float())
-    assert found == pytest.approx(0.5 / np.std(network(cut.float()).numpy(), ddof=1), rel=1e-4)
+    cut = sample.images[:, :, top : top + size, top : top + size]
+    assert torch.equal(torch.cat(batches), cut.float())
+    assert difference == pytest.approx(0.5 / np.std(network(cut.float()).numpy(), ddof=1), rel=1e-4)
     assert LogitsCheck(trained, sample).difference(lambda images: network(images)[:, :1]) == float("inf")
     trained.network.fc8.bias.data[3] = float("nan")
-    with pytest.raises(UserError, match="outputs are no finite numbers"):
+    with pytest.raises(UserError, match="outputs are not finite numbers"):
         LogitsCheck(trained, sample)
 
 
@@ -230,22 +229,22 @@ def test_images_to_compare_with(
 
     def sample(*overrides: str) -> Sample:
         write_checkpoint(tmp_path / "weights.ckpt", *overrides)
-        return draw_sample(trained(), IMAGES)
+        return draw_sample(trained(), SAMPLE_SIZE)
 
-    def trained() -> Any:
+    def trained() -> TrainedModel:
         return load_trained_model(None, str(tmp_path / "weights.ckpt"))
 
     (tmp_path / "empty").mkdir()
     cache = f"data.cache={tmp_path / 'cache'}"
-    there = sample(*synthetic, cache)
-    assert there.origin == "12 validation images of synthetic"
-    assert len(np.unique(there.squares.numpy(), axis=0)) == IMAGES
+    validation = sample(*synthetic, cache)
+    assert validation.origin == "12 validation images of synthetic"
+    assert len(np.unique(validation.images.numpy(), axis=0)) == SAMPLE_SIZE
     for data, reason in (("synthetic", "no such folder"), ("imagenette", "imagenette is not there")):
         root = "/nowhere" if data == "synthetic" else tmp_path / "empty"
         random = sample(f"data={data}", f"data.root={root}", cache)
         assert re.fullmatch(rf"12 random images \(data\.root=.*{reason}.*\)", random.origin)
-        assert torch.equal(random.squares, sample(f"data={data}", f"data.root={root}", cache).squares)
-        crop = random.squares[:, :, 14:241, 14:241].float()
+        assert torch.equal(random.images, sample(f"data={data}", f"data.root={root}", cache).images)
+        crop = random.images[:, :, 14:241, 14:241].float()
         assert (crop.mean(0) - trained().crops.mean).abs().mean() < 20  # of 60 / sqrt(12) expected 14
         assert crop.std(0).mean() > 40
     monkeypatch.setattr("alexnet.data.image_list.decode_square", broken)
@@ -274,13 +273,13 @@ def test_the_program(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -
         )
         assert re.fullmatch(expected, line), line
     assert last.startswith("crops         float32 (N, 3, 227, 227)")
-    images, found = crops(2, 227), []
+    images, outputs = crops(2, 227), []
     for line in lines[1:4:2]:  # what to type
         library, use = line.strip().split("; ")
         names: dict[str, Any] = {"crops": images.numpy() if "onnx" in library else images}
         exec(f"{library}; logits = {use}", names)
-        found.append(torch.as_tensor(names["logits"]))
-    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+        outputs.append(torch.as_tensor(names["logits"]))
+    torch.testing.assert_close(*outputs, rtol=1e-5, atol=1e-5)
     files = [f"best.{suffix}{json}" for suffix in kinds.values() for json in ("", ".json")]
     assert sorted(path.name for path in (run / "exports").iterdir()) == sorted(files)
 
@@ -288,7 +287,7 @@ def test_the_program(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -
 def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = tmp_path / "weights.ckpt"
     write_checkpoint(checkpoint, "model=alexnet_torchvision")
-    for config, told in (
+    for changes, message in (
         ({"format": "onxx"}, r"format=onxx: .* Did you mean onnx\? Choices: onnx, safetensors, torch_export"),
         ({"format": ["safetensors", "pt"]}, "format=pt: no such value. Choices: "),
         ({"format": []}, "a format, or several"),
@@ -301,14 +300,14 @@ def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"opset": 99, "format": "onnx"}, "opset=99: torch .* cannot write it"),
         ({"out": f"{checkpoint}/x"}, r"Cannot make the folder .*weights.ckpt/x: Not a directory\. .*out="),
     ):
-        keys = vars(asked(checkpoint, "torch_export")) | config
-        with pytest.raises(UserError, match=told):
+        keys = vars(export_config(checkpoint, "torch_export")) | changes
+        with pytest.raises(UserError, match=message):
             export(ExportConfig(**keys))
     assert [path.name for path in tmp_path.iterdir()] == ["weights.ckpt"]
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(UserError, match=r"format=onnx needs onnxruntime: install the extra export") as told:
-        export(asked(checkpoint, "safetensors", "onnx"))
-    assert "\n" not in str(told.value)
+    with pytest.raises(UserError, match=r"format=onnx needs onnxruntime: install the extra export") as raised:
+        export(export_config(checkpoint, "safetensors", "onnx"))
+    assert "\n" not in str(raised.value)
     assert [path.name for path in tmp_path.iterdir()] == ["weights.ckpt"]
 
 
@@ -323,7 +322,7 @@ def test_more_than_an_onnx_file_holds(tmp_path: Path, monkeypatch: pytest.Monkey
     """The weights are in a file of their own, which the other names; both come together."""
     monkeypatch.setattr("torch.onnx._internal.exporter._onnx_program._LARGE_MODEL_THRESHOLD", 1000)
     network = write_checkpoint(tmp_path / "weights.ckpt")
-    export(asked(tmp_path / "weights.ckpt", "onnx", out=str(tmp_path / "out")))
+    export(export_config(tmp_path / "weights.ckpt", "onnx", out=str(tmp_path / "out")))
     moved = (tmp_path / "out").rename(tmp_path / "elsewhere")
     assert {path.name for path in moved.iterdir()} == {
         "weights.onnx",
@@ -331,16 +330,16 @@ def test_more_than_an_onnx_file_holds(tmp_path: Path, monkeypatch: pytest.Monkey
         "weights.onnx.json",
     }
     assert (moved / "weights.onnx").stat().st_size < 2e5 < (moved / "weights.onnx.data").stat().st_size
-    (ours,) = onnxruntime.InferenceSession(moved / "weights.onnx").run(
+    (logits,) = onnxruntime.InferenceSession(moved / "weights.onnx").run(
         None, {"images": crops(2, 227).numpy()}
     )
-    np.testing.assert_allclose(ours, network(crops(2, 227)).numpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(logits, network(crops(2, 227)).numpy(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow
 def test_runs_without_this_package(tmp_path: Path) -> None:
     network = write_checkpoint(tmp_path / "weights.ckpt", "model=alexnet_2012")
-    export(asked(tmp_path / "weights.ckpt", "torch_export"))
+    export(export_config(tmp_path / "weights.ckpt", "torch_export"))
     torch.save(crops(2, 224), tmp_path / "crops.pt")
     code = (
         "import sys, torch; crops = torch.load('crops.pt')"

@@ -1,4 +1,4 @@
-"""Export of a trained network: a file in each format, verified before it is kept."""
+"""Export of a trained network: one file for each format, verified before it is kept."""
 
 import json
 from pathlib import Path
@@ -7,30 +7,30 @@ from typing import Any
 from alexnet.config import ExportConfig, ExportFormat
 from alexnet.errors import UserError
 from alexnet.export.formats import FORMATS, check_packages
-from alexnet.export.pixel_model import ExportSource, describe
-from alexnet.export.verify import BATCHES, IMAGES, LogitsCheck, draw_sample
-from alexnet.files import atomic_write_files
+from alexnet.export.pixel_model import describe
+from alexnet.export.verify import BATCH_SIZES, SAMPLE_SIZE, LogitsCheck, draw_sample
+from alexnet.files import atomic_write_files, make_output_folder
 from alexnet.paths import absolute
 from alexnet.runs.trained_model import TrainedModel, load_trained_model
 from alexnet.terminal import console
 
 
 def export(config: ExportConfig) -> None:
-    """Write what was asked for, each file with its description beside it, and tell how to use it.
+    """Write a file in each format asked for, with its description beside it, and print how to use it.
 
-    Raises `UserError` for a run that is not there, a package that is missing, and for an export that does
-    not give what the network gives: nothing of that one is left. Those before it are.
+    Raises `UserError` for a run that does not exist, a missing package, and an exported network whose logits
+    differ from the original's: nothing is left of that file; those written before it are kept.
     """
     check_packages(config.formats)
     trained = load_trained_model(config.run, config.checkpoint)
-    folder = _folder(config, trained)
+    folder = _output_folder(config, trained)
+    make_output_folder(folder, "Cannot make the folder")
     with console.status("Looking for images to compare with"):
-        check = LogitsCheck(trained, draw_sample(trained, IMAGES))
-    source = ExportSource(trained, config.opset)
+        check = LogitsCheck(trained, draw_sample(trained, SAMPLE_SIZE))
     for kind in config.formats:
         path = folder / f"{trained.checkpoint.stem}{FORMATS[kind].suffix}"
         with console.status(f"Exporting {path.name}"):
-            difference = _write(source, kind, check, config.tolerance, path)
+            difference = _write(trained, kind, check, config, path)
         _print_file(kind, path, difference, check.origin)
     shape = f"(N, 3, {trained.crops.size}, {trained.crops.size})"
     console.print(
@@ -40,51 +40,46 @@ def export(config: ExportConfig) -> None:
     )
 
 
-def _folder(config: ExportConfig, trained: TrainedModel) -> Path:
-    """Where the files go, made where need be."""
+def _output_folder(config: ExportConfig, trained: TrainedModel) -> Path:
+    """Return `out`, or the run's own folder, or that of the checkpoint."""
     if config.out is not None:
-        folder = absolute(config.out)
-    elif config.run is not None:
-        folder = absolute(config.run) / "exports"
-    else:
-        folder = trained.checkpoint.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"Cannot make the folder {folder}: {error.strerror}. Give another: out=..."
-        ) from error
-    return folder
+        return absolute(config.out)
+    if config.run is not None:
+        return absolute(config.run) / "exports"
+    return trained.checkpoint.parent
 
 
 def _write(
-    source: ExportSource, kind: ExportFormat, check: LogitsCheck, tolerance: float, path: Path
+    trained: TrainedModel, kind: ExportFormat, check: LogitsCheck, config: ExportConfig, path: Path
 ) -> float:
-    """Write one file and its description, if the network in it is right; how much it differs."""
-    chosen = FORMATS[kind]
-    description = describe(source.trained, mean_inside=chosen.mean_inside)
+    """Write one file and its description if its logits are right; return how much they differ.
+
+    Raises `UserError` where they differ by more than the tolerance, and where the file cannot be written.
+    """
+    chosen, tolerance = FORMATS[kind], config.tolerance
+    description = describe(trained, mean_inside=chosen.mean_inside)
     try:
         with atomic_write_files(path.parent) as aside:
-            chosen.write(source, description, aside / path.name)
-            difference = check.difference(chosen.load(source, aside / path.name))
+            chosen.write(trained, description, aside / path.name, config.opset)
+            difference = check.difference(chosen.load(trained, aside / path.name))
             if not difference <= tolerance:  # nor where it is not a number
                 raise UserError(
                     f"{path} is not written: as {kind.value} the logits differ by {difference:.1e} of their"
                     f" spread from the network's on {check.origin}, more than tolerance={tolerance:g}."
                 )
-            about: dict[str, Any] = {
+            header: dict[str, Any] = {
                 "file": path.name,
                 "format": kind.value,
                 "use": chosen.use.replace("<file>", path.name),
                 "checked": {
                     "images": check.origin,
-                    "batches": list(BATCHES),
+                    "batches": list(BATCH_SIZES),
                     "largest_difference": difference,
                     "unit": "standard deviation of all logits",
                     "tolerance": tolerance,
                 },
             }
-            text = json.dumps(about | description, indent=2) + "\n"
+            text = json.dumps(header | description, indent=2) + "\n"
             (aside / f"{path.name}.json").write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror or error}.") from error
@@ -92,8 +87,8 @@ def _write(
 
 
 def _print_file(kind: ExportFormat, path: Path, difference: float, origin: str) -> None:
-    beside = path.with_name(f"{path.name}.data")  # where ONNX keeps the weights of a large network
-    size = sum(file.stat().st_size for file in (path, beside) if file.is_file())
+    weights = path.with_name(f"{path.name}.data")  # where ONNX keeps the weights of a large network
+    size = sum(file.stat().st_size for file in (path, weights) if file.is_file())
     console.print(
         f"{kind.value:<13} {path}, {size / 1e6:,.1f} MB: differs by at most {difference:.1e} of the logits'"
         f" spread on {origin}",

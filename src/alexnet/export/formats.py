@@ -13,68 +13,97 @@ import torch
 from torch import Tensor
 
 from alexnet.config import ExportFormat
-from alexnet.errors import UserError
-from alexnet.export.pixel_model import BATCH, IMAGES, LOGITS, ExportSource, FromPixels, as_strings
+from alexnet.errors import UserError, first_line
+from alexnet.export.pixel_model import BATCH_DIM, INPUT_NAME, OUTPUT_NAME, PixelModel, as_strings, capture
 from alexnet.export.verify import ExportedNetwork
 from alexnet.models.build import build_network
-
-TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir")
-ERRORS = 3  # ONNX Runtime's number for the severity
+from alexnet.runs.trained_model import TrainedModel
 
 
-def write_onnx(source: ExportSource, description: dict[str, Any], path: Path) -> None:
-    """Write `path`, with its description among the model's properties. ONNX's checker accepts it.
+class Format(NamedTuple):
+    """An export format.
 
-    One file up to ONNX's limit of 2 GB; beyond the weights are in `<path>.data`. Raises `UserError` where
-    torch cannot express the network in the operators that are asked for.
+    `write` writes a network with its description to a file; its last argument is the version of ONNX's
+    operators, None for torch's choice. `load` loads that file, given the network that was exported. `use` is
+    the code that runs it elsewhere, with <file> in the place of the path. `packages` are those that writing
+    and loading need. `mean_inside` says whether the exported network subtracts the mean itself.
+    """
+
+    suffix: str
+    packages: tuple[str, ...]
+    mean_inside: bool
+    write: Callable[[TrainedModel, dict[str, Any], Path, int | None], None]
+    load: Callable[[TrainedModel, Path], ExportedNetwork]
+    use: str
+
+
+def check_packages(formats: Iterable[ExportFormat]) -> None:
+    """Raise `UserError` where a package that a format needs is not installed."""
+    for kind in formats:
+        if missing := [name for name in FORMATS[kind].packages if find_spec(name) is None]:
+            needed = ", ".join(missing)
+            raise UserError(
+                f"format={kind.value} needs {needed}: install the extra export of pyproject.toml."
+            )
+
+
+# ONNX
+
+VERBOSE_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
+SEVERITY_ERROR = 3  # ONNX Runtime's number
+
+
+def write_onnx(trained: TrainedModel, description: dict[str, Any], path: Path, opset: int | None) -> None:
+    """Write an ONNX file, with the description as properties of the model, and check it with ONNX's checker.
+
+    Weights over ONNX's limit of 2 GB are in `<path>.data`. Raises `UserError` where torch cannot express
+    the network in the operators of `opset`.
     """
     import onnx
 
-    with _quiet():
+    with _quiet_exporter():
         try:
             program = torch.onnx.export(
-                source.program,
-                input_names=[IMAGES],
-                output_names=[LOGITS],
-                dynamic_shapes={IMAGES: {0: BATCH}},
-                opset_version=source.opset,
+                capture(trained),
+                input_names=[INPUT_NAME],
+                output_names=[OUTPUT_NAME],
+                dynamic_shapes={INPUT_NAME: {0: BATCH_DIM}},
+                opset_version=opset,
                 dynamo=True,
                 verbose=False,
             )
         except torch.onnx.errors.OnnxExporterError as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise UserError(f"format=onnx: torch cannot express this network in ONNX ({reason}).") from error
-        assert program is not None
-        written = program.model.opset_imports[""]
-        if source.opset not in (None, written):
             raise UserError(
-                f"opset={source.opset}: torch {torch.__version__} cannot write it. Leave opset out."
-            )
+                f"format=onnx: torch cannot express this network in ONNX ({first_line(error)})."
+            ) from error
+        assert program is not None
+        if opset not in (None, program.model.opset_imports[""]):
+            raise UserError(f"opset={opset}: torch {torch.__version__} cannot write it. Leave opset out.")
         program.model.metadata_props.update(as_strings(description))
         program.save(path, external_data=None)
         onnx.checker.check_model(path, full_check=True)
 
 
-def load_onnx(source: ExportSource, path: Path) -> ExportedNetwork:
-    """The network in a file, run by ONNX Runtime on the CPU."""
+def load_onnx(trained: TrainedModel, path: Path) -> ExportedNetwork:
+    """Load an ONNX file into ONNX Runtime, on the CPU."""
     import onnxruntime  # type: ignore[import-untyped]
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = ERRORS
+    options.log_severity_level = SEVERITY_ERROR
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def run(crops: Tensor) -> Tensor:
-        (logits,) = session.run([LOGITS], {IMAGES: crops.numpy()})
+        (logits,) = session.run([OUTPUT_NAME], {INPUT_NAME: crops.numpy()})
         return torch.from_numpy(logits)
 
     return run
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter's notes on its own workings are of no use to who exports."""
-    loggers = [logging.getLogger(name) for name in TALKATIVE]
+def _quiet_exporter() -> Iterator[None]:
+    """Silence the exporter's warnings about its own workings, which are of no use to its caller."""
+    loggers = [logging.getLogger(name) for name in VERBOSE_LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
@@ -87,92 +116,75 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-DESCRIPTION = "description.json"  # among the file's extra files
+# torch.export
+
+DESCRIPTION_FILE = "description.json"  # among the extra files
 
 
-def write_torch_export(source: ExportSource, description: dict[str, Any], path: Path) -> None:
-    """Write `path`, with its description as an extra file."""
-    torch.export.save(source.program, path, extra_files={DESCRIPTION: json.dumps(description)})
+def write_torch_export(
+    trained: TrainedModel, description: dict[str, Any], path: Path, opset: int | None
+) -> None:
+    """Write a torch.export file, with the description as an extra file. `opset` does not apply."""
+    torch.export.save(capture(trained), path, extra_files={DESCRIPTION_FILE: json.dumps(description)})
 
 
-def load_torch_export(source: ExportSource, path: Path) -> ExportedNetwork:
-    """The network in a file."""
+def load_torch_export(trained: TrainedModel, path: Path) -> ExportedNetwork:
+    """Load a torch.export file."""
     return torch.export.load(path).module()
 
 
-MEAN = "mean"  # (3, size, size), to be subtracted from crops
+# safetensors
+
+MEAN_KEY = "mean"  # of the tensor (3, size, size) to be subtracted from crops
 
 
-def write_safetensors(source: ExportSource, description: dict[str, Any], path: Path) -> None:
-    """Write `path`, with its description as the file's metadata."""
+def write_safetensors(
+    trained: TrainedModel, description: dict[str, Any], path: Path, opset: int | None
+) -> None:
+    """Write the weights and the mean, with the description as metadata. `opset` does not apply."""
     from safetensors.torch import save
 
-    trained = source.trained
-    tensors = trained.network.state_dict() | {MEAN: trained.crops.mean.float()}
+    tensors = trained.network.state_dict() | {MEAN_KEY: trained.crops.mean.float()}
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    # save_file would let nobody but the owner read it
+    # save_file would make the file readable by its owner only
     path.write_bytes(save(contiguous, metadata=as_strings(description)))
 
 
-def load_safetensors(source: ExportSource, path: Path) -> ExportedNetwork:
-    """A network built anew, with the weights of a file."""
+def load_safetensors(trained: TrainedModel, path: Path) -> ExportedNetwork:
+    """Build the network anew and load its weights from a safetensors file."""
     from safetensors.torch import load_file
 
     weights: dict[str, Tensor] = load_file(path)
-    mean = weights.pop(MEAN)
-    network = build_network(source.trained.network.config, source.trained.network.classes)
+    mean = weights.pop(MEAN_KEY)
+    network = build_network(trained.network.config, trained.network.classes)
     network.load_state_dict(weights)
-    return FromPixels(network.eval(), mean)
-
-
-class Format(NamedTuple):
-    """`write` writes a source with its description to a file, `load` makes a network of that file.
-
-    `use` is what to type elsewhere, with the file for <file>; `packages` are those that are needed here.
-    Without `mean_inside` the mean is to be subtracted from what goes in.
-    """
-
-    suffix: str
-    packages: tuple[str, ...]
-    mean_inside: bool
-    write: Callable[[ExportSource, dict[str, Any], Path], None]
-    load: Callable[[ExportSource, Path], ExportedNetwork]
-    use: str
+    return PixelModel(network.eval(), mean)
 
 
 FORMATS = {
     ExportFormat.onnx: Format(
-        ".onnx",
-        ("onnx", "onnxscript", "onnxruntime"),
-        True,
-        write_onnx,
-        load_onnx,
-        'import onnxruntime; onnxruntime.InferenceSession("<file>").run(None, {"images": crops})[0]',
+        suffix=".onnx",
+        packages=("onnx", "onnxscript", "onnxruntime"),
+        mean_inside=True,
+        write=write_onnx,
+        load=load_onnx,
+        use='import onnxruntime; onnxruntime.InferenceSession("<file>").run(None, {"images": crops})[0]',
     ),
     ExportFormat.torch_export: Format(
-        ".pt2",
-        (),
-        True,
-        write_torch_export,
-        load_torch_export,
-        'import torch; torch.export.load("<file>").module()(crops)',
+        suffix=".pt2",
+        packages=(),
+        mean_inside=True,
+        write=write_torch_export,
+        load=load_torch_export,
+        use='import torch; torch.export.load("<file>").module()(crops)',
     ),
     ExportFormat.safetensors: Format(
-        ".safetensors",
-        ("safetensors",),
-        False,
-        write_safetensors,
-        load_safetensors,
-        'import safetensors.torch; safetensors.torch.load_file("<file>")  # with the mean to take off crops',
+        suffix=".safetensors",
+        packages=("safetensors",),
+        mean_inside=False,
+        write=write_safetensors,
+        load=load_safetensors,
+        use='import safetensors.torch; safetensors.torch.load_file("<file>")'
+        "  # with the mean to take off crops",
     ),
 }
-
-
-def check_packages(formats: Iterable[ExportFormat]) -> None:
-    """Raise `UserError` where a package that a format needs is not installed."""
-    for each in formats:
-        if missing := [name for name in FORMATS[each].packages if find_spec(name) is None]:
-            needed = ", ".join(missing)
-            raise UserError(
-                f"format={each.value} needs {needed}: install the extra export of pyproject.toml."
-            )

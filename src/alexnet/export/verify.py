@@ -1,4 +1,4 @@
-"""Whether an exported network gives the logits of the original."""
+"""Comparison of an exported network's logits with those of the original."""
 
 import math
 import os
@@ -20,38 +20,36 @@ from alexnet.data.sources import ensure_downloaded, missing_download
 from alexnet.errors import UserError
 from alexnet.runs.trained_model import TrainedModel
 
-NOISE = 60.0  # standard deviation of random pixels around the mean image, as far as photographs' spread
+NOISE = 60.0  # standard deviation of random pixels around the mean image, about that of photographs
 
 
 class Sample(NamedTuple):
-    """uint8 `squares` (N, 3, S, S), and in words what they are."""
+    """Images (N, 3, S, S) uint8, and in words where they are from."""
 
-    squares: Tensor
+    images: Tensor
     origin: str
 
 
 def draw_sample(trained: TrainedModel, count: int) -> Sample:
-    """Validation images of the run where its data is there, noise around the mean image elsewhere; always
-    the same.
-    """
+    """Draw `count` images, always the same: validation images of the run, or, without its data, noise."""
     try:
         return _validation_images(trained, count)
     except (UserError, OSError) as error:
         reason = str(error).rstrip(".")
-        return Sample(_random_squares(trained, count), f"{count} random images ({reason})")
+        return Sample(_random_images(trained, count), f"{count} random images ({reason})")
 
 
 def _validation_images(trained: TrainedModel, count: int) -> Sample:
     config = read_saved(trained.config["data"], DataConfig, trained.checkpoint)
-    images = _open(config)
-    squares: list[Tensor] = []
-    for index in np.random.default_rng(0).permutation(len(images)):
-        square = np.empty((3, trained.resize_size, trained.resize_size), np.uint8)
-        if images.read(int(index), square) != UNREADABLE:
-            squares.append(torch.from_numpy(square))
-        if len(squares) == count:
-            return Sample(torch.stack(squares), f"{count} validation images of {config.name}")
-    raise UserError(f"of {len(images)} validation images {len(squares)} can be read.")
+    data = _open(config)
+    images: list[Tensor] = []
+    for index in np.random.default_rng(0).permutation(len(data)):
+        image = np.empty((3, trained.resize_size, trained.resize_size), np.uint8)
+        if data.read(int(index), image) != UNREADABLE:
+            images.append(torch.from_numpy(image))
+        if len(images) == count:
+            return Sample(torch.stack(images), f"{count} validation images of {config.name}")
+    raise UserError(f"of {len(data)} validation images {len(images)} can be read.")
 
 
 def _open(config: DataConfig) -> ImageDataset:
@@ -64,7 +62,8 @@ def _open(config: DataConfig) -> ImageDataset:
     return ImageFileDataset(list_images(config, ensure_downloaded(config, os.cpu_count() or 1)).val)
 
 
-def _random_squares(trained: TrainedModel, count: int) -> Tensor:
+def _random_images(trained: TrainedModel, count: int) -> Tensor:
+    """Return noise around the mean image, which is extended to the size before cropping."""
     before = trained.crops.margin // 2
     after = trained.crops.margin - before
     mean = functional.pad(trained.crops.mean.float(), (before, after, before, after), mode="replicate")
@@ -72,30 +71,36 @@ def _random_squares(trained: TrainedModel, count: int) -> Tensor:
     return (mean + NOISE * noise).round().clamp(0, 255).byte()
 
 
-ExportedNetwork = Callable[[Tensor], Tensor]  # an exported network: float32 crops, RGB 0-255, to logits
+ExportedNetwork = Callable[[Tensor], Tensor]  # float32 crops (N, 3, size, size), RGB 0-255, to logits
 
-BATCHES = (1, 3, 8)  # one image, and numbers that no graph was captured with
-IMAGES = sum(BATCHES)
+BATCH_SIZES = (1, 3, 8)  # one image, and numbers that no graph was captured with
+SAMPLE_SIZE = sum(BATCH_SIZES)
 
 
 class LogitsCheck:
-    """The network's own logits for `IMAGES` images, to compare others with."""
+    """The original network's logits for `SAMPLE_SIZE` images, to compare those of exported networks with.
+
+    Raises `UserError` where they are not finite.
+    """
 
     def __init__(self, trained: TrainedModel, sample: Sample) -> None:
-        """Raises `UserError` where there is nothing to compare with: the logits are no finite numbers."""
         self.origin = sample.origin
         border, size = trained.crops.margin // 2, trained.crops.size
-        self._crops = sample.squares[..., border : border + size, border : border + size].float()
+        self._crops = sample.images[..., border : border + size, border : border + size].float()
         with torch.inference_mode():
-            self._logits = trained.network(trained.crops.center(sample.squares))
+            self._logits = trained.network(trained.crops.center(sample.images))
         if not self._logits.isfinite().all():
-            raise UserError(f"{trained.checkpoint}: this network's outputs are no finite numbers.")
+            raise UserError(f"{trained.checkpoint}: this network's outputs are not finite numbers.")
 
-    def difference(self, run: ExportedNetwork) -> float:
-        """The largest there is, in standard deviations of all logits. Each batch has another size."""
+    def difference(self, network: ExportedNetwork) -> float:
+        """Return the largest difference of a logit over batches of `BATCH_SIZES`, in standard deviations.
+
+        The standard deviation is that of all logits of the original. Logits of another shape are infinitely
+        different.
+        """
         with torch.inference_mode():
-            theirs = torch.cat([run(crops) for crops in self._crops.split(BATCHES)])
-        if theirs.shape != self._logits.shape:
+            logits = torch.cat([network(crops) for crops in self._crops.split(BATCH_SIZES)])
+        if logits.shape != self._logits.shape:
             return math.inf
         spread = self._logits.std().clamp_min(torch.finfo(torch.float32).tiny)
-        return ((theirs - self._logits).abs().max() / spread).item()
+        return ((logits - self._logits).abs().max() / spread).item()
