@@ -1,4 +1,4 @@
-"""A run of hand-made features, in its folder and from the command line."""
+"""Runs of classical.py: their files, interruptions, errors, and the command line."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from alexnet.callbacks.metrics_recorder import METRICS
 from alexnet.classical import run as program
 from alexnet.classical.classifier import LinearClassifier
-from alexnet.classical.extraction import Extraction, FeatureMatrix
+from alexnet.classical.extraction import FeatureExtractor, FeatureMatrix
 from alexnet.config import ClassicalConfig
 from alexnet.config.messages import format_error
 from alexnet.config.reading import read_config, to_plain_dict
@@ -33,7 +33,7 @@ SMALL_FEATURES = ("classical.image_size=64", "data.workers=0")
 
 
 def start(folder: Path, *overrides: str) -> float:
-    """What classical.py does with a command line, in `folder`."""
+    """Run what classical.py runs for a command line, in `folder`."""
     typed = [*SMALL_FEATURES, *overrides, f"run_folder={folder}", f"outputs={folder.parent}"]
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         raw = compose("classical", typed)
@@ -46,7 +46,7 @@ def result_of(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def keys_of_train(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Those of the result.json that train.py leaves."""
+    """Keys of the result.json that train.py writes."""
     folder = tmp_path_factory.mktemp("train")
     small = ("model.width=0.05", "model.fc_units=[64,64]", "trainer.max_epochs=1", "trainer.accelerator=cpu")
     few = ("trainer.limit_train_batches=1", "trainer.limit_val_batches=1", f"data.cache={folder}/cache")
@@ -66,7 +66,7 @@ def test_it_learns_and_writes_what_train_writes(
     error = start(folder, *cached, "seed=3")
     result = result_of(folder)
     assert result.keys() == keys_of_train
-    assert result["val"]["top1_error"] == error < 70  # percent; guessing: 90
+    assert result["val"]["top1_error"] == error < 70  # percent; chance: 90
     assert result["train"]["top1_error"] < 20
     assert result["val"].keys() == {"loss", "top1_error", "top5_error", "samples"}
     assert result["train"].keys() == {"loss", "top1_error", "samples"}
@@ -101,17 +101,17 @@ def test_it_learns_and_writes_what_train_writes(
         start(folder, *cached, "seed=3")
 
 
-def test_stopped_and_begun_again(
+def test_interrupted_and_started_again(
     tmp_path: Path, cached: tuple[str, ...], keys_of_train: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, learn = tmp_path / "run", LinearClassifier.fit
+    folder, fit_classifier = tmp_path / "run", LinearClassifier.fit
 
-    def asked_meanwhile(self: LinearClassifier, images: FeatureMatrix) -> str | None:
+    def fit_with_signal(self: LinearClassifier, images: FeatureMatrix) -> str | None:
         os.kill(os.getpid(), signal.SIGTERM)
-        return learn(self, images)
+        return fit_classifier(self, images)
 
-    monkeypatch.setattr(LinearClassifier, "fit", asked_meanwhile)
-    with pytest.raises(KeyboardInterrupt, match=r"stopped by SIGTERM\. The same command begins again\."):
+    monkeypatch.setattr(LinearClassifier, "fit", fit_with_signal)
+    with pytest.raises(KeyboardInterrupt, match=r"stopped by SIGTERM\. The same command starts again\."):
         start(folder, *cached)
     result = result_of(folder)
     assert (result["status"], result["error"]) == ("interrupted", "stopped by SIGTERM")
@@ -123,30 +123,30 @@ def test_stopped_and_begun_again(
 
 
 @pytest.mark.parametrize(
-    ("problem", "raised", "told"),
+    ("problem", "raised", "message"),
     [
         (OSError(28, "No space left on device", "features"), UserError, "features: No space left on device."),
         (MemoryError(), UserError, "Out of memory. What takes less: fewer data.workers"),
         (ValueError("a bug"), ValueError, "ValueError: a bug"),
     ],
 )
-def test_what_goes_wrong_is_written_down(
+def test_errors_are_recorded(
     tmp_path: Path,
     cached: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
     problem: Exception,
     raised: type[Exception],
-    told: str,
+    message: str,
 ) -> None:
     def fail(*given: Any) -> None:
         raise problem
 
-    monkeypatch.setattr(Extraction, "of", fail)
+    monkeypatch.setattr(FeatureExtractor, "extract", fail)
     with pytest.raises(raised):
         start(tmp_path / "run", *cached)
     result = result_of(tmp_path / "run")
     assert result["status"] == "failed"
-    assert result["error"].startswith(told)
+    assert result["error"].startswith(message)
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def photographs(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_unreadable_images_are_left_out(tmp_path: Path, photographs: Path) -> None:
-    """One is broken from the beginning; one breaks later, and training goes on without both."""
+    """One is broken from the start; one breaks later, and training continues without both."""
     where = ("data=folder", f"data.root={photographs}", f"data.cache={tmp_path / 'cache'}")
     where += ("data.val_fraction=0.34",)
     with pytest.raises(UserError, match=r"1 of 13 images .* cannot be read"):
@@ -168,13 +168,13 @@ def test_unreadable_images_are_left_out(tmp_path: Path, photographs: Path) -> No
     assert not (tmp_path / "refused").exists()
     load = program.load_image_data
 
-    def then_one_breaks(config: Any) -> Any:
+    def load_and_break_one(config: Any) -> Any:
         data = load(config)
         Path(photographs / data.train.path(0)).write_text("no image any more")
         return replace(data)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program, "load_image_data", then_one_breaks)
+        patch.setattr(program, "load_image_data", load_and_break_one)
         start(tmp_path / "run", *where, "data.max_unreadable=0.2")
     result = result_of(tmp_path / "run")
     assert result["excluded_files"] == 2
@@ -194,13 +194,13 @@ def test_from_the_command_line(train: Train, synthetic: tuple[str, ...], tmp_pat
     for line in (
         "Features  color: 512 numbers",
         "61 training and 31 validation images",
-        "guessing: top-1 90.0%",
+        "chance: top-1 90.0%",
     ):
         assert line in done.out
 
 
 def test_a_job_of_a_sweep_is_an_arm_of_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its folder is <arm>/seed=<n>; it is told of nothing that it does not have: no logger, no resume."""
+    """Its folder is <arm>/seed=<n>; it is given no settings that it does not have: logger and resume."""
     monkeypatch.setattr("sys.argv", ["src/classical.py", "-m"])
     where = f"hydra.sweep.dir={tmp_path}"
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
@@ -217,7 +217,7 @@ def test_a_job_of_a_sweep_is_an_arm_of_a_study(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.slow
 def test_a_sweep(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
-    """In processes, and once more: only what is missing is done."""
+    """Jobs run in processes; when the sweep is repeated only missing ones run."""
     study = tmp_path / "study"
     command = ("-m", "seed=0,1", *FEW, *synthetic, f"hydra.sweep.dir={study}")
     command += (f"outputs={tmp_path / 'outputs'}",)
@@ -251,7 +251,7 @@ def test_without_the_packages_one_line_says_what_to_install(
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("typed", "message"),
     [
         ("classical.features=hogg", "Did you mean hog? Choices: color, hog, hog_and_color."),
         (
@@ -261,11 +261,11 @@ def test_without_the_packages_one_line_says_what_to_install(
         ("classical.alhpa=1", "Did you mean alpha?"),
     ],
 )
-def test_mistakes_are_told_in_one_line(typed: str, told: str) -> None:
+def test_mistakes_are_reported_in_one_line(typed: str, message: str) -> None:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"), pytest.raises(Exception) as raised:
         read_config(compose("classical", [typed]), ClassicalConfig)
     line = format_error(raised.value, ClassicalConfig)
-    assert told in line
+    assert message in line
     assert "\n" not in line
 
 

@@ -1,4 +1,4 @@
-"""Features against scikit-image's documentation and plain numpy; their extraction against a plain loop."""
+"""Features against plain numpy; their extraction against a plain loop."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,14 @@ import pytest
 from hand_made import hand_made
 from numpy.typing import NDArray
 
-from alexnet.classical.extraction import PART, Extraction
-from alexnet.classical.features import color_histogram, describe, feature_length, oriented_gradients, shrink
+from alexnet.classical.extraction import CHUNK, FeatureExtractor
+from alexnet.classical.features import (
+    color_histogram,
+    compute_features,
+    downscale,
+    feature_length,
+    oriented_gradients,
+)
 from alexnet.config import Features, HandMadeConfig
 from alexnet.data.dataset import ImageDataset
 from alexnet.data.image import ImageError
@@ -21,7 +27,7 @@ def noise(*shape: int) -> NDArray[np.uint8]:
 
 
 def gradients_by_hand(image: NDArray[np.uint8], config: HandMadeConfig) -> NDArray[np.float64]:
-    """Dalal & Triggs by loops over pixels, cells and blocks."""
+    """Compute Dalal & Triggs' features by loops over pixels, cells and blocks."""
     pixels = image.astype(float)
     side, size = config.pixels_per_cell, config.image_size
     cells = np.zeros((size // side, size // side, config.orientations))
@@ -36,21 +42,21 @@ def gradients_by_hand(image: NDArray[np.uint8], config: HandMadeConfig) -> NDArr
             angle = np.degrees(np.arctan2(down, right)) % 180
             bin_ = min(int(angle / (180 / config.orientations)), config.orientations - 1)
             cells[row // side, column // side, bin_] += strength / side**2
-    found = []
+    blocks = []
     wide = config.cells_per_block
     for row in range(len(cells) - wide + 1):
         for column in range(len(cells) - wide + 1):
             block = cells[row : row + wide, column : column + wide].ravel()
             block = np.minimum(block / np.sqrt((block**2).sum() + 1e-10), 0.2)  # L2-Hys
-            found.append(block / np.sqrt((block**2).sum() + 1e-10))
-    return np.concatenate(found)
+            blocks.append(block / np.sqrt((block**2).sum() + 1e-10))
+    return np.concatenate(blocks)
 
 
 def test_oriented_gradients_equal_plain_loops() -> None:
     config, image = hand_made(), noise(3, 16, 16)
-    found = oriented_gradients(image, config)
-    assert found.shape == (3 * 3 * 2 * 2 * 9,)
-    np.testing.assert_allclose(found, gradients_by_hand(image, config), atol=1e-6)
+    features = oriented_gradients(image, config)
+    assert features.shape == (3 * 3 * 2 * 2 * 9,)
+    np.testing.assert_allclose(features, gradients_by_hand(image, config), atol=1e-6)
 
 
 def test_an_edge_is_in_its_direction() -> None:
@@ -70,26 +76,26 @@ def test_colors_equal_numpys_histogram() -> None:
 
 
 @pytest.mark.parametrize(("features", "length"), [("hog", 324), ("color", 64), ("hog_and_color", 388)])
-def test_what_is_asked_for(features: str, length: int) -> None:
+def test_each_choice_of_features(features: str, length: int) -> None:
     config = hand_made(features=Features(features))
-    found = describe(noise(2, 3, 16, 16), config)
-    assert (found.shape, found.dtype, feature_length(config)) == ((2, length), np.float32, length)
-    assert describe(noise(0, 3, 16, 16), config).shape == (0, length)
+    computed = compute_features(noise(2, 3, 16, 16), config)
+    assert (computed.shape, computed.dtype, feature_length(config)) == ((2, length), np.float32, length)
+    assert compute_features(noise(0, 3, 16, 16), config).shape == (0, length)
 
 
-def test_shrinking_is_averaging() -> None:
+def test_downscaling_averages() -> None:
     """A pattern of single pixels becomes grey, where a sample of them would be black or white."""
-    square = np.zeros((3, 64, 64), np.uint8)
-    square[:, ::2, ::2] = square[:, 1::2, 1::2] = 255
-    square[2] = 10
-    small = shrink(square, 16)
+    image = np.zeros((3, 64, 64), np.uint8)
+    image[:, ::2, ::2] = image[:, 1::2, 1::2] = 255
+    image[2] = 10
+    small = downscale(image, 16)
     assert small.shape == (3, 16, 16)
     assert abs(small[:2, 2:-2, 2:-2].astype(int) - 127).max() <= 2
     assert (small[2] == 10).all()
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"image_size": 7}, "classical.image_size=7: expected at least a block of 2 cells, 8 pixels."),
         ({"orientations": 0}, "classical.orientations=0"),
@@ -97,17 +103,17 @@ def test_shrinking_is_averaging() -> None:
         ({"color_bins": 1}, "classical.color_bins=1"),
     ],
 )
-def test_values_that_make_no_features(given: dict[str, Any], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_invalid_values(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         hand_made(**given)
 
 
 class Noise(ImageDataset):
-    """Random squares, of which some do not decode."""
+    """Random images, of which some do not decode."""
 
     def __init__(self, count: int, broken: tuple[int, ...] = ()) -> None:
         super().__init__(np.arange(count) % 7)
-        self.broken, self.squares = broken, noise(count, 3, 32, 32)
+        self.broken, self.pixels = broken, noise(count, 3, 32, 32)
 
     def path(self, index: int) -> str:
         return f"{index}.jpg"
@@ -115,34 +121,37 @@ class Noise(ImageDataset):
     def _read(self, index: int, out: NDArray[np.uint8]) -> None:
         if index in self.broken:
             raise ImageError("broken")
-        out[...] = self.squares[index]
+        out[...] = self.pixels[index]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_extraction_equals_a_plain_loop(tmp_path: Path, workers: int) -> None:
-    """In order, over several parts, without those that do not decode; nothing stays on the disk."""
-    broken = (0, 5, PART + 1)
-    images, config = Noise(2 * PART + 3, broken), hand_made()
-    asked = []
-    extraction = Extraction(config, 32, workers, tmp_path, lambda: asked.append(1))
-    found = extraction.of(images, "training")
+    """In order, over several chunks, without those that do not decode; no file is left."""
+    broken = (0, 5, CHUNK + 1)
+    images, config = Noise(2 * CHUNK + 3, broken), hand_made()
+    checks = []
+    extractor = FeatureExtractor(config, 32, workers, tmp_path, lambda: checks.append(1))
+    matrix = extractor.extract(images, "training")
     kept = [index for index in range(len(images)) if index not in broken]
-    assert found.labels.tolist() == [index % 7 for index in kept]
-    expected = np.concatenate([describe(shrink(images.squares[index], 16)[None], config) for index in kept])
-    np.testing.assert_array_equal(found.features, expected)
-    assert set(images.unreadable) == {"0.jpg", "5.jpg", f"{PART + 1}.jpg"}
-    assert len(asked) == 3
+    assert matrix.labels.tolist() == [index % 7 for index in kept]
+    expected = np.concatenate(
+        [compute_features(downscale(images.pixels[index], 16)[None], config) for index in kept]
+    )
+    np.testing.assert_array_equal(matrix.features, expected)
+    assert set(images.unreadable) == {"0.jpg", "5.jpg", f"{CHUNK + 1}.jpg"}
+    assert len(checks) == 3
     assert list(tmp_path.iterdir()) == []
 
 
-def test_extraction_ends_when_it_is_asked_to(tmp_path: Path) -> None:
+def test_check_ends_the_extraction(tmp_path: Path) -> None:
     def stop() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Extraction(hand_made(), 32, 0, tmp_path, stop).of(Noise(3), "training")
+        FeatureExtractor(hand_made(), 32, 0, tmp_path, stop).extract(Noise(3), "training")
 
 
-def test_no_image_at_all(tmp_path: Path) -> None:
-    found = Extraction(hand_made(), 32, 0, tmp_path, lambda: None).of(Noise(2, (0, 1)), "training")
-    assert found.features.shape == (0, 388)
+def test_no_readable_image(tmp_path: Path) -> None:
+    extractor = FeatureExtractor(hand_made(), 32, 0, tmp_path, lambda: None)
+    matrix = extractor.extract(Noise(2, (0, 1)), "training")
+    assert matrix.features.shape == (0, 388)

@@ -1,4 +1,4 @@
-"""Before AlexNet: hand-made features and a linear classifier."""
+"""Hand-made features and a linear classifier, the baseline before AlexNet."""
 
 from alexnet.errors import UserError
 

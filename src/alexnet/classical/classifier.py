@@ -1,4 +1,4 @@
-"""A linear classifier of features, trained by scikit-learn."""
+"""A linear classifier on standardised features, fitted by scikit-learn."""
 
 import warnings
 
@@ -15,10 +15,10 @@ from alexnet.metrics import MIN_CLASSES_FOR_TOP5
 
 
 class Standardizer:
-    """Makes each feature of mean 0 and standard deviation 1 / sqrt(length) over the images it has seen.
+    """Standardisation of features to mean 0 and standard deviation 1 / sqrt(length) over given images.
 
-    Their descriptions are then of length 1 on average, so that the same weight decay suits any number
-    of features.
+    The feature vector of an image then has a mean squared norm of 1, so that the same weight decay suits any
+    number of features.
     """
 
     def __init__(self, images: FeatureMatrix) -> None:
@@ -27,14 +27,14 @@ class Standardizer:
             self._scaler.partial_fit(images.features[rows])
 
     def apply(self, images: FeatureMatrix) -> None:
-        """Standardise features in their place."""
+        """Standardise features in place."""
         for rows in images.blocks():
             part = self._scaler.transform(images.features[rows])
             images.features[rows] = part / np.sqrt(part.shape[1])
 
 
 class LinearClassifier:
-    """Multinomial logistic regression with weight decay, by L-BFGS; nothing in it is random."""
+    """Multinomial logistic regression with weight decay, by L-BFGS, which is deterministic."""
 
     def __init__(self, classes: int, config: HandMadeConfig) -> None:
         self.classes, self.config = classes, config
@@ -42,13 +42,15 @@ class LinearClassifier:
 
     @property
     def parameters(self) -> int:
-        """Weights and biases; 0 before anything is learned."""
+        """Number of weights and biases; 0 before fitting."""
         return 0 if self._linear is None else self._linear.coef_.size + self._linear.intercept_.size
 
     def fit(self, images: FeatureMatrix) -> str | None:
-        """Learn from standardised features, an image of each class among them; what there is to warn of."""
-        decay = 1 / (self.config.alpha * len(images.labels))  # scikit-learn's C, against the sum over images
-        linear = LogisticRegression(C=decay, max_iter=self.config.max_iterations)
+        """Fit to standardised features of images of all classes; return a warning if it has not converged."""
+        inverse_decay = 1 / (
+            self.config.alpha * len(images.labels)
+        )  # scikit-learn's C, against the sum over images
+        linear = LogisticRegression(C=inverse_decay, max_iter=self.config.max_iterations)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             linear.fit(images.features, images.labels)
@@ -61,25 +63,25 @@ class LinearClassifier:
         )
 
     def log_probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Logarithms of the probabilities (N, classes), for standardised features (N, length)."""
+        """Return log-probabilities (N, classes) for standardised features (N, length)."""
         assert self._linear is not None
         scores = self._linear.decision_function(features).astype(np.float64)
-        if scores.ndim == 1:  # of two classes there is one score, of the second
+        if scores.ndim == 1:  # for two classes there is one score, that of the second
             return log_expit(np.stack([-scores, scores], axis=1))
         return log_softmax(scores, axis=1)
 
     def evaluate(self, images: FeatureMatrix) -> dict[str, float]:
-        """Mean cross-entropy, errors in percent, and the number of images that they are of.
+        """Return mean cross-entropy, errors in percent, and the number of images.
 
-        Top-5 is left out where there are few classes.
+        The top-5 error is left out where there are few classes.
         """
         ranks, losses = [], []
         for rows in images.blocks():
-            found = self.log_probabilities(images.features[rows])
+            log_probabilities = self.log_probabilities(images.features[rows])
             labels = images.labels[rows][:, None]
-            ordered = np.argsort(-found, axis=1, kind="stable")
-            ranks.append((ordered == labels).argmax(axis=1))
-            losses.append(-np.take_along_axis(found, labels, axis=1)[:, 0])
+            order = np.argsort(-log_probabilities, axis=1, kind="stable")
+            ranks.append((order == labels).argmax(axis=1))
+            losses.append(-np.take_along_axis(log_probabilities, labels, axis=1)[:, 0])
         rank, loss = np.concatenate(ranks), np.concatenate(losses)
         ks = [1] if self.classes < MIN_CLASSES_FOR_TOP5 else [1, 5]
         errors = {f"top{k}_error": 100 * float((rank >= k).mean()) for k in ks}

@@ -1,4 +1,4 @@
-"""Hand-made features of all images of a split, computed in worker processes."""
+"""Extraction of the features of all images of a split, in worker processes."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from threading import Thread
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.classical.features import describe, feature_length, shrink
+from alexnet.classical.features import compute_features, downscale, feature_length
 from alexnet.config import HandMadeConfig
 from alexnet.data.dataset import UNREADABLE, ImageDataset
 from alexnet.data.loader import prefetch_map
@@ -24,15 +24,15 @@ from alexnet.errors import UserError
 from alexnet.terminal import progress_bar
 
 BLOCK = 1024  # images whose features are copied at a time
-PART = 32  # images that a process describes at a time
+CHUNK = 32  # images that a process computes features of at a time
 
 
 @dataclass(frozen=True)
 class FeatureMatrix:
     """`features` (N, length) and `labels` (N,) of the readable images of a split.
 
-    The features are mapped from a file, as those of ImageNet take 44 GB. It has no name: it is gone
-    when nothing refers to it any more, however the process ends. `seconds` is how long they took.
+    The features are mapped from a file, as those of ImageNet take 44 GB. The file has no name: it is deleted
+    once nothing refers to it any more, however the process ends. `seconds` is how long extraction took.
     """
 
     features: NDArray[np.float32]
@@ -40,16 +40,16 @@ class FeatureMatrix:
     seconds: float
 
     def blocks(self) -> Iterator[slice]:
-        """All rows, a few at a time: not all need be in memory at once."""
+        """Yield slices of `BLOCK` rows, so that not all rows need be in memory at once."""
         for first in range(0, len(self.labels), BLOCK):
             yield slice(first, first + BLOCK)
 
 
 @dataclass(frozen=True)
-class Extraction:
-    """How features are computed: `workers` processes, squares of `resize_size`, a file in `folder`.
+class FeatureExtractor:
+    """Extraction of features by `workers` processes, from images of `resize_size`, into a file in `folder`.
 
-    `check` is called again and again, and may raise what ends it.
+    `check` is called after each chunk of images, and may raise an error that ends the extraction.
     """
 
     config: HandMadeConfig
@@ -58,66 +58,66 @@ class Extraction:
     folder: Path
     check: Callable[[], None]
 
-    def of(self, images: ImageDataset, what: str) -> FeatureMatrix:
-        """The features of all images that can be read. Raises `OSError` for a full disk."""
+    def extract(self, images: ImageDataset, split: str) -> FeatureMatrix:
+        """Return the features of all readable images of a split. Raises `OSError` where the disk is full."""
         began = time.perf_counter()
         labels = []
-        parts = [range(first, min(first + PART, len(images))) for first in range(0, len(images), PART)]
+        chunks = [range(first, min(first + CHUNK, len(images))) for first in range(0, len(images), CHUNK)]
         with (
             tempfile.TemporaryFile(dir=self.folder) as file,
-            feature_pool(self.workers) as describe,
-            progress_bar(f"Features of the {what} images", len(images)) as advance,
+            feature_pool(self.workers) as compute,
+            progress_bar(f"Features of the {split} images", len(images)) as advance,
         ):
 
-            def part(rows: range) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-                squares, found = self._squares(images, rows)
-                return describe(squares[found != UNREADABLE], self.config), found
+            def extract_chunk(rows: range) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+                batch, of_chunk = self._read(images, rows)
+                return compute(batch[of_chunk != UNREADABLE], self.config), of_chunk
 
             # two threads for each process: one reads while the other waits for features
             threads = 2 * self.workers
-            with closing(prefetch_map(part, parts, threads, 2 * threads)) as described:
-                for features, found in described:
+            with closing(prefetch_map(extract_chunk, chunks, threads, 2 * threads)) as extracted:
+                for features, of_chunk in extracted:
                     self.check()
                     file.write(features.tobytes())
-                    labels.append(found[found != UNREADABLE])
-                    advance(len(found))
+                    labels.append(of_chunk[of_chunk != UNREADABLE])
+                    advance(len(of_chunk))
             file.flush()
-            length = feature_length(self.config)
-            shape = (sum(map(len, labels)), length)
-            table = (
+            shape = (sum(map(len, labels)), feature_length(self.config))
+            matrix = (
                 np.memmap(file, np.float32, "r+", shape=shape) if shape[0] else np.empty(shape, np.float32)
             )
-        return FeatureMatrix(table, np.concatenate(labels), time.perf_counter() - began)
+        return FeatureMatrix(matrix, np.concatenate(labels), time.perf_counter() - began)
 
-    def _squares(self, images: ImageDataset, rows: range) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        size, stored = self.config.image_size, self.resize_size
-        square = np.empty((3, stored, stored), np.uint8)
-        small = np.empty((len(rows), 3, size, size), np.uint8)
+    def _read(self, images: ImageDataset, rows: range) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return images (N, 3, image_size, image_size) and labels (N,), `UNREADABLE` where one is not."""
+        size, resize_size = self.config.image_size, self.resize_size
+        image = np.empty((3, resize_size, resize_size), np.uint8)
+        batch = np.empty((len(rows), 3, size, size), np.uint8)
         labels = np.empty(len(rows), np.int64)
-        for place, row in enumerate(rows):
-            labels[place] = images.read(row, square)
-            small[place] = shrink(square, size)
-        return small, labels
+        for index, row in enumerate(rows):
+            labels[index] = images.read(row, image)
+            batch[index] = downscale(image, size)
+        return batch, labels
 
 
-Describe = Callable[[NDArray[np.uint8], HandMadeConfig], NDArray[np.float32]]
+ComputeFeatures = Callable[[NDArray[np.uint8], HandMadeConfig], NDArray[np.float32]]
 
 
 @contextmanager
-def feature_pool(workers: int) -> Iterator[Describe]:
-    """Yields `describe`, worked out by `workers` processes, to be called from any number of threads.
+def feature_pool(workers: int) -> Iterator[ComputeFeatures]:
+    """Yield `compute_features`, run by `workers` processes, to be called from any number of threads.
 
-    Without workers it is worked out here. Raises `UserError` where a process has been killed.
+    Without workers it runs in this process. Raises `UserError` where a process was killed.
     """
     if workers == 0:
-        yield describe
+        yield compute_features
         return
     # fork would copy the threads' locks, and what torch has begun
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_init_worker)
 
-    def elsewhere(images: NDArray[np.uint8], config: HandMadeConfig) -> NDArray[np.float32]:
+    def compute_in_worker(images: NDArray[np.uint8], config: HandMadeConfig) -> NDArray[np.float32]:
         try:
-            return pool.submit(describe, images, config).result()
+            return pool.submit(compute_features, images, config).result()
         except BrokenProcessPool as error:
             raise UserError(
                 "A process that computes features was killed, perhaps for want of memory. Try fewer:"
@@ -125,18 +125,18 @@ def feature_pool(workers: int) -> Iterator[Describe]:
             ) from error
 
     try:
-        yield elsewhere
+        yield compute_in_worker
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _init_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the first one decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the main one decides
     Thread(target=_exit_with_parent, daemon=True).start()
 
 
 def _exit_with_parent() -> None:
-    """However the first process ends, none of these outlives it."""
+    """End this process once the main process has ended, however that came about."""
     parent = parent_process()
     assert parent is not None
     parent.join()

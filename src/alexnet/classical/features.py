@@ -1,6 +1,6 @@
-"""What hand-made features say of an image: edges by direction and place, and colours.
+"""Hand-made features of an image: histograms of oriented gradients and of colours.
 
-Imports no torch: other processes compute features, and each would load it.
+Does not import torch: worker processes compute features, and each would load it.
 """
 
 import numpy as np
@@ -11,27 +11,27 @@ from skimage.feature import hog
 from alexnet.config import Features, HandMadeConfig
 
 
-def shrink(square: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """A square (3, S, S) as (3, size, size), each pixel an average over the ones that it covers."""
-    image = Image.fromarray(square.transpose(1, 2, 0))
-    small = image.resize((size, size), Image.Resampling.BILINEAR)  # of Pillow, which averages
+def downscale(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Resize an image (3, S, S) to (3, size, size); each pixel averages those that it covers."""
+    full = Image.fromarray(image.transpose(1, 2, 0))
+    small = full.resize((size, size), Image.Resampling.BILINEAR)  # Pillow's is antialiased
     return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
 
 
-def describe(images: NDArray[np.uint8], config: HandMadeConfig) -> NDArray[np.float32]:
-    """The features (N, length) of images (N, 3, size, size)."""
+def compute_features(images: NDArray[np.uint8], config: HandMadeConfig) -> NDArray[np.float32]:
+    """Return the features (N, length) of images (N, 3, size, size)."""
     if not len(images):
         return np.empty((0, feature_length(config)), np.float32)
-    return np.stack([_describe_one(image, config) for image in images])
+    return np.stack([_features_of_image(image, config) for image in images])
 
 
 def feature_length(config: HandMadeConfig) -> int:
-    """How many numbers describe an image."""
+    """Return the number of features of an image."""
     size = config.image_size
-    return describe(np.zeros((1, 3, size, size), np.uint8), config).shape[1]
+    return compute_features(np.zeros((1, 3, size, size), np.uint8), config).shape[1]
 
 
-def _describe_one(image: NDArray[np.uint8], config: HandMadeConfig) -> NDArray[np.float32]:
+def _features_of_image(image: NDArray[np.uint8], config: HandMadeConfig) -> NDArray[np.float32]:
     parts = []
     if config.features is not Features.color:
         parts.append(oriented_gradients(image, config))
@@ -41,11 +41,11 @@ def _describe_one(image: NDArray[np.uint8], config: HandMadeConfig) -> NDArray[n
 
 
 def oriented_gradients(image: NDArray[np.uint8], config: HandMadeConfig) -> NDArray[np.float64]:
-    """Histograms of oriented gradients (Dalal & Triggs, CVPR 2005) of an image (3, size, size).
+    """Compute histograms of oriented gradients (Dalal & Triggs, CVPR 2005) of an image (3, size, size).
 
-    For each cell a histogram of the directions of its edges, once for each of the overlapping blocks
-    that the cell is in, normalised there (L2-Hys, their §6.4). Of a pixel's gradients in red, green and
-    blue the largest counts.
+    Each cell has a histogram of the directions of its gradients, once for each of the overlapping blocks
+    that the cell is in, normalised over the block (L2-Hys, their §6.4). A pixel's gradient is the largest of
+    those in red, green and blue.
     """
     side, cells = config.pixels_per_cell, config.cells_per_block
     return hog(
@@ -59,10 +59,10 @@ def oriented_gradients(image: NDArray[np.uint8], config: HandMadeConfig) -> NDAr
 
 
 def color_histogram(image: NDArray[np.uint8], bins: int) -> NDArray[np.float64]:
-    """Square roots of the shares of an image's pixels (3, size, size) in each of bins^3 boxes of RGB.
+    """Compute the square roots of the shares of an image's pixels (3, size, size) in bins^3 boxes of RGB.
 
-    The joint histogram of Swain & Ballard (IJCV 1991). Of two histograms of square roots the scalar
-    product is their Bhattacharyya coefficient, which a linear classifier can use.
+    This is the joint histogram of Swain & Ballard (IJCV 1991). The dot product of two histograms of square
+    roots is their Bhattacharyya coefficient, which a linear classifier can use.
     """
     red, green, blue = image.reshape(3, -1).astype(np.int64) * bins // 256
     counts = np.bincount((red * bins + green) * bins + blue, minlength=bins**3)

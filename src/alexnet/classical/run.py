@@ -1,4 +1,4 @@
-"""A run of hand-made features and a linear classifier, recorded as `train.py` records its own."""
+"""A run of hand-made features and a linear classifier, recorded as `train.py` records its runs."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from alexnet.classical.classifier import LinearClassifier, Standardizer
-from alexnet.classical.extraction import Extraction, FeatureMatrix
+from alexnet.classical.extraction import FeatureExtractor, FeatureMatrix
 from alexnet.classical.features import feature_length
 from alexnet.config import ClassicalConfig
 from alexnet.config.hashing import config_hash
@@ -28,27 +28,27 @@ from alexnet.training.session import RunSession, print_validation_error
 log = logging.getLogger(__name__)
 
 PRECISION = "32-true"  # features and weights
-# what train.py measures of a network's steps, of which there are none
+# what train.py measures of a network's training steps, which there are none of here
 NO_STEPS = ("data_wait_fraction", "model_flops_per_second", "matrix_rate_fraction", "input_bound")
 
 
 def run(config: ClassicalConfig, resolved: dict[str, Any], overrides: list[str]) -> float:
     """Extract features, fit, evaluate; return the validation top-1 error in percent.
 
-    Raises `UserError` before anything is written for what cannot run; whatever happens after the run
-    folder exists ends in its result.json. A run folder that was asked for, and holds a run of the same
-    configuration that was stopped, is used again.
+    Raises `UserError` before anything is written for a configuration that cannot run; whatever happens after
+    the run folder exists is recorded in its result.json. A run folder that is given, and holds an unfinished
+    run of the same configuration, is used again.
     """
     log_to_terminal(quiet=False)
     data = load_image_data(config.data)
-    folder = _folder(config, resolved)
+    folder = _run_folder(config, resolved)
     with folder.locked(), log_to_file(folder.path / "train.log"):
         session = _ClassicalSession(config, resolved, overrides, data, folder)
         session.run()
     return session.rows[-1]["val/top1_error"]
 
 
-def _folder(config: ClassicalConfig, resolved: dict[str, Any]) -> RunFolder:
+def _run_folder(config: ClassicalConfig, resolved: dict[str, Any]) -> RunFolder:
     if config.run_folder is not None:
         path = absolute(config.run_folder)
         if path.is_dir() and (is_unfinished(path, config_hash(resolved)) or is_empty_run(path)):
@@ -86,15 +86,15 @@ class _ClassicalSession(RunSession):
 
     def work(self) -> None:
         with interrupt_on_signals():
-            self._learn()
+            self._fit_and_evaluate()
 
-    def _learn(self) -> None:
+    def _fit_and_evaluate(self) -> None:
         data, config = self.data, self.config
         workers = config.data.workers if config.data.workers is not None else os.cpu_count() or 1
-        extraction = Extraction(
+        extractor = FeatureExtractor(
             config.classical, config.data.resize_size, workers, self.folder.path, self._check_unreadable
         )
-        train = extraction.of(data.train, "training")
+        train = extractor.extract(data.train, "training")
         self._check_labels(train)
         began = time.perf_counter()
         log.info(f"Fitting the classifier to {len(train.labels):,} images")
@@ -103,11 +103,11 @@ class _ClassicalSession(RunSession):
         self.warning = self.classifier.fit(train)
         seconds = train.seconds + time.perf_counter() - began
         self.images_per_second = len(train.labels) / seconds
-        val = extraction.of(data.val, "validation")
+        val = extractor.extract(data.val, "validation")
         if not len(val.labels):
             raise UserError(f"Data from {data.origin}: no validation image can be read any more.")
         standardizer.apply(val)
-        row: dict[str, Any] = {"epoch": 1}  # a table of one row, as train.py's after its first epoch
+        row: dict[str, Any] = {"epoch": 1}  # one row, as train.py writes after its first epoch
         for name, features in (("train", train), ("val", val)):
             row |= {f"{name}/{key}": value for key, value in self.classifier.evaluate(features).items()}
         row.pop("train/top5_error", None)  # as in train.py
@@ -118,10 +118,11 @@ class _ClassicalSession(RunSession):
         """Raise `UserError` if too many images have stopped decoding."""
         data = self.data
         images = len(data.train) + len(data.val) + data.unreadable
-        place, most = f"Data from {data.origin}", self.config.data.max_unreadable
-        check_unreadable(data.newly_unreadable(), images, most, place, earlier=data.unreadable)
+        origin, most = f"Data from {data.origin}", self.config.data.max_unreadable
+        check_unreadable(data.newly_unreadable(), images, most, origin, earlier=data.unreadable)
 
     def _check_labels(self, train: FeatureMatrix) -> None:
+        """Raise `UserError` if a class has no readable image."""
         counts = np.bincount(train.labels, minlength=len(self.data.classes))
         if not counts.all():
             name = self.data.classes[int(counts.argmin())]
@@ -134,7 +135,7 @@ class _ClassicalSession(RunSession):
         rates = {"images_per_second": self.images_per_second, **dict.fromkeys(NO_STEPS)}
         parameters = self.classifier.parameters
         return result_fields(self.resolved, self.data, parameters, self.rows, rates) | {
-            "epochs": None,  # a classifier of features has none
+            "epochs": None,  # L-BFGS has none
             "best": None,
             "warning": self.warning,
             "skipped_steps": 0,
@@ -145,7 +146,7 @@ class _ClassicalSession(RunSession):
 
     def print_success(self, result: dict[str, Any]) -> None:
         took = duration(result["wall_seconds"])
-        log.info(f"Done in {took}: {self.images_per_second:.3g} images/s described and learned from")
+        log.info(f"Done in {took}: features and fit of {self.images_per_second:.3g} images/s")
         print_validation_error(result)
         if self.warning:
             log.warning(self.warning)
@@ -154,7 +155,7 @@ class _ClassicalSession(RunSession):
         log.info(f"Next      a network, on the same images: python src/train.py data={name}")
 
     def resume_hint(self) -> str:
-        return "The same command begins again."
+        return "The same command starts again."
 
     def explain(self, problem: Exception) -> str | None:
         if lacks_memory(problem):
