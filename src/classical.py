@@ -1,4 +1,4 @@
-"""What hand-made features and a linear classifier make of the same images: python src/classical.py ..."""
+"""Fit a linear classifier to hand-made features: python src/classical.py [key=value] ..."""
 
 from omegaconf import DictConfig
 

@@ -1,4 +1,4 @@
-"""How good is a trained network? python src/evaluate.py run=<folder>, or run=[<several>] as an ensemble"""
+"""Evaluate trained networks: python src/evaluate.py run=<run folder>, or run=[<several>] as an ensemble."""
 
 from omegaconf import DictConfig
 

@@ -1,4 +1,4 @@
-"""A trained network for other programs: python src/export.py run=<run folder> format=onnx"""
+"""Export a trained network for other programs: python src/export.py run=<run folder> format=onnx."""
 
 from omegaconf import DictConfig
 

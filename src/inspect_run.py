@@ -1,4 +1,4 @@
-"""What is inside a trained network? python src/inspect_run.py run=<run folder>"""
+"""Inspect the layers and features of a trained network: python src/inspect_run.py run=<run folder>."""
 
 from omegaconf import DictConfig
 

@@ -1,4 +1,4 @@
-"""What does a trained network see? python src/predict.py run=<run folder> images=<file, folder or pattern>"""
+"""Predict the classes of images: python src/predict.py run=<run folder> images=<file, folder or pattern>."""
 
 from omegaconf import DictConfig
 
