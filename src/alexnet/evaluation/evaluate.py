@@ -102,7 +102,7 @@ def evaluate_models(
     if not len(indices):
         raise UserError(f"None of the {len(readable):,} validation images can be read.")
     if len(indices) < len(readable):
-        probabilities = [{kind: of[kind][indices] for kind in of} for of in probabilities]
+        probabilities = [_select(of_member, indices) for of_member in probabilities]
     labels = data[0].images.labels[indices]
     return Evaluation(
         members=list(members),
@@ -176,6 +176,10 @@ def average_probabilities(members: Sequence[Probabilities]) -> Probabilities:
             total += other[kind]
         averaged[kind] = (total / len(members)).astype(np.float32)
     return averaged
+
+
+def _select(probabilities: Probabilities, indices: NDArray[np.int64]) -> Probabilities:
+    return {kind: values[indices] for kind, values in probabilities.items()}
 
 
 def _score_crops(probabilities: Probabilities, labels: NDArray[np.int64]) -> PredictionsByCrops:

@@ -79,13 +79,16 @@ def _json_content(evaluation: Evaluation, batch_size: int) -> dict[str, Any]:
                 "class": data.classes[label],
                 "name": evaluation.class_names[label],
                 "images": images,
-                **{kind.value: _class_errors(of, label) for kind, of in evaluation.primary.items()},
+                **{
+                    kind.value: _class_errors(predictions, label)
+                    for kind, predictions in evaluation.primary.items()
+                },
             }
             for label, images in enumerate(evaluation.predictions.class_images.tolist())
         ],
         "confusion": {
-            kind.value: _confusion_counts(of.confusion, data.classes)
-            for kind, of in evaluation.primary.items()
+            kind.value: _confusion_counts(predictions.confusion, data.classes)
+            for kind, predictions in evaluation.primary.items()
         },
     }
     if evaluation.is_imagenet:
@@ -96,8 +99,8 @@ def _json_content(evaluation: Evaluation, batch_size: int) -> dict[str, Any]:
 def _metrics(by_crops: PredictionsByCrops) -> dict[str, dict[str, float]]:
     """Return the metrics of each kind of crops, without those that are None."""
     return {
-        kind.value: {key: value for key, value in of.metrics._asdict().items() if value is not None}
-        for kind, of in by_crops.items()
+        kind.value: {key: value for key, value in predictions.metrics._asdict().items() if value is not None}
+        for kind, predictions in by_crops.items()
     }
 
 
@@ -134,7 +137,7 @@ def _per_class_csv(evaluation: Evaluation) -> str:
 
     def rows() -> Iterator[list[Any]]:
         for label, images in enumerate(evaluation.predictions.class_images.tolist()):
-            by_crops = [_class_errors(of, label) for of in evaluation.primary.values()]
+            by_crops = [_class_errors(predictions, label) for predictions in evaluation.primary.values()]
             errors = [errors.get(key, "") for errors in by_crops for key in keys]
             yield [evaluation.data.classes[label], evaluation.class_names[label], images, *errors]
 
@@ -154,8 +157,8 @@ def _predictions_csv(evaluation: Evaluation) -> str:
     ranks = range(1, evaluation.predictions.top.shape[1] + 1)
     columns = [f"{what}_{rank}" for rank in ranks for what in ("class", "probability")]
     lists = {
-        kind.value: (of.top.tolist(), of.top_probabilities.tolist())
-        for kind, of in evaluation.primary.items()
+        kind.value: (predictions.top.tolist(), predictions.top_probabilities.tolist())
+        for kind, predictions in evaluation.primary.items()
     }
 
     def rows() -> Iterator[list[Any]]:
