@@ -15,13 +15,13 @@ from conftest import compose_config
 
 STORED, CROP, IMAGES = 40, 33, 50
 RNG = np.random.default_rng(0)
-SQUARES = RNG.integers(0, 256, (IMAGES, 3, STORED, STORED), dtype=np.uint8)
+PIXELS = RNG.integers(0, 256, (IMAGES, 3, STORED, STORED), dtype=np.uint8)
 STATISTICS = Statistics(
     RNG.uniform(0, 255, (3, STORED, STORED)).astype(np.float32),
     np.linalg.qr(RNG.normal(size=(3, 3)))[0].astype(np.float32),
     np.array([14831.0, 1376.0, 389.0], np.float32),  # K2's table for ImageNet, squared
 )
-DRAWS = AugmentationParams(
+PARAMS = AugmentationParams(
     RNG.random((IMAGES, 2)),
     RNG.random(IMAGES) < 0.5,
     RNG.standard_normal((IMAGES, 3)).astype(np.float32),
@@ -39,23 +39,23 @@ def augmentation(settings: AugmentConfig) -> Augmentation:
 
 
 def reference(settings: AugmentConfig, epoch: int = 0) -> np.ndarray:
-    """The paper's augmentation, one image at a time."""
+    """Augment as in the paper, one image at a time."""
     results = []
     border = (STORED - CROP) // 2
     mean = STATISTICS.mean[:, border : border + CROP, border : border + CROP].astype(np.float64)
-    for square, corner, flip, color, _ in zip(SQUARES, *DRAWS, strict=True):
+    for image, corner, flip, color, _ in zip(PIXELS, *PARAMS, strict=True):
         top, left = (int(c * (STORED - CROP + 1)) for c in corner) if settings.crop else (border, border)
-        crop = square[:, top : top + CROP, left : left + CROP].astype(np.float64)
+        crop = image[:, top : top + CROP, left : left + CROP].astype(np.float64)
         if settings.flip and flip:
             crop = crop[:, :, ::-1]
         x = crop - mean
         if settings.color and (settings.color_until_epoch is None or epoch < settings.color_until_epoch):
             for component in range(3):
                 value = float(STATISTICS.eigenvalues[component])
-                reach = (
+                length = (
                     np.sqrt(value) if settings.color_scale is ColorScale.standard_deviation else value / 255
                 )
-                x += (0.1 * color[component] * reach * STATISTICS.eigenvectors[:, component])[:, None, None]
+                x += (0.1 * color[component] * length * STATISTICS.eigenvectors[:, component])[:, None, None]
             if settings.color_scale is ColorScale.standard_deviation:
                 x /= 1.1
         results.append(x)
@@ -75,13 +75,13 @@ def reference(settings: AugmentConfig, epoch: int = 0) -> np.ndarray:
 )
 def test_equals_one_image_at_a_time(overrides: list[str]) -> None:
     settings = config(*overrides)
-    ours = augmentation(settings).random(torch.from_numpy(SQUARES), DRAWS, 0, torch.float64)
-    np.testing.assert_allclose(ours.numpy(), reference(settings), rtol=1e-5, atol=1e-4)
+    actual = augmentation(settings).random(torch.from_numpy(PIXELS), PARAMS, 0, torch.float64)
+    np.testing.assert_allclose(actual.numpy(), reference(settings), rtol=1e-5, atol=1e-4)
 
 
 def test_half_precision_is_the_exact_result_rounded() -> None:
-    made, squares = augmentation(config()), torch.from_numpy(SQUARES)
-    for crops in (partial(made.random, squares, DRAWS, 0), partial(made.center, squares)):
+    made, images = augmentation(config()), torch.from_numpy(PIXELS)
+    for crops in (partial(made.random, images, PARAMS, 0), partial(made.center, images)):
         assert torch.equal(crops(torch.bfloat16), crops(torch.float32).bfloat16())
 
 
@@ -89,10 +89,10 @@ def test_half_precision_is_the_exact_result_rounded() -> None:
 def test_accelerators_crop_as_the_cpu_does(overrides: list[str]) -> None:
     """The form for accelerators, run on the CPU, against the form for the CPU."""
     made = augmentation(config(*overrides))
-    corners = (DRAWS.corners * (STORED - CROP + 1)).astype(np.int64)
-    squares = torch.from_numpy(SQUARES)
-    expected = made._copy_each(squares, corners, DRAWS.flips)
-    assert torch.equal(made._gather(squares, corners, DRAWS.flips), expected)
+    corners = (PARAMS.corners * (STORED - CROP + 1)).astype(np.int64)
+    images = torch.from_numpy(PIXELS)
+    expected = made._slice_each(images, corners, PARAMS.flips)
+    assert torch.equal(made._gather(images, corners, PARAMS.flips), expected)
     assert expected.dtype == torch.uint8
 
 
@@ -105,7 +105,7 @@ def test_colours_are_an_explicit_sum(
     """Bit for bit three products in one order, in a batch of any size: no processor's matrix product is."""
     made = augmentation(config(f"color_scale={scale.value}"))
     colors = np.random.default_rng(1).standard_normal((1000, 3), dtype=np.float32)
-    draws = AugmentationParams(
+    params = AugmentationParams(
         np.zeros((1000, 2)), np.zeros(1000, np.bool_), colors, np.zeros(1000, np.uint32)
     )
     scaled, axes = colors.astype(exact) * exact(made.config.color_std), made.color_axes.numpy().astype(exact)
@@ -115,26 +115,26 @@ def test_colours_are_an_explicit_sum(
             first, second, third = (scaled[row, axis] * axes[channel, axis] for axis in range(3))
             expected[row, channel] = (third + second) + first
     parts = [slice(start, start + size) for start in range(0, 1000, size)]
-    ours = torch.cat([made.color_moves(draws.of(part), dtype) for part in parts])
-    assert ours.numpy().dtype == exact
-    np.testing.assert_array_equal(ours.numpy(), expected)
+    actual = torch.cat([made.color_shifts(params.of(part), dtype) for part in parts])
+    assert actual.numpy().dtype == exact
+    np.testing.assert_array_equal(actual.numpy(), expected)
 
 
 Form = Callable[[Augmentation, torch.Tensor, AugmentationParams, torch.dtype], torch.Tensor]
 FORMS: dict[str, Form] = {
-    "random": lambda made, squares, draws, dtype: made.random(squares, draws, 0, dtype),
-    "center": lambda made, squares, draws, dtype: made.center(squares, dtype),
-    "ten": lambda made, squares, draws, dtype: made.ten(squares, dtype),
+    "random": lambda made, images, params, dtype: made.random(images, params, 0, dtype),
+    "center": lambda made, images, params, dtype: made.center(images, dtype),
+    "ten": lambda made, images, params, dtype: made.ten(images, dtype),
 }
 
 
 def same_in_any_batch(settings: AugmentConfig, form: Form, dtype: torch.dtype, device: str = "cpu") -> None:
-    """Whether an image's pixels are the same bits by itself and in batches of several sizes."""
-    made, squares = augmentation(settings), torch.from_numpy(SQUARES).to(device)
-    whole = form(made, squares, DRAWS, dtype)
+    """Check that an image's pixels are the same bits alone and in batches of several sizes."""
+    made, images = augmentation(settings), torch.from_numpy(PIXELS).to(device)
+    whole = form(made, images, PARAMS, dtype)
     for size in (1, 2, 3, 7, 32):
         parts = [slice(start, start + size) for start in range(0, IMAGES, size)]
-        cut = torch.cat([form(made, squares[part], DRAWS.of(part), dtype) for part in parts])
+        cut = torch.cat([form(made, images[part], PARAMS.of(part), dtype) for part in parts])
         assert torch.equal(cut, whole)
 
 
@@ -147,7 +147,7 @@ def test_an_image_is_the_same_in_any_batch(form: str, scale: ColorScale, dtype: 
 
 def test_an_image_is_the_same_in_any_batch_of_an_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """The form for accelerators, run on the CPU."""
-    monkeypatch.setattr(Augmentation, "_copy_each", Augmentation._gather)
+    monkeypatch.setattr(Augmentation, "_slice_each", Augmentation._gather)
     same_in_any_batch(config(), FORMS["random"], torch.float32)
 
 
@@ -163,16 +163,16 @@ def test_an_image_is_the_same_in_any_batch_of_a_gpu(form: str, dtype: torch.dtyp
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("overrides", [[], ["crop=false"], ["color_scale=eigenvalue"]])
 def test_gpu_equals_cpu(overrides: list[str]) -> None:
-    made, squares = augmentation(config(*overrides)), torch.from_numpy(SQUARES)
+    made, images = augmentation(config(*overrides)), torch.from_numpy(PIXELS)
     for dtype, tolerance in ((torch.float32, 1e-3), (torch.float64, 1e-10)):
-        on_cpu = made.random(squares, DRAWS, 0, dtype)
-        on_gpu = made.random(squares.cuda(), DRAWS, 0, dtype)
+        on_cpu = made.random(images, PARAMS, 0, dtype)
+        on_gpu = made.random(images.cuda(), PARAMS, 0, dtype)
         torch.testing.assert_close(on_gpu.cpu(), on_cpu, rtol=0, atol=tolerance)
-        torch.testing.assert_close(made.center(squares.cuda(), dtype).cpu(), made.center(squares, dtype))
+        torch.testing.assert_close(made.center(images.cuda(), dtype).cpu(), made.center(images, dtype))
 
 
 def test_all_crops_are_reached() -> None:
-    """33 * 33 places for 224 out of 256, as the 2012 program drew them."""
+    """33 * 33 positions of 224 in 256, as in the 2012 program."""
     margin = 32
     corners = (np.array([0.0, 0.5, 1 - 1e-12]) * (margin + 1)).astype(int)
     assert corners.tolist() == [0, 16, 32]
@@ -188,28 +188,28 @@ def test_colour_noise_in_both_readings() -> None:
 
 def test_colour_noise_ends() -> None:
     settings = config("color_until_epoch=3")
-    squares = torch.from_numpy(SQUARES)
+    images = torch.from_numpy(PIXELS)
     for epoch in (2, 3):
-        ours = augmentation(settings).random(squares, DRAWS, epoch, torch.float64).numpy()
-        np.testing.assert_allclose(ours, reference(settings, epoch), rtol=1e-5, atol=1e-4)
+        actual = augmentation(settings).random(images, PARAMS, epoch, torch.float64).numpy()
+        np.testing.assert_allclose(actual, reference(settings, epoch), rtol=1e-5, atol=1e-4)
 
 
 def test_center() -> None:
-    ours = augmentation(config()).center(torch.from_numpy(SQUARES), torch.float64)
-    expected = SQUARES[:, :, 3:36, 3:36] - STATISTICS.mean[:, 3:36, 3:36].astype(np.float64)
-    np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-6)
+    actual = augmentation(config()).center(torch.from_numpy(PIXELS), torch.float64)
+    expected = PIXELS[:, :, 3:36, 3:36] - STATISTICS.mean[:, 3:36, 3:36].astype(np.float64)
+    np.testing.assert_allclose(actual.numpy(), expected, rtol=1e-6)
 
 
 def test_ten_crops() -> None:
-    ours = augmentation(config()).ten(torch.from_numpy(SQUARES), torch.float64).numpy()
+    actual = augmentation(config()).ten(torch.from_numpy(PIXELS), torch.float64).numpy()
     mean = STATISTICS.mean[:, 3:36, 3:36].astype(np.float64)
-    assert ours.shape == (IMAGES, 10, 3, CROP, CROP)
-    for square, crops in zip(SQUARES, ours, strict=True):
+    assert actual.shape == (IMAGES, 10, 3, CROP, CROP)
+    for image, crops in zip(PIXELS, actual, strict=True):
         expected = []
         for top, left in ((0, 0), (0, 7), (7, 0), (7, 7), (3, 3)):
-            expected.append(square[:, top : top + 33, left : left + 33] - mean)
+            expected.append(image[:, top : top + 33, left : left + 33] - mean)
         for top, left in ((0, 0), (0, 7), (7, 0), (7, 7), (3, 3)):
-            expected.append(square[:, top : top + 33, left : left + 33][:, :, ::-1] - mean)
+            expected.append(image[:, top : top + 33, left : left + 33][:, :, ::-1] - mean)
         np.testing.assert_allclose(crops, np.stack(expected), rtol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Orders and draws depend on (seed, epoch, sample) alone."""
+"""Orders and random streams depend on (seed, epoch, sample) alone."""
 
 import numpy as np
 import pytest
@@ -43,23 +43,23 @@ def test_epochs_and_seeds_differ() -> None:
     assert epoch_order(3, 7, 50).tolist() == epoch_order(3, 7, 50).tolist()
 
 
-def test_draws() -> None:
-    draws = epoch_augmentation_params(0, 0, 20_000, 1)
-    assert draws.corners.min() >= 0
-    assert draws.corners.max() < 1
-    assert abs(draws.flips.mean() - 0.5) < 0.02
-    assert np.abs(draws.colors.mean(0)).max() < 0.03
-    assert np.abs(draws.colors.std(0) - 1).max() < 0.03
+def test_augmentation_params() -> None:
+    params = epoch_augmentation_params(0, 0, 20_000, 1)
+    assert params.corners.min() >= 0
+    assert params.corners.max() < 1
+    assert abs(params.flips.mean() - 0.5) < 0.02
+    assert np.abs(params.colors.mean(0)).max() < 0.03
+    assert np.abs(params.colors.std(0) - 1).max() < 0.03
     other = epoch_augmentation_params(0, 1, 20_000, 1)
-    assert not np.array_equal(draws.corners, other.corners)
+    assert not np.array_equal(params.corners, other.corners)
 
 
-def test_chunks_share_crop_and_flip_but_not_colour() -> None:
+def test_groups_share_crop_and_flip_but_not_colour() -> None:
     order = epoch_order(5, 2, 100)
     corners, flips, colors, dropout_seeds = epoch_augmentation_params(5, 2, 100, 32)
     for start in range(0, 100, 32):
-        chunk = order[start : start + 32]
-        assert len(np.unique(corners[chunk], axis=0)) == 1
-        assert len(np.unique(flips[chunk])) == 1
-        assert len(np.unique(colors[chunk], axis=0)) == len(np.unique(dropout_seeds[chunk])) == len(chunk)
+        group = order[start : start + 32]
+        assert len(np.unique(corners[group], axis=0)) == 1
+        assert len(np.unique(flips[group])) == 1
+        assert len(np.unique(colors[group], axis=0)) == len(np.unique(dropout_seeds[group])) == len(group)
     assert len(np.unique(corners, axis=0)) == 4

@@ -1,6 +1,7 @@
-"""Every random choice about the data, as a function of (seed, epoch, sample) alone.
+"""The random streams of an epoch, and the order and the batches in which it visits its samples.
 
-Neither workers nor ranks nor a restart changes the order of an epoch or what a sample looks like.
+Everything random about the data is a function of (seed, epoch, sample) alone: neither workers nor ranks nor
+a restart changes the order of an epoch or what a sample looks like.
 """
 
 from collections.abc import Iterator
@@ -10,8 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class _Stream(IntEnum):
-    """Independent streams: switching one augmentation off leaves the draws of the others alone."""
+class RandomStream(IntEnum):
+    """The independent random streams of an epoch.
+
+    Each augmentation draws from a stream of its own: switching one off, or adding one, leaves the draws of
+    the others alone. A new augmentation takes the next free number; a number in use never changes its
+    meaning, or earlier runs could not be repeated.
+    """
 
     order = 0
     crop = 1
@@ -20,13 +26,18 @@ class _Stream(IntEnum):
     dropout = 4
 
 
-def _generator(seed: int, epoch: int, stream: _Stream) -> np.random.Generator:
+def epoch_generator(seed: int, epoch: int, stream: RandomStream) -> np.random.Generator:
+    """Return a generator at the beginning of one stream of an epoch.
+
+    Draw for all samples of the epoch at once, one row per sample of the data set: a sample's draws then
+    depend neither on the order nor on the batches.
+    """
     return np.random.default_rng([seed, epoch, stream])
 
 
 def epoch_order(seed: int, epoch: int, samples: int) -> NDArray[np.int64]:
-    """The order in which an epoch visits its samples."""
-    return _generator(seed, epoch, _Stream.order).permutation(samples)
+    """Return the order in which an epoch visits its samples."""
+    return epoch_generator(seed, epoch, RandomStream.order).permutation(samples)
 
 
 class GlobalBatchSampler:
@@ -51,18 +62,18 @@ class GlobalBatchSampler:
 
     @property
     def largest(self) -> int:
-        """Most samples that this rank has in a batch."""
+        """Largest number of samples that this rank has in a batch."""
         return -(-int(np.diff(self.bounds).max()) // self.ranks)
 
     def of_epoch(self, epoch: int, first: int = 0) -> Iterator[NDArray[np.int64]]:
-        """The samples of each batch of an epoch, from its batch number `first` on."""
+        """Yield the samples of each batch of an epoch, from batch number `first` on."""
         order = epoch_order(self.seed, epoch, self.samples)
         for start, end in list(zip(self.bounds, self.bounds[1:], strict=False))[first:]:
             yield np.array_split(order[start:end], self.ranks)[self.rank]
 
 
 def evenly_spaced(total: int, count: int | None) -> NDArray[np.int64]:
-    """`count` of the numbers from 0 to total - 1, or all of them, as far apart as can be."""
+    """Return `count` of the numbers from 0 to total - 1, as far apart as possible; all where None."""
     if count is None or count >= total:
         return np.arange(total)
     return (np.arange(count) * total + total // 2) // count
