@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from alexnet.errors import UserError
 
+PARTIAL = ".partial"  # suffix of what is still being written
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
@@ -25,17 +27,17 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     What was at `path` stays until then. An `OSError` names the file, which the system does not do for a full
     disk.
     """
-    aside = partial_path(path)
+    partial = partial_path(path)
     try:
-        with aside.open("wb") as file:
+        with partial.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
+        partial.replace(path)
         _sync(path.parent)
     except BaseException as error:
         with suppress(OSError):
-            aside.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.strerror:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
@@ -49,9 +51,9 @@ def atomic_write_files(folder: Path) -> Iterator[Path]:
     stand side by side. An `OSError` names the folder.
     """
     try:
-        with TemporaryDirectory(prefix=".", suffix=".partial", dir=folder) as aside:
-            yield Path(aside)
-            files = sorted(Path(aside).iterdir())
+        with TemporaryDirectory(prefix=".", suffix=PARTIAL, dir=folder) as partial:
+            yield Path(partial)
+            files = sorted(Path(partial).iterdir())
             for file in files:
                 _sync(file)
             for file in files:
@@ -81,13 +83,13 @@ def make_output_folder(folder: Path, failure: str = "Cannot write to", *, settin
 
 def partial_path(path: Path) -> Path:
     """Return where `atomic_write` writes first; a process that is killed meanwhile leaves it there."""
-    return path.with_name(f".{path.name}.partial")
+    return path.with_name(f".{path.name}{PARTIAL}")
 
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the partial files that killed processes have left in a folder."""
-    for left in folder.glob(".*.partial"):
-        left.unlink(missing_ok=True)
+    for path in folder.glob(f".*{PARTIAL}"):
+        path.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:
@@ -156,7 +158,7 @@ def _cell(value: Any) -> Any:
 
 
 def reasons_csv(reasons: dict[str, str]) -> str:
-    """Return the text of a CSV file of the files that were set aside, and why."""
+    """Return the text of a CSV file that lists files and the reasons why they were set aside."""
     return csv_text(("file", "reason"), sorted(reasons.items()))
 
 

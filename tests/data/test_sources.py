@@ -1,4 +1,4 @@
-"""Copies on disk are used as they are; what cannot be fetched is said."""
+"""Copies on disk are used as they are; what cannot be downloaded is reported."""
 
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def test_folder_is_taken_as_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["synthetic", "cifar10", "folder"])
-def test_nothing_is_made_in_a_folder_that_is_not_there(tmp_path: Path, name: str) -> None:
+def test_nothing_is_made_in_a_missing_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="there is no such folder"):
         ensure_downloaded(data(f"data={name}", f"data.root={tmp_path}/nowhere"), 1)
     assert not (tmp_path / "nowhere").exists()

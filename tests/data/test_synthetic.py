@@ -54,14 +54,14 @@ def test_half_made_data_is_not_taken_for_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [again.name]
 
 
-def test_the_same_seed_draws_the_same_picture() -> None:
+def test_the_same_seed_draws_the_same_image() -> None:
     first, second, other = (np.asarray(draw("dots", np.random.default_rng(seed))) for seed in (0, 0, 1))
     assert np.array_equal(first, second)
     assert first.shape != other.shape or not np.array_equal(first, other)
 
 
 def test_average_colour_gives_little_away() -> None:
-    """The nearest class by mean colour is wrong more often than not; guessing is wrong in 90%."""
+    """The nearest class by mean colour is wrong more often than not; chance is wrong in 90%."""
 
     def mean_colors(seed: int) -> np.ndarray:
         return np.array(

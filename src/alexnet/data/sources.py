@@ -1,4 +1,4 @@
-"""Bring a configured data set onto disk: make it, fetch it, or find it where it is."""
+"""The sources of data sets: folders that the user has, synthetic images, downloads."""
 
 import os
 from dataclasses import dataclass
@@ -11,14 +11,13 @@ from alexnet.data.folders import TRAIN_NAMES
 from alexnet.data.locations import USER_SUPPLIED, require_root
 from alexnet.data.synthetic import make_synthetic
 from alexnet.errors import UserError
+from alexnet.files import PARTIAL
 from alexnet.terminal import console, progress_bar
-
-PARTIAL = ".partial"  # at the end of the name of what is being made
 
 
 @dataclass(frozen=True)
 class Download:
-    """What torchvision fetches and unpacks; `on_disk` is the archive with all that is made of it."""
+    """A data set that torchvision downloads; `bytes` are the archive's, `on_disk` with all made of it."""
 
     name: str
     url: str
@@ -46,9 +45,9 @@ DOWNLOADS = {
 
 
 def missing_download(config: DataConfig) -> Download | None:
-    """What `bring` would have to fetch; None where the images are there, or are made from what is there.
+    """Return the download that `ensure_downloaded` would make; None where none is needed.
 
-    Raises `UserError` where `bring` would.
+    Raises `UserError` for a root that does not exist.
     """
     root = require_root(config)
     download = DOWNLOADS.get(config.source)
@@ -58,16 +57,16 @@ def missing_download(config: DataConfig) -> Download | None:
 
 
 def ensure_downloaded(config: DataConfig, workers: int) -> Path:
-    """The folder that holds the images, made or fetched first where need be.
+    """Return the folder that holds the images, made or downloaded first if necessary.
 
-    Raises `UserError` where there is no copy and none can be fetched.
+    Raises `UserError` where there is no copy and none can be downloaded.
     """
     root = require_root(config)
     if config.source in USER_SUPPLIED:
         return root
     root.mkdir(parents=True, exist_ok=True)
     if config.source is not DataSource.synthetic and (copy := _find_copy(root)):
-        return copy  # used as it is, and may be read-only
+        return copy  # used as it is; it may be read-only
     try:
         with FileLock(root / ".lock"):  # ranks and runs that start together: one works, the others wait
             return _make_or_fetch(config, root, workers)
@@ -85,7 +84,7 @@ def _make_or_fetch(config: DataConfig, root: Path, workers: int) -> Path:
 
 
 def _find_copy(root: Path) -> Path | None:
-    """`root`, or the one folder in it, that holds a folder of training images."""
+    """Return the folder, `root` itself or one inside it, that holds a folder of training images."""
     for folder in (root, *sorted(root.glob("*/"))):
         if folder.suffix != PARTIAL and any((folder / name).is_dir() for name in TRAIN_NAMES):
             return folder
@@ -104,7 +103,7 @@ def _fetch_imagenette(root: Path) -> Path:
 
 
 def _fetch_cifar10(root: Path) -> Path:
-    """CIFAR-10 as PNG files, from torchvision's copy; fetched where even that is missing."""
+    """Write CIFAR-10 as PNG files, from torchvision's copy, which is downloaded where it is missing."""
     from torchvision.datasets import CIFAR10
 
     download = DOWNLOADS[DataSource.cifar10]
@@ -117,16 +116,16 @@ def _fetch_cifar10(root: Path) -> Path:
     except Exception as error:
         raise download_error("CIFAR-10", root, error) from error
 
-    whole, aside = root / "png", root / f"png.{os.getpid()}{PARTIAL}"
+    folder, partial = root / "png", root / f"png.{os.getpid()}{PARTIAL}"
     with progress_bar("Writing CIFAR-10 as PNG files", sum(map(len, splits.values()))) as advance:
         for name, split in splits.items():
             for label in split.classes:
-                (aside / name / label).mkdir(parents=True)
+                (partial / name / label).mkdir(parents=True)
             for index, (image, label) in enumerate(split):
-                image.save(aside / name / split.classes[label] / f"{index:05d}.png", compress_level=1)
+                image.save(partial / name / split.classes[label] / f"{index:05d}.png", compress_level=1)
                 advance(1)
-    aside.rename(whole)
-    return whole
+    partial.rename(folder)
+    return folder
 
 
 def _announce(download: Download, root: Path) -> None:
@@ -134,7 +133,7 @@ def _announce(download: Download, root: Path) -> None:
 
 
 def download_error(name: str, root: Path, error: Exception) -> UserError:
-    """What to do where a data set cannot be fetched."""
+    """Return the error for a data set that cannot be downloaded."""
     return UserError(
         f"{name} is not in {root} and could not be fetched ({type(error).__name__}: {error})."
         f" Put a copy with the folders train and val (or test) there, or give data.root=<its folder>."

@@ -1,6 +1,6 @@
-"""A data set made on the spot: ten patterns as JPEG files in ImageNet's folder layout.
+"""The synthetic data set: ten patterns as JPEG files in ImageNet's folder layout.
 
-A class is a pattern. Its colours, size, place, slant, contrast, light, noise, picture size and
+A class is a pattern. Its colours, size, position, slant, contrast, light, noise, image size and
 JPEG quality are drawn anew for every image, so that no average colour or single pixel gives it away.
 """
 
@@ -17,26 +17,27 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alexnet.config import SyntheticConfig
+from alexnet.files import PARTIAL
 from alexnet.terminal import progress_bar
 
 Field = NDArray[np.floating[Any]]
 
-VERSION = 1  # raise it when the pictures change, so that old ones are made again
+VERSION = 1  # increase it when the images change, so that old ones are made again
 HUE_SPREAD = 0.06  # standard deviation around a class's hue, in turns of the colour circle
 
 
 def _wave(x: Field) -> Field:
-    """Stripes: +1 and -1 with soft edges, one period from 0 to 1."""
+    """Return stripes: +1 and -1 with soft edges, one period from 0 to 1."""
     return np.tanh(4 * np.sin(2 * np.pi * x))
 
 
 def _cell(x: Field) -> Field:
-    """Position within a unit cell, from -0.5 to 0.5."""
+    """Return the position within a unit cell, from -0.5 to 0.5."""
     return x - np.floor(x) - 0.5
 
 
 def _soft(x: Field) -> Field:
-    """+1 where x is above 0, -1 below, with a soft edge."""
+    """Return +1 where x is above 0, -1 below, with a soft edge."""
     return np.tanh(16 * x)
 
 
@@ -62,7 +63,7 @@ CLASSES = tuple(PATTERNS)
 
 
 def draw(pattern: str, rng: np.random.Generator) -> Image.Image:
-    """One picture of `pattern`, 150 to 320 pixels a side."""
+    """Draw an image of `pattern`, 150 to 320 pixels a side."""
     height, width = (int(side) for side in rng.integers(150, 321, 2))
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / min(height, width)
     centre_x, centre_y = width / min(height, width) / 2, height / min(height, width) / 2
@@ -89,9 +90,9 @@ def draw(pattern: str, rng: np.random.Generator) -> Image.Image:
 
 
 def _colors(pattern: str, rng: np.random.Generator) -> tuple[Field, Field, Field]:
-    """Dark and light colour of the pattern and the ground's colour, RGB.
+    """Draw the dark and light colours of the pattern and that of the ground, RGB.
 
-    As with real things, a class has hues that it prefers, which overlap with other classes'.
+    As with real objects, a class has preferred hues, which overlap with those of other classes.
     """
     hue = CLASSES.index(pattern) / len(CLASSES) + rng.normal(0, HUE_SPREAD)
     light = colorsys.hsv_to_rgb(hue % 1, rng.uniform(0.4, 1), rng.uniform(0.75, 1))
@@ -109,28 +110,28 @@ def _write(job: tuple[str, int, str], seed: int, folder: Path) -> None:
 
 
 def make_synthetic(root: Path, config: SyntheticConfig, workers: int) -> Path:
-    """The folder under `root` with the data set wanted, made unless it is there already.
+    """Return the folder under `root` with the configured data set, made unless it exists.
 
-    It appears whole or not at all: it is made aside and renamed.
+    It appears whole or not at all: it is made in a partial folder, which is renamed.
     """
     name = f"{config.train_images}+{config.val_images}_seed{config.seed}_v{VERSION}"
-    folder, aside = root / name, root / f"{name}.partial"
+    folder, partial_folder = root / name, root / f"{name}{PARTIAL}"
     if folder.is_dir():
         return folder
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(partial_folder, ignore_errors=True)
     for split in ("train", "val"):
         for pattern in CLASSES:
-            (aside / split / pattern).mkdir(parents=True)
+            (partial_folder / split / pattern).mkdir(parents=True)
     jobs = [
         (split, index, CLASSES[index % len(CLASSES)])
         for split, count in (("train", config.train_images), ("val", config.val_images))
         for index in range(count)
     ]
-    write = partial(_write, seed=config.seed, folder=aside)
+    write = partial(_write, seed=config.seed, folder=partial_folder)
     with (
         ThreadPoolExecutor(workers) as pool,
         progress_bar("Making synthetic images", len(jobs)) as advance,
     ):
         for _ in pool.map(write, jobs):
             advance(1)
-    return aside.rename(folder)
+    return partial_folder.rename(folder)
