@@ -78,8 +78,8 @@ def test_imagenets_tars_are_as_good_as_its_folders(train: Train, tmp_path: Path,
 
 
 @pytest.mark.slow
-def test_killed_and_begun_again(train: Train, tmp_path: Path) -> None:
-    """kill -9 in the middle of packing: nothing is taken for a pack, and the next time goes on."""
+def test_killed_and_resumed(train: Train, tmp_path: Path) -> None:
+    """kill -9 in the middle of packing: nothing is taken for a pack, and the next time resumes."""
     rng = np.random.default_rng(0)
     root, pack = tmp_path / "photos", tmp_path / "pack"
     for index in range(24):
@@ -113,7 +113,7 @@ def test_killed_and_begun_again(train: Train, tmp_path: Path) -> None:
     assert "there is no pack" in refused.err
     again = train(*arguments, program="prepare.py")
     assert again.status == 0, again.err
-    assert "Going on with" in again.out
+    assert "Resuming" in again.out
     assert len(np.load(pack / "train_labels.npy")) + len(np.load(pack / "val_labels.npy")) == 444
     images = np.load(pack / "train_images.npy", mmap_mode="r")
     assert all(image.any() for image in images)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection, SumMetric
 
-from alexnet.data.dataset import UNREADABLE
+from alexnet.data.image import UNREADABLE
 
 MIN_CLASSES_FOR_TOP5 = 6
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from torch import Tensor
 
 from alexnet.config import PredictConfig
-from alexnet.data.image import EXTENSIONS, ImageError, decode_square
+from alexnet.data.image import EXTENSIONS, ImageError, decode_image
 from alexnet.data.loader import prefetch_map
 from alexnet.errors import UserError
 from alexnet.files import write_json
@@ -124,7 +124,7 @@ def _read_batches(
 
     def read(path: Path) -> NDArray[np.uint8] | str:
         try:
-            return decode_square(path.read_bytes(), size)
+            return decode_image(path.read_bytes(), size)
         except (ImageError, OSError) as error:
             return str(getattr(error, "strerror", None) or error)
 
@@ -200,7 +200,7 @@ def _sheet_image(prediction: Prediction, trained: TrainedModel) -> SheetImage:
     folder = prediction.path.parent.name
     label = trained.classes.index(folder) if folder in trained.classes else None
     return SheetImage(
-        decode_square(prediction.path.read_bytes(), trained.resize_size),
+        decode_image(prediction.path.read_bytes(), trained.resize_size),
         prediction.path.name if label is None else trained.class_names[label],
         prediction.classes,
         prediction.probabilities,

@@ -11,7 +11,7 @@ import torch
 
 from alexnet.config import ValCrops
 from alexnet.data.datamodule import ImageDataModule
-from alexnet.data.dataset import UNREADABLE
+from alexnet.data.image import UNREADABLE
 from alexnet.data.loading import load_image_data
 from alexnet.errors import UserError
 from conftest import compose_config, save_image
@@ -54,10 +54,10 @@ def module(
     return made
 
 
-def seen(
+def epoch_batches(
     data: ImageDataModule, training: bool = True, device: torch.device = CPU
 ) -> list[tuple[torch.Tensor, ...]]:
-    """All batches of an epoch, as the network gets them."""
+    """Return all batches of an epoch, as the network gets them."""
     assert data.trainer is not None
     data.trainer.training = training  # type: ignore[misc]
     batches = []
@@ -69,18 +69,18 @@ def seen(
 
 
 def test_batches(image_tree: Path) -> None:
-    batches = seen(module(image_tree))
+    batches = epoch_batches(module(image_tree))
     assert [tuple(images.shape) for images, *_ in batches] == [(4, 3, 227, 227)] * 3
     assert all(images.dtype == torch.float32 for images, *_ in batches)
     assert sorted(torch.cat([labels for _, labels, *_ in batches]).tolist()) == [0] * 6 + [1] * 6
-    assert abs(torch.cat([images for images, *_ in batches]).mean().item()) < 15  # less the mean
+    assert abs(torch.cat([images for images, *_ in batches]).mean().item()) < 15  # mean-subtracted
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_mixed_precision_gets_what_autocast_would_make_of_it(image_tree: Path, training: bool) -> None:
-    exact = seen(module(image_tree), training)
+def test_mixed_precision_gets_the_dtype_of_autocast(image_tree: Path, training: bool) -> None:
+    exact = epoch_batches(module(image_tree), training)
     for (half, *_), (full, *_) in zip(
-        seen(module(image_tree, precision="bf16-mixed"), training), exact, strict=True
+        epoch_batches(module(image_tree, precision="bf16-mixed"), training), exact, strict=True
     ):
         assert torch.equal(half, full.bfloat16())
 
@@ -88,7 +88,7 @@ def test_mixed_precision_gets_what_autocast_would_make_of_it(image_tree: Path, t
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_workers_change_nothing(image_tree: Path, workers: int) -> None:
     for (alone, labels, dropout_seeds), (together, same, equal) in zip(
-        seen(module(image_tree)), seen(module(image_tree, workers=workers)), strict=True
+        epoch_batches(module(image_tree)), epoch_batches(module(image_tree, workers=workers)), strict=True
     ):
         assert torch.equal(alone, together)
         assert torch.equal(labels, same)
@@ -97,8 +97,8 @@ def test_workers_change_nothing(image_tree: Path, workers: int) -> None:
 
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_ranks_share_the_same_images(image_tree: Path, ranks: int) -> None:
-    alone = seen(module(image_tree))
-    shares = [seen(module(image_tree, rank=rank, ranks=ranks)) for rank in range(ranks)]
+    alone = epoch_batches(module(image_tree))
+    shares = [epoch_batches(module(image_tree, rank=rank, ranks=ranks)) for rank in range(ranks)]
     for step, batch in enumerate(alone):
         for part, whole in enumerate(batch):  # images, labels, dropout_seeds
             assert torch.equal(torch.cat([share[step][part] for share in shares]), whole)
@@ -110,14 +110,14 @@ def test_ranks_share_the_same_images(image_tree: Path, ranks: int) -> None:
 def test_batches_of_another_size_have_the_same_images(
     image_tree: Path, training: bool, crops: ValCrops
 ) -> None:
-    """Each sample by itself, three at a time, and in the largest batch there is."""
+    """Each sample by itself, three at a time, and in one batch of all."""
 
     def images(size: int) -> dict[int, torch.Tensor]:
         data = module(image_tree)
         data.config = replace(data.config, batch_size=size, val_crops=crops)
         loader = data.train_dataloader() if training else data.val_dataloader()
         samples = [int(sample) for batch in loader for sample in batch.indices]
-        made = torch.cat([images for images, *_ in seen(data, training)])
+        made = torch.cat([images for images, *_ in epoch_batches(data, training)])
         return dict(zip(samples, made, strict=True))
 
     alone = images(1)
@@ -128,30 +128,32 @@ def test_batches_of_another_size_have_the_same_images(
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_copies_are_waited_for_except_by_cuda(
+def test_only_copies_to_cuda_do_not_block(
     image_tree: Path, training: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a batch sends to a device, its draws among it, on one that there is everywhere."""
-    there, copies = torch.device("meta"), []
+    """All that a batch copies to a device, on the one device that every machine has: meta."""
+    meta, copies = torch.device("meta"), []
 
-    def to(tensor: torch.Tensor, *places: Any, non_blocking: bool = False, **rest: Any) -> torch.Tensor:
-        if there in places:
+    def to(tensor: torch.Tensor, *args: Any, non_blocking: bool = False, **rest: Any) -> torch.Tensor:
+        if meta in args:
             copies.append(non_blocking)
-        return original(tensor, *places, non_blocking=non_blocking, **rest)
+        return original(tensor, *args, non_blocking=non_blocking, **rest)
 
     original = torch.Tensor.to
     monkeypatch.setattr(torch.Tensor, "to", to)
     data = module(image_tree)
-    batches = seen(data, training, there)
-    assert all(images.device == there for images, *_ in batches)
-    each = 6 if training else 2  # squares and labels; corners, flips, colours and dropout_seeds
-    assert copies == [False] * (1 + each * len(batches))  # the mean once
+    batches = epoch_batches(data, training, meta)
+    assert all(images.device == meta for images, *_ in batches)
+    per_batch = 6 if training else 2  # images and labels; corners, flips, colours and dropout_seeds
+    assert copies == [False] * (1 + per_batch * len(batches))  # the mean once
 
 
 def test_epochs_differ_and_validation_does_not(image_tree: Path) -> None:
     first, second = module(image_tree, epoch=0), module(image_tree, epoch=1)
-    assert not torch.equal(seen(first)[0][0], seen(second)[0][0])
-    assert torch.equal(seen(first, training=False)[0][0], seen(second, training=False)[0][0])
+    assert not torch.equal(epoch_batches(first)[0][0], epoch_batches(second)[0][0])
+    assert torch.equal(
+        epoch_batches(first, training=False)[0][0], epoch_batches(second, training=False)[0][0]
+    )
 
 
 def test_excluded_files_are_named(image_tree: Path) -> None:
@@ -163,12 +165,12 @@ def test_excluded_files_are_named(image_tree: Path) -> None:
     assert (len(data.train), len(data.val)) == (11, 5)
 
 
-def test_a_file_that_breaks_after_the_survey(image_tree: Path) -> None:
-    """Later epochs go on without it: it has no label, and is named with the reason."""
+def test_a_file_that_breaks_after_the_scan(image_tree: Path) -> None:
+    """Later epochs continue without it: it has no label, and is named with the reason."""
     data = module(image_tree)
     (image_tree / "train/cat/cat3.jpg").write_bytes(b"")
     (image_tree / "train/dog/dog2.jpg").unlink()
-    labels = torch.cat([labels for _, labels, *_ in seen(data)])
+    labels = torch.cat([labels for _, labels, *_ in epoch_batches(data)])
     assert (labels == UNREADABLE).sum() == 2
     assert data.data.newly_unreadable() == {
         "train/cat/cat3.jpg": "empty file",
@@ -184,7 +186,7 @@ def test_too_many_files_that_break(image_tree: Path) -> None:
     with pytest.raises(
         UserError, match=r"3 of 18 images \(17%\) cannot be read, .*empty file.*max_unreadable=0.2"
     ):
-        seen(data)
+        epoch_batches(data)
 
 
 def test_what_was_set_aside_before_counts_too(image_tree: Path) -> None:
@@ -192,24 +194,27 @@ def test_what_was_set_aside_before_counts_too(image_tree: Path) -> None:
         (image_tree / f"train/cat/{name}.jpg").write_bytes(b"")
     data = module(image_tree)
     data.config.max_unreadable = 0.12
-    seen(data)  # two of 18 are allowed
+    epoch_batches(data)  # two of 18 are allowed
     (image_tree / "train/cat/cat2.jpg").unlink()
     with pytest.raises(UserError, match=r"3 of 18 images.*No such file"):
-        seen(data)
+        epoch_batches(data)
 
 
-def test_an_epoch_is_gone_on_with_where_it_stopped(image_tree: Path) -> None:
-    whole, rest = seen(module(image_tree, epoch=3)), seen(module(image_tree, epoch=3, done=2, workers=2))
+def test_an_interrupted_epoch_is_resumed(image_tree: Path) -> None:
+    whole, rest = (
+        epoch_batches(module(image_tree, epoch=3)),
+        epoch_batches(module(image_tree, epoch=3, done=2, workers=2)),
+    )
     assert (len(whole), len(rest)) == (3, 1)
     assert torch.equal(whole[2][0], rest[0][0])
     assert torch.equal(whole[2][1], rest[0][1])
 
 
-def test_other_batches_cannot_be_gone_on_with(image_tree: Path) -> None:
+def test_an_epoch_of_other_batches_cannot_be_resumed(image_tree: Path) -> None:
     loader = module(image_tree).train_dataloader()
     loader.load_state_dict(loader.state_dict())
     with pytest.raises(
-        UserError, match="12 images in batches of 8, and cannot go on with 12 in batches of 4"
+        UserError, match="12 images in batches of 8, and cannot continue with 12 in batches of 4"
     ):
         loader.load_state_dict({"samples": 12, "batch_size": 8})
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.data.image import ImageError, decode_square
+from alexnet.data.image import ImageError, decode_image
 from conftest import real_images, save_image
 
 
 def read_image(path: Path, size: int) -> np.ndarray:
-    return decode_square(path.read_bytes(), size)
+    return decode_image(path.read_bytes(), size)
 
 
 def gradient(width: int, height: int) -> Image.Image:
@@ -160,5 +160,5 @@ def test_every_truncation_is_noticed(tmp_path: Path) -> None:
     whole = (tmp_path / "a.jpg").read_bytes()
     for length in range(0, len(whole) - 16, 97):
         with pytest.raises(ImageError):
-            decode_square(whole[:length], 64)
-    decode_square(whole, 64)
+            decode_image(whole[:length], 64)
+    decode_image(whole, 64)

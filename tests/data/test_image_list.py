@@ -39,9 +39,9 @@ def test_reading(image_tree: Path, tmp_path: Path) -> None:
     inside = Entry("holds.tar/deep/cat0.jpg", 1, len(data), 0, 1000, len("holds.tar"))
     missing = Entry("images/train/cat/none.jpg", 1, 1)
     images = ImageList.of(tmp_path, ("x", "y"), [alone, inside, missing])
-    np.testing.assert_array_equal(images.square(0, 32), images.square(1, 32))
+    np.testing.assert_array_equal(images.decode(0, 32), images.decode(1, 32))
     with pytest.raises(ImageError, match="No such file"):
-        images.square(2, 32)
+        images.decode(2, 32)
 
 
 def test_an_unreadable_file(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_an_unreadable_file(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").mkdir()
     images = ImageList.of(tmp_path, ("x", "y"), [Entry("a.jpg", 0, 1)])
     with pytest.raises(ImageError, match="Is a directory"):
-        images.square(0, 32)
+        images.decode(0, 32)
 
 
 def test_fingerprint_is_of_the_data_not_of_the_place(image_tree: Path) -> None:

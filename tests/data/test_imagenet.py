@@ -58,7 +58,7 @@ def test_every_form_holds_the_same(
         for row in range(len(images)):
             wnid = images.classes[images.labels[row]]
             original = alone(pictures / split / wnid / name(images, row))
-            np.testing.assert_array_equal(images.square(row, 24), original.square(0, 24))
+            np.testing.assert_array_equal(images.decode(row, 24), original.decode(0, 24))
     plain = listed(pictures)
     assert [name(train, row) for row in range(12)] == [name(plain[0], row) for row in range(12)]
     assert [name(val, row) for row in range(6)] == [name(plain[1], row) for row in range(6)]
@@ -91,12 +91,12 @@ def test_what_is_missing_is_named(pictures: Path, tmp_path: Path) -> None:
     assert "no validation images. Put there ILSVRC2012_img_val.tar (from image-net.org" in missing(tmp_path)
     val_tar(pictures, tmp_path)
     reason = missing(tmp_path)
-    assert "ILSVRC2012_img_val.tar: no file tells the classes of these images" in reason
+    assert "ILSVRC2012_img_val.tar: no file gives the classes of these images" in reason
     assert "ILSVRC2012_devkit_t12.tar.gz (from image-net.org" in reason
     assert "LOC_val_solution.csv (from Kaggle" in reason
     truth_file = tmp_path / "ILSVRC2012_validation_ground_truth.txt"
     truth_file.write_text("1\n")
-    assert "meta.mat, which tells their classes, is not beside it" in missing(tmp_path)
+    assert "meta.mat, which gives their classes, is not beside it" in missing(tmp_path)
     truth_file.unlink()
     devkit_tar(pictures, tmp_path)
     listed(tmp_path)
@@ -117,7 +117,7 @@ def test_a_ground_truth_of_other_images(pictures: Path, tmp_path: Path) -> None:
     kaggle(pictures, tmp_path)
     rng = np.random.default_rng(0)
     save_image(tmp_path / "ILSVRC/Data/CLS-LOC/val/ILSVRC2012_val_00009999.JPEG", rng)
-    assert "LOC_val_solution.csv does not tell the class of" in missing(tmp_path)
+    assert "LOC_val_solution.csv does not give the class of" in missing(tmp_path)
 
 
 def test_other_classes(pictures: Path, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_tars_are_looked_through_once(
     settings = config(root, tmp_path / "cache")
     first, again = listing.list_images(settings, root), listing.list_images(settings, root)
     assert len(looked) == 1
-    np.testing.assert_array_equal(first.train.square(7, 16), again.train.square(7, 16))
+    np.testing.assert_array_equal(first.train.decode(7, 16), again.train.decode(7, 16))
     for touched in ("ILSVRC2012_img_val.tar", "ILSVRC2012_devkit_t12.tar.gz"):
         os.utime(root / touched, (1_600_000_001, 1_600_000_001))
         listing.list_images(settings, root)

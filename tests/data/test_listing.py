@@ -1,4 +1,4 @@
-"""The remembered list of images, and when it is made again."""
+"""The cached list of images, and when it is made again."""
 
 import os
 from collections.abc import Callable
@@ -31,14 +31,14 @@ def walks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return made
 
 
-def test_the_second_time_nothing_is_looked_up(config: DataConfig, walks: list[int]) -> None:
+def test_the_second_time_nothing_is_listed(config: DataConfig, walks: list[int]) -> None:
     root = Path(config.root)
     first, again = list_images(config, root), list_images(config, root)
     assert len(walks) == 1
-    for ours, theirs in ((first.train, again.train), (first.val, again.val)):
-        assert (ours.classes, ours.ignored, ours.key()) == (theirs.classes, theirs.ignored, theirs.key())
-        np.testing.assert_array_equal(ours.square(2, 16), theirs.square(2, 16))
-    assert first.seen == again.seen
+    for new, cached in ((first.train, again.train), (first.val, again.val)):
+        assert (new.classes, new.ignored, new.key()) == (cached.classes, cached.ignored, cached.key())
+        np.testing.assert_array_equal(new.decode(2, 16), cached.decode(2, 16))
+    assert first.mtimes == again.mtimes
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_change_is_noticed(config: DataConfig, walks: list[int], change: Calla
     assert (after.train.key(), after.val.key()) != before
 
 
-def test_what_is_just_being_written_is_not_remembered(
+def test_what_is_just_being_written_is_not_cached(
     image_tree: Path, config: DataConfig, walks: list[int]
 ) -> None:
     save_image(image_tree / "train/cat/new.jpg", np.random.default_rng(0))

@@ -12,8 +12,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from alexnet.data.dataset import UNREADABLE, ImageDataset
-from alexnet.data.image import ImageError
+from alexnet.data.dataset import ImageDataset
+from alexnet.data.image import UNREADABLE, ImageError
 from alexnet.data.loader import AHEAD, BatchLoader, prefetch_map
 from alexnet.data.sampling import GlobalBatchSampler
 from conftest import PROJECT, wait_for
@@ -50,10 +50,10 @@ def test_batches_are_whole_and_in_order(workers: int) -> None:
     assert [len(batch.indices) for batch in batches] == [46, 46, 46, 46, 46]
     for batch, indices in zip(batches, expected, strict=True):
         assert batch.indices.tolist() == indices.tolist()
-        assert batch.squares.dtype == torch.uint8
-        for square, label, index in zip(batch.squares, batch.labels.tolist(), indices.tolist(), strict=True):
+        assert batch.images.dtype == torch.uint8
+        for image, label, index in zip(batch.images, batch.labels.tolist(), indices.tolist(), strict=True):
             assert label == (UNREADABLE if index in images.bad else index % 7)
-            assert (square == (0 if index in images.bad else index)).all()
+            assert (image == (0 if index in images.bad else index)).all()
     assert images.unreadable == {"5.jpg": "broken", "77.jpg": "broken"}
 
 
@@ -102,11 +102,11 @@ def test_memory_does_not_grow_over_epochs(image_tree: Path, packed: str) -> None
         from pathlib import Path
         from alexnet.config import PackFormat
         from alexnet.config import PrepareConfig
-        from alexnet.data.augmentation import Augmentation
+        from alexnet.data.augmentation import Augmentation, epoch_augmentation_params
         from alexnet.data.statistics import color_axes, mean_image
         from alexnet.data.loading import load_image_data
         from alexnet.data.loader import BatchLoader
-        from alexnet.data.sampling import Draws, GlobalBatches, epoch_draws
+        from alexnet.data.sampling import GlobalBatchSampler
         from alexnet.data.pack_writer import make_pack
         from conftest import compose_config
         config = compose_config("data=folder", "data.root={image_tree}", "data.cache={image_tree}/cache").data
@@ -117,11 +117,11 @@ def test_memory_does_not_grow_over_epochs(image_tree: Path, packed: str) -> None
         augmentation = Augmentation(config.augment, 227, mean_image(data.statistics, config.mean), axes)
         for epoch in range(121):
             loader = BatchLoader(
-                data.train, GlobalBatches(12, 8), size=256, workers=2, position=lambda: (epoch, 0)
+                data.train, GlobalBatchSampler(12, 8), size=256, workers=2, position=lambda: (epoch, 0)
             )
-            for squares, labels, indices in loader:
-                draws = epoch_draws(0, epoch, 12, 1).of(indices)
-                augmentation.random(squares, draws, epoch)
+            for images, labels, indices in loader:
+                params = epoch_augmentation_params(0, epoch, 12, 1).of(indices)
+                augmentation.random(images, params, epoch)
             if epoch in (20, 120):
                 print(int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6)
     """

@@ -11,8 +11,8 @@ import pytest
 
 from alexnet.config import DataConfig, PackFormat, PrepareConfig
 from alexnet.data import pack_writer
-from alexnet.data.dataset import UNREADABLE, ImageDataset
-from alexnet.data.image import decode_square
+from alexnet.data.dataset import ImageDataset
+from alexnet.data.image import UNREADABLE, decode_image
 from alexnet.data.image_list import ImageList
 from alexnet.data.loading import ImageData, load_image_data
 from alexnet.data.locations import pack_folder
@@ -31,7 +31,7 @@ def made(data: DataConfig, packed: PackFormat = PackFormat.raw, quality: int = 9
     return make_pack(PrepareConfig(data, packed, quality))
 
 
-def squares(images: ImageDataset) -> tuple[np.ndarray, list[int]]:
+def read_all(images: ImageDataset) -> tuple[np.ndarray, list[int]]:
     out = np.empty((len(images), 3, 32, 32), np.uint8)
     return out, [images.read(index, out[index]) for index in range(len(images))]
 
@@ -62,10 +62,10 @@ def test_holds_what_the_files_hold(bad_tree: Path, packed: PackFormat) -> None:
     assert data.unreadable == 2
     for name in ("mean", "eigenvectors", "eigenvalues"):
         np.testing.assert_array_equal(getattr(data.statistics, name), getattr(files.statistics, name))
-    for ours, theirs in ((data.train, files.train), (data.val, files.val)):
-        (pixels, labels), (expected, same) = squares(ours), squares(theirs)
+    for packed_split, split in ((data.train, files.train), (data.val, files.val)):
+        (pixels, labels), (expected, same) = read_all(packed_split), read_all(split)
         assert labels == same
-        assert [ours.path(i) for i in range(len(ours))] == [theirs.path(i) for i in range(len(theirs))]
+        assert [packed_split.path(i) for i in range(len(split))] == [split.path(i) for i in range(len(split))]
         if packed is PackFormat.raw:
             np.testing.assert_array_equal(pixels, expected)
         else:
@@ -79,8 +79,8 @@ def test_jpeg_quality(bad_tree: Path) -> None:
         pack = made(config(bad_tree, f"data.pack={bad_tree.parent}/{quality}"), PackFormat.jpeg, quality)
         assert pack.train.ends is not None
         first = bytes(pack.train.images[: pack.train.ends[0]])
-        original = decode_square((bad_tree / "train/cat/cat0.jpg").read_bytes(), 32)
-        errors.append(np.abs(decode_square(first, 32).astype(int) - original).mean())
+        original = decode_image((bad_tree / "train/cat/cat0.jpg").read_bytes(), 32)
+        errors.append(np.abs(decode_image(first, 32).astype(int) - original).mean())
         sizes.append(int(pack.train.ends[-1]))
     assert sizes[0] < sizes[1]
     assert errors[0] > errors[1]
@@ -108,7 +108,7 @@ def test_manifest_and_statistics_say_what_is_inside(bad_tree: Path) -> None:
         np.testing.assert_allclose((vectors.T @ pixels).std(1), deviations, rtol=1e-4)
 
 
-def test_a_pack_that_is_not_there(image_tree: Path) -> None:
+def test_a_missing_pack(image_tree: Path) -> None:
     with pytest.raises(UserError, match=r"data.pack=/nowhere: there is no pack"):
         load_image_data(config(image_tree, "data.pack=/nowhere"))
 
@@ -135,7 +135,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("packed", PackFormat)
 @pytest.mark.parametrize("survived", [1, 7, 13, 17])
-def test_goes_on_after_a_kill(
+def test_resumes_after_a_kill(
     bad_tree: Path, monkeypatch: pytest.MonkeyPatch, packed: PackFormat, survived: int
 ) -> None:
     monkeypatch.setattr(pack_writer, "CHUNK", 2)
@@ -143,7 +143,7 @@ def test_goes_on_after_a_kill(
     monkeypatch.setattr(pack_writer.os, "cpu_count", lambda: 1)  # so that it is known what a kill leaves
     whole = made(config(bad_tree, f"data.pack={bad_tree.parent}/whole"), packed)
     settings = config(bad_tree, f"data.pack={bad_tree.parent}/stopped")
-    real, read = ImageList.square, []
+    real, read = ImageList.decode, []
 
     def dying(images: ImageList, index: int, size: int) -> np.ndarray:
         if len(read) >= survived:
@@ -151,7 +151,7 @@ def test_goes_on_after_a_kill(
         read.append(index)
         return real(images, index, size)
 
-    monkeypatch.setattr(ImageList, "square", dying)
+    monkeypatch.setattr(ImageList, "decode", dying)
     with pytest.raises(KeyboardInterrupt):
         made(settings, packed)
     assert not pack_folder(settings).exists()
@@ -164,7 +164,7 @@ def test_goes_on_after_a_kill(
         again.append(images.path(index))
         return real(images, index, size)
 
-    monkeypatch.setattr(ImageList, "square", counting)
+    monkeypatch.setattr(ImageList, "decode", counting)
     stopped = made(settings, packed)
     assert len(again) == len(set(again))
     assert len(again) == 18 - survived // 2 * 2  # whole chunks are kept
@@ -181,15 +181,15 @@ def test_a_real_kill(image_tree: Path) -> None:
         from pathlib import Path
         from alexnet.data import pack_writer
         pack_writer.CHUNK, pack_writer.SAVE_SECONDS = 2, 0.0
-        real = pack_writer.ImageList.square
+        real = pack_writer.ImageList.decode
         progress = Path("{folder}.partial/train_progress.npz")
         def dying(images, index, size):
             if index == 9:
-                while pack_writer._Progress.load(progress, 256).done < 8:  # all that comes before
+                while pack_writer._Progress.load(progress, 256).done < 8:  # all rows before it
                     time.sleep(0.05)
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(images, index, size)
-        pack_writer.ImageList.square = dying
+        pack_writer.ImageList.decode = dying
         sys.argv = ["prepare.py", "data=folder", "data.root={image_tree}", "data.pack={folder}"]
         sys.argv += ["data.cache={image_tree.parent}/cache"]
         import prepare
@@ -227,18 +227,18 @@ def test_images_that_have_changed_since(image_tree: Path, capsys: pytest.Capture
     (image_tree / "train/cat/cat1.jpg").unlink()
     with pytest.raises(UserError, match="have changed since they were packed"):
         load_image_data(settings)
-    load_image_data(config(image_tree, f"data.pack={folder}"))  # asked for by name: said, not refused
+    load_image_data(config(image_tree, f"data.pack={folder}"))  # asked for by name: reported, not refused
     assert "have changed since they were packed. " in capsys.readouterr().out
 
 
 def test_a_pack_stands_without_its_files_and_anywhere(image_tree: Path) -> None:
     settings = config(image_tree)
     folder = made(settings).folder
-    expected, labels = squares(load_image_data(settings).train)
+    expected, labels = read_all(load_image_data(settings).train)
     image_tree.rename(image_tree.with_name("moved"))
     assert load_image_data(settings).origin == f"raw pack {folder}"
     copy = folder.rename(image_tree.with_name("copy"))
-    pixels, same = squares(load_image_data(config(Path("/nowhere"), f"data.pack={copy}")).train)
+    pixels, same = read_all(load_image_data(config(Path("/nowhere"), f"data.pack={copy}")).train)
     np.testing.assert_array_equal(pixels, expected)
     assert same == labels
 
@@ -327,14 +327,14 @@ def test_a_million_images_open_at_once(tmp_path: Path) -> None:
         sys.path[:0] = [{str(PROJECT / "src")!r}]
         from pathlib import Path
         import numpy as np
-        from alexnet.data.loading import PackedImages
-        from alexnet.data.sampling import GlobalBatches
+        from alexnet.data.dataset import PackedDataset
+        from alexnet.data.sampling import GlobalBatchSampler
         from alexnet.data.pack_reader import open_pack
         def memory():
             return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
         before, began = memory(), time.perf_counter()
         pack = open_pack(Path({str(tmp_path)!r}))
-        images = PackedImages(pack.train)
+        images = PackedDataset(pack.train)
         seconds, opened = time.perf_counter() - began, memory() - before
         out = np.empty((3, {size}, {size}), np.uint8)
         assert images.read({train - 1}, out) == {(train - 1) % 1000} and out.sum() == 0

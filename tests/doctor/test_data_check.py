@@ -8,12 +8,12 @@ import pytest
 from torchvision.datasets import CIFAR10, Imagenette
 
 from alexnet.config import DataConfig, DataSource, PackFormat, PrepareConfig
-from alexnet.data import listing
-from alexnet.data.loading import load_image_data
+from alexnet.data.image_list import ImageList
+from alexnet.data.loading import load_image_data, open_data
 from alexnet.data.pack_writer import make_pack
 from alexnet.data.sources import DOWNLOADS
 from alexnet.doctor import data as data_check
-from alexnet.doctor.data import check_counts, check_download, check_sample, must_be_fetched, open_data
+from alexnet.doctor.data import check_counts, check_download, check_sample, must_be_fetched
 from alexnet.doctor.report import Finding, Status
 from alexnet.errors import UserError
 from conftest import compose_config, save_image
@@ -27,7 +27,7 @@ def config(image_tree: Path, tmp_path: Path) -> DataConfig:
 
 
 def sample(config: DataConfig, workers: int = 2) -> Finding:
-    (finding,) = check_sample(config, open_data(config, 2), workers)
+    (finding,) = check_sample(config, open_data(config, scan=False), workers)
     return finding
 
 
@@ -37,7 +37,7 @@ def damage(path: Path) -> None:
 
 def test_counts(config: DataConfig) -> None:
     assert not must_be_fetched(config)
-    (finding,) = check_counts(config, open_data(config, 2))
+    (finding,) = check_counts(config, open_data(config, scan=False))
     assert finding.status is Status.ok
     assert "12 training and 6 validation images of 2 classes, from files in" in finding.seen
 
@@ -55,7 +55,7 @@ def test_after_the_first_training(config: DataConfig, image_tree: Path) -> None:
     config.max_unreadable = 0.5
     assert sample(config).status is Status.warning
     load_image_data(config)
-    opened = open_data(config, 2)
+    opened = open_data(config, scan=False)
     assert "; 1 set aside" in next(check_counts(config, opened)).seen
     finding = sample(config)
     assert finding.status is Status.ok
@@ -63,17 +63,17 @@ def test_after_the_first_training(config: DataConfig, image_tree: Path) -> None:
     assert "decodes" not in finding.seen
     config.max_unreadable = 0.001
     with pytest.raises(UserError, match=r"1 of 18 images .* cannot be read"):
-        open_data(config, 2)
+        open_data(config, scan=False)
 
 
 def test_from_a_pack(config: DataConfig, image_tree: Path) -> None:
     pack = make_pack(PrepareConfig(config, PackFormat.raw, 90))
-    (finding,) = check_counts(config, open_data(config, 2))
+    (finding,) = check_counts(config, open_data(config, scan=False))
     assert f"12 training and 6 validation images of 2 classes, from raw pack {pack.folder}" in finding.seen
     good = sample(config)
     assert (good.status, good.seen[:21]) == (Status.ok, "18 of 18 images read,")
     assert "decodes" not in good.seen
-    opened = open_data(config, 2)
+    opened = open_data(config, scan=False)
     os.truncate(pack.val.file, 1000)
     (bad,) = check_sample(config, opened, 2)
     assert bad.status is Status.failed
@@ -123,10 +123,8 @@ def test_a_huge_data_set_is_not_decoded(tmp_path: Path, monkeypatch: pytest.Monk
     given = ("data=folder", f"data.root={tmp_path}/images", f"data.cache={tmp_path}/cache")
     config = compose_config(*given, "data.resize_size=32").data
     read = []
-    real = listing.ImageList.square
-    monkeypatch.setattr(
-        listing.ImageList, "square", lambda self, *given: read.append(given) or real(self, *given)
-    )
+    real = ImageList.decode
+    monkeypatch.setattr(ImageList, "decode", lambda self, *given: read.append(given) or real(self, *given))
     assert sample(config).status is Status.ok
     assert len(read) == 200
     first = sorted(read)

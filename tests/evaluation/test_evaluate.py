@@ -19,7 +19,7 @@ from PIL import Image
 from alexnet import cli
 from alexnet.config import Accelerator, EvaluateConfig, PrepareConfig, ValCrops
 from alexnet.config.reading import read_config
-from alexnet.data.image import decode_square
+from alexnet.data.image import decode_image
 from alexnet.data.loading import load_val_data
 from alexnet.data.pack_writer import make_pack
 from alexnet.errors import UserError
@@ -72,7 +72,7 @@ def plain_probabilities(run: Path, files: list[Path]) -> dict[str, NDArray[np.fl
     size, probabilities = trained.crops.size, {"center": [], "ten": []}
     end = 256 - size
     for file in files:
-        image = decode_square(file.read_bytes(), 256).astype(np.float64)
+        image = decode_image(file.read_bytes(), 256).astype(np.float64)
         of_crops = []
         for top, left in ((end // 2, end // 2), (0, 0), (0, end), (end, 0), (end, end)):
             crop = image[:, top : top + size, left : left + size]

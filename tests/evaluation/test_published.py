@@ -13,7 +13,7 @@ from torchvision import models
 from alexnet import cli
 from alexnet.config import EvaluateConfig, ValCrops
 from alexnet.config.reading import read_config
-from alexnet.data.image import decode_square
+from alexnet.data.image import decode_image
 from alexnet.data.imagenet import class_names
 from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import evaluate
@@ -41,7 +41,7 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
     network = models.squeezenet1_1(weights=None).eval()
     torch.save(network.state_dict(), tmp_path / "weights.pth")
     mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (MEAN, STD))
-    images = np.stack([decode_square(path.read_bytes(), 64) for path in paths])
+    images = np.stack([decode_image(path.read_bytes(), 64) for path in paths])
     with torch.no_grad():
         scores = network((torch.from_numpy(images)[..., 4:60, 4:60].float() / 255 - mean) / std)
     order = scores.argsort(1, descending=True)

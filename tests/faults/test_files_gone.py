@@ -11,7 +11,7 @@ import pytest
 from disk import read_only
 
 from alexnet.data.dataset import ImageDataset
-from alexnet.data.image import decode_square
+from alexnet.data.image import decode_image
 from alexnet.runs.checkpoint_io import read_checkpoint
 from alexnet.training.module import ClassificationModule
 from conftest import SMALL
@@ -100,7 +100,7 @@ def test_memory_for_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr("alexnet.data.image._decode", decode)
         with pytest.raises(type(error)):
-            decode_square(b"x", 8)
+            decode_image(b"x", 8)
 
 
 def test_a_thread_that_reads(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.data.dataset import UNREADABLE
+from alexnet.data.image import UNREADABLE
 from alexnet.metrics import SplitMetrics, TopKError
 from alexnet.models.base import mean_over_crops
 from alexnet.training.module import ClassificationModule

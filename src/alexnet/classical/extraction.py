@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from alexnet.classical.features import compute_features, downscale, feature_length
 from alexnet.config import HandMadeConfig
-from alexnet.data.dataset import UNREADABLE, ImageDataset
+from alexnet.data.dataset import ImageDataset
+from alexnet.data.image import UNREADABLE
 from alexnet.data.loader import prefetch_map
 from alexnet.errors import UserError
 from alexnet.terminal import progress_bar

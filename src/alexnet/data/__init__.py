@@ -1,1 +1,1 @@
-"""From image files to batches: listing, surveying, decoding, ordering, augmenting."""
+"""From image files to batches: listing, scanning, decoding, sampling, augmenting."""

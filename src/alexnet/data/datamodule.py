@@ -1,4 +1,4 @@
-"""Images for Lightning: uint8 squares read by threads, augmented in batches on the device."""
+"""The Lightning data module: uint8 images read by threads, augmented in batches on the device."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from alexnet.config import DataConfig, ValCrops
 from alexnet.data.augmentation import Augmentation, AugmentationParams, epoch_augmentation_params
-from alexnet.data.dataset import UNREADABLE, ImageDataset
+from alexnet.data.dataset import ImageDataset
+from alexnet.data.image import UNREADABLE
 from alexnet.data.loader import Batch, BatchLoader, move_to_device
 from alexnet.data.loading import ImageData
 from alexnet.data.sampling import GlobalBatchSampler
@@ -19,12 +20,12 @@ from alexnet.data.statistics import color_axes, mean_image
 from alexnet.distributed.collectives import data_parallel_group
 from alexnet.errors import UserError
 
-# what autocast would make of the first layer's input: here it is one pass over memory less
+# the dtype to which autocast would cast the first layer's input: casting here saves a pass over memory
 MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 def check_crop(crop: int, resize_size: int) -> None:
-    """Raise `UserError` where what the network sees is larger than the images that are kept."""
+    """Raise `UserError` where the network's input is larger than the stored images."""
     if crop > resize_size:
         raise UserError(f"model.image_size={crop}: larger than data.resize_size={resize_size}.")
 
@@ -32,9 +33,9 @@ def check_crop(crop: int, resize_size: int) -> None:
 class ImageDataModule(LightningDataModule):
     """Global batches of augmented images.
 
-    `batch_size` is that of all devices together. A batch arrives as (images (N, 3, crop, crop)
-    float, labels (N,), dropout_seeds (N,)), in validation without dropout_seeds, and with ten crops
-    as images (N, 10, 3, crop, crop). A label `UNREADABLE` counts neither in loss nor in error.
+    `batch_size` is that of all devices together. A batch is (images (N, 3, crop, crop) float, labels (N,),
+    dropout_seeds (N,)); in validation there are no dropout_seeds, and with ten crops the images are
+    (N, 10, 3, crop, crop). A label `UNREADABLE` counts neither in the loss nor in the error.
     """
 
     def __init__(self, data: ImageData, config: DataConfig, *, crop: int, seed: int, workers: int) -> None:
@@ -52,19 +53,19 @@ class ImageDataModule(LightningDataModule):
         return self._loader(self.data.train, self.seed, self._position)
 
     def val_dataloader(self) -> BatchLoader:
-        # always the same mixed order, of which any number of batches is a fair sample
+        # always the same shuffled order, of which any number of batches is a fair sample
         return self._loader(self.data.val, 0, lambda: (0, 0))
 
     def _loader(
-        self, images: ImageDataset, seed: int, position: Callable[[], tuple[int, int]]
+        self, dataset: ImageDataset, seed: int, position: Callable[[], tuple[int, int]]
     ) -> BatchLoader:
         assert self.trainer is not None
-        copies = data_parallel_group(self.trainer)
+        group = data_parallel_group(self.trainer)
         batches = GlobalBatchSampler(
-            len(images), self.config.batch_size, rank=copies.rank, ranks=copies.count, seed=seed
+            len(dataset), self.config.batch_size, rank=group.rank, ranks=group.count, seed=seed
         )
         return BatchLoader(
-            images,
+            dataset,
             batches,
             size=self.config.resize_size,
             workers=self.workers,
@@ -73,7 +74,7 @@ class ImageDataModule(LightningDataModule):
         )
 
     def _position(self) -> tuple[int, int]:
-        """The epoch, and how many of its batches were trained on before the run was stopped."""
+        """Return the epoch, and how many of its batches were trained on before the run was stopped."""
         assert self.trainer is not None
         return self._epoch(), self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
 
@@ -82,44 +83,44 @@ class ImageDataModule(LightningDataModule):
         return self.trainer.current_epoch
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Any:
-        """Look up the draws while still on the CPU. Raises `UserError` for too many unreadable images."""
+        """Look up the augmentation's draws. Raises `UserError` for too many unreadable images."""
         assert self.trainer is not None
-        # of several ranks one alone must not stop: Census does, after the epoch, on all of them
+        # a single rank must not stop alone: SampleCountCheck stops all of them, after the epoch
         if self.trainer.world_size == 1 and (batch.labels == UNREADABLE).any():
             self.check_unreadable(self.data.newly_unreadable())
-        draws = self._draws(batch.indices) if self.trainer.training else None
-        return batch.squares, batch.labels, draws
+        params = self._params(batch.indices) if self.trainer.training else None
+        return batch.images, batch.labels, params
 
     def check_unreadable(self, unreadable: dict[str, str]) -> None:
-        """Raise `UserError` where these, which have stopped decoding, are too many."""
+        """Raise `UserError` where too many images, these among them, cannot be read."""
         earlier = self.data.unreadable
         images = len(self.data.train) + len(self.data.val) + earlier
-        place = f"Data from {self.data.origin}"
-        check_unreadable(unreadable, images, self.config.max_unreadable, place, earlier=earlier)
+        origin = f"Data from {self.data.origin}"
+        check_unreadable(unreadable, images, self.config.max_unreadable, origin, earlier=earlier)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        images, labels, draws = batch
-        return move_to_device(images, device), move_to_device(labels, device), draws
+        images, labels, params = batch
+        return move_to_device(images, device), move_to_device(labels, device), params
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, ...]:
         assert self.trainer is not None
-        images, labels, draws = batch
+        images, labels, params = batch
         weights = next(self.trainer.lightning_module.parameters()).dtype
-        wanted = MIXED.get(str(self.trainer.precision), weights)
-        if draws is None:
+        dtype = MIXED.get(str(self.trainer.precision), weights)
+        if params is None:
             ten = self.config.val_crops is ValCrops.ten
             crops = self.augmentation.ten if ten else self.augmentation.center
-            return crops(images, wanted), labels
-        dropout_seeds = move_to_device(torch.from_numpy(draws.dropout_seeds.astype(np.int64)), images.device)
-        return self.augmentation.random(images, draws, self._epoch(), wanted), labels, dropout_seeds
+            return crops(images, dtype), labels
+        dropout_seeds = move_to_device(torch.from_numpy(params.dropout_seeds.astype(np.int64)), images.device)
+        return self.augmentation.random(images, params, self._epoch(), dtype), labels, dropout_seeds
 
-    def _draws(self, indices: np.ndarray) -> AugmentationParams:
-        draws = epoch_augmentation_params(
+    def _params(self, indices: np.ndarray) -> AugmentationParams:
+        params = epoch_augmentation_params(
             self.seed, self._epoch(), len(self.data.train), self.config.augment.crop_group_size
         )
-        return draws.of(indices)
+        return params.of(indices)
 
     def state_dict(self) -> dict[str, Any]:
-        """What prediction needs beside the weights."""
+        """Return what prediction needs besides the weights: the classes and the mean."""
         classes = {"classes": list(self.data.classes), "class_names": list(self.data.class_names)}
         return classes | {"mean": self.augmentation.mean.clone()}

@@ -1,4 +1,4 @@
-"""The images of a split, decoded from files or read from a pack."""
+"""The images of a split by index, decoded from files or read from a pack."""
 
 import os
 from abc import ABC, abstractmethod
@@ -6,15 +6,13 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.data.image import ImageError
+from alexnet.data.image import UNREADABLE, ImageError
 from alexnet.data.image_list import ImageList
 from alexnet.data.pack_reader import PackSplit
 
-UNREADABLE = -1  # label of an image that has stopped decoding since the survey; no loss, no error
-
 
 class ImageDataset(ABC):
-    """One split: squares and labels by index, from any number of threads.
+    """The images and labels of one split by index; any number of threads may read them.
 
     `labels` (images,); `unreadable` maps the path of each image that did not decode to the reason.
     """
@@ -27,7 +25,10 @@ class ImageDataset(ABC):
         return len(self.labels)
 
     def read(self, index: int, out: NDArray[np.uint8]) -> int:
-        """Write a square into `out` (3, size, size) and return its label, or zeros and `UNREADABLE`."""
+        """Write an image into `out` (3, size, size) and return its label.
+
+        An image that does not decode becomes zeros, with the label `UNREADABLE`.
+        """
         try:
             self._read(index, out)
         except ImageError as error:
@@ -38,14 +39,14 @@ class ImageDataset(ABC):
 
     @abstractmethod
     def path(self, index: int) -> str:
-        """The file that an image is, or was packed from."""
+        """Return the path of an image's file, or of the file that it was packed from."""
 
     @abstractmethod
     def _read(self, index: int, out: NDArray[np.uint8]) -> None: ...
 
 
 class ImageFileDataset(ImageDataset):
-    """Squares decoded from image files."""
+    """Images decoded from files."""
 
     def __init__(self, images: ImageList) -> None:
         super().__init__(images.labels)
@@ -55,11 +56,11 @@ class ImageFileDataset(ImageDataset):
         return self.images.path(index)
 
     def _read(self, index: int, out: NDArray[np.uint8]) -> None:
-        out[...] = self.images.square(index, out.shape[-1])
+        out[...] = self.images.decode(index, out.shape[-1])
 
 
 class PackedDataset(ImageDataset):
-    """Squares read from a pack."""
+    """Images read from a pack."""
 
     def __init__(self, split: PackSplit) -> None:
         super().__init__(split.labels[split.rows])
@@ -70,7 +71,7 @@ class PackedDataset(ImageDataset):
         os.close(self._descriptor)
 
     def path(self, index: int) -> str:
-        return self.split.names[self.split.rows[index]].decode(errors="backslashreplace")
+        return self.split.path(int(self.split.rows[index]))
 
     def _read(self, index: int, out: NDArray[np.uint8]) -> None:
         self.split.read(self._descriptor, int(self.split.rows[index]), out)

@@ -1,4 +1,4 @@
-"""Decode the bytes of an image file into the square of pixels that training keeps (paper §2)."""
+"""Decode image files to RGB arrays of one size, as the paper's data set was made (§2)."""
 
 from io import BytesIO
 
@@ -12,22 +12,24 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from alexnet.errors import lacks_memory
 
+UNREADABLE = -1  # label of an image that does not decode: counts neither in the loss nor in the error
+
 EXTENSIONS = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".webp", ".ppm", ".gif", ".tif", ".tiff"})
 
-# a JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves this many times the wanted size to resize from
+# a JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves this many times the requested size to resize from
 SCALED_DECODING = 2
 
 
 class ImageError(Exception):
-    """An image that does not decode; the message is the reason."""
+    """Raised for an image that does not decode; the message is the reason."""
 
 
-def decode_square(data: bytes, size: int) -> NDArray[np.uint8]:
-    """The centre square of an image, resized to `size`, as (3, size, size) RGB.
+def decode_image(data: bytes, size: int) -> NDArray[np.uint8]:
+    """Decode the centre square of an image, resized to `size`: (3, size, size) RGB.
 
-    The same as making the shorter side `size` and cutting out the centre, but for what the
-    outermost pixels take from beyond the cut. Upright by its EXIF tag; grey, CMYK, 16-bit and palette
-    images become RGB. Raises `ImageError` for whatever cannot be read to its end.
+    This equals resizing the shorter side to `size` and cropping the centre, except for what the outermost
+    pixels take from beyond the crop. The image is turned upright by its EXIF tag; grey, CMYK, 16-bit and
+    palette images become RGB. Raises `ImageError` for whatever cannot be decoded to its end.
     """
     if not data:
         raise ImageError("empty file")
@@ -46,24 +48,24 @@ def decode_square(data: bytes, size: int) -> NDArray[np.uint8]:
         raise ImageError(str(error).split(" '")[0].split(" <")[0] or type(error).__name__) from error
 
 
-def encode_jpeg(square: NDArray[np.uint8], quality: int) -> bytes:
-    """A (3, size, size) square as a JPEG file."""
+def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
+    """Encode an RGB image (3, height, width) as a JPEG file."""
     file = BytesIO()
-    Image.fromarray(square.transpose(1, 2, 0)).save(file, "JPEG", quality=quality)
+    Image.fromarray(image.transpose(1, 2, 0)).save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 
 def _decode(data: bytes, size: int) -> Tensor:
-    """All pixels, (3, height, width) uint8; of a large JPEG on a coarser grid."""
+    """Decode all pixels, (3, height, width) uint8; those of a large JPEG on a coarser grid."""
     header = _jpeg_header(data)
     if header is not None:
         *shape, components = header
         if components in (1, 3) and min(shape) < 2 * SCALED_DECODING * size:
-            try:  # a third faster than Pillow, and other threads go on meanwhile
+            try:  # a third faster than Pillow, and other threads run meanwhile
                 encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
                 return decode_jpeg(encoded, ImageReadMode.RGB, apply_exif_orientation=True)
             except RuntimeError:
-                pass  # Pillow says what is wrong with it
+                pass  # Pillow gives the better reason
     with Image.open(BytesIO(data)) as image:
         image.draft(None, (SCALED_DECODING * size, SCALED_DECODING * size))
         image.load()
@@ -71,16 +73,17 @@ def _decode(data: bytes, size: int) -> Tensor:
 
 
 def _jpeg_header(data: bytes) -> tuple[int, int, int] | None:
-    """Height, width and colour components of a JPEG file, by its frame header (ITU T.81, B.2.2)."""
+    """Read height, width and colour components from the frame header of a JPEG file (ITU T.81, B.2.2)."""
     if not data.startswith(b"\xff\xd8"):
         return None
-    at = 2
-    while at + 10 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
+    offset = 2
+    while offset + 10 <= len(data) and data[offset] == 0xFF:
+        marker = data[offset + 1]
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
-            return height, width, data[at + 9]
-        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+            height = int.from_bytes(data[offset + 5 : offset + 7])
+            width = int.from_bytes(data[offset + 7 : offset + 9])
+            return height, width, data[offset + 9]
+        offset += 2 + int.from_bytes(data[offset + 2 : offset + 4])
     return None
 
 

@@ -1,4 +1,4 @@
-"""The images of a split, as arrays: a million of them take a hundred megabytes."""
+"""The files of a split's images as arrays: a million of them take a hundred megabytes."""
 
 import hashlib
 import os
@@ -10,29 +10,31 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.data.image import ImageError, decode_square
+from alexnet.data.image import ImageError, decode_image
 from alexnet.errors import UserError
+
+NOT_AN_IMAGE = "not an image by its name"
 
 ARRAYS = ("paths", "labels", "sizes", "times", "offsets", "tar_lengths")
 
 
 class Entry(NamedTuple):
-    """One image: its file, or the tar that holds it and where in it."""
+    """An image's file, or its member in a tar."""
 
-    path: str  # relative to the root; of a tar's member: <tar>/<member>
+    path: str  # relative to the root; for a member of a tar: <tar>/<member>
     label: int
     size: int  # bytes
-    time: int = 0  # ns of the last change; 0 in a tar
-    offset: int = 0  # in the tar, where the image begins
-    tar_length: int = 0  # bytes of `path` that name the tar; 0: a file of its own
+    time: int = 0  # modification time, ns; 0 in a tar
+    offset: int = 0  # of the image's first byte in the tar
+    tar_length: int = 0  # bytes of `path` that name the tar; 0 for a file of its own
 
 
 @dataclass(frozen=True, eq=False)
 class ImageList:
     """Images of one split, by class and then by file name: the same order from folders and from tars.
 
-    The arrays hold `JobStatus`'s fields; `paths` are encoded as file names are. `ignored` holds the
-    files that are no images by their names.
+    The arrays hold the fields of `Entry`; `paths` are encoded as file names are. `ignored` holds the
+    files that are not images by their names.
     """
 
     root: Path
@@ -49,7 +51,7 @@ class ImageList:
     def of(
         cls, root: Path, classes: tuple[str, ...], entries: Iterable[Entry], ignored: Iterable[str] = ()
     ) -> "ImageList":
-        """A list of `entries`, sorted."""
+        """Make a list of `entries`, sorted."""
         rows = sorted(entries, key=lambda entry: (entry.label, _name(entry.path), entry.path))
         paths = np.array([os.fsencode(row.path) for row in rows], dtype=np.bytes_)
         numbers = np.array([row[1:] for row in rows], np.int64).reshape(-1, 5).T
@@ -60,42 +62,51 @@ class ImageList:
         return len(self.paths)
 
     def path(self, index: int) -> str:
-        """Of one image, relative to `root`, in a form that can be printed."""
+        """Return an image's path relative to `root`, in printable form."""
         return self.paths[index].decode(errors="backslashreplace")
 
-    def square(self, index: int, size: int) -> NDArray[np.uint8]:
-        """One image as (3, size, size) RGB. Raises `ImageError` where it cannot be read."""
+    def decode(self, index: int, size: int) -> NDArray[np.uint8]:
+        """Read and decode an image: (3, size, size) RGB. Raises `ImageError` where that fails."""
         try:
-            return decode_square(self._read(index), size)
+            return decode_image(self._read_bytes(index), size)
         except OSError as error:
             raise ImageError(error.strerror or str(error)) from error
 
-    def _read(self, index: int) -> bytes:
-        path, inside = self.paths[index], self.tar_lengths[index]
-        with (self.root / os.fsdecode(path[:inside] if inside else path)).open("rb", buffering=0) as file:
-            if inside:
+    def _read_bytes(self, index: int) -> bytes:
+        path, tar_length = self.paths[index], self.tar_lengths[index]
+        name = os.fsdecode(path[:tar_length] if tar_length else path)
+        with (self.root / name).open("rb", buffering=0) as file:
+            if tar_length:
                 return os.pread(file.fileno(), int(self.sizes[index]), int(self.offsets[index]))
             return file.readall()
 
     def files(self) -> Iterator[tuple[str, int, int]]:
-        """Path, size and time of each image that is a file of its own."""
-        alone = np.flatnonzero(self.tar_lengths == 0)
+        """Yield path, size and modification time of each image that is a file of its own."""
+        rows = np.flatnonzero(self.tar_lengths == 0)
         arrays = (self.paths, self.sizes, self.times)
-        for path, size, time in zip(*(array[alone].tolist() for array in arrays), strict=True):
+        for path, size, time in zip(*(array[rows].tolist() for array in arrays), strict=True):
             yield os.fsdecode(path), size, time
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "ImageList":
-        """Some of the images."""
+        """Return the list of some of the images."""
         return replace(self, **{name: getattr(self, name)[rows] for name in ARRAYS})
 
     def without(self, rows: Iterable[int]) -> "ImageList":
-        """The list less some images."""
+        """Return the list without some of the images."""
         kept = np.ones(len(self), np.bool_)
         kept[list(rows)] = False
         return self.select(kept)
 
+    def by_path(self, reasons: dict[int, str]) -> dict[str, str]:
+        """Map the paths of images to reasons, from a map of their rows."""
+        return {self.path(row): reason for row, reason in reasons.items()}
+
+    def ignored_reasons(self) -> dict[str, str]:
+        """Map the paths of the ignored files to the reason."""
+        return dict.fromkeys(self.ignored, NOT_AN_IMAGE)
+
     def key(self) -> str:
-        """A hash of what the images are and of when and where they were seen so."""
+        """Hash the root and every file's path, label, size, modification time and offset."""
         digest = hashlib.sha256(f"{self.root.resolve()}\n".encode())
         for array in (self.paths, self.labels, self.sizes, self.times, self.offsets):
             digest.update(array.tobytes())
@@ -113,7 +124,7 @@ def check_classes(images: ImageList) -> None:
 
 
 def fingerprint(*splits: ImageList) -> str:
-    """A hash of every image's name, class and size in bytes: the same anywhere, from folders or tars."""
+    """Hash every image's name, class and size in bytes: the same anywhere, from folders or tars."""
     digest = hashlib.sha256()
     for split in splits:
         for path, label, size in zip(split.paths.tolist(), split.labels.tolist(), split.sizes, strict=True):

@@ -1,8 +1,8 @@
-"""ImageNet (ILSVRC-2012) in the forms in which people have it.
+"""List ImageNet (ILSVRC-2012) in the layouts in which people have it.
 
 Training images: the official tar of tars, a folder of its inner tars, or a folder for each class.
 Validation images: the official flat tar, a flat folder, or a folder for each class; the flat ones
-need a file that tells their classes. Kaggle's layout is the same under ILSVRC/Data/CLS-LOC.
+need a file of the ground truth. Kaggle's layout is the same under ILSVRC/Data/CLS-LOC.
 """
 
 import csv
@@ -28,20 +28,20 @@ DEVKIT = "ILSVRC2012_devkit_t12"
 DEVKIT_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 DEVKIT_META = "meta.mat"
 
-Truth = dict[str, str]  # name of a validation image, without its ending -> wnid
+Truth = dict[str, str]  # name of a validation image, without its suffix -> wnid
 
 
 @cache
 def class_names() -> dict[str, str]:
-    """wnid -> what it is, such as n01440764 -> "tench, Tinca tinca", in the order of the labels."""
+    """Return each wnid's words, n01440764 -> "tench, Tinca tinca" and so on, in the order of the labels."""
     lines = Path(__file__).with_name("ilsvrc2012_synsets.txt").read_text(encoding="utf-8").splitlines()
     return dict(line.split(" ", 1) for line in lines)
 
 
 def list_imagenet(walk: Walk) -> tuple[ImageList, ImageList]:
-    """Training and validation images; labels in the order of the wnids.
+    """List the training and validation images; labels are in the order of the wnids.
 
-    Some of the 1000 classes are enough. Raises `UserError` that names what is missing.
+    A subset of the 1000 classes is allowed. Raises `UserError` that names what is missing.
     """
     root = walk.root
     bases = [root, *(base for base in _kaggle_folders(root) if base.is_dir())]
@@ -55,14 +55,14 @@ def list_imagenet(walk: Walk) -> tuple[ImageList, ImageList]:
 
 
 def completeness(train: ImageList, val: ImageList) -> str | None:
-    """What there is too little of, in words; None for all of ILSVRC-2012."""
-    found = (len(train.classes), len(train), len(val))
-    whole = (CLASSES, TRAIN_IMAGES, VAL_IMAGES)
-    if found == whole:
+    """Describe what is missing of ILSVRC-2012; None where it is complete."""
+    counts = (len(train.classes), len(train), len(val))
+    complete = (CLASSES, TRAIN_IMAGES, VAL_IMAGES)
+    if counts == complete:
         return None
     kinds = ("classes", "training images", "validation images")
-    rows = zip(found, whole, kinds, strict=True)
-    parts = [f"{count:,} of {wanted:,} {kind}" for count, wanted, kind in rows if count != wanted]
+    rows = zip(counts, complete, kinds, strict=True)
+    parts = [f"{count:,} of {expected:,} {kind}" for count, expected, kind in rows if count != expected]
     return f"Not all of ImageNet: {', '.join(parts)}."
 
 
@@ -87,7 +87,7 @@ def _list_train(walk: Walk, bases: list[Path]) -> ImageList:
 
 def _list_val(walk: Walk, bases: list[Path], classes: tuple[str, ...]) -> ImageList:
     if tar := _first_file(bases, VAL_TAR):
-        walk.note(tar)
+        walk.record(tar)
         return _by_truth(walk, bases, classes, tar_members(walk.root, [tar]), tar)
     for folder in _folders(bases, VAL_FOLDERS):
         if walk.subfolders(folder):
@@ -108,10 +108,10 @@ def _folders(bases: list[Path], names: tuple[str, ...]) -> list[Path]:
 
 
 def _by_folder(walk: Walk, tars: list[Path]) -> ImageList:
-    """Each member is of the class whose folder, or inner tar, it lies in."""
+    """List the members of tars; their class is the folder, or the inner tar, that they are in."""
     for tar in tars:
-        walk.note(tar)
-    images, ignored = _split(tar_members(walk.root, tars))
+        walk.record(tar)
+    images, ignored = _split_images(tar_members(walk.root, tars))
     if not images:
         raise UserError(f"{tars[0]}: no images in it.")
     wnids = [entry.path.split("/")[-2].removesuffix(".tar") for entry in images]
@@ -122,26 +122,26 @@ def _by_folder(walk: Walk, tars: list[Path]) -> ImageList:
 
 
 def _by_truth(
-    walk: Walk, bases: list[Path], classes: tuple[str, ...], found: list[Entry], place: Path
+    walk: Walk, bases: list[Path], classes: tuple[str, ...], files: list[Entry], source: Path
 ) -> ImageList:
-    """Each image is of the class that the ground truth gives for its name."""
-    images, ignored = _split(found)
+    """List images whose classes are those that the ground truth gives for their names."""
+    images, ignored = _split_images(files)
     if not images:
-        raise UserError(f"{place}: no images in it.")
-    truth, source = _ground_truth(walk, bases, place)
+        raise UserError(f"{source}: no images in it.")
+    truth, truth_file = _ground_truth(walk, bases, source)
     labels = {wnid: label for label, wnid in enumerate(classes)}
     entries = []
     for entry in images:
         wnid = truth.get(_stem(entry.path))
         if wnid is None:
-            raise UserError(f"{source} does not tell the class of {entry.path}. Is it for these images?")
+            raise UserError(f"{truth_file} does not give the class of {entry.path}. Is it for these images?")
         if wnid not in labels:
             raise UserError(f"{entry.path} is a {wnid}, and there are no training images of that class.")
         entries.append(entry._replace(label=labels[wnid]))
     return ImageList.of(walk.root, classes, entries, ignored)
 
 
-def _split(entries: Iterable[Entry]) -> tuple[list[Entry], list[str]]:
+def _split_images(entries: Iterable[Entry]) -> tuple[list[Entry], list[str]]:
     images, ignored = [], []
     for entry in entries:
         if is_image(entry.path):
@@ -156,7 +156,7 @@ def _stem(path: str) -> str:
 
 
 def _ground_truth(walk: Walk, bases: list[Path], images: Path) -> tuple[Truth, Path]:
-    """The classes of the validation images, and the file that tells them."""
+    """Read the classes of the validation images. Returns them, and the file that gives them."""
     readers: dict[str, Callable[[Path], Truth]] = {
         KAGGLE_TRUTH: _read_kaggle,
         f"{DEVKIT}.tar.gz": _read_devkit_tar,
@@ -166,31 +166,31 @@ def _ground_truth(walk: Walk, bases: list[Path], images: Path) -> tuple[Truth, P
     root = walk.root
     # a root inside Kaggle's layout, which has the file at its top
     above = [up for up in root.parents[:3] if root.is_relative_to(up / KAGGLE_IMAGES)]
-    places = [*bases, *above, *(base / DEVKIT / "data" for base in bases), *(base / "data" for base in bases)]
+    in_devkit = [base / folder for folder in (f"{DEVKIT}/data", "data") for base in bases]
     for name, read in readers.items():
-        if path := _first_file(places, name):
-            walk.note(path)
+        if path := _first_file([*bases, *above, *in_devkit], name):
+            walk.record(path)
             try:
                 return read(path), path
             except UserError:
                 raise
-            except Exception as error:  # whatever a damaged file makes a reader say
+            except Exception as error:  # a damaged file makes the readers raise many types
                 raise UserError(f"{path}: cannot be read ({error}). Fetch it again.") from error
     raise UserError(
-        f"{images}: no file tells the classes of these images. Put into {root} {DEVKIT}.tar.gz (from"
+        f"{images}: no file gives the classes of these images. Put into {root} {DEVKIT}.tar.gz (from"
         f" image-net.org: ILSVRC2012, Development kit, Task 1 & 2) or {KAGGLE_TRUTH} (from Kaggle: ImageNet"
         " Object Localization Challenge), or sort them into a folder for each class."
     )
 
 
 def _read_kaggle(path: Path) -> Truth:
-    """Rows ILSVRC2012_val_00048981,n03995372 85 1 499 272: the class, then boxes."""
+    """Read rows such as ILSVRC2012_val_00048981,n03995372 85 1 499 272: the class, then boxes."""
     with path.open(newline="", encoding="utf-8") as file:
         return {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(file)}
 
 
 def _read_caffe(path: Path) -> Truth:
-    """Lines ILSVRC2012_val_00000001.JPEG 65: the place of the wnid among all 1000."""
+    """Read lines such as ILSVRC2012_val_00000001.JPEG 65: the index of the wnid among all 1000."""
     wnids = list(class_names())
     rows = (line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     return {_stem(name): wnids[int(label)] for name, label in rows}
@@ -210,14 +210,14 @@ def _read_devkit(path: Path) -> Truth:
     meta = path.with_name(DEVKIT_META)
     if not meta.is_file():
         raise UserError(
-            f"{path} gives numbers, and {DEVKIT_META}, which tells their classes, is not beside it."
+            f"{path} gives numbers, and {DEVKIT_META}, which gives their classes, is not beside it."
             f" Both are in {DEVKIT}.tar.gz, from image-net.org."
         )
     return _truth_of_ids(path.read_text(encoding="utf-8"), meta.read_bytes())
 
 
 def _truth_of_ids(text: str, meta: bytes) -> Truth:
-    """The n-th number is the ILSVRC2012_ID of the n-th image's class, which is not the label."""
+    """Map image names to wnids: the n-th number is the ILSVRC2012_ID (not the label) of the n-th image."""
     from scipy.io import loadmat
 
     synsets = loadmat(BytesIO(meta), squeeze_me=True)["synsets"]

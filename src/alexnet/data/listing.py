@@ -1,7 +1,7 @@
-"""The images of a data set, looked up once and remembered.
+"""The lists of a data set's images, kept in the data cache.
 
-A list is kept in the data cache with the time of change of every folder, archive and file that it
-came from, and made again when one of these has changed.
+A list is kept with the modification time of every folder, archive and file that it came from, and made
+again when one of these has changed.
 """
 
 import hashlib
@@ -20,60 +20,60 @@ from alexnet.errors import UserError
 from alexnet.files import load_npz, save_npz
 from alexnet.terminal import console
 
-VERSION = 1  # raise it when the form of a list, or what is taken as an image, changes
+VERSION = 1  # increase it when the format of a list, or what counts as an image, changes
 SPLITS = ("train", "val")
-SETTLED_NS = 1_000_000_000  # what has changed within a second may change again without a new time
+SETTLED_NS = 1_000_000_000  # within a second a file may change again without a new modification time
 
 
 class Listing(NamedTuple):
-    """The images of both splits, and when what they were found in had last changed (`Walk.seen`)."""
+    """The images of both splits, and the modification times of what they were listed from (`Walk.mtimes`)."""
 
     train: ImageList
     val: ImageList
-    seen: dict[str, int]
+    mtimes: dict[str, int]
 
 
 def list_images(config: DataConfig, root: Path) -> Listing:
-    """Training and validation images under `root`, in the form that the data source has.
+    """List the training and validation images under `root`, in the layout of the data source.
 
     Raises `UserError` for what cannot be trained on.
     """
     settings = f"{VERSION} {config.source} {config.val_fraction} {root.resolve()}"
     key = hashlib.sha256(settings.encode(errors="surrogateescape")).hexdigest()[:24]
     path = cache_folder(config, "lists") / f"{key}.npz"
-    with FileLock(path.with_suffix(".lock")):  # of several processes one looks, the others wait
-        if (known := _load(path, root)) is not None:
-            _note_completeness(config, known)
-            return known
+    with FileLock(path.with_suffix(".lock")):  # of several processes one lists, the others wait
+        if (cached := _load(path, root)) is not None:
+            _report_completeness(config, cached)
+            return cached
         began, walk = time.time_ns(), Walk(root)
         if config.source is DataSource.imagenet:
             train, val = list_imagenet(walk)
         else:
             train, val = list_folders(walk, config.val_fraction)
-        found = Listing(train, val, walk.seen)
-        newest = max(*walk.seen.values(), *(int(split.times.max(initial=0)) for split in (train, val)))
+        listing = Listing(train, val, walk.mtimes)
+        newest = max(*walk.mtimes.values(), *(int(split.times.max(initial=0)) for split in (train, val)))
         if newest < began - SETTLED_NS:
-            _save(path, found)
-    _note_completeness(config, found)
-    return found
+            _save(path, listing)
+    _report_completeness(config, listing)
+    return listing
 
 
-def _note_completeness(config: DataConfig, found: Listing) -> None:
-    if config.source is DataSource.imagenet and (note := completeness(found.train, found.val)):
+def _report_completeness(config: DataConfig, listing: Listing) -> None:
+    if config.source is DataSource.imagenet and (note := completeness(listing.train, listing.val)):
         console.print(note)
 
 
-def unchanged(root: Path, seen: dict[str, int]) -> bool:
-    """Whether nothing was added to, removed from or renamed in what was looked at."""
+def unchanged(root: Path, mtimes: dict[str, int]) -> bool:
+    """Return whether all modification times are still the same: nothing was added, removed or renamed."""
     base = os.fspath(root)
     try:
-        return all(os.stat(f"{base}/{name}").st_mtime_ns == time_ns for name, time_ns in seen.items())  # noqa: PTH116
+        return all(os.stat(f"{base}/{name}").st_mtime_ns == time_ns for name, time_ns in mtimes.items())  # noqa: PTH116
     except OSError:
         return False
 
 
 def cache_folder(config: DataConfig, kind: str) -> Path:
-    """A folder in the data cache, made if need be. Raises `UserError` where it cannot be."""
+    """Return a folder in the data cache, made if necessary. Raises `UserError` if it cannot be written to."""
     folder = Path(config.cache).expanduser().absolute() / kind
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,19 +84,19 @@ def cache_folder(config: DataConfig, kind: str) -> Path:
     return folder
 
 
-def _save(path: Path, found: Listing) -> None:
-    splits = (found.train, found.val)
+def _save(path: Path, listing: Listing) -> None:
+    splits = (listing.train, listing.val)
     arrays = {
         f"{name}_{array}": getattr(split, array)
         for name, split in zip(SPLITS, splits, strict=True)
         for array in ARRAYS
     }
     ignored = [split.ignored for split in splits]
-    save_npz(path, arrays, {"seen": found.seen, "classes": found.train.classes, "ignored": ignored})
+    save_npz(path, arrays, {"seen": listing.mtimes, "classes": listing.train.classes, "ignored": ignored})
 
 
 def _load(path: Path, root: Path) -> Listing | None:
-    """What was listed before, if every folder and file is still as it was then."""
+    """Load a list, if every folder and file has kept its size and modification time."""
     try:
         arrays, notes = load_npz(path)
     except (OSError, ValueError):

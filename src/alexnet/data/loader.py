@@ -11,37 +11,38 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexnet.data.dataset import UNREADABLE, ImageDataset
+from alexnet.data.dataset import ImageDataset
+from alexnet.data.image import UNREADABLE
 from alexnet.data.sampling import GlobalBatchSampler
 from alexnet.errors import UserError
 
 
 class Batch(NamedTuple):
-    """Squares (N, 3, size, size) uint8, labels (N,) int64, and the indices (N,) of the samples.
+    """Images (N, 3, size, size) uint8, labels (N,) int64, and the indices (N,) of the samples.
 
-    The labels are on the CPU, where unreadable images are counted; the squares may be on a GPU.
+    The labels are on the CPU, where unreadable images are counted; the images may be on a GPU.
     """
 
-    squares: Tensor
+    images: Tensor
     labels: Tensor
     indices: NDArray[np.int64]
 
 
-PART = 16  # images of a batch that one thread reads
+CHUNK = 16  # images of a batch that a thread reads at a time
 AHEAD = 2  # batches that are read while one is used
 
 
 class BatchLoader:
-    """This rank's batches of an epoch, in order, for Lightning in the place of a DataLoader.
+    """This rank's batches of an epoch, in order; Lightning uses it in place of a DataLoader.
 
-    `position` says with which epoch and which of its batches to begin, and is asked when the first
-    batch is: an epoch that was interrupted goes on where it stopped.
-    Where `device` is a GPU the squares are copied there while it computes.
+    `position` returns the epoch and the number of its first batch, and is called at the start of an
+    iteration: an interrupted epoch is resumed where it stopped. Where `device` is a GPU, the images are
+    copied there while it computes.
     """
 
     def __init__(
         self,
-        images: ImageDataset,
+        dataset: ImageDataset,
         batches: GlobalBatchSampler,
         *,
         size: int,
@@ -49,7 +50,7 @@ class BatchLoader:
         position: Callable[[], tuple[int, int]],
         device: torch.device | None = None,
     ) -> None:
-        self.images, self.batches, self.size = images, batches, size
+        self.dataset, self.batches, self.size = dataset, batches, size
         self.workers, self.position = workers, position
         self.gpu = device if device is not None and device.type == "cuda" else None
 
@@ -58,62 +59,62 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         epoch, first = self.position()
-        parts_ahead = AHEAD * -(-self.batches.largest // PART)
-        read = prefetch_map(self._read, self._parts(epoch, first), self.workers, parts_ahead)
+        chunks_ahead = AHEAD * -(-self.batches.largest // CHUNK)
+        read = prefetch_map(self._read, self._chunks(epoch, first), self.workers, chunks_ahead)
         batches = (batch for batch, last in read if last)
         yield from prefetch_to_cuda(batches, self.gpu) if self.gpu else batches
 
-    def _parts(self, epoch: int, first: int) -> Iterator[tuple[Batch, slice]]:
-        pinned = self.gpu is not None  # or it could not be copied while the GPU computes
+    def _chunks(self, epoch: int, first: int) -> Iterator[tuple[Batch, slice]]:
+        pinned = self.gpu is not None  # only pinned memory is copied while the GPU computes
         for indices in self.batches.of_epoch(epoch, first):
             count = len(indices)
-            squares = torch.empty((count, 3, self.size, self.size), dtype=torch.uint8, pin_memory=pinned)
-            batch = Batch(squares, torch.empty(count, dtype=torch.int64, pin_memory=pinned), indices)
-            for start in range(0, count, PART):
-                yield batch, slice(start, min(start + PART, count))
+            images = torch.empty((count, 3, self.size, self.size), dtype=torch.uint8, pin_memory=pinned)
+            batch = Batch(images, torch.empty(count, dtype=torch.int64, pin_memory=pinned), indices)
+            for start in range(0, count, CHUNK):
+                yield batch, slice(start, min(start + CHUNK, count))
 
-    def _read(self, part: tuple[Batch, slice]) -> tuple[Batch, bool]:
+    def _read(self, chunk: tuple[Batch, slice]) -> tuple[Batch, bool]:
         """Fill some rows of a batch. Returns the batch, and whether these are its last rows."""
-        batch, rows = part
-        squares, labels = batch.squares.numpy(), batch.labels.numpy()
+        batch, rows = chunk
+        images, labels = batch.images.numpy(), batch.labels.numpy()
         for row in range(rows.start, rows.stop):
-            labels[row] = self.images.read(int(batch.indices[row]), squares[row])
+            labels[row] = self.dataset.read(int(batch.indices[row]), images[row])
         return batch, rows.stop == len(labels)
 
     def state_dict(self) -> dict[str, Any]:
-        """For Lightning, which then knows that an epoch can be gone on with; `position` has the rest."""
+        """Return what identifies the batches: Lightning then resumes the epoch, at `position`."""
         return {"samples": self.batches.samples, "batch_size": self.batches.batch_size}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises `UserError` where the epoch that was stopped was made of other batches."""
-        ours = self.state_dict()
-        if state != ours:
+        """Raise `UserError` where the interrupted epoch consisted of other batches."""
+        current = self.state_dict()
+        if state != current:
             raise UserError(
                 f"The run was stopped in an epoch of {state['samples']:,} images in batches of"
-                f" {state['batch_size']}, and cannot go on with {ours['samples']:,} in batches of"
-                f" {ours['batch_size']}."
+                f" {state['batch_size']}, and cannot continue with {current['samples']:,} in batches of"
+                f" {current['batch_size']}."
             )
 
 
 def read_batches(
-    images: ImageDataset, indices: NDArray[np.int64], size: int, batch_size: int
+    dataset: ImageDataset, indices: NDArray[np.int64], size: int, batch_size: int
 ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
-    """Indices (N,), squares (N, 3, size, size) uint8 and labels (N,) of the images that can be read.
+    """Yield indices (N,), images (N, 3, size, size) uint8 and labels (N,) of the images that decode.
 
-    `images.unreadable` says of the others why.
+    `dataset.unreadable` has the reasons for the others.
     """
 
     def read(index: np.int64) -> tuple[NDArray[np.uint8], int]:
-        square = np.empty((3, size, size), np.uint8)
-        return square, images.read(int(index), square)
+        image = np.empty((3, size, size), np.uint8)
+        return image, dataset.read(int(index), image)
 
     parts = np.split(indices, range(batch_size, len(indices), batch_size))
     read_ahead = prefetch_map(read, indices, os.cpu_count() or 1, 2 * batch_size)
     for part in parts:
-        squares, labels = zip(*(next(read_ahead) for _ in part), strict=True)
-        there = np.array(labels) != UNREADABLE
-        chosen = torch.from_numpy(np.stack(squares)[there])
-        yield part[there], chosen, torch.tensor(labels)[torch.from_numpy(there)]
+        images, labels = zip(*(next(read_ahead) for _ in part), strict=True)
+        readable = np.array(labels) != UNREADABLE
+        decoded = torch.from_numpy(np.stack(images)[readable])
+        yield part[readable], decoded, torch.tensor(labels)[torch.from_numpy(readable)]
 
 
 Item = TypeVar("Item")
@@ -123,55 +124,55 @@ Result = TypeVar("Result")
 def prefetch_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
 ) -> Generator[Result, None, None]:
-    """`function` of each item, in order, by `workers` threads that are up to `ahead` items ahead.
+    """Yield `function` of each item, in order, computed by `workers` threads up to `ahead` items ahead.
 
-    Without workers each is done when it is asked for. (Executor.map takes in all items at once.)
+    Without workers each is computed when it is requested. (Executor.map would submit all items at once.)
     """
     if workers == 0:
         yield from map(function, items)
         return
     pool = ThreadPoolExecutor(workers)
-    begun: deque[Future[Result]] = deque()
+    pending: deque[Future[Result]] = deque()
     try:
         for item in items:
-            begun.append(pool.submit(function, item))
-            if len(begun) > ahead:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+            pending.append(pool.submit(function, item))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def move_to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor on the device, without waiting for what that is doing where that is safe.
+    """Copy a tensor to a device, without waiting for the device where that is safe.
 
-    CUDA has taken in memory that is not pinned when the call returns. MPS may read it later, when it has
-    been freed and used again (pytorch#189690).
+    CUDA has read memory that is not pinned when the call returns. MPS may read it later, when it has been
+    freed and reused (pytorch#189690).
     """
     return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 def prefetch_to_cuda(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """Batches with their squares on a GPU: the next one is copied, from pinned memory, while one is used."""
-    copying = torch.cuda.Stream(device)
+    """Yield batches with their images on a GPU; the next one is copied from pinned memory meanwhile."""
+    copy_stream = torch.cuda.Stream(device)
 
-    def copied(batch: Batch) -> tuple[Batch, torch.cuda.Event]:
-        with torch.cuda.stream(copying):
-            squares = move_to_device(batch.squares, device)
-            return batch._replace(squares=squares), copying.record_event()
+    def start_copy(batch: Batch) -> tuple[Batch, torch.cuda.Event]:
+        with torch.cuda.stream(copy_stream):
+            images = move_to_device(batch.images, device)
+            return batch._replace(images=images), copy_stream.record_event()
 
-    def ready(batch: Batch, arrived: torch.cuda.Event) -> Batch:
-        using = torch.cuda.current_stream(device)
-        using.wait_event(arrived)
-        batch.squares.record_stream(using)  # or its memory might be used again while it still is
+    def wait_for_copy(batch: Batch, copied: torch.cuda.Event) -> Batch:
+        current = torch.cuda.current_stream(device)
+        current.wait_event(copied)
+        batch.images.record_stream(current)  # or its memory might be reused too early
         return batch
 
-    waiting = None
+    pending = None
     for batch in batches:
-        coming = copied(batch)
-        if waiting is not None:
-            yield ready(*waiting)
-        waiting = coming
-    if waiting is not None:
-        yield ready(*waiting)
+        started = start_copy(batch)
+        if pending is not None:
+            yield wait_for_copy(*pending)
+        pending = started
+    if pending is not None:
+        yield wait_for_copy(*pending)

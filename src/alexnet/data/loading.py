@@ -1,31 +1,146 @@
-"""A data set ready for training or evaluation: from its pack, where there is one, or from its files."""
+"""Open the configured data set, from its pack where there is one, else from its files."""
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
 
 from alexnet.config import DataConfig
 from alexnet.data.dataset import ImageDataset, ImageFileDataset, PackedDataset
-from alexnet.data.image_list import check_classes, fingerprint
+from alexnet.data.image import UNREADABLE
+from alexnet.data.image_list import ImageList, check_classes, fingerprint
 from alexnet.data.imagenet import class_names
-from alexnet.data.listing import cache_folder, list_images
+from alexnet.data.listing import SPLITS, cache_folder, list_images
 from alexnet.data.locations import pack_folder, require_data
-from alexnet.data.pack_reader import UNREADABLE, Pack, check_current, open_pack
-from alexnet.data.scan import check_unreadable, scan_images
-from alexnet.data.sources import ensure_downloaded
+from alexnet.data.pack_reader import check_current, open_pack
+from alexnet.data.scan import DatasetScan, cached_scan, check_unreadable, scan_images
+from alexnet.data.sources import ensure_downloaded, missing_download
 from alexnet.data.statistics import Statistics
 from alexnet.errors import UserError
 
-NO_IMAGE = "not an image by its name"
+SCAN_CACHE = "surveys"  # folder of the data cache
+ADJECTIVES = {"train": "training", "val": "validation"}
+
+
+@dataclass(frozen=True)
+class OpenData:
+    """An open data set; images known to be unreadable are left out of `train` and `val`.
+
+    `origin` describes where the images are read from; `listed` counts all of them, readable or not. Of the
+    splits that were asked for, `excluded` maps the path of every file that was set aside to the reason, and
+    `unreadable` counts those of them that did not decode, None where a split has not been scanned yet.
+    `statistics` are those of the training images, None where they have not been scanned. `fingerprint`
+    computes a hash of all readable images.
+    """
+
+    classes: tuple[str, ...]
+    train: ImageDataset
+    val: ImageDataset
+    origin: str
+    listed: int
+    excluded: dict[str, str]
+    unreadable: int | None
+    statistics: Statistics | None
+    fingerprint: Callable[[], str]
+
+    def __len__(self) -> int:
+        return len(self.train) + len(self.val)
+
+
+def open_data(
+    config: DataConfig, splits: Sequence[str] = SPLITS, *, scan: bool = True, download: bool = True
+) -> OpenData:
+    """Open a data set, from its pack where there is one, else from its files.
+
+    The files of `splits` are decoded once, to know which are unreadable; where `scan` is False, only what an
+    earlier scan found is used. The other split is listed, and not scanned. Where `download` is False nothing
+    is downloaded. Raises `UserError` for what the user has to correct, a missing download included.
+    """
+    require_data(config)
+    folder = pack_folder(config)
+    if folder.is_dir():
+        return _open_pack(config, folder, splits)
+    if not download and missing_download(config) is not None:
+        raise UserError(f"data.root={config.root}: {config.name} is not there.")
+    return _open_files(config, splits, scan)
+
+
+def _open_pack(config: DataConfig, folder: Path, splits: Sequence[str]) -> OpenData:
+    pack = open_pack(folder)
+    check_current(pack, asked_for=config.pack is not None)
+    if (size := pack.statistics.mean.shape[-1]) != config.resize_size:
+        raise UserError(f"{folder}: a pack of images of {size} pixels, not of {config.resize_size}.")
+    unreadable: list[str] = []
+    for name in splits:
+        split = pack.train if name == "train" else pack.val
+        unreadable += [split.path(int(row)) for row in np.flatnonzero(split.labels == UNREADABLE)]
+    excluded = pack.excluded
+    if set(splits) != set(SPLITS):  # the split of a file that is not an image by its name is not known
+        excluded = {path: excluded.get(path, "cannot be read") for path in unreadable}
+    return OpenData(
+        pack.classes,
+        PackedDataset(pack.train),
+        PackedDataset(pack.val),
+        f"{pack.format.value} pack {folder}",
+        len(pack.train.labels) + len(pack.val.labels),
+        excluded,
+        len(unreadable),
+        pack.statistics,
+        lambda: pack.fingerprint,
+    )
+
+
+def _open_files(config: DataConfig, splits: Sequence[str], scan: bool) -> OpenData:
+    root = ensure_downloaded(config, os.cpu_count() or 1)
+    listing = list_images(config, root)
+    readable = {"train": listing.train, "val": listing.val}
+    cache = cache_folder(config, SCAN_CACHE)
+    scans: dict[str, DatasetScan] = {}
+    ignored: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
+    for name in splits:
+        images = readable[name]
+        ignored |= images.ignored_reasons()
+        if (result := _scan(config, name, images, cache, scan)) is not None:
+            scans[name] = result
+            unreadable |= images.by_path(result.unreadable)
+            readable[name] = images.without(result.unreadable)
+    listed = len(listing.train) + len(listing.val)
+    named_after = listing.train if "train" in splits else listing.val
+    reasons = cache / f"{named_after.key()}.unreadable.csv"
+    check_unreadable(unreadable, listed, config.max_unreadable, str(root), names=reasons)
+    if "train" in splits:
+        check_classes(readable["train"])
+    return OpenData(
+        listing.train.classes,
+        ImageFileDataset(readable["train"]),
+        ImageFileDataset(readable["val"]),
+        f"files in {root}",
+        listed,
+        ignored | unreadable,
+        len(unreadable) if len(scans) == len(splits) else None,
+        scans["train"].statistics if "train" in scans else None,
+        partial(fingerprint, readable["train"], readable["val"]),
+    )
+
+
+def _scan(config: DataConfig, name: str, images: ImageList, cache: Path, scan: bool) -> DatasetScan | None:
+    if not scan:
+        return cached_scan(images, config.resize_size, cache)
+    description = f"Reading the {ADJECTIVES[name]} images"
+    return scan_images(images, config.resize_size, cache, os.cpu_count() or 1, description)
 
 
 @dataclass(frozen=True)
 class ImageData:
     """A data set ready for training: readable images only.
 
-    `excluded` maps the path of every file set aside to the reason, `unreadable` of them because they
-    did not decode; `origin` says in words where the images are read from.
+    `excluded` maps the path of every file that was set aside to the reason; `unreadable` counts those of them
+    that did not decode; `origin` describes where the images are read from.
     """
 
     classes: tuple[str, ...]
@@ -39,22 +154,38 @@ class ImageData:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the classes are, where they are ImageNet's."""
+        """Names of the classes: the words of ImageNet's wnids, other classes as they are."""
         names = class_names()
         return tuple(names.get(name, name) for name in self.classes)
 
     def newly_unreadable(self) -> dict[str, str]:
-        """Images that have stopped decoding since training began, and why."""
+        """Map the paths of images that have stopped decoding since the data was loaded to the reasons."""
         return self.train.unreadable | self.val.unreadable
+
+
+def load_image_data(config: DataConfig) -> ImageData:
+    """Load a data set for training. Raises `UserError` for what the user has to correct."""
+    data = open_data(config)
+    assert data.statistics is not None and data.unreadable is not None  # all has been scanned
+    return ImageData(
+        data.classes,
+        data.train,
+        data.val,
+        data.statistics,
+        data.excluded,
+        data.unreadable,
+        data.fingerprint(),
+        data.origin,
+    )
 
 
 @dataclass(frozen=True)
 class ValData:
-    """The validation images by themselves: readable ones only.
+    """The validation images alone: readable ones only.
 
-    `excluded` maps the path of every file of theirs that was set aside to the reason, `unreadable` of them
-    because they did not decode; `listed` is how many images the data set has in all, with those for training.
-    `fingerprint` is a hash of every image's name and class, the same from files and from a pack.
+    `excluded` maps the path of every validation file that was set aside to the reason; `unreadable` counts
+    those of them that did not decode; `listed` counts the images of the whole data set, with those for
+    training. `fingerprint` is a hash of every image's name and class, the same from files and from a pack.
     """
 
     classes: tuple[str, ...]
@@ -67,43 +198,15 @@ class ValData:
 
 
 def load_val_data(config: DataConfig) -> ValData:
-    """The validation images from the pack, where there is one, or from their files.
+    """Load the validation images. Raises `UserError` for what the user has to correct.
 
-    Of the training images, whose classes they have, only the list is made: decoding a million of them for
-    their statistics would take hours. Raises `UserError` for what the user has to mend.
+    The training images, which define the classes, are only listed: decoding a million of them for their
+    statistics would take hours.
     """
-    require_data(config)
-    folder = pack_folder(config)
-    if folder.is_dir():
-        pack = open_pack(folder)
-        check_current(pack, asked_for=config.pack is not None)
-        if (size := pack.statistics.mean.shape[-1]) != config.resize_size:
-            raise UserError(f"{folder}: a pack of images of {size} pixels, not of {config.resize_size}.")
-        packed = PackedDataset(pack.val)
-        excluded = _of_split(pack.excluded, pack.val.names[pack.val.labels == UNREADABLE])
-        origin = f"{pack.format.value} pack {folder}"
-        count = len(pack.train.labels) + len(pack.val.labels)
-        key = _names_hash(packed, pack.classes)
-        return ValData(pack.classes, packed, excluded, len(excluded), count, key, origin)
-    workers = os.cpu_count() or 1
-    root = ensure_downloaded(config, workers)
-    train, listed, _ = list_images(config, root)
-    count = len(train) + len(listed)
-    cache = cache_folder(config, "surveys")
-    found = scan_images(listed, config.resize_size, cache, workers, "Reading the validation images")
-    unreadable = {listed.path(row): reason for row, reason in found.unreadable.items()}
-    check_unreadable(unreadable, count, config.max_unreadable, str(root))
-    ignored = dict.fromkeys(listed.ignored, NO_IMAGE)
-    files = ImageFileDataset(listed.without(found.unreadable))
-    key = _names_hash(files, listed.classes)
-    excluded = ignored | unreadable
-    return ValData(listed.classes, files, excluded, len(unreadable), count, key, f"files in {root}")
-
-
-def _of_split(excluded: dict[str, str], names: Iterable[bytes]) -> dict[str, str]:
-    """Those of the files set aside that are among `names`."""
-    paths = (name.decode(errors="backslashreplace") for name in names)
-    return {path: excluded.get(path, "cannot be read") for path in paths}
+    data = open_data(config, ("val",))
+    assert data.unreadable is not None  # they have been scanned
+    key = _names_hash(data.val, data.classes)
+    return ValData(data.classes, data.val, data.excluded, data.unreadable, data.listed, key, data.origin)
 
 
 def _names_hash(images: ImageDataset, classes: tuple[str, ...]) -> str:
@@ -112,62 +215,3 @@ def _names_hash(images: ImageDataset, classes: tuple[str, ...]) -> str:
         name = images.path(index).rpartition("/")[2]
         digest.update(f"{name}\0{classes[label]}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
-
-
-def load_image_data(config: DataConfig) -> ImageData:
-    """The data set from its pack, where there is one, or from its files.
-
-    Raises `UserError` for what the user has to mend.
-    """
-    require_data(config)
-    folder = pack_folder(config)
-    if folder.is_dir():
-        pack = open_pack(folder)
-        check_current(pack, asked_for=config.pack is not None)
-        return _from_pack(pack)
-    return _from_files(config)
-
-
-def _from_pack(pack: Pack) -> ImageData:
-    return ImageData(
-        pack.classes,
-        PackedDataset(pack.train),
-        PackedDataset(pack.val),
-        pack.statistics,
-        pack.excluded,
-        pack.unreadable,
-        pack.fingerprint,
-        f"{pack.format.value} pack {pack.folder}",
-    )
-
-
-def _from_files(config: DataConfig) -> ImageData:
-    workers = os.cpu_count() or 1
-    root = ensure_downloaded(config, workers)
-    listing = list_images(config, root)
-    lists = (listing.train, listing.val)
-    cache = cache_folder(config, "surveys")
-    surveys = [
-        scan_images(images, config.resize_size, cache, workers, f"Reading the {name} images")
-        for name, images in zip(("training", "validation"), lists, strict=True)
-    ]
-    unreadable = {
-        images.path(row): reason
-        for images, found in zip(lists, surveys, strict=True)
-        for row, reason in found.unreadable.items()
-    }
-    reasons = cache / f"{listing.train.key()}.unreadable.csv"
-    check_unreadable(unreadable, sum(map(len, lists)), config.max_unreadable, str(root), names=reasons)
-    ignored = {path: NO_IMAGE for images in lists for path in images.ignored}
-    train, val = (images.without(found.unreadable) for images, found in zip(lists, surveys, strict=True))
-    check_classes(train)
-    return ImageData(
-        train.classes,
-        ImageFileDataset(train),
-        ImageFileDataset(val),
-        surveys[0].statistics,
-        ignored | unreadable,
-        len(unreadable),
-        fingerprint(train, val),
-        f"files in {root}",
-    )

@@ -1,4 +1,4 @@
-"""Where the images of a data set are, and its pack. Imports nothing heavy: asked before torch is there."""
+"""Where the images of a data set and its pack are; usable before torch is imported."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,7 @@ from alexnet.config import DataConfig, DataSource
 from alexnet.errors import UserError
 from alexnet.paths import PROJECT
 
-PACK_VERSION = 2  # raise it when the format of packs or the decoding changes
+PACK_VERSION = 2  # increase it when the format of packs or the decoding changes
 USER_SUPPLIED = (DataSource.folder, DataSource.imagenet)
 
 
@@ -21,17 +21,20 @@ def require_data(config: DataConfig) -> None:
 
 
 def require_root(config: DataConfig) -> Path:
-    """The absolute `data.root`. Raises `UserError` where it is missing; only our own place is made."""
+    """Return the absolute `data.root`.
+
+    Raises `UserError` where it is missing; only folders in the project's own data/ are made later.
+    """
     root = Path(config.root).expanduser().absolute()
-    given = config.source in USER_SUPPLIED
-    if not root.is_dir() and (given or not root.is_relative_to(PROJECT / "data")):
-        advice = "" if given else " Make it, or leave data.root out."
+    user_supplied = config.source in USER_SUPPLIED
+    if not root.is_dir() and (user_supplied or not root.is_relative_to(PROJECT / "data")):
+        advice = "" if user_supplied else " Make it, or leave data.root out."
         raise UserError(f"data.root={config.root}: there is no such folder.{advice}")
     return root
 
 
 def pack_folder(config: DataConfig) -> Path:
-    """Where the pack of a data set is, if it has been made: `data.pack`, or a place in the cache."""
+    """Return where the pack of a data set is if it has been made: `data.pack`, or a folder in the cache."""
     if config.pack is not None:
         return Path(config.pack).expanduser().absolute()
     root = str(Path(config.root).expanduser().absolute())

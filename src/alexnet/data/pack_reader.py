@@ -1,16 +1,16 @@
-"""Packs: a data set decoded once, as the paper did (§2), in a few files of plain arrays.
+"""Read packs: data sets decoded once, as the paper did (§2), in a few files of plain arrays.
 
 A pack is a folder, made by `alexnet.data.pack_writer`:
 
     manifest.json                    version, format, counts, classes and their names, files set aside
-    statistics.npz                   mean image and channels; colour components and how far each reaches
+    statistics.npz                   mean image and channels; colour components and their standard deviations
     <split>_labels.npy               int64 (images,), -1 where a file did not decode
     <split>_names.npy                the file of each image
     <split>_images.npy               format raw: uint8 (images, 3, size, size)
-    <split>_images.jpegs, _ends.npy  format jpeg: the JPEG files one after the other, and where each ends
+    <split>_images.jpegs, _ends.npy  format jpeg: the JPEG files one after the other, and the end of each
 
-Any image is one read away, in any order, from any number of threads, processes and machines, which
-is what full shuffling, sharding and exact restarts need; numpy.load maps every .npy file.
+An image takes one read, in any order, from any number of threads, processes and machines, as full
+shuffling, sharding and exact restarts need; numpy.load maps every .npy file.
 """
 
 import json
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.config import PackFormat
-from alexnet.data.image import ImageError, decode_square
+from alexnet.data.image import UNREADABLE, ImageError, decode_image
 from alexnet.data.listing import SPLITS, unchanged
 from alexnet.data.locations import PACK_VERSION
 from alexnet.data.statistics import Statistics
@@ -31,12 +31,10 @@ from alexnet.errors import UserError
 from alexnet.files import load_npz
 from alexnet.terminal import console
 
-UNREADABLE = -1  # label of a file that did not decode
-
 
 @dataclass(frozen=True)
 class PackSplit:
-    """One split: `rows` are the places of its readable images among all that are stored.
+    """One split of a pack; `rows` are the indices of its readable images among all those stored.
 
     `images` are mapped pixels, or the bytes of all JPEG files, of which row i stops before ends[i].
     """
@@ -49,14 +47,18 @@ class PackSplit:
     rows: NDArray[np.int64]
 
     def open(self) -> int:
-        """A file descriptor of the images, for `read`."""
+        """Open the file of the images and return its descriptor, for `read`."""
         return os.open(self.file, os.O_RDONLY)
 
+    def path(self, row: int) -> str:
+        """Return the path of the file that a row was packed from, in printable form."""
+        return self.names[row].decode(errors="backslashreplace")
+
     def read(self, descriptor: int, row: int, out: NDArray[np.uint8]) -> None:
-        """Write the square of a row into `out` (3, size, size). Raises `ImageError`.
+        """Write the image of a row into `out` (3, size, size). Raises `ImageError`.
 
         Reads instead of copying from the map: one request to the disk for the whole image, and
-        no pages that stay counted as the process's memory.
+        no pages that keep counting as the process's memory.
         """
         start = self.images.offset
         try:
@@ -65,14 +67,14 @@ class PackSplit:
                     raise ImageError("the pack has been cut off")
                 return
             begin = int(self.ends[row - 1]) if row else 0
-            out[...] = decode_square(os.pread(descriptor, int(self.ends[row]) - begin, begin), out.shape[-1])
+            out[...] = decode_image(os.pread(descriptor, int(self.ends[row]) - begin, begin), out.shape[-1])
         except OSError as error:
             raise ImageError(error.strerror or str(error)) from error
 
 
 @dataclass(frozen=True)
 class Pack:
-    """An opened pack; its images are not read. `root` and `seen` tell what it was made of, see `Listing`."""
+    """An opened pack. `root` and `mtimes` are those of its images when they were packed (see `Listing`)."""
 
     folder: Path
     format: PackFormat
@@ -81,14 +83,13 @@ class Pack:
     val: PackSplit
     statistics: Statistics
     excluded: dict[str, str]
-    unreadable: int
     fingerprint: str
     root: Path
-    seen: dict[str, int]
+    mtimes: dict[str, int]
 
 
 def open_pack(folder: Path) -> Pack:
-    """Open a pack. Raises `UserError` where it is damaged, or none."""
+    """Open a pack. Raises `UserError` if the folder is not a pack, or a damaged one."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         if manifest["version"] != PACK_VERSION:
@@ -110,7 +111,6 @@ def open_pack(folder: Path) -> Pack:
         val,
         statistics,
         manifest["excluded"],
-        manifest["unreadable"],
         manifest["fingerprint"],
         Path(manifest["root"]),
         manifest["seen"],
@@ -118,8 +118,8 @@ def open_pack(folder: Path) -> Pack:
 
 
 def check_current(pack: Pack, asked_for: bool) -> None:
-    """Raise `UserError` where the images have changed since they were packed; say so of a pack asked for."""
-    if not pack.root.is_dir() or unchanged(pack.root, pack.seen):
+    """Raise `UserError` if the images have changed since they were packed; if `asked_for`, only report it."""
+    if not pack.root.is_dir() or unchanged(pack.root, pack.mtimes):
         return
     changed = f"The images in {pack.root} have changed since they were packed."
     if not asked_for:

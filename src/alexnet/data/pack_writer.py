@@ -1,4 +1,4 @@
-"""Make a pack: decode every image of a data set once, and measure its colours on the way."""
+"""Make packs: decode every image of a data set once, and compute its statistics on the way."""
 
 import json
 import os
@@ -13,28 +13,29 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from alexnet.config import PackFormat, PrepareConfig
-from alexnet.data.image import ImageError, encode_jpeg
+from alexnet.data.image import UNREADABLE, ImageError, encode_jpeg
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
 from alexnet.data.imagenet import class_names
 from alexnet.data.listing import SPLITS, list_images
 from alexnet.data.loader import prefetch_map
 from alexnet.data.locations import PACK_VERSION, pack_folder
-from alexnet.data.pack_reader import UNREADABLE, Pack, check_current, open_pack
+from alexnet.data.pack_reader import Pack, check_current, open_pack
 from alexnet.data.scan import check_unreadable
-from alexnet.data.sources import PARTIAL, ensure_downloaded
+from alexnet.data.sources import ensure_downloaded
 from alexnet.data.statistics import PixelSums
 from alexnet.errors import UserError
-from alexnet.files import load_npz, save_npz
+from alexnet.files import PARTIAL, load_npz, save_npz, write_json
 from alexnet.terminal import console, progress_bar
 
-CHUNK = 32  # images that a thread decodes before it hands them over
-SAVE_SECONDS = 5.0  # how much work a kill may cost
-JPEG_BYTES_A_PIXEL = 0.5  # more than photographs take at the default quality
+CHUNK = 32  # images that a thread decodes before it returns them
+SAVE_SECONDS = 5.0  # the work that a kill may cost
+JPEG_BYTES_PER_PIXEL = 0.5  # more than photographs take at the default quality
+PLAN = "plan.json"  # what an unfinished pack is to become
 
 
 @dataclass
 class _Progress:
-    """How far one split is: rows below `done` are on disk."""
+    """The progress of one split: rows below `done` are on disk."""
 
     sums: PixelSums
     done: int = 0
@@ -56,17 +57,17 @@ class _Progress:
 
 
 def make_pack(config: PrepareConfig) -> Pack:
-    """Decode a data set into its pack, or open the pack that is there.
+    """Decode a data set into its pack, or open an existing pack.
 
-    All cores work. A run that was killed goes on where it stopped; the folder has its name only
-    when it is whole. Raises `UserError` for data that cannot be trained on, too little disk, or a
-    pack of another format in the same place.
+    All CPU cores are used. A run that was killed is resumed where it stopped; the folder gets its name only
+    when the pack is complete. Raises `UserError` for data that cannot be trained on, too little disk space,
+    or a pack of another format in the same folder.
     """
     folder = pack_folder(config.data)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = f"cannot be made ({error.strerror}). Give another place: data.pack=<folder>."
+        reason = f"cannot be made ({error.strerror}). Give another folder: data.pack=<folder>."
         raise UserError(f"{folder.parent}: {reason}") from error
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if not folder.is_dir():
@@ -76,35 +77,35 @@ def make_pack(config: PrepareConfig) -> Pack:
     if pack.format is not config.format:
         raise UserError(
             f"{folder}: a pack of format {pack.format.value} is there already. Use it, remove it,"
-            " or give another place: data.pack=<folder>."
+            " or give another folder: data.pack=<folder>."
         )
     return pack
 
 
 def _make(config: PrepareConfig, folder: Path) -> None:
-    """Everything is written to a folder aside, which is renamed in the end."""
+    """Write the pack to a partial folder, which is renamed in the end."""
     workers = os.cpu_count() or 1
     root = ensure_downloaded(config.data, workers)
-    found = list_images(config.data, root)
-    lists = dict(zip(SPLITS, (found.train, found.val), strict=True))
-    aside = folder.with_name(f"{folder.name}{PARTIAL}")
-    _resume_or_begin(aside, config, lists)
+    listing = list_images(config.data, root)
+    lists = dict(zip(SPLITS, (listing.train, listing.val), strict=True))
+    partial = folder.with_name(f"{folder.name}{PARTIAL}")
+    _resume_or_begin(partial, config, lists)
     unreadable: dict[str, str] = {}
     kept = []
     for name, images in lists.items():
-        progress = _write_split(aside, name, images, config, workers)
-        unreadable |= {images.path(row): reason for row, reason in progress.unreadable.items()}
+        progress = _write_split(partial, name, images, config, workers)
+        unreadable |= images.by_path(progress.unreadable)
         kept.append(images.without(progress.unreadable))
         if name == "train":
             check_classes(kept[0])
-            _write_statistics(aside, progress.sums)
+            _write_statistics(partial, progress.sums)
     reasons = folder.with_name(f"{folder.name}.unreadable.csv")
     images_listed = sum(map(len, lists.values()))
     check_unreadable(unreadable, images_listed, config.data.max_unreadable, str(root), names=reasons)
     if not len(kept[1]):
         raise UserError(f"{root}: none of the validation files is a readable image.")
-    ignored = {path: "not an image by its name" for images in lists.values() for path in images.ignored}
-    # pixels that were encoded again are others, and so are the results
+    ignored = listing.train.ignored_reasons() | listing.val.ignored_reasons()
+    # encoding changes the pixels, and so the results
     encoding = f"-jpeg{config.quality}" if config.format is PackFormat.jpeg else ""
     manifest = {
         "version": PACK_VERSION,
@@ -115,19 +116,19 @@ def _make(config: PrepareConfig, folder: Path) -> None:
         "fingerprint": fingerprint(*kept) + encoding,
         "root": str(root),
         "excluded": ignored | unreadable,
-        "classes": found.train.classes,
-        "class_names": [class_names().get(name, name) for name in found.train.classes],
-        "seen": found.seen,
+        "classes": listing.train.classes,
+        "class_names": [class_names().get(name, name) for name in listing.train.classes],
+        "seen": listing.mtimes,
     }
-    (aside / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    for leftover in ("plan.json", *(f"{name}_progress.npz" for name in SPLITS)):
-        (aside / leftover).unlink()
-    aside.rename(folder)
+    write_json(partial / "manifest.json", manifest)
+    for leftover in (PLAN, *(f"{name}_progress.npz" for name in SPLITS)):
+        (partial / leftover).unlink()
+    partial.rename(folder)
     reasons.unlink(missing_ok=True)
 
 
-def _resume_or_begin(aside: Path, config: PrepareConfig, lists: dict[str, ImageList]) -> None:
-    """Begin with an empty folder, unless an earlier attempt at the same pack left one."""
+def _resume_or_begin(partial: Path, config: PrepareConfig, lists: dict[str, ImageList]) -> None:
+    """Begin with an empty folder, unless an earlier attempt at the same pack can be resumed."""
     size = config.data.resize_size
     plan = {
         "version": PACK_VERSION,
@@ -136,44 +137,46 @@ def _resume_or_begin(aside: Path, config: PrepareConfig, lists: dict[str, ImageL
         "quality": config.quality,
         "images": {name: images.key() for name, images in lists.items()},
     }
-    written = aside / "plan.json"
-    if written.is_file() and json.loads(written.read_text(encoding="utf-8")) == plan:
-        console.print(f"Going on with {aside}")
+    path = partial / PLAN
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) == plan:
+        console.print(f"Resuming {partial}")
         return
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    bytes_a_pixel = 3.0 if config.format is PackFormat.raw else JPEG_BYTES_A_PIXEL
-    needed = sum(map(len, lists.values())) * bytes_a_pixel * size**2
-    free = shutil.disk_usage(aside).free
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    bytes_per_pixel = 3.0 if config.format is PackFormat.raw else JPEG_BYTES_PER_PIXEL
+    needed = sum(map(len, lists.values())) * bytes_per_pixel * size**2
+    free = shutil.disk_usage(partial).free
     if needed > free:
-        smaller = ", or take less with format=jpeg" if config.format is PackFormat.raw else ""
+        smaller = ", or use format=jpeg, which takes less" if config.format is PackFormat.raw else ""
         raise UserError(
-            f"The pack needs about {needed / 1e9:.1f} GB in {aside.parent}, where {free / 1e9:.1f} GB are"
-            f" free. Give another place: data.pack=<folder>{smaller}."
+            f"The pack needs about {needed / 1e9:.1f} GB in {partial.parent}, where {free / 1e9:.1f} GB are"
+            f" free. Give another folder: data.pack=<folder>{smaller}."
         )
     for name, images in lists.items():
-        np.save(aside / f"{name}_names.npy", images.paths)
-    written.write_text(json.dumps(plan), encoding="utf-8")
+        np.save(partial / f"{name}_names.npy", images.paths)
+    write_json(path, plan)
 
 
-def _write_split(aside: Path, name: str, images: ImageList, config: PrepareConfig, workers: int) -> _Progress:
-    """Decode and store what is not yet there."""
+def _write_split(
+    partial: Path, name: str, images: ImageList, config: PrepareConfig, workers: int
+) -> _Progress:
+    """Decode and store the images of a split that are not on disk yet."""
     size = config.data.resize_size
-    saved = aside / f"{name}_progress.npz"
+    saved = partial / f"{name}_progress.npz"
     progress = _Progress.load(saved, size)
-    writer = _writer(aside, name, len(images), config, progress.done)
+    writer = _writer(partial, name, len(images), config, progress.done)
 
     def decode(rows: range) -> tuple[range, list[bytes], dict[int, str], PixelSums]:
         encoded, unreadable, part = [], {}, PixelSums(size)
         for row in rows:
             try:
-                square = images.square(row, size)
+                image = images.decode(row, size)
             except ImageError as error:
                 unreadable[row] = str(error)
                 encoded.append(b"")
             else:
-                part.add(square)
-                encoded.append(writer.encode(row, square))
+                part.add(image)
+                encoded.append(writer.encode(row, image))
         return rows, encoded, unreadable, part
 
     starts = range(progress.done, len(images), CHUNK)
@@ -183,7 +186,7 @@ def _write_split(aside: Path, name: str, images: ImageList, config: PrepareConfi
         for rows, encoded, unreadable, part in prefetch_map(decode, chunks, workers, ahead=2 * workers):
             writer.append(rows, encoded)
             progress.unreadable |= unreadable
-            progress.sums.join(part)
+            progress.sums.merge(part)
             progress.done = rows.stop
             advance(len(rows))
             if monotonic() - last_saved > SAVE_SECONDS:
@@ -193,13 +196,13 @@ def _write_split(aside: Path, name: str, images: ImageList, config: PrepareConfi
     writer.close()
     labels = images.labels.copy()
     labels[list(progress.unreadable)] = UNREADABLE
-    np.save(aside / f"{name}_labels.npy", labels)
+    np.save(partial / f"{name}_labels.npy", labels)
     progress.save(saved)
     return progress
 
 
 class _RawWriter:
-    """Pixels, each image at its place: threads write as soon as they have decoded."""
+    """Writer of pixels to one array; each thread writes an image as soon as it has decoded it."""
 
     def __init__(self, path: Path, images: int, size: int) -> None:
         if not path.is_file():
@@ -207,13 +210,13 @@ class _RawWriter:
         self.offset = np.load(path, mmap_mode="r").offset
         self.file = path.open("r+b", buffering=0)
 
-    def encode(self, row: int, square: NDArray[np.uint8]) -> bytes:
-        pixels = np.ascontiguousarray(square)
+    def encode(self, row: int, image: NDArray[np.uint8]) -> bytes:
+        pixels = np.ascontiguousarray(image)
         os.pwrite(self.file.fileno(), pixels.data, self.offset + row * pixels.nbytes)
         return b""
 
     def append(self, rows: range, encoded: list[bytes]) -> None:
-        """Nothing: it is there."""
+        """Do nothing: `encode` has written the pixels."""
 
     def flush(self) -> None:
         os.fsync(self.file.fileno())
@@ -224,7 +227,7 @@ class _RawWriter:
 
 
 class _JpegWriter:
-    """JPEG files one after the other, in order."""
+    """Writer of JPEG files, one after the other, in order."""
 
     def __init__(self, path: Path, ends: Path, images: int, quality: int, done: int) -> None:
         self.quality = quality
@@ -235,8 +238,8 @@ class _JpegWriter:
         self.file = path.open("r+b" if done else "wb")
         self.file.seek(self.end)
 
-    def encode(self, row: int, square: NDArray[np.uint8]) -> bytes:
-        return encode_jpeg(square, self.quality)
+    def encode(self, row: int, image: NDArray[np.uint8]) -> bytes:
+        return encode_jpeg(image, self.quality)
 
     def append(self, rows: range, encoded: list[bytes]) -> None:
         for row, data in zip(rows, encoded, strict=True):
@@ -255,19 +258,19 @@ class _JpegWriter:
 
 
 def _writer(
-    aside: Path, name: str, images: int, config: PrepareConfig, done: int
+    partial: Path, name: str, images: int, config: PrepareConfig, done: int
 ) -> _RawWriter | _JpegWriter:
     if config.format is PackFormat.raw:
-        return _RawWriter(aside / f"{name}_images.npy", images, config.data.resize_size)
+        return _RawWriter(partial / f"{name}_images.npy", images, config.data.resize_size)
     return _JpegWriter(
-        aside / f"{name}_images.jpegs", aside / f"{name}_ends.npy", images, config.quality, done
+        partial / f"{name}_images.jpegs", partial / f"{name}_ends.npy", images, config.quality, done
     )
 
 
-def _write_statistics(aside: Path, sums: PixelSums) -> None:
+def _write_statistics(partial: Path, sums: PixelSums) -> None:
     statistics = sums.statistics()
-    measured = statistics._asdict() | {
+    arrays = statistics._asdict() | {
         "channel_means": statistics.channel_means,
         "standard_deviations": statistics.standard_deviations,
     }
-    save_npz(aside / "statistics.npz", measured)
+    save_npz(partial / "statistics.npz", arrays)

@@ -1,6 +1,6 @@
-"""One pass over a split before training: unreadable files and pixel statistics, kept in the data cache.
+"""The scan of a split before training: its unreadable files and pixel statistics, kept in the data cache.
 
-The key is a hash of every file's path, size and time of change: the pass is repeated only when a file has
+The key is a hash of every file's path, size and modification time: the scan is repeated only when a file has
 changed.
 """
 
@@ -14,37 +14,37 @@ from alexnet.data.image_list import ImageList
 from alexnet.data.loader import prefetch_map
 from alexnet.data.statistics import PixelSums, Statistics
 from alexnet.errors import UserError
-from alexnet.files import load_npz, reasons_csv, save_npz
+from alexnet.files import load_npz, reasons_csv, save_npz, write_text
 from alexnet.terminal import progress_bar
 
-VERSION = 2  # raise it when decoding changes, so that old surveys are made again
-CHUNK = 32  # files decoded by a thread before it hands over its sums
+VERSION = 2  # increase it when decoding changes, so that old scans are repeated
+CHUNK = 32  # files that a thread decodes before it returns its sums
 
 
 @dataclass(frozen=True)
 class DatasetScan:
-    """What a pass over one split found: which images do not decode, and why; how the pixels are spread."""
+    """The scan of one split: `unreadable` maps rows to the reasons why they do not decode."""
 
     unreadable: dict[int, str]
     statistics: Statistics
 
 
 def scan_images(images: ImageList, size: int, cache: Path, workers: int, description: str) -> DatasetScan:
-    """The survey of `images` decoded at `size`, from the folder `cache` where it is there.
+    """Decode all of `images` at `size` once; later calls read the result from the folder `cache`.
 
-    Raises `UserError` where not one file is a readable image.
+    Raises `UserError` where none of the files is a readable image.
     """
     path = _cache_path(images, size, cache)
-    with FileLock(path.with_suffix(".lock")):  # of several processes one reads, the others wait
-        if (known := cached_scan(images, size, cache)) is not None:
-            return known
-        made = _scan(images, size, workers, description)
-        save_npz(path, made.statistics._asdict(), list(made.unreadable.items()))
-    return made
+    with FileLock(path.with_suffix(".lock")):  # of several processes one scans, the others wait
+        if (cached := cached_scan(images, size, cache)) is not None:
+            return cached
+        scan = _scan(images, size, workers, description)
+        save_npz(path, scan.statistics._asdict(), list(scan.unreadable.items()))
+    return scan
 
 
 def cached_scan(images: ImageList, size: int, cache: Path) -> DatasetScan | None:
-    """The survey of `images` that is in the folder `cache`; None where it has not been made yet."""
+    """Load the scan of `images` at `size` from the folder `cache`; None where there is none yet."""
     path = _cache_path(images, size, cache)
     if not path.is_file():
         return None
@@ -57,11 +57,11 @@ def _cache_path(images: ImageList, size: int, cache: Path) -> Path:
 
 
 def _scan(images: ImageList, size: int, workers: int, description: str) -> DatasetScan:
-    def read(rows: range) -> tuple[dict[int, str], PixelSums]:
+    def decode(rows: range) -> tuple[dict[int, str], PixelSums]:
         unreadable, part = {}, PixelSums(size)
         for row in rows:
             try:
-                part.add(images.square(row, size))
+                part.add(images.decode(row, size))
             except ImageError as error:
                 unreadable[row] = str(error)
         return unreadable, part
@@ -70,9 +70,9 @@ def _scan(images: ImageList, size: int, workers: int, description: str) -> Datas
     sums = PixelSums(size)
     chunks = [range(start, min(start + CHUNK, len(images))) for start in range(0, len(images), CHUNK)]
     with progress_bar(description, len(images)) as advance:
-        for reasons, part in prefetch_map(read, chunks, workers, ahead=2 * workers):
+        for reasons, part in prefetch_map(decode, chunks, workers, ahead=2 * workers):
             unreadable |= reasons
-            sums.join(part)
+            sums.merge(part)
             advance(len(reasons) + part.images)
     if sums.images == 0:
         first = next((f"{images.path(row)}: {reason}" for row, reason in unreadable.items()), "no files")
@@ -84,33 +84,33 @@ def check_unreadable(
     unreadable: dict[str, str],
     images: int,
     most: float,
-    place: str,
+    origin: str,
     *,
     earlier: int = 0,
     names: Path | None = None,
 ) -> None:
     """Raise `UserError` where more than the share `most` of `images` cannot be read.
 
-    `unreadable` maps paths to reasons; all of them are written to the file `names` first. `earlier`
-    is how many more were set aside before.
+    `unreadable` maps paths to reasons; all of them are written to the CSV file `names` first. `earlier` is
+    how many more had been set aside before. `origin` begins the message.
     """
     count = len(unreadable) + earlier
     if not unreadable or count <= most * images:
         return
     if names is not None:
-        names.write_text(reasons_csv(unreadable), encoding="utf-8", errors="surrogateescape", newline="")
+        write_text(names, reasons_csv(unreadable))
     path, reason = next(iter(unreadable.items()))
     listed = f" All are named in {names}." if names and len(unreadable) > 1 else ""
     share = count / images
     raise UserError(
-        f"{place}: {count:,} of {images:,} images ({100 * share:.2g}%) cannot be read, more than"
+        f"{origin}: {count:,} of {images:,} images ({100 * share:.2g}%) cannot be read, more than"
         f" data.max_unreadable={most:g}. One is {path}: {reason}.{listed} Mend or remove them, or allow"
         f" so many: data.max_unreadable={_above(share)}."
     )
 
 
 def _above(share: float) -> str:
-    """A round number not below a share."""
+    """Round a share up to few digits."""
     for digits in range(1, 6):
         if (rounded := round(share + 0.5 * 10**-digits, digits)) <= 2 * share:
             return f"{min(rounded, 1):g}"

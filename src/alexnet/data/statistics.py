@@ -1,4 +1,4 @@
-"""Pixel statistics of a data set: mean image and principal components of the colours."""
+"""Pixel statistics of a data set: mean image and principal components of its colours."""
 
 from typing import NamedTuple
 
@@ -11,10 +11,10 @@ from alexnet.config import ColorScale, MeanKind
 
 
 class Statistics(NamedTuple):
-    """Over a set of RGB squares, 0-255.
+    """Statistics of a set of RGB images, 0-255.
 
     `mean` (3, size, size) is the mean image; `eigenvectors` (3, 3) holds the principal
-    components of the RGB covariance over all pixels, one a column, largest first;
+    components of the RGB covariance over all pixels, one per column, largest first;
     `eigenvalues` (3,) are their variances in squared grey levels.
     """
 
@@ -29,14 +29,15 @@ class Statistics(NamedTuple):
 
     @property
     def standard_deviations(self) -> NDArray[np.float32]:
-        """Along the principal components, in grey levels."""
+        """Standard deviations along the principal components, in grey levels."""
         return np.sqrt(self.eigenvalues)
 
 
 class PixelSums:
-    """Sums from which the statistics follow.
+    """Running sums from which the statistics follow.
 
-    Whole numbers, exact in int64 and below 2**53 in float64: in what order images are added changes nothing.
+    They are integers, exact in int64 and below 2**53 in float64: the result does not depend on the order in
+    which images are added.
     """
 
     def __init__(self, size: int) -> None:
@@ -45,21 +46,21 @@ class PixelSums:
         self.pixels = np.zeros((3, size, size), np.int64)
         self.products = np.zeros((3, 3))
 
-    def add(self, square: NDArray[np.uint8]) -> None:
-        """Take in one image, (3, size, size)."""
-        flat = torch.from_numpy(square).reshape(3, -1).double()
+    def add(self, image: NDArray[np.uint8]) -> None:
+        """Add one image, (3, size, size)."""
+        flat = torch.from_numpy(image).reshape(3, -1).double()
         self.images += 1
-        self.pixels += square
+        self.pixels += image
         self.products += (flat @ flat.T).numpy()
 
-    def join(self, other: "PixelSums") -> None:
-        """Take in what another has added up."""
+    def merge(self, other: "PixelSums") -> None:
+        """Add the sums of other images."""
         self.images += other.images
         self.pixels += other.pixels
         self.products += other.products
 
     def statistics(self) -> Statistics:
-        """Of at least one image."""
+        """Compute the statistics of the images added, at least one."""
         mean = self.pixels / self.images
         channels = mean.mean((1, 2))
         covariance = self.products / (self.images * self.size**2) - np.outer(channels, channels)
@@ -72,7 +73,7 @@ class PixelSums:
 
 
 def mean_image(statistics: Statistics, kind: MeanKind) -> Tensor:
-    """The mean to subtract, (3, S, S): of each pixel, of each channel, or zero."""
+    """Return the mean to subtract, (3, S, S): of each pixel, of each channel, or zero."""
     mean = torch.from_numpy(statistics.mean)
     if kind is MeanKind.pixel:
         return mean
@@ -82,7 +83,7 @@ def mean_image(statistics: Statistics, kind: MeanKind) -> Tensor:
 
 
 def color_axes(statistics: Statistics, scale: ColorScale) -> Tensor:
-    """How far one standard normal draw moves an image along each principal component.
+    """Return the colour shifts (3, 3) of one standard normal draw, one principal component per column.
 
     `standard_deviation` is the 2012 program (convdata.py:113), on ImageNet about 122, 37 and 20
     grey levels before the factor 0.1. `eigenvalue` is the paper's text in units where white is

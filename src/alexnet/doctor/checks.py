@@ -1,6 +1,5 @@
 """The checks that need torch, in order."""
 
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from torch import nn
 
 from alexnet.config import Accelerator, TrainConfig
 from alexnet.data.datamodule import check_crop
+from alexnet.data.loading import OpenData, open_data
 from alexnet.doctor.capacity import (
     Needs,
     check_checkpoint,
@@ -21,14 +21,7 @@ from alexnet.doctor.capacity import (
     space_of,
 )
 from alexnet.doctor.connectivity import check_tracking
-from alexnet.doctor.data import (
-    OpenData,
-    check_counts,
-    check_download,
-    check_sample,
-    must_be_fetched,
-    open_data,
-)
+from alexnet.doctor.data import check_counts, check_download, check_sample, must_be_fetched
 from alexnet.doctor.distributed import check_distributed
 from alexnet.doctor.hardware import (
     check_compiler,
@@ -105,7 +98,7 @@ def _asked_for(config: TrainConfig) -> Iterator[Finding]:
 
 def _examine_data(config: TrainConfig, report: Report) -> OpenData | None:
     workers = workers_per_device(config.data.workers, config.trainer)
-    data = report.attempt("data", lambda: open_data(config.data, os.cpu_count() or 1))
+    data = report.attempt("data", lambda: open_data(config.data, scan=False))
     if data is not None:
         report.check("data", lambda: check_counts(config.data, data))
         report.check("sample", lambda: check_sample(config.data, data, workers))

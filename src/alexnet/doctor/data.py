@@ -3,21 +3,15 @@
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy.stats import hypergeom
 
 from alexnet.config import DataConfig
-from alexnet.data.dataset import ImageDataset, ImageFileDataset, PackedDataset
-from alexnet.data.image_list import check_classes
-from alexnet.data.listing import cache_folder, list_images
 from alexnet.data.loader import prefetch_map
+from alexnet.data.loading import OpenData
 from alexnet.data.locations import pack_folder, require_data, require_root
-from alexnet.data.pack_reader import check_current, open_pack
-from alexnet.data.scan import cached_scan, check_unreadable
-from alexnet.data.sources import DOWNLOADS, download_error, ensure_downloaded, missing_download
+from alexnet.data.sources import DOWNLOADS, download_error, missing_download
 from alexnet.doctor.connectivity import check_reachable
 from alexnet.doctor.report import Finding, failed, ok, warning
 from alexnet.terminal import duration
@@ -29,38 +23,10 @@ CONVINCING = 0.01  # how improbable a sample must be before it speaks against th
 NAMED = 3  # unreadable images
 
 
-@dataclass(frozen=True)
-class OpenData:
-    """Images that are there. `unreadable` is None where not all of them have been decoded yet."""
-
-    origin: str
-    classes: tuple[str, ...]
-    train: ImageDataset
-    val: ImageDataset
-    unreadable: int | None
-
-    def __len__(self) -> int:
-        return len(self.train) + len(self.val)
-
-
 def must_be_fetched(config: DataConfig) -> bool:
     """Whether training would begin with a download. Raises `UserError` where there is nothing to train on."""
     require_data(config)
     return not pack_folder(config).is_dir() and missing_download(config) is not None
-
-
-def open_data(config: DataConfig, workers: int) -> OpenData:
-    """The images as train.py would find them, without reading them; synthetic ones are made.
-
-    Raises `UserError` as train.py would.
-    """
-    folder = pack_folder(config)
-    if folder.is_dir():
-        pack = open_pack(folder)
-        check_current(pack, asked_for=config.pack is not None)
-        train, val = PackedDataset(pack.train), PackedDataset(pack.val)
-        return OpenData(f"{pack.format.value} pack {folder}", pack.classes, train, val, pack.unreadable)
-    return _open_files(config, ensure_downloaded(config, workers))
 
 
 def check_counts(config: DataConfig, data: OpenData) -> Iterator[Finding]:
@@ -96,26 +62,6 @@ def check_sample(config: DataConfig, data: OpenData, workers: int) -> Iterator[F
         yield ok("sample", f"{seen}; the first training decodes all once, about {duration(len(data) / rate)}")
     else:
         yield ok("sample", seen)
-
-
-def _open_files(config: DataConfig, root: Path) -> OpenData:
-    """Listed, and less what an earlier training found unreadable."""
-    listing = list_images(config, root)
-    check_classes(listing.train)
-    cache = cache_folder(config, "surveys")
-    unreadable: dict[str, str] = {}
-    splits, surveyed = [], True
-    for images in (listing.train, listing.val):
-        if (known := cached_scan(images, config.resize_size, cache)) is None:
-            splits.append(ImageFileDataset(images))
-            surveyed = False
-        else:
-            splits.append(ImageFileDataset(images.without(known.unreadable)))
-            unreadable |= {images.path(row): reason for row, reason in known.unreadable.items()}
-    check_unreadable(unreadable, len(listing.train) + len(listing.val), config.max_unreadable, str(root))
-    train, val = splits
-    count = len(unreadable) if surveyed else None
-    return OpenData(f"files in {root}", listing.train.classes, train, val, count)
 
 
 def _judge(config: DataConfig, data: OpenData, unreadable: dict[str, str], count: int, seen: str) -> Finding:

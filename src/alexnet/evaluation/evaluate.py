@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from alexnet.config import Accelerator, EvaluateConfig, ValCrops
-from alexnet.data.dataset import UNREADABLE
+from alexnet.data.image import UNREADABLE
 from alexnet.data.loader import BatchLoader
 from alexnet.data.loading import ValData
 from alexnet.data.sampling import GlobalBatchSampler
@@ -151,7 +151,7 @@ def predict_probabilities(
                 rows = batch.indices[in_batch]
                 readable[rows] = True
                 for network, of_network in zip(networks, probabilities, strict=True):
-                    for kind, values in probabilities_by_crops(network, batch.squares, crops, device).items():
+                    for kind, values in probabilities_by_crops(network, batch.images, crops, device).items():
                         of_network[kind][rows] = _check_finite(values.numpy()[in_batch], network)
                 advance(len(in_batch))
     except (RuntimeError, MemoryError) as error:

@@ -1,7 +1,6 @@
 """Comparison of an exported network's logits with those of the original."""
 
 import math
-import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,11 +11,8 @@ from torch.nn import functional
 
 from alexnet.config import DataConfig
 from alexnet.config.reading import read_saved
-from alexnet.data.dataset import UNREADABLE, ImageDataset, ImageFileDataset, PackedDataset
-from alexnet.data.listing import list_images
-from alexnet.data.locations import pack_folder, require_data
-from alexnet.data.pack_reader import open_pack
-from alexnet.data.sources import ensure_downloaded, missing_download
+from alexnet.data.image import UNREADABLE
+from alexnet.data.loading import open_data
 from alexnet.errors import UserError
 from alexnet.runs.trained_model import TrainedModel
 
@@ -41,7 +37,7 @@ def draw_sample(trained: TrainedModel, count: int) -> Sample:
 
 def _validation_images(trained: TrainedModel, count: int) -> Sample:
     config = read_saved(trained.config["data"], DataConfig, trained.checkpoint)
-    data = _open(config)
+    data = open_data(config, ("val",), scan=False, download=False).val
     images: list[Tensor] = []
     for index in np.random.default_rng(0).permutation(len(data)):
         image = np.empty((3, trained.resize_size, trained.resize_size), np.uint8)
@@ -50,16 +46,6 @@ def _validation_images(trained: TrainedModel, count: int) -> Sample:
         if len(images) == count:
             return Sample(torch.stack(images), f"{count} validation images of {config.name}")
     raise UserError(f"of {len(data)} validation images {len(images)} can be read.")
-
-
-def _open(config: DataConfig) -> ImageDataset:
-    """The validation images. Fetches none: raises `UserError` where there are none."""
-    require_data(config)
-    if (folder := pack_folder(config)).is_dir():
-        return PackedDataset(open_pack(folder).val)
-    if missing_download(config) is not None:
-        raise UserError(f"data.root={config.root}: {config.name} is not there.")
-    return ImageFileDataset(list_images(config, ensure_downloaded(config, os.cpu_count() or 1)).val)
 
 
 def _random_images(trained: TrainedModel, count: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from alexnet.config import OptimizerConfig, SchedulerConfig
-from alexnet.data.dataset import UNREADABLE
+from alexnet.data.image import UNREADABLE
 from alexnet.distributed.collectives import all_gather_object, data_parallel_group
 from alexnet.distributed.parallelize import parallelize
 from alexnet.metrics import MIN_CLASSES_FOR_TOP5, SplitMetrics
