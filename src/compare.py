@@ -11,7 +11,8 @@ from alexnet.config.reading import read_config
 def main(raw: DictConfig) -> None:
     config = read_config(raw, CompareConfig)
     from alexnet.compare.comparison import compare  # imports scipy and matplotlib: after the quick checks
-    from alexnet.compare.report import print_address, print_comparison, write_report
+    from alexnet.compare.display import print_address, print_comparison
+    from alexnet.compare.report import write_report
 
     comparison = compare(config)
     folder = write_report(comparison, config)

@@ -42,7 +42,7 @@ def write_run(
     git: dict[str, Any] | None = None,
     **result: Any,
 ) -> Path:
-    """One run's folder. `settings` has dotted keys; errors are percentages."""
+    """Write one run's folder. `settings` has dotted keys; errors are percentages."""
     config = json.loads(json.dumps(CONFIG)) | {"seed": seed, "run_folder": str(folder)}
     for key, value in (settings or {}).items():
         *parents, last = key.split(".")
@@ -87,13 +87,13 @@ def write_run(
 def write_hand_made(
     folder: Path, top1: float, *, name: str = "hog_and_color", seed: int = 0, **result: Any
 ) -> Path:
-    """A run of classical.py: no training, no epochs, one row of metrics."""
+    """Write a run of classical.py: no training, no epochs, one row of metrics."""
     numbers: dict[str, Any] = {"top5": top1 / 8, "epochs": None, "precision": "32-true", "parameters": 86_130}
     write_run(folder, top1, seed=seed, settings={"model": {"name": name}}, **(numbers | result))
     config = yaml.safe_load((folder / "config.yaml").read_text())
     for key in ("optimizer", "trainer", "logger"):
         del config[key]
-    config["data"]["augment"]["crop"] = "whatever"  # it does not use it
+    config["data"]["augment"]["crop"] = "whatever"  # classical.py does not use it
     config["classical"] = {"features": name, "alpha": 1e-4, "max_iterations": 200}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "metrics.csv").write_text(f"epoch,train/top1_error,val/top1_error\n1,10,{top1}\n")
@@ -101,7 +101,7 @@ def write_hand_made(
 
 
 def _write_metrics(path: Path, top1: float, top5: float | None) -> None:
-    """Errors that fall from guessing to the last epoch's; training errs 5 points more than validation."""
+    """Write errors that fall from chance to the last epoch's; training errs 5 points more than validation."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", "train/top1_error", "val/top1_error", "val/top5_error"])
@@ -112,7 +112,7 @@ def _write_metrics(path: Path, top1: float, top5: float | None) -> None:
 
 
 def write_study(folder: Path, arms: dict[str, tuple[dict[str, Any], list[float]]], **common: Any) -> Path:
-    """A study: for each arm its settings and one top-1 error a seed."""
+    """Write a study: for each arm its settings and one top-1 error a seed."""
     for arm, (settings, errors) in arms.items():
         for seed, top1 in enumerate(errors):
             top5 = common.get("top5", top1 / 8)

@@ -27,7 +27,7 @@ class FakeServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """The `data` of the answer to a GraphQL document."""
+        """Return the `data` of the answer to a GraphQL document."""
         self.queries.append(query)
         project = {"id": "p1", "internalId": "p1", "name": PROJECT, "entityName": ENTITY}
         if "upsertView" in query:
@@ -56,8 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         answer: dict[str, Any] = {}
         if self.path.endswith("/graphql"):
-            asked = json.loads(body)
-            answer = {"data": self.server.answer(asked["query"], asked.get("variables") or {})}
+            request = json.loads(body)
+            answer = {"data": self.server.answer(request["query"], request.get("variables") or {})}
         content = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
-        """Says nothing."""
+        """Print nothing."""
 
 
 @contextmanager

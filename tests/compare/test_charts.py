@@ -45,7 +45,9 @@ def one_pair(difference: float) -> Effect:
 def test_how_far_an_axis_goes(
     differences: list[float], claims: list[float], expected: tuple[float, float]
 ) -> None:
-    assert axis_limits([one_pair(each) for each in differences], claims) == pytest.approx(expected)
+    assert axis_limits([one_pair(difference) for difference in differences], claims) == pytest.approx(
+        expected
+    )
 
 
 def test_intervals_are_on_the_axis_as_far_as_the_points_stay_apart() -> None:

@@ -15,10 +15,10 @@ SECOND = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
 
 def test_students_sleep_data() -> None:
     effect = paired_effect(SECOND, FIRST, 0.95)
-    assert effect.n == 10
+    assert len(effect.differences) == 10
     assert effect.mean == pytest.approx(1.58)
     assert effect.interval == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
-    assert effect.verdict is Significance.higher
+    assert effect.significance is Significance.higher
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
@@ -35,12 +35,12 @@ def test_by_hand() -> None:
     effect = paired_effect([21, 23, 25], [20, 21, 22], 0.95)
     assert effect.differences == (1, 2, 3)
     assert effect.interval == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-6)
-    assert effect.verdict is Significance.unresolved
+    assert effect.significance is Significance.unresolved
     assert not effect.resolved
 
 
 @pytest.mark.parametrize(
-    ("arm", "baseline", "verdict", "interval"),
+    ("arm", "baseline", "significance", "interval"),
     [
         ([30.0], [20.0], Significance.one_pair, None),
         ([20.5, 21.25], [20.5, 21.25], Significance.unresolved, (0, 0)),
@@ -49,11 +49,11 @@ def test_by_hand() -> None:
         ([20.0, 21.0, 22.1], [25.0, 26.1, 27.0], Significance.lower, (-5.2484, -4.7516)),
     ],
 )
-def test_verdicts(
-    arm: list[float], baseline: list[float], verdict: Significance, interval: tuple[float, float] | None
+def test_significance(
+    arm: list[float], baseline: list[float], significance: Significance, interval: tuple[float, float] | None
 ) -> None:
     effect = paired_effect(arm, baseline, 0.95)
-    assert effect.verdict is verdict
+    assert effect.significance is significance
     if interval is None:
         assert effect.interval is None
     else:

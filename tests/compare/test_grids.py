@@ -1,4 +1,4 @@
-"""Arms that were tried at several learning rates: which one stands for the arm, and what is said of it."""
+"""Arms tried at several learning rates: which one stands for the arm, and what is reported of it."""
 
 import csv
 import re
@@ -11,6 +11,7 @@ import pytest
 from alexnet.compare.arms import read_study
 from alexnet.compare.comparison import Comparison, compare
 from alexnet.compare.grids import FOLDER
+from alexnet.compare.notes import notes
 from alexnet.compare.report import write_report
 from alexnet.config import CompareConfig
 from alexnet.errors import UserError
@@ -34,7 +35,7 @@ def settings(folder: str) -> dict[str, Any]:
 
 
 def write_rates(folder: Path, errors: dict[str, list[float]], **common: Any) -> Path:
-    return write_study(folder, {name: (settings(name), each) for name, each in errors.items()}, **common)
+    return write_study(folder, {name: (settings(name), values) for name, values in errors.items()}, **common)
 
 
 def config(study: Path) -> CompareConfig:
@@ -46,7 +47,7 @@ def compared(study: Path) -> Comparison:
 
 
 def excluded(comparison: Comparison) -> dict[str, str]:
-    return {each.name: each.reason for each in comparison.excluded}
+    return {run.name: run.reason for run in comparison.excluded}
 
 
 def test_each_arm_at_the_rate_that_suits_it(tmp_path: Path) -> None:
@@ -65,12 +66,12 @@ def test_each_arm_at_the_rate_that_suits_it(tmp_path: Path) -> None:
     }
 
 
-def test_the_choice_is_told(tmp_path: Path) -> None:
-    notes = compared(write_rates(tmp_path / "study", ERRORS)).notes()
-    (choice,) = [note for note in notes if note.startswith("Chosen for each arm")]
+def test_the_choice_is_reported(tmp_path: Path) -> None:
+    lines = notes(compared(write_rates(tmp_path / "study", ERRORS)))
+    (choice,) = [note for note in lines if note.startswith("Chosen for each arm")]
     assert "baseline lr=0.003 (of 0.001, 0.003, 0.01); tanh lr=0.001 (of 0.001, 0.003, 0.01)." in choice
     assert "the same validation errors that are reported" in choice
-    assert [note for note in notes if "at the edge" in note] == [
+    assert [note for note in lines if "at the edge" in note] == [
         "tanh: lr=0.001 is at the edge of the values compared; a better one may lie beyond."
     ]
 
@@ -88,8 +89,8 @@ def test_a_rate_with_fewer_seeds_does_not_win(tmp_path: Path) -> None:
     assert reasons["tanh,lr=0.001"] == "fewer seeds are complete than of lr=0.003: 1, not 3"
     assert reasons["tanh,lr=0.001 seed=1"] == "failed: Bang"
     assert reasons["tanh,lr=0.001 seed=2"] == "there is no such run"
-    assert any("tanh lr=0.003 (of 0.003, 0.01)" in note for note in comparison.notes())
-    assert any("tanh: lr=0.003 is at the edge" in note for note in comparison.notes())
+    assert any("tanh lr=0.003 (of 0.003, 0.01)" in note for note in notes(comparison))
+    assert any("tanh: lr=0.003 is at the edge" in note for note in notes(comparison))
 
 
 def fail(study: Path, folder: str) -> None:
@@ -113,7 +114,7 @@ def test_an_arm_without_completed_runs(tmp_path: Path) -> None:
     assert [arm.name for arm in comparison.arms] == ["tanh"]
     assert excluded(comparison)["sigmoid"] == "none of its runs counts"
     assert "sigmoid,lr=0.01" not in excluded(comparison)
-    assert not any("sigmoid" in note for note in comparison.notes())
+    assert not any("sigmoid" in note for note in notes(comparison))
     for rate in ("0.001", "0.003", "0.01"):
         fail(study, f"baseline,lr={rate}")
     with pytest.raises(
@@ -127,7 +128,7 @@ def test_one_rate_is_no_choice(tmp_path: Path) -> None:
     comparison = compared(write_rates(tmp_path / "study", one))
     assert [arm.name for arm in comparison.all_variants] == ["baseline", "tanh"]
     assert comparison.excluded == []
-    assert not any("lr=" in note for note in comparison.notes())
+    assert not any("lr=" in note for note in notes(comparison))
 
 
 def test_rates_are_compared_only_where_they_can_be(tmp_path: Path) -> None:

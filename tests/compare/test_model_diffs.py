@@ -1,4 +1,4 @@
-"""Arms that are different networks: what is told of them, and the chart of their history."""
+"""Arms that are different networks: what is reported of them, and the chart of their history."""
 
 import csv
 from pathlib import Path
@@ -11,18 +11,12 @@ import yaml
 from torchvision.models import list_models
 
 from alexnet.compare.arms import differences, read_runs
-from alexnet.compare.charts import charts_of
-from alexnet.compare.charts.history import draw_history
+from alexnet.compare.charts import applicable_charts
+from alexnet.compare.charts.history import HAND_MADE, YEARS, draw_history, historical_order, year_of
 from alexnet.compare.comparison import Comparison, compare
 from alexnet.compare.effects import half_width
-from alexnet.compare.model_diffs import (
-    HAND_MADE,
-    YEARS,
-    factors_within_models,
-    historical_order,
-    reported_changes,
-    year_of,
-)
+from alexnet.compare.model_diffs import factors_within_models, reported_changes
+from alexnet.compare.notes import notes
 from alexnet.compare.report import write_report
 from alexnet.config import CompareConfig, Features
 from alexnet.config.hashing import flatten
@@ -56,41 +50,41 @@ def study(tmp_path: Path) -> Path:
     return folder
 
 
-def told_of(comparison: Comparison) -> dict[str, str]:
+def reported(comparison: Comparison) -> dict[str, str]:
     return {arm.name: arm.factor_text for arm in comparison.arms}
 
 
-def test_a_network_is_told_by_its_name_and_what_is_not_its_own(study: Path) -> None:
+def test_a_network_is_reported_by_its_name_and_what_is_not_its_own(study: Path) -> None:
     comparison = compare(config(study))
-    assert told_of(comparison) == {
+    assert reported(comparison) == {
         "lenet5": "model.name=lenet5",
         "hog_and_color": "model.name=hog_and_color",
         "vgg16": "model.name=vgg16 optimizer.lr=0.005",
         "resnet18": "model.name=resnet18",
     }
-    notes = comparison.notes()
-    assert not any("changes" in note and "keys" in note for note in notes)
-    (general,) = (note for note in notes if note.startswith("Not one factor"))
+    lines = notes(comparison)
+    assert not any("changes" in note and "keys" in note for note in lines)
+    (general,) = (note for note in lines if note.startswith("Not one factor"))
     assert "(alexnet, lenet5, hog_and_color, vgg16, resnet18)" in general
-    assert "vgg16 is another model, and differs in optimizer.lr as well." in notes
-    (without,) = (note for note in notes if note.startswith("Without epochs"))
+    assert "vgg16 is another model, and differs in optimizer.lr as well." in lines
+    (without,) = (note for note in lines if note.startswith("Without epochs"))
     assert without.startswith("Without epochs: hog_and_color.")
-    assert not any("as allowed" in note for note in notes)
+    assert not any("as allowed" in note for note in lines)
 
 
-def test_the_report_tells_everything(study: Path) -> None:
+def test_the_report_lists_all_differences(study: Path) -> None:
     comparison = compare(config(study))
     write_report(comparison, config(study))
     for name in ("report.md", "report.html"):
         text = (study / name).read_text().replace("\\", "")
-        for said in (
+        for expected in (
             "model.zero_init=false",
             "classical.alpha=0.0001",
             "trainer.max_epochs",
             "no epochs",
             "History",
         ):
-            assert said in text, (name, said)
+            assert expected in text, (name, expected)
     assert (study / "history.png").stat().st_size > 10_000
     with (study / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -115,13 +109,13 @@ def test_the_chart_is_in_the_order_of_history(study: Path) -> None:
     assert dots[0] == [42.0, 41.5, 41.8]
     assert dots[4] == [27.0, 26.0, 28.0]
     texts = [text.get_text() for text in axes.texts]
-    for said in ("41.8", "44.0", "guessing", "made by hand", "learned"):
-        assert said in texts
+    for expected in ("41.8", "44.0", "chance", "made by hand", "learned"):
+        assert expected in texts
     assert "3.66 million\nparameters\n800 images/s" in texts
-    (guessing,) = (line.get_ydata() for line in axes.lines if line.get_linestyle() == "--")
-    assert list(guessing) == [90, 90]
+    (chance,) = (line.get_ydata() for line in axes.lines if line.get_linestyle() == "--")
+    assert list(chance) == [90, 90]
     # 44 with a standard deviation of 1: Student's t for two degrees of freedom is 4.3027
-    ends = [segment[:, 1] for each in axes.collections for segment in each.get_segments()]
+    ends = [segment[:, 1] for lines in axes.collections for segment in lines.get_segments()]
     assert any(low == pytest.approx(44 - 4.3027 / 3**0.5, abs=1e-3) for low, _ in ends)
 
 
@@ -133,7 +127,7 @@ def test_interval_by_hand() -> None:
 def test_one_network_has_no_history(tmp_path: Path, other: dict[str, Any]) -> None:
     study = write_study(tmp_path / "study", {"baseline": ({}, [20.0]), "other": (other, [21.0])})
     comparison = compare(config(study))
-    assert list(charts_of(comparison)) == ["effects", "learning_curves", "cost"]
+    assert list(applicable_charts(comparison)) == ["effects", "learning_curves", "cost"]
     write_report(comparison, config(study))
     assert not (study / "history.png").exists()
     assert "History" not in (study / "report.md").read_text() + (study / "report.html").read_text()
@@ -144,9 +138,9 @@ def test_without_any_epochs_there_are_no_curves(tmp_path: Path) -> None:
         for seed in (0, 1):
             write_hand_made(tmp_path / f"study/{name}/seed={seed}", error + seed, seed=seed, name=name)
     comparison = compare(config(tmp_path / "study", baseline="hog"))
-    assert list(charts_of(comparison)) == ["history", "effects", "cost"]
+    assert list(applicable_charts(comparison)) == ["history", "effects", "cost"]
     write_report(comparison, config(tmp_path / "study"))
-    assert told_of(comparison) == {"color": "model.name=color classical.features=color"}
+    assert reported(comparison) == {"color": "model.name=color classical.features=color"}
 
 
 @pytest.mark.parametrize("baseline", [None, "hog_and_color"])
@@ -172,8 +166,8 @@ def test_any_runs_of_several_networks(tmp_path: Path) -> None:
         write_run(tmp_path / f"runs/{number}", 20.0 + number, settings=settings)
     write_hand_made(tmp_path / "runs/9", 40.0)
     pattern = str(tmp_path / "runs/*")
-    found = read_runs(pattern, "model.name=alexnet model.lrn=true")
-    assert list(found.arms) == [
+    groups = read_runs(pattern, "model.name=alexnet model.lrn=true")
+    assert list(groups.arms) == [
         *("baseline", "model.lrn=false"),
         *("model.name=resnet18 model.zero_init=false", "model.name=resnet18 model.zero_init=true"),
         "model.name=hog_and_color",
@@ -182,7 +176,7 @@ def test_any_runs_of_several_networks(tmp_path: Path) -> None:
         read_runs(pattern, None)
 
 
-def test_a_preset_goes_without_saying_and_what_departs_from_it_does_not() -> None:
+def test_a_preset_is_implied_and_what_departs_from_it_is_not() -> None:
     def settings(name: str, **changed: Any) -> dict[str, Any]:
         content: dict[str, Any] = {}
         for file in ("alexnet", *(["alexnet_torchvision"] if name != "alexnet" else [])):
@@ -190,17 +184,17 @@ def test_a_preset_goes_without_saying_and_what_departs_from_it_does_not() -> Non
         content.pop("defaults", None)
         return flatten({"model": content | changed})
 
-    ours, theirs = settings("alexnet"), settings("alexnet_torchvision")
-    changed = differences(ours, theirs)
+    baseline, arm = settings("alexnet"), settings("alexnet_torchvision")
+    changed = differences(baseline, arm)
     assert len(changed) > 5
-    assert reported_changes(changed, theirs).keys() == {"model.name"}
+    assert reported_changes(changed, arm).keys() == {"model.name"}
     narrow = settings("alexnet_torchvision", width=0.5)
-    assert reported_changes(differences(ours, narrow), narrow).keys() == {"model.name", "model.width"}
+    assert reported_changes(differences(baseline, narrow), narrow).keys() == {"model.name", "model.width"}
 
 
 def test_a_name_that_is_no_preset_hides_nothing_of_the_same_kind() -> None:
-    ours, theirs = flatten(CONFIG), flatten(CONFIG) | {"model.name": "mine", "model.lrn": False}
-    assert reported_changes(differences(ours, theirs), theirs).keys() == {"model.name", "model.lrn"}
+    baseline, arm = flatten(CONFIG), flatten(CONFIG) | {"model.name": "mine", "model.lrn": False}
+    assert reported_changes(differences(baseline, arm), arm).keys() == {"model.name", "model.lrn"}
 
 
 def test_factors_are_within_a_network() -> None:
@@ -233,4 +227,4 @@ def test_history_begins_with_what_is_made_by_hand() -> None:
     assert sorted(names, key=historical_order) == [
         *("color", "hog", "lenet5", "alexnet", "vgg16", "googlenet", "resnet18", "mine"),
     ]
-    assert set(HAND_MADE) == {each.value for each in Features}
+    assert set(HAND_MADE) == {features.value for features in Features}

@@ -10,6 +10,7 @@ import pytest
 
 from alexnet.compare.arms import differences, read_runs, read_study
 from alexnet.compare.comparison import Comparison, compare
+from alexnet.compare.notes import notes
 from alexnet.compare.pairing import pair, same_code
 from alexnet.compare.runs import Code
 from alexnet.config import ComparabilityKey, CompareConfig
@@ -27,7 +28,7 @@ def compared(study: Path | None = None, **given: Any) -> Comparison:
     return compare(CompareConfig(**(keys | given)))
 
 
-def test_by_seed_not_by_place(tmp_path: Path) -> None:
+def test_by_seed_not_by_position(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study", TWO_ARMS)
     write_run(study / "no_lrn" / "seed=10", 30.0, seed=10, settings=NO_LRN)
     write_run(study / "baseline" / "seed=10", 20.0, seed=10)
@@ -45,7 +46,7 @@ def test_the_factor_is_what_differs(tmp_path: Path) -> None:
     assert no_lrn.factor == {"model.lrn": (True, False)}
     assert two.factor == {"model.lrn": (True, False), "optimizer.lr": (0.01, 0.001)}
     assert two.factor_text == "model.lrn=false optimizer.lr=0.001"
-    assert [note for note in comparison.notes() if "two changes 2 keys" in note]
+    assert [note for note in notes(comparison) if "two changes 2 keys" in note]
 
 
 def test_keys_that_only_one_has() -> None:
@@ -60,8 +61,8 @@ def test_a_planted_null_and_a_planted_effect(tmp_path: Path) -> None:
         "large": ({"model.dropout": 0.0}, [28.1, 28.4, 27.9]),
     }
     comparison = compared(write_study(tmp_path / "study", arms))
-    verdicts = {arm.name: arm.top1.verdict.value for arm in comparison.arms if arm.top1}
-    assert verdicts == {
+    significance = {arm.name: arm.top1.significance.value for arm in comparison.arms if arm.top1}
+    assert significance == {
         "large": "higher error",
         "same_again": "not resolved",
         "same_but_noise": "not resolved",
@@ -84,7 +85,7 @@ def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     write_run(study / "no_lrn" / "seed=0", 0.0, settings=NO_LRN, status="failed", error="OutOfMemory: 3 GB")
     write_run(study / "sigmoid" / "seed=0", 0.0, status="interrupted", error="stopped by the user")
     comparison = compared(study)
-    assert {each.name: each.reason for each in comparison.excluded} == {
+    assert {run.name: run.reason for run in comparison.excluded} == {
         "no_lrn seed=0": "failed: OutOfMemory: 3 GB",
         "sigmoid seed=0": "interrupted: stopped by the user",
         "sigmoid seed=1": "there is no such run",
@@ -159,10 +160,10 @@ def test_refuses_more_than_the_factor(
     assert f"{arm} seed=3 and baseline seed=0 differ" in str(refusal.value)
     assert f"allow=[{allowed.value}]" in str(refusal.value)
     assert len(str(refusal.value).splitlines()) == 1
-    others = [each for each in ComparabilityKey if each is not allowed]
+    others = [key for key in ComparabilityKey if key is not allowed]
     with pytest.raises(UserError, match=re.escape(expected)):
         compared(study, allow=others)
-    assert any("as allowed" in note for note in compared(study, allow=[allowed]).notes())
+    assert any("as allowed" in note for note in notes(compared(study, allow=[allowed])))
 
 
 def test_refuses_another_planned_length(tmp_path: Path) -> None:
@@ -249,9 +250,9 @@ def test_nothing_to_compare(tmp_path: Path, prepare: str, given: dict[str, Any],
 
 
 def write_runs(folder: Path, settings: list[dict[str, Any]]) -> str:
-    for number, each in enumerate(settings):
+    for number, changed in enumerate(settings):
         for seed in (0, 1):
-            write_run(folder / f"2026-01-01_{number}{seed}", 20.0 + number, seed=seed, settings=each)
+            write_run(folder / f"2026-01-01_{number}{seed}", 20.0 + number, seed=seed, settings=changed)
     return str(folder / "*")
 
 
@@ -260,25 +261,25 @@ def test_any_runs_are_grouped_by_what_differs(tmp_path: Path) -> None:
         tmp_path / "runs", [NO_LRN, {}, {"model.dropout": 0.0}, {"model.activation": "tanh"}]
     )
     (tmp_path / "runs" / "note.txt").write_text("not a run")
-    found = read_runs(pattern, None)
-    assert found.baseline == "baseline"
-    assert "commonest" in found.baseline_rule
-    assert set(found.arms) == {"baseline", "model.lrn=false", "model.dropout=0.0", "model.activation=tanh"}
-    assert all(sorted(runs) == [0, 1] for runs in found.arms.values())
-    assert found.arms["baseline"][0].top1_error == 21.0
+    groups = read_runs(pattern, None)
+    assert groups.baseline == "baseline"
+    assert "commonest" in groups.baseline_rule
+    assert set(groups.arms) == {"baseline", "model.lrn=false", "model.dropout=0.0", "model.activation=tanh"}
+    assert all(sorted(runs) == [0, 1] for runs in groups.arms.values())
+    assert groups.arms["baseline"][0].top1_error == 21.0
 
 
 def test_the_newer_of_two_equal_runs(tmp_path: Path) -> None:
     pattern = write_runs(tmp_path / "runs", [{}, NO_LRN])
     write_run(tmp_path / "runs" / "2026-02-01_00", 50.0)
-    found = read_runs(pattern, "model.lrn=true")
-    assert found.arms["baseline"][0].top1_error == 50.0
-    (left,) = found.excluded
+    groups = read_runs(pattern, "model.lrn=true")
+    assert groups.arms["baseline"][0].top1_error == 50.0
+    (left,) = groups.excluded
     assert left.name.endswith("2026-01-01_00")
     assert "2026-02-01_00 has the same settings and seed, and is newer" in left.reason
 
 
-def test_two_groups_need_to_be_told_which_is_the_baseline(tmp_path: Path) -> None:
+def test_of_two_groups_the_baseline_must_be_given(tmp_path: Path) -> None:
     pattern = write_runs(tmp_path / "runs", [{}, NO_LRN])
     with pytest.raises(UserError, match=r"not clear.* differ in model.lrn \(true, false\)\.$"):
         read_runs(pattern, None)
@@ -287,7 +288,7 @@ def test_two_groups_need_to_be_told_which_is_the_baseline(tmp_path: Path) -> Non
     assert set(read_runs(pattern, "model.lrn=false").arms) == {"baseline", "model.lrn=true"}
 
 
-def test_a_zoo_of_runs_is_told_in_few_words(tmp_path: Path) -> None:
+def test_many_differing_keys_are_reported_briefly(tmp_path: Path) -> None:
     keys = ("model.lrn", "model.dropout", "model.activation", "model.pooling", "optimizer.lr", "model.name")
     pattern = write_runs(tmp_path / "runs", [{}, dict.fromkeys(keys, "other")])
     with pytest.raises(
@@ -314,14 +315,14 @@ def test_this_projects_commits_are_known() -> None:
 
 
 def test_runs_that_did_not_learn_are_pointed_out(tmp_path: Path) -> None:
-    """Of ten classes guessing is wrong in 90 percent."""
+    """With ten classes the error at chance is 90 percent."""
     study = write_study(
         tmp_path / "study",
         {"baseline": ({}, [40.0, 41.0]), "no_lrn": ({"model.lrn": False}, [89.7, 60.0])},
     )
-    (note,) = (note for note in compared(study).notes() if "guessing" in note)
-    assert note.startswith("1 of the 4 runs ended where guessing is (no_lrn seed=0).")
+    (note,) = (note for note in notes(compared(study)) if "at chance" in note)
+    assert note.startswith("1 of the 4 runs ended at chance (no_lrn seed=0).")
     learned = write_study(
         tmp_path / "learned", {"baseline": ({}, [40.0]), "no_lrn": ({"model.lrn": False}, [60.0])}
     )
-    assert not any("guessing" in note for note in compared(learned).notes())
+    assert not any("at chance" in note for note in notes(compared(learned)))

@@ -1,6 +1,7 @@
 """The files of a comparison: whole, equal to what was computed, and needing nothing else."""
 
 import csv
+import errno
 import io
 import re
 from base64 import b64decode
@@ -13,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.compare.charts import CHARTS, charts_of
+from alexnet.compare.charts import CHARTS, applicable_charts
 from alexnet.compare.charts.cost import spread
 from alexnet.compare.comparison import Comparison, compare
 from alexnet.compare.report import write_report
 from alexnet.config import CompareConfig
+from alexnet.errors import UserError
 from alexnet.plotting import DARK, LIGHT, render, wrap_name
 from fabricated_runs import write_run, write_study
 
@@ -78,7 +80,7 @@ def test_the_page_needs_nothing_else(study: Path) -> None:
     write_report(comparison, config(study))
     text = (study / "report.html").read_text()
     page = Page(text)
-    charts = charts_of(comparison)
+    charts = applicable_charts(comparison)
     assert page.open == []
     assert len(page.resources) == 2 * len(charts)
     for resource in page.resources:
@@ -135,7 +137,7 @@ def test_csv_holds_what_was_computed(study: Path) -> None:
         for name, effect in (("top1", arm.top1), ("top5", arm.top5)):
             assert effect is not None
             assert float(row[f"{name}_difference"]) == effect.mean
-            assert row[f"{name}_verdict"] == effect.verdict.value
+            assert row[f"{name}_verdict"] == effect.significance.value
             ends = [float(row[f"{name}_{end}"]) for end in ("low", "high") if row[f"{name}_{end}"]]
             assert ends == list(effect.interval or [])
     baseline, tanh, no_lrn = rows
@@ -148,6 +150,41 @@ def test_csv_holds_what_was_computed(study: Path) -> None:
     assert [row["runs_that_reached_it"] for row in rows] == ["1", "0", "0"]
     assert baseline["epochs_to_training_error"] == ""
     assert (float(no_lrn["images_per_second"]), float(no_lrn["wall_seconds"])) == (1000, 60)
+
+
+def test_a_full_disk_leaves_no_half_report(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    comparison = compare(config(study))
+    write_report(comparison, config(study))
+    before = {path: path.read_bytes() for path in study.iterdir() if path.is_file()}
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("alexnet.compare.report.write_csv", fail)  # the last file
+    with pytest.raises(UserError, match=r"Cannot write the report to .*: No space left on device\. Give"):
+        write_report(compare(config(study)), config(study))
+    assert {path: path.read_bytes() for path in study.iterdir() if path.is_file()} == before
+    assert not list(study.glob(".*"))
+
+
+def test_what_runs_say_is_text_everywhere(tmp_path: Path) -> None:
+    """Names of arms and of data, claims and errors of runs, in HTML and in Markdown."""
+    evil = "<script>{{ 7 * 7 }}</script>|`x`"
+    study = tmp_path / "study {{ title }} <i>"
+    name = evil.replace("/", "")
+    claim = CLAIM | {"text": evil, "split": evil, "log_split": evil, "section": evil, "log_file": evil}
+    write_run(study / "baseline" / "seed=0", 20.0, settings={"data.name": evil})
+    write_run(
+        study / name / "seed=0", 25.0, settings={"data.name": evil, "model.activation": evil}, claim=claim
+    )
+    write_run(study / "failed" / "seed=0", 0.0, status="failed", error=evil)
+    write_report(compare(config(study)), config(study))
+    page = (study / "report.html").read_text()
+    assert not {"script", "i"} & set(Page(page).names)
+    assert "&lt;script&gt;{{ 7 * 7 }}&lt;/script&gt;|`x`" in page
+    text = (study / "report.md").read_text()
+    assert not re.search(r"(?<!\\)<|(?<!\\)`", text)
+    assert "49" not in re.sub(r"\d\.\d+|data:\S+", "", text + page)
 
 
 def comparison_of(folder: Path, errors: dict[str, list[float]], **common: Any) -> Comparison:

@@ -1,11 +1,12 @@
-"""What a run folder says; what does not count, and why."""
+"""Reading a run folder; which runs do not count, and why."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from alexnet.compare.runs import Claim, Code, ExcludedRun, Run, read_run
+from alexnet.compare.runs import NO_CLAIM, Code, ExcludedRun, Run, read_run
+from alexnet.config import ClaimConfig
 from alexnet.errors import UserError
 from fabricated_runs import DIFF, write_run
 
@@ -78,9 +79,9 @@ def test_without_metrics_and_environment(tmp_path: Path) -> None:
 def test_claims(tmp_path: Path) -> None:
     claim = {"text": "LRN helps", "section": 3.3, "top1": 1.4, "top5": None, "split": "ILSVRC-2012 val"}
     run = completed(write_run(tmp_path / "a", 20.0, claim=claim))
-    assert run.claim == Claim("LRN helps", "3.3", 1.4, None, "ILSVRC-2012 val")
+    assert run.claim == ClaimConfig("LRN helps", "3.3", 1.4, None, "ILSVRC-2012 val")
     assert not any(key.startswith("claim") for key in run.settings)
-    assert completed(write_run(tmp_path / "b", 20.0)).claim == Claim()
+    assert completed(write_run(tmp_path / "b", 20.0)).claim == NO_CLAIM
     for wrong in ({"top1": "big"}, "LRN helps"):
         with pytest.raises(UserError, match=r"claim.*: expected"):
             read_run(write_run(tmp_path / str(wrong), 20.0, claim=wrong), "c")  # type: ignore[arg-type]

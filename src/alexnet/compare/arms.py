@@ -4,16 +4,14 @@ import glob
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from alexnet.compare.grids import Grid, find_grids
-from alexnet.compare.model_diffs import ABSENT, factors_within_models, reported_changes
+from alexnet.compare.model_diffs import ABSENT, Changes, factors_within_models, reported_changes
 from alexnet.compare.runs import ExcludedRun, Run, is_run, read_run
-from alexnet.errors import UserError
+from alexnet.errors import UserError, suggest
 
 SEED = re.compile(r"seed=-?\d+")  # not seed=0.failed-1: a later start of the study set that aside
 
@@ -33,22 +31,21 @@ class Arms:
     grids: list[Grid] = field(default_factory=list)
 
     @property
-    def chosen_from(self) -> dict[str, dict[int, Run]]:
+    def grid_candidates(self) -> dict[str, dict[int, Run]]:
         """The runs among which the grids' values were chosen, by folder and seed."""
         return {grid.folder(value): runs for grid in self.grids for value, runs in grid.compared.items()}
 
 
 def read_study(folder: Path, baseline: str | None) -> Arms:
-    """The runs in <folder>/<arm>/seed=<n>/; the baseline is the arm given, or else the one that they name.
+    """Read the runs in <folder>/<arm>/seed=<n>/.
 
-    Of folders <arm>,<key>=<value> the best stands for its arm. Raises `UserError` where there are no
-    runs, or no such baseline.
+    The baseline is the arm given, or else the one that the runs name. Of folders <arm>,<key>=<value> the
+    best stands for its arm. Raises `UserError` where there are no runs, or no such baseline.
     """
     if not folder.is_dir():
-        there = folder.parent.iterdir() if folder.parent.is_dir() else ()
-        raise UserError(
-            f"study={folder}: there is no such folder.{_near(folder.name, (p.name for p in there))}"
-        )
+        siblings = folder.parent.iterdir() if folder.parent.is_dir() else ()
+        nearest = suggest(folder.name, (path.name for path in siblings))
+        raise UserError(f"study={folder}: there is no such folder.{nearest}")
     paths = sorted(path for path in folder.glob("*/seed=*") if path.is_dir() and SEED.fullmatch(path.name))
     if not paths:
         raise UserError(
@@ -59,9 +56,9 @@ def read_study(folder: Path, baseline: str | None) -> Arms:
     excluded: list[ExcludedRun] = []
     for path in paths:
         _add(read_run(path, f"{path.parent.name} {path.name}"), path, arms[path.parent.name], excluded)
-    every_seed = {path.name for path in paths}
+    seeds = {path.name for path in paths}
     for arm in arms:
-        missing = every_seed - {path.name for path in paths if path.parent.name == arm}
+        missing = seeds - {path.name for path in paths if path.parent.name == arm}
         excluded += [ExcludedRun(f"{arm} {seed}", "there is no such run") for seed in sorted(missing)]
     grids = find_grids(arms)
     for grid in grids:
@@ -73,13 +70,13 @@ def read_study(folder: Path, baseline: str | None) -> Arms:
 
 
 def read_runs(pattern: str, baseline: str | None) -> Arms:
-    """Runs whose folders match a glob pattern, in arms by what they differ in.
+    """Read the runs whose folders match a glob pattern, as arms by what they differ in.
 
     The baseline is the arm that `baseline` describes ("model.lrn=true"), or the one that has the
     commonest value of every key that differs. Raises `UserError` where that is no single arm.
     """
-    found = glob.glob(str(Path(pattern).expanduser()), recursive=True)  # noqa: PTH207 (may be absolute)
-    matches = sorted(map(Path, found))
+    expanded = str(Path(pattern).expanduser())
+    matches = sorted(map(Path, glob.glob(expanded, recursive=True)))  # noqa: PTH207 (may be absolute)
     paths = [path for path in matches if is_run(path)]
     if not paths:
         raise UserError(f"runs={pattern}: there is no run's folder among the {len(matches)} that match.")
@@ -101,31 +98,31 @@ def read_runs(pattern: str, baseline: str | None) -> Arms:
 
 
 def _names(settings: list[dict[str, Any]], baseline: int) -> list[str]:
-    """Each group's name: what it changes."""
-    changed = [differences(settings[baseline], each) for each in settings]
+    """Name each group by what it changes."""
+    changes = [differences(settings[baseline], arm) for arm in settings]
     factors = factors_within_models(settings)
     short = [
-        format_changes(reported_changes(each, arm, factors))
-        for each, arm in zip(changed, settings, strict=True)
+        format_changes(reported_changes(changed, arm, factors))
+        for changed, arm in zip(changes, settings, strict=True)
     ]
-    names = short if len(set(short)) == len(short) else [format_changes(each) for each in changed]
-    return ["baseline" if number == baseline else name for number, name in enumerate(names)]
+    names = short if len(set(short)) == len(short) else [format_changes(changed) for changed in changes]
+    return ["baseline" if index == baseline else name for index, name in enumerate(names)]
 
 
-def differences(baseline: dict[str, Any], arm: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Keys that differ, each with the baseline's and the arm's value."""
+def differences(baseline: dict[str, Any], arm: dict[str, Any]) -> Changes:
+    """Return the keys that differ, each with the baseline's and the arm's value."""
     keys = [*baseline, *(key for key in arm if key not in baseline)]
     pairs = {key: (baseline.get(key, ABSENT), arm.get(key, ABSENT)) for key in keys}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def format_changes(changed: dict[str, tuple[Any, Any]]) -> str:
-    """An arm's name from what it changes: model.lrn=false model.dropout=0.0."""
+def format_changes(changed: Changes) -> str:
+    """Format what an arm changes as it is typed: model.lrn=false model.dropout=0.0."""
     return " ".join(f"{key}={format_value(value)}" for key, (_, value) in changed.items())
 
 
 def format_value(value: Any) -> str:
-    """A value as it is typed on the command line."""
+    """Format a value as it is typed on the command line."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
@@ -139,53 +136,52 @@ def _add(run: Run | ExcludedRun, path: Path, group: dict[int, Run], excluded: li
     group[run.seed] = run
 
 
-def _find_baseline(arms: dict[str, dict[int, Run]], wanted: str | None) -> tuple[str, str]:
-    """The baseline's name among a study's arms, and the rule that found it."""
-    listed = f"Arms: {', '.join(arms)}."
-    if wanted is not None:
-        if wanted not in arms:
-            raise UserError(f"baseline={wanted}: there is no such arm.{_near(wanted, arms)} {listed}")
-        return wanted, "as given"
+def _find_baseline(arms: dict[str, dict[int, Run]], given: str | None) -> tuple[str, str]:
+    """Return the baseline's name among a study's arms, and the rule that found it."""
+    choices = f"Arms: {', '.join(arms)}."
+    if given is not None:
+        if given not in arms:
+            raise UserError(f"baseline={given}: there is no such arm.{suggest(given, arms)} {choices}")
+        return given, "as given"
     named = sorted({run.baseline for runs in arms.values() for run in runs.values() if run.baseline})
     if len(named) > 1:
         raise UserError(
-            f"These runs name different baselines: {', '.join(named)}. Give one: baseline=<arm>. {listed}"
+            f"These runs name different baselines: {', '.join(named)}. Give one: baseline=<arm>. {choices}"
         )
     name = named[0] if named else "baseline"
     if name not in arms:
-        raise UserError(f"No arm is called {name}. Give one: baseline=<arm>. {listed}")
+        raise UserError(f"No arm is called {name}. Give one: baseline=<arm>. {choices}")
     return name, "as the study says" if named else "the arm of this name"
 
 
-def _choose_baseline(settings: list[dict[str, Any]], wanted: str | None) -> tuple[int, str]:
-    """The index of the baseline among groups of runs, and the rule that chose it."""
+def _choose_baseline(settings: list[dict[str, Any]], given: str | None) -> tuple[int, str]:
+    """Return the index of the baseline among groups of runs, and the rule that chose it."""
     factors = factors_within_models(settings)
     keys = dict.fromkeys(
         key
         for other in settings[1:]
         for key in reported_changes(differences(settings[0], other), other, factors)
     )
-    values = [{key: format_value(each.get(key, ABSENT)) for key in keys} for each in settings]
-    if wanted is not None:
-        asked = set(wanted.split())
-        found = [index for index, each in enumerate(values) if asked <= {f"{k}={v}" for k, v in each.items()}]
-        if len(found) == 1:
-            return found[0], f"as given, {wanted}"
-        problem = f"baseline={wanted} describes {len(found) or 'none'} of the {len(values)} arms."
+    values = [{key: format_value(group.get(key, ABSENT)) for key in keys} for group in settings]
+    if given is not None:
+        described = set(given.split())
+        matching = [
+            index
+            for index, group in enumerate(values)
+            if described <= {f"{key}={value}" for key, value in group.items()}
+        ]
+        if len(matching) == 1:
+            return matching[0], f"as given, {given}"
+        problem = f"baseline={given} describes {len(matching) or 'none'} of the {len(values)} arms."
     else:
-        commonest = {key: Counter(each[key] for each in values).most_common(2) for key in keys}
+        commonest = {key: Counter(group[key] for group in values).most_common(2) for key in keys}
         clear = all(len(top) == 1 or top[0][1] > top[1][1] for top in commonest.values())
         usual = {key: top[0][0] for key, top in commonest.items()}
         if clear and usual in values:
             return values.index(usual), "the runs with the commonest value of every key that differs"
         problem = "It is not clear which of these runs are the baseline."
-    listed = [f"{key} ({', '.join(dict.fromkeys(each[key] for each in values))})" for key in keys]
-    more = f", and {len(listed) - 4} more keys: a narrower pattern may help" if len(listed) > 4 else ""
+    differing = [f"{key} ({', '.join(dict.fromkeys(group[key] for group in values))})" for key in keys]
+    more = f", and {len(differing) - 4} more keys: a narrower pattern may help" if len(differing) > 4 else ""
     raise UserError(
-        f"{problem} Give baseline='<key>=<value> ...'. The runs differ in {', '.join(listed[:4])}{more}."
+        f"{problem} Give baseline='<key>=<value> ...'. The runs differ in {', '.join(differing[:4])}{more}."
     )
-
-
-def _near(wanted: str, names: Iterable[str]) -> str:
-    found = get_close_matches(wanted, list(names), n=1, cutoff=0.5)
-    return f" Did you mean {found[0]}?" if found else ""

@@ -1,4 +1,4 @@
-"""A whole comparison: every arm's effect, cost and claim, ready to be told."""
+"""A whole comparison: the effect, cost and claim of every arm, as numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from alexnet.compare.arms import differences, format_changes, read_runs, read_study
 from alexnet.compare.effects import Effect, paired_effect
-from alexnet.compare.grids import Grid, grid_notes
-from alexnet.compare.model_diffs import NAME, Changes, factors_within_models, is_alexnet, reported_changes
-from alexnet.compare.pairing import Pairs, pair, precisions_differ, same_code
-from alexnet.compare.runs import Claim, ExcludedRun, Run
-from alexnet.config import CompareConfig
-
-FEW = 5  # with fewer pairs than this, Student's t is wide and the report says so
+from alexnet.compare.grids import Grid
+from alexnet.compare.model_diffs import Changes, factors_within_models, is_alexnet, reported_changes
+from alexnet.compare.pairing import Pairs, pair
+from alexnet.compare.runs import NO_CLAIM, ExcludedRun, Run
+from alexnet.config import ClaimConfig, CompareConfig
 
 
 @dataclass(frozen=True)
@@ -27,16 +25,16 @@ class ArmResult:
     name: str
     runs: list[Run]
     factor: Changes
-    told: Changes  # of the factor, what the name of another network does not say
-    claim: Claim
+    reported: Changes  # the part of the factor that the name of another network does not imply
+    claim: ClaimConfig
     top1: Effect | None
     top5: Effect | None
     epochs_to_error: list[int | None]
 
     @property
     def factor_text(self) -> str:
-        """What the arm changes, as it would be typed; of another network, its name and what else differs."""
-        return format_changes(self.told) or "nothing"
+        """What the arm changes, as it would be typed; for another network, its name and what else differs."""
+        return format_changes(self.reported) or "nothing"
 
     @property
     def network(self) -> str:
@@ -49,9 +47,9 @@ class ArmResult:
         return self.runs[0].epochs is not None
 
     def mean(self, value: Callable[[Run], float | None]) -> float | None:
-        """Mean over the runs; None where a run does not have it."""
+        """Return the mean over the runs; None where a run does not have the value."""
         values = [value(run) for run in self.runs]
-        known = [each for each in values if each is not None]
+        known = [number for number in values if number is not None]
         return fmean(known) if known and len(known) == len(values) else None
 
     @property
@@ -61,7 +59,7 @@ class ArmResult:
         return fmean(reached) if reached and len(reached) == len(self.epochs_to_error) else None
 
     def curve(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Epochs, and the metric as [runs, epochs], where every run has it."""
+        """Return the epochs in which every run has the metric, and its values as [runs, epochs]."""
         columns = [run.metrics.get(metric, []) for run in self.runs]
         length = min(map(len, columns))
         values = np.array([column[:length] for column in columns])
@@ -90,7 +88,7 @@ class Comparison:
 
     @property
     def networks_differ(self) -> bool:
-        """Whether the arms are not all the same network. The forms of AlexNet are one."""
+        """Whether the arms are not all the same network. The forms of AlexNet count as one."""
         names = {"alexnet" if is_alexnet(arm.network) else arm.network for arm in self.all_variants}
         return len(names) > 1
 
@@ -101,107 +99,31 @@ class Comparison:
 
     @property
     def split(self) -> str:
-        """What the errors were measured on."""
+        """The data on which the errors were measured."""
         return f"{self.baseline.runs[0].settings.get('data.name', 'unknown')} val"
-
-    def notes(self) -> list[str]:
-        """What a reader must know before believing the numbers."""
-        first, runs = self.baseline.runs[0], [run for arm in self.all_variants for run in arm.runs]
-        notes = []
-        pairs = min(len(arm.runs) for arm in self.arms)
-        if pairs < FEW:
-            notes.append(
-                f"Few seeds: an arm has only {pairs} pair{'s' if pairs > 1 else ''}. Intervals from fewer"
-                f" than {FEW} pairs are wide, and rest on differences being normally distributed."
-            )
-        if len(self.arms) > 1:
-            expected = len(self.arms) * (1 - self.confidence)
-            notes.append(
-                f"{len(self.arms)} arms, each with its own {self.confidence:.0%} interval: where no arm had"
-                f" any effect, about {expected:.2g} of them would still be called resolved."
-            )
-        shown = {arm.name for arm in self.all_variants}
-        notes += grid_notes([grid for grid in self.grids if grid.arm in shown])
-        stuck = [(arm.name, run.seed) for arm in self.all_variants for run in arm.runs if not run.learned]
-        if stuck:
-            named = ", ".join(f"{name} seed={seed}" for name, seed in stuck)
-            notes.append(
-                f"{len(stuck)} of the {len(runs)} runs ended where guessing is ({named}). Their differences"
-                " tell whether training starts, not what the factor is worth once it has: see model.init and"
-                " optimizer.lr."
-            )
-        notes += self._notes_on_factors()
-        if any(run.data_fingerprint != first.data_fingerprint for run in runs):
-            notes.append("The runs differ in their data, as allowed.")
-        if len({run.epochs for run in runs} - {None}) > 1:
-            notes.append("The runs differ in how long they trained, as allowed.")
-        trained = [run for run in runs if run.epochs is not None]
-        if any(precisions_differ(run, trained[0]) for run in trained):
-            notes.append("The runs differ in their precision, as allowed.")
-        if not all(same_code(run.code, first.code) for run in runs):
-            notes.append("The runs differ in their code, as allowed.")
-        if first.code.commit is None:
-            notes.append("These runs do not say with which code they were made.")
-        for what, values in (
-            ("hardware, so that their speeds say little", {run.hardware for run in runs}),
-            ("versions of torch", {str(run.torch) for run in runs}),
-        ):
-            if len(values) > 1:
-                notes.append(f"The runs differ in their {what}: {'; '.join(sorted(values))}.")
-        return notes
-
-    def _notes_on_factors(self) -> list[str]:
-        notes = []
-        others = [arm for arm in self.arms if NAME in arm.told]
-        if others:
-            named = ", ".join(dict.fromkeys(arm.network for arm in (self.baseline, *others)))
-            notes.append(
-                f"Not one factor: these are different models ({named}). A difference is that of everything"
-                " which sets two of them apart; the report lists it under Settings."
-            )
-        for arm in self.arms:
-            keys = [key for key in arm.told if key != NAME]
-            if arm in others and keys:
-                notes.append(f"{arm.name} is another model, and differs in {', '.join(keys)} as well.")
-            elif len(keys) > 1:
-                notes.append(f"{arm.name} changes {len(keys)} keys; the difference is that of all together.")
-        without = [arm.name for arm in self.all_variants if not arm.has_epochs]
-        if without:
-            notes.append(
-                f"Without epochs: {', '.join(without)}. Images/s are there training images over the time to"
-                " compute their features and to fit the classifier."
-            )
-        return notes
 
 
 def compare(config: CompareConfig) -> Comparison:
-    """Read the runs and work everything out. Raises `UserError` where they cannot be compared."""
+    """Read the runs and compare them. Raises `UserError` where they cannot be compared."""
     if config.study is not None:
-        found = read_study(Path(config.study).expanduser(), config.baseline)
+        groups = read_study(Path(config.study).expanduser(), config.baseline)
     else:
         assert config.runs is not None
-        found = read_runs(config.runs, config.baseline)
-    paired = pair(found, config.allow)
-    baseline_runs = [run for _, run in sorted(found.arms[found.baseline].items())]
-    counted = [baseline_runs[0], *(pairs[0][0] for pairs in paired.values())]
-    factors = factors_within_models(run.settings for run in counted)
+        groups = read_runs(config.runs, config.baseline)
+    paired = pair(groups, config.allow)
+    baseline_runs = [run for _, run in sorted(groups.arms[groups.baseline].items())]
+    first_runs = [baseline_runs[0], *(pairs[0][0] for pairs in paired.values())]
+    factors = factors_within_models(run.settings for run in first_runs)
+    epochs_to_error = _epochs_to_error(baseline_runs, config)
     arms = [_arm(name, pairs, config, factors) for name, pairs in paired.items()]
+    arms.sort(key=lambda arm: (-arm.top1.mean if arm.top1 else 0.0, arm.name))
     return Comparison(
-        found.title,
-        ArmResult(
-            found.baseline,
-            baseline_runs,
-            {},
-            {},
-            Claim(),
-            None,
-            None,
-            _epochs_to_error(baseline_runs, config),
-        ),
-        found.baseline_rule,
-        sorted(arms, key=lambda arm: (-arm.top1.mean if arm.top1 else 0.0, arm.name)),
-        found.excluded,
-        found.grids,
+        groups.title,
+        ArmResult(groups.baseline, baseline_runs, {}, {}, NO_CLAIM, None, None, epochs_to_error),
+        groups.baseline_rule,
+        arms,
+        groups.excluded,
+        groups.grids,
         config.training_error,
         config.confidence,
     )
@@ -223,7 +145,7 @@ def _arm(name: str, pairs: Pairs, config: CompareConfig, factors: frozenset[str]
 
 
 def _effect(arm: list[Any], baseline: list[Any], confidence: float) -> Effect | None:
-    """None where a run lacks the error: few classes have no top-5."""
+    """Return the paired effect; None where a run lacks the error, as with too few classes for a top-5."""
     return None if None in (*arm, *baseline) else paired_effect(arm, baseline, confidence)
 
 

@@ -8,9 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+NO_SPREAD = 1e-9  # percentage points: what rounding leaves of the difference of two equal errors
+
+Interval = tuple[float, float]
+
 
 class Significance(Enum):
-    """What a difference allows to say."""
+    """What an interval says about a difference."""
 
     higher = "higher error"
     lower = "lower error"
@@ -25,47 +29,42 @@ class Effect:
 
     differences: tuple[float, ...]
     mean: float
-    interval: tuple[float, float] | None
-    verdict: Significance
-
-    @property
-    def n(self) -> int:
-        """Number of pairs."""
-        return len(self.differences)
+    interval: Interval | None
+    significance: Significance
 
     @property
     def resolved(self) -> bool:
         """Whether there is an interval, and zero is not in it."""
-        return self.verdict in (Significance.higher, Significance.lower)
+        return self.significance in (Significance.higher, Significance.lower)
 
 
 def paired_effect(arm: Sequence[float], baseline: Sequence[float], confidence: float) -> Effect:
-    """Mean of the differences between pairs, with a two-sided interval by Student's t.
+    """Return the mean of the differences between pairs, with a two-sided interval by Student's t.
 
     `arm[i]` and `baseline[i]` are errors in percent of the same seed; there is at least one pair.
     Equal differences other than zero give no interval: errors are counts of images, so that
     few pairs are easily equal by chance, and an interval of no width would promise too much.
     """
     difference = np.asarray(arm, dtype=float) - np.asarray(baseline, dtype=float)
-    pairs, mean = len(difference), float(difference.mean())
+    mean = float(difference.mean())
     interval = None
-    if pairs < 2:
-        verdict = Significance.one_pair
-    elif np.ptp(difference) <= 1e-9:  # 1e-9 points: rounding of the subtraction
-        flat = abs(mean) <= 1e-9
-        interval = (0.0, 0.0) if flat else None
-        verdict = Significance.unresolved if flat else Significance.no_spread
+    if len(difference) < 2:
+        significance = Significance.one_pair
+    elif np.ptp(difference) <= NO_SPREAD:
+        zero = abs(mean) <= NO_SPREAD
+        interval = (0.0, 0.0) if zero else None
+        significance = Significance.unresolved if zero else Significance.no_spread
     else:
-        half = half_width(difference, confidence)
-        interval = (mean - half, mean + half)
-        verdict = _significance(*interval)
-    return Effect(tuple(difference.tolist()), mean, interval, verdict)
+        low, high = stats.ttest_rel(arm, baseline).confidence_interval(confidence)
+        interval = (float(low), float(high))
+        significance = _significance(*interval)
+    return Effect(tuple(difference.tolist()), mean, interval, significance)
 
 
 def half_width(values: NDArray[np.float64], confidence: float) -> float:
-    """How far the interval of the mean of two or more values goes to each side, by Student's t."""
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * error)
+    """Return half of the width of Student's interval of the mean of two or more values."""
+    low, high = stats.ttest_1samp(values, 0).confidence_interval(confidence)
+    return float(high - low) / 2
 
 
 def _significance(low: float, high: float) -> Significance:

@@ -1,4 +1,4 @@
-"""Arms that were tried at several values of one key, as of the learning rate: the best stands for each."""
+"""Arms tried at several values of one key, such as the learning rate: the best value stands for the arm."""
 
 import re
 from collections import Counter
@@ -46,11 +46,11 @@ class Grid:
         return self.chosen in (*values[:1], *values[-1:]) and None not in map(_number, values)
 
     def folder(self, value: str) -> str:
-        """The name of the folder with the runs of a value."""
+        """Return the name of the folder with the runs of a value."""
         return f"{self.arm},{self.key}={value}"
 
     def excluded(self) -> list[ExcludedRun]:
-        """The values that were not chosen, and why."""
+        """Return the values that were not chosen, and why."""
         if self.chosen is None:
             return []  # then none was chosen: the whole arm is missing
         others = [value for value in self.tried if value != self.chosen]
@@ -66,14 +66,14 @@ class Grid:
 
 
 def find_grids(arms: dict[str, dict[int, Run]]) -> list[Grid]:
-    """The grids among arms called <arm>,<key>=<value>.
+    """Return the grids among arms called <arm>,<key>=<value>.
 
     An arm with several keys, or with a folder of its own name beside them, makes none.
     """
     tried: dict[tuple[str, str], dict[str, dict[int, Run]]] = {}
     for name, runs in arms.items():
-        if found := FOLDER.fullmatch(name):
-            tried.setdefault((found["arm"], found["key"]), {})[found["value"]] = runs
+        if match := FOLDER.fullmatch(name):
+            tried.setdefault((match["arm"], match["key"]), {})[match["value"]] = runs
     keys = Counter(arm for arm, _ in tried)
     return [
         Grid(arm, key, values) for (arm, key), values in tried.items() if keys[arm] == 1 and arm not in arms
@@ -81,7 +81,7 @@ def find_grids(arms: dict[str, dict[int, Run]]) -> list[Grid]:
 
 
 def grid_notes(grids: list[Grid]) -> list[str]:
-    """What a reader must know of the choices; nothing where no arm had one."""
+    """State which values were chosen, and how; nothing where no arm had a choice."""
     if all(len(grid.compared) < 2 for grid in grids):
         return []
     choices = [f"{grid.arm} {grid.key}={grid.chosen} (of {', '.join(grid.compared)})" for grid in grids]

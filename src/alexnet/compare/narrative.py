@@ -1,23 +1,23 @@
-"""The comparison in sentences."""
+"""Headline, captions and method of a comparison, in sentences."""
 
 from alexnet.compare.comparison import ArmResult, Comparison
-from alexnet.compare.tables import difference, interval_text
+from alexnet.compare.tables import difference_text, interval_text
 
 CAPTIONS = {
     "history": (
         "History",
         "Validation top-1 error, features made by hand first, then networks by their year of publication: a"
-        " dot for each seed, and their mean with its interval by Student's t. Below each its year,"
-        " parameters and images a second in training.",
+        " dot for each seed, and their mean with its interval by Student's t. Below them the year,"
+        " the parameters, and the images a second in training.",
     ),
     "effects": (
         "Differences",
         "Right of zero the arm errs more than the baseline. A hollow mark is not resolved; an arrow is an"
-        " interval that goes on outside the chart, and with a number an arm that lies there.",
+        " interval that continues outside the chart, and with a number an arm that lies there.",
     ),
     "learning_curves": (
         "Learning curves",
-        "Validation error of each arm beside the baseline, mean over the seeds; the band goes from the lowest"
+        "Validation error of each arm beside the baseline, mean over the seeds; the band is from the lowest"
         " to the highest seed.",
     ),
     "cost": (
@@ -29,7 +29,7 @@ CAPTIONS = {
 
 
 def headline(comparison: Comparison) -> list[str]:
-    """What was found, in a few sentences."""
+    """Summarize the result in a few sentences."""
     resolved = [arm for arm in comparison.arms if arm.top1 and arm.top1.resolved]
     epochs = "" if comparison.epochs is None else f"{comparison.epochs} epochs, "
     sentences = [
@@ -39,24 +39,27 @@ def headline(comparison: Comparison) -> list[str]:
         f" the baseline's top-1 error is {comparison.baseline.mean(lambda run: run.top1_error):.2f}%.",
         f"Resolved differences in top-1 error: {len(resolved)} of {len(comparison.arms)}.",
     ]
-    sentences += [_finding(arm) for arm in resolved]
+    sentences += [_effect_sentence(arm) for arm in resolved]
     return sentences
 
 
 def method(comparison: Comparison) -> list[str]:
-    """How the numbers were made, and what they leave out."""
+    """Explain how the numbers were made, and what they leave out."""
     first = comparison.baseline.runs[0]
-    return [
+    sentences = [
         "A difference is the error of an arm minus that of the baseline with the same seed, in percentage"
         " points, after the last epoch; the mean over the seeds is shown. Above zero, the arm errs more.",
         f"The interval is a two-sided {comparison.confidence:.0%} interval of that mean by Student's t on the"
         " paired differences. It covers the spread between seeds, on these validation images; other images"
         " would add theirs. Where it holds zero, the difference is not resolved.",
+    ]
+    return [
+        *sentences,
         "Claims are written as differences too, arm minus baseline. Each is of one run a side and of another"
         " data set or split than this one, so that size and sign compare, not digits.",
         f"Epochs to {comparison.training_error:g}% count up to the first epoch whose top-1 error in training,"
         " with dropout and augmentation on, is no higher; in brackets, how many times the baseline's. It is"
-        " the measure of the paper's Figure 1, whose networks had no regularisation, and each the learning"
+        " the measure of the paper's Figure 1, whose networks had no regularisation, each with the learning"
         " rate that made its training fastest.",
         "Peak MB is the most memory that a run took, in millions of bytes: on the CPU that of the whole"
         " process, on a GPU that of its tensors there.",
@@ -64,8 +67,8 @@ def method(comparison: Comparison) -> list[str]:
     ]
 
 
-def _finding(arm: ArmResult) -> str:
-    text = f"{arm.name} ({arm.factor_text}): {difference(arm.top1)} points ({interval_text(arm.top1)})"
+def _effect_sentence(arm: ArmResult) -> str:
+    text = f"{arm.name} ({arm.factor_text}): {difference_text(arm.top1)} points ({interval_text(arm.top1)})"
     if arm.claim.top1 is None or arm.top1 is None:
         return f"{text}."
     low, high = arm.top1.interval or (arm.top1.mean, arm.top1.mean)

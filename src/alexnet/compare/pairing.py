@@ -13,46 +13,48 @@ from alexnet.paths import PROJECT
 Pairs = list[tuple[Run, Run]]  # arm, baseline: of the same seed
 
 
-def pair(found: Arms, allow: Iterable[ComparabilityKey] = ()) -> dict[str, Pairs]:
-    """Each arm's runs beside the baseline's of the same seed, in order of seed.
+def pair(groups: Arms, allow: Iterable[ComparabilityKey] = ()) -> dict[str, Pairs]:
+    """Pair each arm's runs with the baseline's of the same seed, in order of seed.
 
-    What finds no partner is added to `found.excluded`. Raises `UserError` where nothing is left,
+    A run without a partner is added to `groups.excluded`. Raises `UserError` where nothing is left,
     or where two runs differ in more than the factor and `allow` does not say that they may.
     """
-    baseline = found.arms[found.baseline]
+    baseline = groups.arms[groups.baseline]
     if not baseline:
-        raise UserError(f"Nothing to pair: no run of {found.baseline} counts.{_first_reason(found)}")
-    for name, runs in {**found.arms, **found.chosen_from}.items():
+        raise UserError(f"Nothing to pair: no run of {groups.baseline} counts.{_first_reason(groups)}")
+    for name, runs in {**groups.arms, **groups.grid_candidates}.items():
         _check_one_arm(name, runs)
     pairs: dict[str, Pairs] = {}
-    for name, runs in found.arms.items():
-        if name == found.baseline:
+    for name, runs in groups.arms.items():
+        if name == groups.baseline:
             continue
         common = sorted(runs.keys() & baseline.keys())
         if common:
             pairs[name] = [(runs[seed], baseline[seed]) for seed in common]
         alone = sorted(runs.keys() - baseline.keys())
-        reason = f"{found.baseline} has no completed run of this seed"
-        found.excluded += [ExcludedRun(f"{name} seed={seed}", reason) for seed in alone]
+        reason = f"{groups.baseline} has no completed run of this seed"
+        groups.excluded += [ExcludedRun(f"{name} seed={seed}", reason) for seed in alone]
         if not runs:
-            found.excluded.append(ExcludedRun(name, "none of its runs counts"))
+            groups.excluded.append(ExcludedRun(name, "none of its runs counts"))
     if not pairs:
-        raise UserError(f"Nothing to pair: no arm shares a seed with {found.baseline}.{_first_reason(found)}")
-    counted = {found.baseline: list(baseline.values())}
-    counted |= {name: [run for run, _ in paired] for name, paired in pairs.items()}
-    counted |= {name: list(runs.values()) for name, runs in found.chosen_from.items()}
+        raise UserError(
+            f"Nothing to pair: no arm shares a seed with {groups.baseline}.{_first_reason(groups)}"
+        )
+    by_arm = {groups.baseline: list(baseline.values())}
+    by_arm |= {name: [run for run, _ in paired] for name, paired in pairs.items()}
+    by_arm |= {name: list(runs.values()) for name, runs in groups.grid_candidates.items()}
     named = [
         (f"{name} seed={run.seed}", run)
-        for name, runs in counted.items()
+        for name, runs in by_arm.items()
         for run in sorted(runs, key=lambda run: run.seed)
     ]
-    _check_alike(named, _data_and_code, set(allow))
-    _check_alike([(name, run) for name, run in named if run.epochs is not None], _training, set(allow))
+    _check_equal(named, _data_and_code, set(allow))
+    _check_equal([(name, run) for name, run in named if run.epochs is not None], _training, set(allow))
     return pairs
 
 
 def _check_one_arm(name: str, runs: dict[int, Run]) -> None:
-    """The seeds of an arm must be one experiment."""
+    """Raise `UserError` unless the seeds of an arm are one experiment."""
     first = next(iter(runs.values()), None)
     for run in runs.values():
         assert first is not None
@@ -66,15 +68,15 @@ def _check_one_arm(name: str, runs: dict[int, Run]) -> None:
             )
 
 
-def _check_alike(
+def _check_equal(
     named: list[tuple[str, Run]],
-    unlike: Callable[[Run, Run], Iterator[tuple[ComparabilityKey, str]]],
+    differing: Callable[[Run, Run], Iterator[tuple[ComparabilityKey, str]]],
     allow: set[ComparabilityKey],
 ) -> None:
-    """Raise `UserError` where a run is unlike the first of them in something that is not allowed."""
+    """Raise `UserError` where a run differs from the first of them in something that is not allowed."""
     for name, run in named:
         first_name, first = named[0]
-        for kind, text in unlike(run, first):
+        for kind, text in differing(run, first):
             if kind not in allow:
                 raise UserError(
                     f"Cannot compare: {name} and {first_name} differ in {text};"
@@ -83,7 +85,7 @@ def _check_alike(
 
 
 def _data_and_code(run: Run, other: Run) -> Iterator[tuple[ComparabilityKey, str]]:
-    """What must be the same in all runs."""
+    """Yield the differences in what must be the same in all runs."""
     if run.data_fingerprint != other.data_fingerprint:
         fingerprints = f"fingerprints {run.data_fingerprint} and {other.data_fingerprint}"
         yield ComparabilityKey.data, f"the data ({fingerprints})"
@@ -92,8 +94,8 @@ def _data_and_code(run: Run, other: Run) -> Iterator[tuple[ComparabilityKey, str
 
 
 def _training(run: Run, other: Run) -> Iterator[tuple[ComparabilityKey, str]]:
-    """What must be the same in all runs that have epochs."""
-    planned = [str(each.settings.get("trainer.max_epochs", each.epochs)) for each in (run, other)]
+    """Yield the differences in what must be the same in all runs that have epochs."""
+    planned = [str(one.settings.get("trainer.max_epochs", one.epochs)) for one in (run, other)]
     if run.epochs != other.epochs:
         yield ComparabilityKey.epochs, f"the epochs trained ({run.epochs} and {other.epochs})"
     if planned[0] != planned[1]:
@@ -103,13 +105,13 @@ def _training(run: Run, other: Run) -> Iterator[tuple[ComparabilityKey, str]]:
 
 
 def precisions_differ(run: Run, reference: Run) -> bool:
-    """Whether trainer.precision=auto gave them different ones; a precision asked for is a factor."""
-    asked = {each.settings.get("trainer.precision") for each in (run, reference)}
+    """Return whether trainer.precision=auto gave them different precisions; one asked for is a factor."""
+    asked = {one.settings.get("trainer.precision") for one in (run, reference)}
     return asked == {"auto"} and run.precision != reference.precision
 
 
 def same_code(one: Code, other: Code) -> bool:
-    """Whether src/ was the same: equal commits and changes, or commits that did not touch it."""
+    """Return whether src/ was the same: equal commits and changes, or commits that did not touch it."""
     if one.changes != other.changes:
         return False
     if one.commit == other.commit:
@@ -120,7 +122,7 @@ def same_code(one: Code, other: Code) -> bool:
 
 @cache
 def _source_tree(commit: str | None) -> str | None:
-    """Git's hash of everything in src/ at a commit; None where this checkout does not know it."""
+    """Return Git's hash of src/ at a commit; None where this checkout does not have the commit."""
     command = ["git", "rev-parse", "--verify", "--quiet", f"{commit}:src"]
     try:
         done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=20, check=True)
@@ -129,8 +131,8 @@ def _source_tree(commit: str | None) -> str | None:
     return done.stdout.strip()
 
 
-def _first_reason(found: Arms) -> str:
-    if not found.excluded:
+def _first_reason(groups: Arms) -> str:
+    if not groups.excluded:
         return ""
-    first = found.excluded[0]
+    first = groups.excluded[0]
     return f" {first.name}: {first.reason}."

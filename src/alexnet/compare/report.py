@@ -1,40 +1,33 @@
-"""The files of a comparison, and its table on the terminal."""
+"""The files of a comparison: report.html, report.md, results.csv and a PNG for each chart."""
 
-import csv
 from functools import partial
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as RichTable
-
-from alexnet.compare.charts import charts_of
+from alexnet.compare.charts import applicable_charts
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.documents import ChartImages, html_report, markdown_report
 from alexnet.compare.effects import Effect
-from alexnet.compare.tables import Table, costs_table, short_effects_table
 from alexnet.config import CompareConfig
 from alexnet.errors import UserError
+from alexnet.files import atomic_write_files, write_csv, write_text
 from alexnet.plotting import DARK, LIGHT, render
-from alexnet.terminal import console
 
 
 def write_report(comparison: Comparison, config: CompareConfig) -> Path:
-    """Write report.html, report.md, results.csv and a PNG for each chart; the folder that holds them."""
+    """Write all files, or none where one cannot be written; return the folder that holds them."""
     folder = Path(config.out or config.study or "comparison").expanduser().absolute()
-    pictures = {}
+    images = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, draw in charts_of(comparison).items():
-            drawn = partial(draw, comparison)
-            (folder / f"{name}.png").write_bytes(render(drawn, LIGHT, "png"))
-            pictures[name] = ChartImages(render(drawn, LIGHT, "svg"), render(drawn, DARK, "svg"))
-        (folder / "report.html").write_text(html_report(comparison, pictures), encoding="utf-8")
-        (folder / "report.md").write_text(markdown_report(comparison), encoding="utf-8")
-        _write_csv(comparison, folder / "results.csv")
+        with atomic_write_files(folder) as aside:
+            for name, draw in applicable_charts(comparison).items():
+                chart = partial(draw, comparison)
+                (aside / f"{name}.png").write_bytes(render(chart, LIGHT, "png"))
+                images[name] = ChartImages(render(chart, LIGHT, "svg"), render(chart, DARK, "svg"))
+            write_text(aside / "report.html", html_report(comparison, images))
+            write_text(aside / "report.md", markdown_report(comparison))
+            write_csv(aside / "results.csv", _csv_rows(comparison))
     except OSError as error:
         raise UserError(
             f"Cannot write the report to {folder}: {error.strerror}. Give another: out=..."
@@ -42,56 +35,16 @@ def write_report(comparison: Comparison, config: CompareConfig) -> Path:
     return folder
 
 
-def print_comparison(comparison: Comparison, folder: Path) -> None:
-    """The tables, what does not count, what to keep in mind, and where the report is."""
-    _print_table(
-        short_effects_table(comparison), f"Error, arm minus {comparison.baseline.name} (percentage points)"
-    )
-    _print_table(costs_table(comparison), "Errors, epochs and cost")
-    console.print(f"Measured on {comparison.split}; claims are of top-1 error.", markup=False)
-    for each in comparison.excluded:
-        console.print(f"Left out  {each.name}: {each.reason}", markup=False, style="yellow")
-    for note in comparison.notes():
-        console.print(f"Note      {note}", markup=False)
-    console.print(f"Report    {folder / 'report.html'}", markup=False)
-
-
-def print_address(address: str, waiting: int, config: CompareConfig) -> None:
-    """Where the W&B report is, and what to type for the `waiting` runs that W&B does not have yet."""
-    console.print(f"W&B       {address}", markup=False, soft_wrap=True)
-    if waiting:
-        runs = config.runs or f"{quote(str(config.study))}/*/*"
-        console.print(
-            f"Note      {waiting} of the runs are not in W&B yet; its charts need them. To upload:"
-            f" wandb sync {runs}/wandb/offline-run-*",
-            markup=False,
-            soft_wrap=True,
-        )
-
-
-def _print_table(table: Table, title: str) -> None:
-    shown = RichTable(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    shown.padding, shown.pad_edge = (0, 1, 0, 0), False
-    for heading in table.headings:
-        words = heading in ("arm", "top-1 is")  # only these give way in a narrow terminal
-        shown.add_column(heading.replace(" ", "\n"), no_wrap=not words, overflow="fold")
-    for row in table.rows:
-        shown.add_row(*map(escape, row))
-    # what is piped has no width: wide enough for every cell
-    wide = console if console.is_terminal else Console(width=200, highlight=False)
-    wide.print(shown, soft_wrap=False)
-
-
-def _write_csv(comparison: Comparison, path: Path) -> None:
+def _csv_rows(comparison: Comparison) -> list[dict[str, Any]]:
     rows = [_csv_row(arm) for arm in comparison.all_variants]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    # as text, so that no digit of a number is lost
+    return [
+        {key: str(value) if isinstance(value, float) else value for key, value in row.items()} for row in rows
+    ]
 
 
 def _csv_row(arm: ArmResult) -> dict[str, Any]:
-    """Errors in percent, differences in percentage points; an empty cell is not known."""
+    """Return errors in percent and differences in percentage points; None is not known."""
     claim, reached = arm.claim, [epoch for epoch in arm.epochs_to_error if epoch is not None]
     return {
         "arm": arm.name,
@@ -126,5 +79,5 @@ def _csv_effect(name: str, effect: Effect | None) -> dict[str, Any]:
         f"{name}_difference": effect and effect.mean,
         f"{name}_low": low,
         f"{name}_high": high,
-        f"{name}_verdict": effect and effect.verdict.value,
+        f"{name}_verdict": effect and effect.significance.value,
     }

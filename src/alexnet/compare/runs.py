@@ -1,57 +1,25 @@
-"""Run folders, read back: what a comparison needs of each run, or why a run does not count."""
+"""Run folders read back: what a comparison needs of a run, or why a run does not count."""
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from alexnet.compare.model_diffs import NAME
+from alexnet.compare.model_diffs import NAME_KEY
+from alexnet.config import ClaimConfig
 from alexnet.config.hashing import NON_FACTOR_KEYS, flatten, is_under
 from alexnet.config.renamed import migrate
-from alexnet.errors import UserError
+from alexnet.errors import UserError, first_line
 from alexnet.files import read_csv_columns
 
-# what a training alone makes of the data: classical.py reads the same keys, and uses none of these
-OF_TRAINING = tuple(f"data.{key}" for key in ("batch_size", "mean", "val_crops", "augment"))
-NEAR_GUESSING = 0.97  # of the error of guessing: a network that has learned anything is below
+# keys of the data that only training uses: classical.py reads them as well, and ignores them
+TRAINING_ONLY_KEYS = tuple(f"data.{key}" for key in ("batch_size", "mean", "val_crops", "augment"))
+NEAR_CHANCE = 0.97  # of the error at chance: a network that has learned anything is below
 
-
-@dataclass(frozen=True)
-class Claim:
-    """What the paper, and the run log of the 2012 program, say of an arm: `claim` in its config.yaml.
-
-    `top1`, `top5`, `log_top1` and `log_top5` are differences of errors in percentage points, **arm
-    minus baseline**, as everything measured here: without LRN the paper expects top1=+1.4,
-    because it says that LRN lowers the error by 1.4. None where no number is given. `split` and
-    `log_split` say what they were measured on, `section` where the paper says so.
-    """
-
-    text: str = ""
-    section: str = ""
-    top1: float | None = None
-    top5: float | None = None
-    split: str = ""
-    log_top1: float | None = None
-    log_top5: float | None = None
-    log_split: str = ""
-    log_file: str = ""
-
-    @classmethod
-    def read(cls, content: Any, run: Path) -> "Claim":
-        """From the mapping in config.yaml; none at all is an empty claim. Raises `UserError`."""
-        if not isinstance(content, dict | None):
-            raise UserError(f"{run / 'config.yaml'}: claim={content}: expected a mapping.")
-        given = {key: value for key, value in (content or {}).items() if value is not None}
-        known = {field: given[field] for field in cls.__dataclass_fields__ if field in given}
-        for key, value in known.items():
-            number = key.endswith(("top1", "top5"))
-            if number and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise UserError(f"{run / 'config.yaml'}: claim.{key}={value}: expected percentage points.")
-            known[key] = float(value) if number else str(value).strip().removeprefix("§")
-        return cls(**known)
+NO_CLAIM = ClaimConfig(text="", section="")
 
 
 @dataclass(frozen=True)
@@ -63,6 +31,7 @@ class Code:
 
     @classmethod
     def read(cls, git: dict[str, Any]) -> "Code":
+        """Read `git` of an environment.json."""
         parts = re.split(r"^(?=diff --git )", git.get("diff") or "", flags=re.MULTILINE)
         changed = [part for part in parts if part.startswith("diff --git a/src/")]
         added = [name for name in git.get("untracked") or [] if name.startswith("src/")]
@@ -74,7 +43,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Tracked:
-    """A run in W&B. `entity` is None for the user's own; `uploaded` is False for one that is offline."""
+    """A run in W&B. `entity` is None for the user's own; `uploaded` is False for a run that is offline."""
 
     project: str
     entity: str | None
@@ -83,7 +52,7 @@ class Tracked:
 
     @classmethod
     def read(cls, config: dict[str, Any], run: Path) -> "Tracked | None":
-        """From config.yaml and the run's wandb folder; None for a run without W&B."""
+        """Read config.yaml and the run's wandb folder; None for a run without W&B."""
         folders = sorted((run / "wandb").glob("*run-*-*"))  # run-<date>_<time>-<id>, offline-run-...
         logger = config.get("logger") or {}
         if not folders or "project" not in logger:
@@ -105,13 +74,13 @@ class Run:
     path: Path
     seed: int
     settings: dict[str, Any]
-    claim: Claim
-    baseline: str | None  # the arm to compare with; None: it does not say
+    claim: ClaimConfig
+    baseline: str | None  # the arm to compare with; None if not named
     top1_error: float
     top5_error: float | None
     classes: int | None
     metrics: dict[str, list[float]]
-    epochs: int | None  # None: it does not learn in epochs
+    epochs: int | None  # None if it does not learn in epochs
     data_fingerprint: str
     code: Code
     hardware: str
@@ -126,15 +95,15 @@ class Run:
     @property
     def network(self) -> str:
         """The name of its model, or of its hand-made features."""
-        return str(self.settings.get(NAME, "unknown"))
+        return str(self.settings.get(NAME_KEY, "unknown"))
 
     @property
     def learned(self) -> bool:
-        """Whether its error is clearly below that of guessing, 100 (1 - 1 / classes) percent."""
-        return self.classes is None or self.top1_error < NEAR_GUESSING * 100 * (1 - 1 / self.classes)
+        """Whether its error is clearly below that at chance, 100 (1 - 1 / classes) percent."""
+        return self.classes is None or self.top1_error < NEAR_CHANCE * 100 * (1 - 1 / self.classes)
 
     def epochs_to(self, training_error: float) -> int | None:
-        """The first epoch with at most this top-1 error in training, in percent; None: never."""
+        """Return the first epoch with at most this top-1 error in training, in percent; None: never."""
         if self.epochs is None:
             return None
         rows = zip(self.metrics.get("epoch", []), self.metrics.get("train/top1_error", []), strict=False)
@@ -149,13 +118,27 @@ class ExcludedRun:
     reason: str
 
 
+def read_claim(content: Any, run: Path) -> ClaimConfig:
+    """Read `claim` of a run's config.yaml; without one, nothing is claimed. Raises `UserError`."""
+    if not isinstance(content, dict | None):
+        raise UserError(f"{run / 'config.yaml'}: claim={content}: expected a mapping.")
+    given = {key: value for key, value in (content or {}).items() if value is not None}
+    known = {field.name: given[field.name] for field in fields(ClaimConfig) if field.name in given}
+    for key, value in known.items():
+        number = key.endswith(("top1", "top5"))
+        if number and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise UserError(f"{run / 'config.yaml'}: claim.{key}={value}: expected percentage points.")
+        known[key] = float(value) if number else str(value).strip().removeprefix("§")
+    return replace(NO_CLAIM, **known)
+
+
 def is_run(path: Path) -> bool:
-    """Whether this is a run's folder, finished or not."""
+    """Return whether this is a run's folder, finished or not."""
     return any((path / name).is_file() for name in ("config.yaml", "result.json"))
 
 
 def read_run(path: Path, name: str) -> Run | ExcludedRun:
-    """What is in a run folder; a run that is not complete or cannot be read is left out under `name`."""
+    """Read a run folder; a run that is not complete, or cannot be read, is excluded under `name`."""
     try:
         if not (path / "config.yaml").is_file():
             return ExcludedRun(name, "it has no config.yaml: it never began")
@@ -163,14 +146,14 @@ def read_run(path: Path, name: str) -> Run | ExcludedRun:
             return ExcludedRun(name, "it has no result.json: it still runs, or was killed")
         result = json.loads((path / "result.json").read_text(encoding="utf-8"))
         if result.get("status") != "completed":
-            error = str(result.get("error") or "no reason given").splitlines()[0]
+            error = first_line(str(result.get("error") or "no reason given"))
             return ExcludedRun(name, f"{result.get('status')}: {error}")
         if (result.get("val") or {}).get("top1_error") is None:
             return ExcludedRun(name, "it has no validation error")
         return _run(path, result)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0] if str(error) else ""
-        return ExcludedRun(name, f"its files cannot be read ({type(error).__name__}: {reason})")
+        reason = f"{type(error).__name__}: {first_line(str(error))}"
+        return ExcludedRun(name, f"its files cannot be read ({reason})")
 
 
 def _run(path: Path, result: dict[str, Any]) -> Run:
@@ -179,13 +162,13 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
     if (path / "environment.json").is_file():
         environment = json.loads((path / "environment.json").read_text(encoding="utf-8"))
     metrics = path / "metrics.csv"
-    no_factor = NON_FACTOR_KEYS if "trainer" in config else (*NON_FACTOR_KEYS, *OF_TRAINING)
+    no_factor = NON_FACTOR_KEYS if "trainer" in config else (*NON_FACTOR_KEYS, *TRAINING_ONLY_KEYS)
     cpu = (environment.get("cpu") or {}).get("model")
     return Run(
         path=path,
         seed=int(config["seed"]),
         settings={key: value for key, value in flatten(config).items() if not is_under(key, no_factor)},
-        claim=Claim.read(config.get("claim"), path),
+        claim=read_claim(config.get("claim"), path),
         baseline=config.get("baseline"),
         top1_error=float(result["val"]["top1_error"]),
         top5_error=result["val"].get("top5_error"),

@@ -1,10 +1,10 @@
-"""The comparison as tables of text, the same for the page, Markdown and the terminal."""
+"""The comparison as tables of text, for HTML, Markdown and the terminal."""
 
 from dataclasses import dataclass
 
 from alexnet.compare.arms import format_changes
 from alexnet.compare.comparison import ArmResult, Comparison
-from alexnet.compare.effects import Effect
+from alexnet.compare.effects import Effect, Interval
 from alexnet.compare.model_diffs import ABSENT
 from alexnet.compare.runs import ExcludedRun
 
@@ -18,51 +18,43 @@ class Table:
 
 
 def effects_table(comparison: Comparison) -> Table:
-    """What each arm changes, beside what was claimed. Differences are in percentage points."""
+    """Tabulate each arm's differences in percentage points, beside what was claimed."""
     top5 = any(arm.top5 for arm in comparison.arms)
     interval = f"{comparison.confidence:.0%} interval"
-    headings = ["arm", "top-1", interval, *(["top-5", interval] if top5 else []), "pairs"]
+    headings = ["arm", "top-1", interval]
+    headings += [*(["top-5", interval] if top5 else []), "pairs"]
     headings += ["top-1 is", *(["top-5 is"] if top5 else []), "changes", "paper", "2012 run log"]
     rows = []
     for arm in comparison.arms:
         effects = [arm.top1, arm.top5] if top5 else [arm.top1]
-        row = [text for effect in effects for text in (difference(effect), interval_text(effect))]
-        row += [str(len(arm.runs)), *map(significance, effects)]
-        rows.append([arm.name, *row, arm.factor_text, paper_text(arm), log_text(arm)])
+        row = [arm.name, difference_text(arm.top1), interval_text(arm.top1)]
+        row += [difference_text(arm.top5), interval_text(arm.top5)] if top5 else []
+        row += [str(len(arm.runs)), *map(significance_text, effects)]
+        rows.append([*row, arm.factor_text, paper_text(arm), log_text(arm)])
     return Table(headings, rows)
 
 
 def short_effects_table(comparison: Comparison) -> Table:
-    """The same in 80 columns: claims of top-1 only, without splits and sources."""
+    """Tabulate the differences in 80 columns: claims of top-1 only, without splits and sources."""
     top5 = any(arm.top5 for arm in comparison.arms)
     interval = f"{comparison.confidence:.0%} interval"
-    headings = [
-        "arm",
-        "top-1",
-        interval,
-        *(["top-5"] if top5 else []),
-        "n",
-        "top-1 is",
-        "paper",
-        "run log",
-    ]
+    headings = ["arm", "top-1", interval, *(["top-5"] if top5 else []), "n", "top-1 is", "paper", "run log"]
     rows = []
     for arm in comparison.arms:
-        row = [arm.name, difference(arm.top1), interval_text(arm.top1)]
-        row += [*([difference(arm.top5)] if top5 else []), str(len(arm.runs)), significance(arm.top1)]
+        row = [arm.name, difference_text(arm.top1), interval_text(arm.top1)]
+        row += [
+            *([difference_text(arm.top5)] if top5 else []),
+            str(len(arm.runs)),
+            significance_text(arm.top1),
+        ]
         claim = arm.claim
         rows.append([*row, _number(claim.top1, "+.3g"), _number(claim.log_top1, "+.3g")])
     return Table(headings, rows)
 
 
 def costs_table(comparison: Comparison) -> Table:
-    """Errors, epochs and cost of the baseline and each arm."""
-    headings = [
-        "arm",
-        "top-1 error",
-        "top-5 error",
-        f"epochs to {comparison.training_error:g}%",
-    ]
+    """Tabulate errors, epochs and cost of the baseline and each arm."""
+    headings = ["arm", "top-1 error", "top-5 error", f"epochs to {comparison.training_error:g}%"]
     headings += ["images/s", "minutes", "peak MB", "parameters"]
     rows = []
     for arm in comparison.all_variants:
@@ -83,11 +75,11 @@ def costs_table(comparison: Comparison) -> Table:
     return Table(headings, rows)
 
 
-def settings_table(comparison: Comparison) -> Table | None:
-    """All that arms of other networks set otherwise than the baseline; None where there are none."""
+def model_differences_table(comparison: Comparison) -> Table | None:
+    """Tabulate all keys in which arms of other networks differ from the baseline; None without such arms."""
     rows = []
     for arm in comparison.arms:
-        if arm.told != arm.factor:
+        if arm.reported != arm.factor:
             has = {key: pair for key, pair in arm.factor.items() if pair[1] != ABSENT}
             lacks = [key for key in arm.factor if key not in has]
             rows.append([arm.name, format_changes(has), " ".join(lacks) or "-"])
@@ -95,44 +87,50 @@ def settings_table(comparison: Comparison) -> Table | None:
 
 
 def excluded_table(excluded: list[ExcludedRun]) -> Table:
-    """Runs that do not count."""
-    return Table(["run", "why it does not count"], [[each.name, each.reason] for each in excluded])
+    """Tabulate the runs that do not count."""
+    return Table(["run", "why it does not count"], [[run.name, run.reason] for run in excluded])
 
 
-def difference(effect: Effect | None) -> str:
-    """+1.40"""
+def difference_text(effect: Effect | None) -> str:
+    """Format a mean difference: +1.40."""
     return "-" if effect is None else f"{effect.mean:+.2f}"
 
 
 def interval_text(effect: Effect | None) -> str:
-    """+0.20 to +2.60"""
-    return "-" if effect is None or effect.interval is None else "{:+.2f} to {:+.2f}".format(*effect.interval)
+    """Format the interval of an effect: +0.20 to +2.60."""
+    return "-" if effect is None or effect.interval is None else format_interval(effect.interval)
 
 
-def significance(effect: Effect | None) -> str:
-    """higher error, not resolved, ..."""
-    return "-" if effect is None else effect.verdict.value
+def format_interval(interval: Interval) -> str:
+    """Format an interval: +0.20 to +2.60."""
+    low, high = interval
+    return f"{low:+.2f} to {high:+.2f}"
+
+
+def significance_text(effect: Effect | None) -> str:
+    """Format what an effect shows: higher error, not resolved, ..."""
+    return "-" if effect is None else effect.significance.value
 
 
 def paper_text(arm: ArmResult) -> str:
-    """The paper's top-1 / top-5 difference with section and split, or its words."""
+    """Format the paper's top-1 / top-5 difference with section and split, or its words."""
     claim = arm.claim
-    numbers = _two(claim.top1, claim.top5)
+    numbers = _top1_and_top5(claim.top1, claim.top5)
     where = ", ".join(filter(None, [f"§{claim.section}" if claim.section else "", claim.split]))
-    said = ": ".join(filter(None, [numbers if numbers != "-" else "", claim.text]))
-    return f"{said} ({where})" if said and where else said or "-"
+    statement = ": ".join(filter(None, [numbers if numbers != "-" else "", claim.text]))
+    return f"{statement} ({where})" if statement and where else statement or "-"
 
 
 def log_text(arm: ArmResult) -> str:
-    """The run log's difference with split and file."""
+    """Format the run log's top-1 / top-5 difference with split and file."""
     claim = arm.claim
     where = ", ".join(filter(None, [claim.log_split, claim.log_file]))
-    numbers = _two(claim.log_top1, claim.log_top5)
+    numbers = _top1_and_top5(claim.log_top1, claim.log_top5)
     return f"{numbers} ({where})" if where and numbers != "-" else numbers
 
 
 def epochs_text(arm: ArmResult, baseline: ArmResult) -> str:
-    """Mean epochs to the training error, and how many times the baseline's; or how many runs reached it."""
+    """Format the mean epochs to the training error, with their ratio to the baseline's."""
     if not arm.has_epochs:
         return "no epochs"
     reached = [epoch for epoch in arm.epochs_to_error if epoch is not None]
@@ -146,7 +144,7 @@ def epochs_text(arm: ArmResult, baseline: ArmResult) -> str:
 
 
 def speed_text(arm: ArmResult) -> str:
-    """Images a second, mean over the runs."""
+    """Format the images a second, mean over the runs."""
     return _number(arm.mean(lambda run: run.images_per_second), ",.0f")
 
 
@@ -154,7 +152,7 @@ def _number(value: float | None, form: str, unit: str = "") -> str:
     return "-" if value is None else f"{value:{form}}{unit}"
 
 
-def _two(top1: float | None, top5: float | None) -> str:
+def _top1_and_top5(top1: float | None, top5: float | None) -> str:
     if top1 is None and top5 is None:
         return "-"
     return " / ".join("?" if value is None else f"{value:+.3g}" for value in (top1, top5))

@@ -7,9 +7,10 @@ from typing import Any
 from alexnet.compare.comparison import Comparison
 from alexnet.compare.documents import markdown_list, markdown_table
 from alexnet.compare.narrative import headline, method
+from alexnet.compare.notes import notes
 from alexnet.compare.runs import Run, Tracked
 from alexnet.compare.tables import costs_table, effects_table, excluded_table
-from alexnet.errors import UserError
+from alexnet.errors import UserError, first_line
 
 LONGEST_TITLE = 128  # characters that W&B takes
 CURVES = (
@@ -25,7 +26,7 @@ BARS = (
 
 
 def publish(comparison: Comparison) -> tuple[str, int]:
-    """Save a new report in the project of the runs; its address, and how many W&B does not have yet.
+    """Save a new report in the project of the runs; return its address, and how many runs W&B lacks.
 
     Raises `UserError` where wandb-workspaces is not installed, nobody is logged in, the runs were
     not tracked or are in several projects, or the server does not take the report.
@@ -51,24 +52,23 @@ def publish(comparison: Comparison) -> tuple[str, int]:
         )
         report.save()
     except Exception as error:  # wandb raises many types
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"wandb=true: W&B did not take the report ({reason}).") from error
-    return report.url, sum(not each.uploaded for each in tracked)
+        raise UserError(f"wandb=true: W&B did not take the report ({first_line(error)}).") from error
+    return report.url, sum(not run.uploaded for run in tracked)
 
 
 def _tracked(runs: Iterable[Run]) -> list[Tracked]:
     runs = list(runs)
-    found = [run.tracked for run in runs if run.tracked is not None]
+    tracked = [run.tracked for run in runs if run.tracked is not None]
     untracked = [run for run in runs if run.tracked is None]
     if untracked:
         raise UserError(
             f"wandb=true: {len(untracked)} of these runs were made without W&B (logger=wandb),"
             f" {untracked[0].path} among them."
         )
-    projects = sorted({f"{each.entity or 'your own'}/{each.project}" for each in found})
+    projects = sorted({f"{run.entity or 'your own'}/{run.project}" for run in tracked})
     if len(projects) > 1:
         raise UserError(f"wandb=true: the runs are in several projects of W&B: {', '.join(projects)}.")
-    return found
+    return tracked
 
 
 def _blocks(comparison: Comparison, reports: Any, entity: str, tracked: list[Tracked]) -> list[Any]:
@@ -82,7 +82,7 @@ def _blocks(comparison: Comparison, reports: Any, entity: str, tracked: list[Tra
             entity=entity,
             project=tracked[0].project,
             name=comparison.title,
-            filters=[expr.Metric("ID").isin([each.id for each in tracked])],
+            filters=[expr.Metric("ID").isin([run.id for run in tracked])],
             groupby=["run.jobType"],  # the arm
         )
         return reports.PanelGrid(runsets=[runs], panels=list(panels))
@@ -123,5 +123,5 @@ def _blocks(comparison: Comparison, reports: Any, entity: str, tracked: list[Tra
         reports.H2(text="What the first layer learned"),
         panels(pictures),
         reports.H2(text="To keep in mind"),
-        text(*excluded, markdown_list([*comparison.notes(), *method(comparison)])),
+        text(*excluded, markdown_list([*notes(comparison), *method(comparison)])),
     ]

@@ -21,10 +21,10 @@ CHARTS: dict[str, Chart] = {
 }
 
 
-def charts_of(comparison: Comparison) -> dict[str, Chart]:
-    """The charts that say something of these arms."""
-    silent = {
+def applicable_charts(comparison: Comparison) -> dict[str, Chart]:
+    """Return the charts that apply to these arms."""
+    inapplicable = {
         "history": not comparison.networks_differ,
         "learning_curves": not any(arm.has_epochs for arm in comparison.all_variants),
     }
-    return {name: draw for name, draw in CHARTS.items() if not silent.get(name)}
+    return {name: draw for name, draw in CHARTS.items() if not inapplicable.get(name)}

@@ -23,9 +23,9 @@ class _Point:
 
 
 def draw_cost(comparison: Comparison, theme: Theme) -> Figure:
-    """Difference in top-1 error over images a second; the names stand in a column beside the points.
+    """Draw differences in top-1 error over images a second, with the names in a column beside the points.
 
-    A difference that is many times the others lies outside: an arrow and its number say so.
+    A difference that is many times the others lies outside of the axes: an arrow and its number show it.
     """
     points = sorted(_points(comparison), key=lambda point: point.effect)
     low, high = axis_limits([arm.top1 for arm in comparison.arms if arm.top1])
@@ -33,8 +33,8 @@ def draw_cost(comparison: Comparison, theme: Theme) -> Figure:
         wrap_name(point.name + ("" if low <= point.effect <= high else f" {point.effect:+.2f}"), 36)
         for point in points
     ]
-    line = 0.2 * max((name.count("\n") + 1 for name in names), default=1)  # inches that a name takes
-    inches = max(4.2, 1.2 + 1.5 * line * len(points))
+    label_inches = 0.2 * max((name.count("\n") + 1 for name in names), default=1)
+    inches = max(4.2, 1.2 + 1.5 * label_inches * len(points))
     figure = Figure(figsize=(8.8, inches), layout="constrained")
     if not points:
         figure.text(0.5, 0.5, "These runs do not say how fast they trained.", ha="center")
@@ -49,19 +49,19 @@ def draw_cost(comparison: Comparison, theme: Theme) -> Figure:
     axes.margins(x=0.08)
     axes.set_ylim(low, high)
     heights = [float(np.clip((point.effect - low) / (high - low), 0, 1)) for point in points]
-    places = spread(heights, line / (inches - 0.8))
-    for point, name, height, place in zip(points, names, heights, places, strict=True):
-        base = point.name == comparison.baseline.name
-        marker = "D" if base else "v" if point.effect < low else "^" if point.effect > high else "o"
-        at = (point.speed, low + height * (high - low))
-        color = theme.baseline if base else theme.measured
-        axes.plot(*at, marker, color=color, markersize=7, zorder=3, clip_on=False)
+    label_heights = spread(heights, label_inches / (inches - 0.8))
+    for point, name, height, label_height in zip(points, names, heights, label_heights, strict=True):
+        is_baseline = point.name == comparison.baseline.name
+        marker = "D" if is_baseline else "v" if point.effect < low else "^" if point.effect > high else "o"
+        position = (point.speed, low + height * (high - low))
+        color = theme.baseline if is_baseline else theme.measured
+        axes.plot(*position, marker, color=color, markersize=7, zorder=3, clip_on=False)
         if point.interval is not None:
             axes.plot([point.speed] * 2, point.interval, color=theme.measured, alpha=0.45, linewidth=2)
         axes.annotate(
             name,
-            at,
-            (1.06, place),
+            position,
+            (1.06, label_height),
             textcoords="axes fraction",
             va="center",
             fontsize=9,
@@ -80,7 +80,7 @@ def _points(comparison: Comparison) -> Iterator[_Point]:
 
 
 def spread(wanted: Sequence[float], gap: float) -> list[float]:
-    """Heights from 0 to 1 as near the wanted ones, which rise, as `gap` between them allows."""
+    """Return heights from 0 to 1, at least `gap` apart and as near as possible to `wanted`, which rises."""
     steps = gap * np.arange(len(wanted))
-    moved = isotonic_regression(np.asarray(wanted) - steps).x  # may not fall: then `gap` apart
+    moved = isotonic_regression(np.asarray(wanted) - steps).x  # never falls: the heights are `gap` apart
     return (np.clip(moved, 0, max(0, 1 - steps[-1])) + steps).tolist()

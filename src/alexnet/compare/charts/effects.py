@@ -11,17 +11,18 @@ from matplotlib.lines import Line2D
 
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.effects import Effect
-from alexnet.compare.tables import difference, interval_text
+from alexnet.compare.tables import difference_text, interval_text
 from alexnet.plotting import Theme, tidy, wrap_name
 
 _Row = tuple[Effect | None, float | None, float | None]  # measured, paper, run log
-BELOW = 0.26  # rows; the claims stand under what was measured
+CLAIM_OFFSET = 0.26  # rows; the claims stand under what was measured
+OUTLIER_FACTOR = 4  # times all others: an arm further out would press them together
 
 
 def draw_effects(comparison: Comparison, theme: Theme) -> Figure:
-    """A row for each arm, the largest difference on top; one column for top-1, one for top-5.
+    """Draw a row for each arm, the largest difference on top, with a column for top-1 and one for top-5.
 
-    A difference that is many times the others lies outside: an arrow and its number say so.
+    A difference that is many times the others lies outside of the axes: an arrow and its number show it.
     """
     arms = comparison.arms
     top5 = any(arm.top5 for arm in arms)
@@ -37,13 +38,13 @@ def draw_effects(comparison: Comparison, theme: Theme) -> Figure:
     for axes in columns:
         axes.tick_params(axis="y", length=0, pad=14)
     figure.supxlabel("difference in error, arm minus baseline (percentage points)", fontsize=10)
-    shown = [_marker("o", theme.measured, f"measured, {comparison.confidence:.0%} interval")]
-    shown.append(_marker("o", theme.measured, "measured, not resolved or no interval", hollow=True))
+    handles = [_marker("o", theme.measured, f"measured, {comparison.confidence:.0%} interval")]
+    handles.append(_marker("o", theme.measured, "measured, not resolved or no interval", hollow=True))
     if any(arm.claim.top1 is not None or arm.claim.top5 is not None for arm in arms):
-        shown.append(_marker("D", theme.paper, "paper"))
+        handles.append(_marker("D", theme.paper, "paper"))
     if any(arm.claim.log_top1 is not None or arm.claim.log_top5 is not None for arm in arms):
-        shown.append(_marker("s", theme.log, "2012 run log"))
-    figure.legend(handles=shown, loc="outside upper center", ncols=len(shown), frameon=False, fontsize=9)
+        handles.append(_marker("s", theme.log, "2012 run log"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
     return figure
 
 
@@ -62,35 +63,35 @@ def _column(
     axes.set_xlim(low, high)
     for row, (effect, paper, log) in enumerate(rows):
         if effect is not None:
-            _measured(axes, row, effect, theme)
+            _draw_measured(axes, row, effect, theme)
         for marker, value, color in (("D", paper, theme.paper), ("s", log, theme.log)):
             if value is not None:
                 size = 6.5 if marker == "D" else 4
-                axes.plot(value, row + BELOW, marker, color=color, markersize=size)
+                axes.plot(value, row + CLAIM_OFFSET, marker, color=color, markersize=size)
 
 
-def _measured(axes: Axes, row: int, effect: Effect, theme: Theme) -> None:
+def _draw_measured(axes: Axes, row: int, effect: Effect, theme: Theme) -> None:
     low, high = axes.get_xlim()
     face = theme.measured if effect.resolved else theme.background
-    shown: Any = {"color": theme.measured, "markeredgewidth": 2, "clip_on": False}
+    style: Any = {"color": theme.measured, "markeredgewidth": 2, "clip_on": False}
     if effect.interval is not None:
         axes.plot(effect.interval, [row, row], color=theme.measured, linewidth=2.2, solid_capstyle="butt")
         for end in effect.interval:
             if low <= end <= high:
-                axes.plot(end, row, "|", markersize=9, **shown)
+                axes.plot(end, row, "|", markersize=9, **style)
         if effect.interval[0] < low:
-            axes.plot(low, row, "<", markersize=7, **shown)
+            axes.plot(low, row, "<", markersize=7, **style)
         if effect.interval[1] > high:
-            axes.plot(high, row, ">", markersize=7, **shown)
+            axes.plot(high, row, ">", markersize=7, **style)
     if low <= effect.mean <= high:
         axes.plot(effect.mean, row, "o", color=theme.measured, markerfacecolor=face, markersize=7.5, zorder=3)
         return
-    edge, arrow, aside, align = (high, ">", -10, "right") if effect.mean > high else (low, "<", 10, "left")
-    axes.plot(edge, row, arrow, markersize=7, markerfacecolor=face, **shown)
+    edge, arrow, offset, align = (high, ">", -10, "right") if effect.mean > high else (low, "<", 10, "left")
+    axes.plot(edge, row, arrow, markersize=7, markerfacecolor=face, **style)
     axes.annotate(
-        difference(effect) + (f" ({interval_text(effect)})" if effect.interval else ""),
+        difference_text(effect) + (f" ({interval_text(effect)})" if effect.interval else ""),
         (edge, row),
-        (aside, 0),
+        (offset, 0),
         textcoords="offset points",
         ha=align,
         va="center",
@@ -104,13 +105,10 @@ def _marker(marker: str, color: str, text: str, hollow: bool = False) -> Line2D:
     return Line2D([], [], marker=marker, color=color, markerfacecolor=face, linestyle="none", label=text)
 
 
-FAR = 4  # times the others: an arm further out would press them together
-
-
 def axis_limits(effects: Sequence[Effect], claims: Sequence[float] = ()) -> tuple[float, float]:
-    """The ends of the axis: zero, claims and all differences but those far outside.
+    """Return the ends of the axis: it holds zero, claims, and all differences but those far outside.
 
-    No more of an interval than leaves the differences apart.
+    It holds no more of an interval than leaves the differences apart.
     """
     intervals = [effect.interval for effect in effects if effect.interval is not None]
     half = median(high - low for low, high in intervals) / 2 if intervals else 0.0
@@ -125,13 +123,13 @@ def axis_limits(effects: Sequence[Effect], claims: Sequence[float] = ()) -> tupl
 
 
 def _reach(differences: list[float], least: float) -> float:
-    """The largest size that the axis holds, `least` or more.
+    """Return the largest size of a difference that the axis holds, `least` or more.
 
-    Outside are those more than `FAR` times as large as all others, unless they are the majority.
+    Outside are those more than `OUTLIER_FACTOR` times as large as all others, unless they are the majority.
     """
     reach = least
-    for number, size in enumerate(sorted(map(abs, differences))):
-        if size > FAR * reach and 2 * number >= len(differences):
+    for smaller, size in enumerate(sorted(map(abs, differences))):
+        if size > OUTLIER_FACTOR * reach and 2 * smaller >= len(differences):
             break
         reach = max(reach, size)
     return reach

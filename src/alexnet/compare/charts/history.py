@@ -10,43 +10,75 @@ from matplotlib.lines import Line2D
 
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.effects import half_width
-from alexnet.compare.model_diffs import HAND_MADE, historical_order, year_of
 from alexnet.compare.tables import speed_text
 from alexnet.plotting import Theme, tidy, wrap_name
 
-BESIDE = 0.16  # columns; the seeds' dots stand to the left of their mean
+SEED_OFFSET = 0.16  # columns; the seeds' dots stand to the left of their mean
 COUNTS = ((1e9, "billion"), (1e6, "million"), (1e3, "thousand"))
-AT_THE_END: Any = {"textcoords": "offset points", "ha": "right", "fontsize": 9}
+RIGHT_ALIGNED: Any = {"textcoords": "offset points", "ha": "right", "fontsize": 9}
+
+
+# the first words of a model's name -> the year, in the order of publication
+YEARS = {
+    "lenet": 1998,  # LeCun, Bottou, Bengio & Haffner, Proceedings of the IEEE
+    "alexnet": 2012,  # Krizhevsky, Sutskever & Hinton
+    "vgg": 2014,  # Simonyan & Zisserman, 1409.1556
+    "googlenet": 2014,  # Szegedy et al., 1409.4842
+    "inception_v3": 2015,  # Szegedy et al., 1512.00567
+    "resnet": 2015,  # He et al., 1512.03385
+    "squeezenet": 2016,  # Iandola et al., 1602.07360
+    "wide_resnet": 2016,  # Zagoruyko & Komodakis, 1605.07146
+    "densenet": 2016,  # Huang et al., 1608.06993
+    "resnext": 2016,  # Xie et al., 1611.05431
+    "mobilenet_v2": 2018,  # Sandler et al., 1801.04381
+    "shufflenet_v2": 2018,  # Ma et al., 1807.11164
+    "mnasnet": 2018,  # Tan et al., 1807.11626
+    "mobilenet_v3": 2019,  # Howard et al., 1905.02244
+    "efficientnet": 2019,  # Tan & Le, 1905.11946
+    "regnet": 2020,  # Radosavovic et al., 2003.13678
+    "vit": 2020,  # Dosovitskiy et al., 2010.11929
+    "swin": 2021,  # Liu et al., 2103.14030
+    "efficientnet_v2": 2021,  # Tan & Le, 2104.00298
+    "swin_v2": 2021,  # Liu et al., 2111.09883
+    "convnext": 2022,  # Liu et al., 2201.03545
+    "maxvit": 2022,  # Tu et al., 2204.01697
+}
+# features made by hand, by the name of a run of classical.py
+HAND_MADE = {
+    "color": 1991,  # Swain & Ballard, International Journal of Computer Vision
+    "hog": 2005,  # Dalal & Triggs, CVPR
+    "hog_and_color": 2005,
+}
 
 
 def draw_history(comparison: Comparison, theme: Theme) -> Figure:
-    """A column for each arm: its seeds' validation top-1 errors, their mean and its interval."""
+    """Draw a column for each arm: its seeds' validation top-1 errors, their mean and its interval."""
     arms = sorted(comparison.all_variants, key=lambda arm: historical_order(arm.network))
     figure = Figure(figsize=(max(7.5, 1.6 + 1.35 * len(arms)), 5.2), layout="constrained")
     axes = figure.subplots()
     tidy(axes)
     axes.grid(visible=False, axis="x")
-    for place, arm in enumerate(arms):
-        _column(axes, place, arm, comparison.confidence, theme)
+    for column, arm in enumerate(arms):
+        _column(axes, column, arm, comparison.confidence, theme)
     highest = max(run.top1_error for arm in arms for run in arm.runs)
     if classes := arms[0].runs[0].classes:
-        guessing = 100 * (1 - 1 / classes)
-        highest = max(highest, guessing)
-        axes.axhline(guessing, color=theme.baseline, linestyle="--", linewidth=1.2)
-        axes.annotate("guessing", (1, guessing), (-4, 4), xycoords=("axes fraction", "data"), **AT_THE_END)
+        chance = 100 * (1 - 1 / classes)
+        highest = max(highest, chance)
+        axes.axhline(chance, color=theme.baseline, linestyle="--", linewidth=1.2)
+        axes.annotate("chance", (1, chance), (-4, 4), xycoords=("axes fraction", "data"), **RIGHT_ALIGNED)
     axes.set_ylim(0, 1.06 * highest)
     axes.set_xlim(-0.6, len(arms) - 0.4)
     shared = Counter(arm.network for arm in arms)
     headings = [_heading(arm, shared[arm.network] > 1) for arm in arms]
     axes.set_xticks(range(len(arms)), headings)
     below = 13 * max(heading.count("\n") + 1 for heading in headings) + 10  # points
-    for place, arm in enumerate(arms):
-        at: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+    for column, arm in enumerate(arms):
+        placement: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
         axes.annotate(
-            _small_print(arm),
-            (place, 0),
+            _footnote(arm),
+            (column, 0),
             (0, -below),
-            **at,
+            **placement,
             ha="center",
             va="top",
             fontsize=8,
@@ -54,25 +86,25 @@ def draw_history(comparison: Comparison, theme: Theme) -> Figure:
         )
     axes.set_ylabel("validation top-1 error (percent)")
     _divide(axes, sum(arm.network in HAND_MADE for arm in arms), len(arms), theme)
-    shown = [
+    handles = [
         Line2D([], [], marker="D", color=theme.text, label=f"mean, {comparison.confidence:.0%} interval"),
         Line2D([], [], marker="o", color=theme.text, markersize=4, linestyle="none", label="a seed"),
     ]
-    figure.legend(handles=shown, loc="outside upper center", ncols=len(shown), frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
     return figure
 
 
-def _column(axes: Axes, place: int, arm: ArmResult, confidence: float, theme: Theme) -> None:
+def _column(axes: Axes, column: int, arm: ArmResult, confidence: float, theme: Theme) -> None:
     errors = np.array([run.top1_error for run in arm.runs])
     color = theme.paper if arm.network in HAND_MADE else theme.measured
     mean = float(errors.mean())
     if np.ptp(errors):  # without any spread there is no interval, see `paired_effect`
         half = half_width(errors, confidence)
-        axes.errorbar(place, mean, half, color=color, linewidth=2, capsize=4)
-    dots = [place - BESIDE] * len(errors)
+        axes.errorbar(column, mean, half, color=color, linewidth=2, capsize=4)
+    dots = [column - SEED_OFFSET] * len(errors)
     axes.plot(dots, errors, "o", color=color, alpha=0.55, markersize=4, markeredgewidth=0)
-    axes.plot(place, mean, "D", color=color, markersize=7)
-    axes.annotate(f"{mean:.1f}", (place, mean), (9, 0), textcoords="offset points", va="center", fontsize=10)
+    axes.plot(column, mean, "D", color=color, markersize=7)
+    axes.annotate(f"{mean:.1f}", (column, mean), (9, 0), textcoords="offset points", va="center", fontsize=10)
 
 
 def _heading(arm: ArmResult, shared: bool) -> str:
@@ -80,8 +112,8 @@ def _heading(arm: ArmResult, shared: bool) -> str:
     return "\n".join([wrap_name(arm.name if shared else arm.network, 16), str(year or "year not known")])
 
 
-def _small_print(arm: ArmResult) -> str:
-    """Parameters, and images a second, where the runs say so."""
+def _footnote(arm: ArmResult) -> str:
+    """Format the number of parameters and the images a second, as far as the runs have them."""
     parameters = arm.mean(lambda run: run.parameters)
     lines = [] if parameters is None else [_count(parameters), "parameters"]
     if arm.mean(lambda run: run.images_per_second) is not None:
@@ -90,18 +122,40 @@ def _small_print(arm: ArmResult) -> str:
 
 
 def _count(number: float) -> str:
-    """62.4 million"""
+    """Format a number of parameters: 62.4 million."""
     size, word = next(((size, word) for size, word in COUNTS if number >= size), (1, ""))
     return f"{number / size:.3g} {word}".strip()
 
 
 def _divide(axes: Axes, hand_made: int, arms: int, theme: Theme) -> None:
-    """A line between features that are made by hand and those that are learned, where there are both."""
+    """Draw a line between features made by hand and learned ones, where there are both."""
     if not 0 < hand_made < arms:
         return
     axes.axvline(hand_made - 0.5, color=theme.faint, linewidth=1)
     for text, shift, side in (("made by hand", -6, "right"), ("learned", 6, "left")):
-        at: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+        placement: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
         axes.annotate(
-            text, (hand_made - 0.5, 0.02), (shift, 0), **at, ha=side, fontsize=9, color=theme.baseline
+            text, (hand_made - 0.5, 0.02), (shift, 0), **placement, ha=side, fontsize=9, color=theme.baseline
         )
+
+
+def year_of(name: str) -> int | None:
+    """Return the year of a network, or of hand-made features; None where it is not known."""
+    if name in HAND_MADE:
+        return HAND_MADE[name]
+    family = _family(name)
+    return None if family is None else YEARS[family]
+
+
+def historical_order(name: str) -> tuple[int, int]:
+    """Return a key to sort by: hand-made features, networks as they were published, those not known."""
+    if name in HAND_MADE:
+        return (0, list(HAND_MADE).index(name))
+    family = _family(name)
+    return (2, 0) if family is None else (1, list(YEARS).index(family))
+
+
+def _family(name: str) -> str | None:
+    """Return the longest known name that this one begins with: efficientnet_v2_s is no efficientnet."""
+    known = [family for family in YEARS if name.startswith(family)]
+    return max(known, key=len, default=None)

@@ -13,9 +13,9 @@ COLUMNS = 3
 
 
 def draw_learning_curves(comparison: Comparison, theme: Theme) -> Figure:
-    """A panel for each arm: mean top-1 error over the seeds, and the band from the lowest to the highest.
+    """Draw a panel for each arm: mean top-1 error over the seeds, and a band from the lowest to the highest.
 
-    What has no epochs is a level.
+    An arm without epochs is a horizontal line.
     """
     arms = comparison.arms
     columns = min(COLUMNS, len(arms))
@@ -25,7 +25,9 @@ def draw_learning_curves(comparison: Comparison, theme: Theme) -> Figure:
     for axes, arm in zip(panels, arms, strict=False):
         tidy(axes)
         _curve(axes, arm, theme.measured, 3)
-        _curve(axes, comparison.baseline, theme.text, 1.4, "--")  # on top: where both are one, both are seen
+        _curve(
+            axes, comparison.baseline, theme.text, 1.4, "--"
+        )  # on top, so that both are visible where they coincide
         axes.set_title(wrap_name(arm.name, 34), loc="left")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.xaxis.set_tick_params(labelbottom=True)
