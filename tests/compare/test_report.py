@@ -152,6 +152,28 @@ def test_csv_holds_what_was_computed(study: Path) -> None:
     assert (float(no_lrn["images_per_second"]), float(no_lrn["wall_seconds"])) == (1000, 60)
 
 
+def test_family_wise_intervals_are_a_column_where_there_are_any(study: Path) -> None:
+    comparison = compare(config(study))  # tanh has a single run
+    write_report(comparison, config(study))
+    assert "family-wise" not in re.sub("No family-wise intervals.*", "", (study / "report.md").read_text())
+    write_run(study / "tanh" / "seed=1", 28.0, seed=1, settings={"model.activation": "tanh"})
+    comparison = compare(config(study))
+    write_report(comparison, config(study))
+    low, high = comparison.family.intervals["no_lrn"]
+    text = f"{low:+.2f} to {high:+.2f}"
+    assert f"| no\\_lrn | +1.20 | +0.54 to +1.86 | {text} |" in (study / "report.md").read_text()
+    page = (study / "report.html").read_text()
+    assert f'<td class="number">{text}</td>' in page
+    assert page.count("<th>family-wise 95%</th>") == 1
+    with (study / "results.csv").open(newline="") as file:
+        rows = {row["arm"]: row for row in csv.DictReader(file)}
+    assert (float(rows["no_lrn"]["top1_family_low"]), float(rows["no_lrn"]["top1_family_high"])) == (
+        low,
+        high,
+    )
+    assert rows["baseline"]["top1_family_low"] == ""
+
+
 def test_a_full_disk_leaves_no_half_report(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     comparison = compare(config(study))
     write_report(comparison, config(study))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from alexnet.compare.arms import differences, format_changes, read_runs, read_study
 from alexnet.compare.effects import Effect, paired_effect
+from alexnet.compare.family_wise import FamilyWise, family_wise
 from alexnet.compare.grids import Grid
 from alexnet.compare.model_diffs import Changes, factors_within_models, is_alexnet, reported_changes
 from alexnet.compare.pairing import Pairs, pair
@@ -76,6 +77,7 @@ class Comparison:
     baseline: ArmResult
     baseline_rule: str
     arms: list[ArmResult]
+    family: FamilyWise
     excluded: list[ExcludedRun]
     grids: list[Grid]
     training_error: float
@@ -122,6 +124,7 @@ def compare(config: CompareConfig) -> Comparison:
         ArmResult(groups.baseline, baseline_runs, {}, {}, NO_CLAIM, None, None, epochs_to_error),
         groups.baseline_rule,
         arms,
+        family_wise({arm.name: arm.runs for arm in arms}, baseline_runs, config.confidence),
         groups.excluded,
         groups.grids,
         config.training_error,

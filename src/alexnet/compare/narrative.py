@@ -53,6 +53,12 @@ def method(comparison: Comparison) -> list[str]:
         " paired differences. It covers the spread between seeds, on these validation images; other images"
         " would add theirs. Where it holds zero, the difference is not resolved.",
     ]
+    if comparison.family.intervals:
+        sentences.append(
+            f"With {comparison.confidence:.0%} confidence the family-wise intervals hold the true differences"
+            " of all arms at once (Dunnett, 1955). They compare means without pairing the seeds, and take the"
+            " spread between seeds to be the same in all arms."
+        )
     return [
         *sentences,
         "Claims are written as differences too, arm minus baseline. Each is of one run a side and of another"

@@ -30,11 +30,29 @@ def _notes_on_intervals(comparison: Comparison) -> list[str]:
         )
     if len(arms) > 1:
         expected = len(arms) * (1 - confidence)
+        family = "" if comparison.family.refusal else f" {_family_wise(comparison)}"
         lines.append(
             f"{len(arms)} arms, each with its own {confidence:.0%} interval: where no arm had"
-            f" any effect, about {expected:.2g} of them would still be called resolved."
+            f" any effect, about {expected:.2g} of them would still be called resolved.{family}"
         )
+    if comparison.family.refusal:
+        lines.append(f"No family-wise intervals (Dunnett): {comparison.family.refusal}.")
     return lines
+
+
+def _family_wise(comparison: Comparison) -> str:
+    """Name the arms that are resolved by their family-wise intervals, and those that no longer are."""
+    names = [arm.name for arm in comparison.arms]
+    resolved = [arm.name for arm in comparison.arms if arm.top1 and arm.top1.resolved]
+    stay = [name for name in resolved if comparison.family.resolved(name)]
+    lost = [name for name in resolved if name not in stay]
+    gained = [name for name in names if name not in resolved and comparison.family.resolved(name)]
+    parts = [
+        f"still resolved: {', '.join(stay)}" if stay else "",
+        f"no longer resolved: {', '.join(lost)}" if lost else "",
+        f"resolved only so: {', '.join(gained)}" if gained else "",
+    ]
+    return f"By the family-wise intervals (Dunnett), {'; '.join(filter(None, parts)) or 'none is resolved'}."
 
 
 def _notes_on_learning(comparison: Comparison) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from alexnet.compare.charts import applicable_charts
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.documents import ChartImages, html_report, markdown_report
-from alexnet.compare.effects import Effect
+from alexnet.compare.effects import Effect, Interval
 from alexnet.config import CompareConfig
 from alexnet.errors import UserError
 from alexnet.files import atomic_write_files, write_csv, write_text
@@ -36,16 +36,17 @@ def write_report(comparison: Comparison, config: CompareConfig) -> Path:
 
 
 def _csv_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    rows = [_csv_row(arm) for arm in comparison.all_variants]
+    rows = [_csv_row(arm, comparison.family.intervals.get(arm.name)) for arm in comparison.all_variants]
     # as text, so that no digit of a number is lost
     return [
         {key: str(value) if isinstance(value, float) else value for key, value in row.items()} for row in rows
     ]
 
 
-def _csv_row(arm: ArmResult) -> dict[str, Any]:
+def _csv_row(arm: ArmResult, family: Interval | None) -> dict[str, Any]:
     """Return errors in percent and differences in percentage points; None is not known."""
     claim, reached = arm.claim, [epoch for epoch in arm.epochs_to_error if epoch is not None]
+    family_low, family_high = family or (None, None)
     return {
         "arm": arm.name,
         "network": arm.network,
@@ -55,6 +56,8 @@ def _csv_row(arm: ArmResult) -> dict[str, Any]:
         "top1_error": arm.mean(lambda run: run.top1_error),
         "top5_error": arm.mean(lambda run: run.top5_error),
         **_csv_effect("top1", arm.top1),
+        "top1_family_low": family_low,
+        "top1_family_high": family_high,
         **_csv_effect("top5", arm.top5),
         "paper_top1": claim.top1,
         "paper_top5": claim.top5,

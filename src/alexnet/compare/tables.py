@@ -21,13 +21,15 @@ def effects_table(comparison: Comparison) -> Table:
     """Tabulate each arm's differences in percentage points, beside what was claimed."""
     top5 = any(arm.top5 for arm in comparison.arms)
     interval = f"{comparison.confidence:.0%} interval"
-    headings = ["arm", "top-1", interval]
+    family = comparison.family.intervals
+    headings = ["arm", "top-1", interval, *([f"family-wise {comparison.confidence:.0%}"] if family else [])]
     headings += [*(["top-5", interval] if top5 else []), "pairs"]
     headings += ["top-1 is", *(["top-5 is"] if top5 else []), "changes", "paper", "2012 run log"]
     rows = []
     for arm in comparison.arms:
         effects = [arm.top1, arm.top5] if top5 else [arm.top1]
         row = [arm.name, difference_text(arm.top1), interval_text(arm.top1)]
+        row += [format_interval(family[arm.name])] if family else []
         row += [difference_text(arm.top5), interval_text(arm.top5)] if top5 else []
         row += [str(len(arm.runs)), *map(significance_text, effects)]
         rows.append([*row, arm.factor_text, paper_text(arm), log_text(arm)])
