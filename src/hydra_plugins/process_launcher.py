@@ -1,7 +1,7 @@
-"""hydra/launcher=process: each job of a sweep is a process of its own, see `alexnet.sweeps`.
+"""Launcher `process`: each job of a sweep is a process of its own, see `alexnet.sweeps`.
 
-hydra_plugins has no __init__.py: it is a namespace that Hydra's other plugins share. Hydra runs
-every module in it at each start, so that these are few and light.
+hydra_plugins has no __init__.py: it is a namespace package that Hydra's other plugins share. Hydra imports
+every module in it at each start, before it composes a configuration, so that these are few and light.
 """
 
 import os
@@ -28,10 +28,10 @@ class ProcessLauncherConf:
 
     _target_: str = "hydra_plugins.process_launcher.ProcessLauncher"
     jobs: int | None = None  # at a time; null: one for each trainer.devices GPUs, one on the CPU
-    grace_seconds: float = 20  # after Ctrl-C, for a job to write down what it has
+    grace_seconds: float = 20  # after Ctrl-C, for a job to write its result
 
 
-# Hydra hands a sweep's cache on to its jobs, which are thus in the same sweep's folder
+# cached: Hydra passes the cache of a sweep's configuration on to its jobs, which thus share its folder
 OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True, use_cache=True)
 OmegaConf.register_new_resolver("settings_name", settings_name, replace=True, use_cache=True)
 
@@ -41,17 +41,17 @@ ConfigStore.instance().store(
 
 
 class FailedReturn(JobReturn):
-    """Of a job that failed: raises its error, without the line that Hydra prints before."""
+    """Return value of a failed job: raises its error, without the line that Hydra would print before it."""
 
-    @property  # type: ignore[misc]  # nobody sets it again
+    @property  # type: ignore[misc]  # a read-only attribute in place of a writable one
     def return_value(self) -> Any:
         raise self._return_value
 
 
 class ProcessLauncher(Launcher):
-    """Runs the jobs that are not done yet, and returns the objectives of all.
+    """Launcher that runs the jobs that are not done yet, and returns the objectives of all.
 
-    In a sweep's folder there is one launcher at a time. A sweeper may call `launch` again and again.
+    Only one launcher at a time may work in a sweep's folder. A sweeper may call `launch` repeatedly.
     """
 
     def __init__(self, jobs: int | None, grace_seconds: float) -> None:
@@ -59,7 +59,7 @@ class ProcessLauncher(Launcher):
         self._lock: Any = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        _check_jobs(self._at_once)  # here, where the error reaches the user as it is
+        _check_launcher(self._at_once)  # here, where the error reaches the user as it is
         self._loader, self._config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -76,16 +76,16 @@ class ProcessLauncher(Launcher):
         ]
         run = planned[0].config
         accelerator = run.trainer.accelerator.value if "trainer" in run else "cpu"
-        devices = GpuSlots(visible_gpus(accelerator), self._at_once)
-        entries = run_jobs(unique_jobs(planned), devices, folder, self._grace)
-        problem = failure(entries)
-        return [returned(item, problem) for item in planned]
+        slots = GpuSlots(visible_gpus(accelerator), self._at_once)
+        statuses = run_jobs(unique_jobs(planned), slots, folder, self._grace)
+        problem = failure(statuses)
+        return [job_return(item, problem) for item in planned]
 
 
-def returned(planned: "PlannedJob", problem: Exception | None) -> JobReturn:
-    """What Hydra is told of a job that is done, or could not be."""
+def job_return(planned: "PlannedJob", problem: Exception | None) -> JobReturn:
+    """Return what Hydra reports of a job: its objective, or `problem` if it is not done."""
     config = planned.config
-    known: dict[str, Any] = {
+    common: dict[str, Any] = {
         "overrides": planned.overrides,
         "cfg": planned.run,
         "hydra_cfg": OmegaConf.masked_copy(config, "hydra"),
@@ -93,11 +93,11 @@ def returned(planned: "PlannedJob", problem: Exception | None) -> JobReturn:
         "task_name": config.hydra.job.name,
     }
     if planned.job.is_done():
-        return JobReturn(**known, status=JobStatus.COMPLETED, _return_value=planned.job.objective())
-    return FailedReturn(**known, status=JobStatus.FAILED, _return_value=problem)
+        return JobReturn(**common, status=JobStatus.COMPLETED, _return_value=planned.job.objective())
+    return FailedReturn(**common, status=JobStatus.FAILED, _return_value=problem)
 
 
-def _check_jobs(jobs: int | None) -> None:
+def _check_launcher(jobs: int | None) -> None:
     from alexnet.errors import UserError
 
     if os.name != "posix":

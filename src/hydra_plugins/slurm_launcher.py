@@ -1,6 +1,6 @@
-"""hydra/launcher=slurm: each job of a sweep is a job of Slurm, submitted by hydra-submitit-launcher.
+"""Launcher `slurm`: each job of a sweep is a job of Slurm, submitted by hydra-submitit-launcher.
 
-The folders are those of hydra/launcher=process, and the same command again does what is missing.
+The folders are those of hydra/launcher=process; the same command again runs the jobs that are missing.
 """
 
 import shlex
@@ -14,18 +14,19 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.process_launcher import returned
+from hydra_plugins.process_launcher import job_return
 
 if TYPE_CHECKING:
     from alexnet.sweeps.planning import PlannedJob
 
-OWN_PLACE = "hydra.sweep.subdir=."  # or Hydra makes the run's folder before the run does
+NO_SUBDIR = "hydra.sweep.subdir=."  # or Hydra would make the run's folder before the run does
 
 
 class SlurmLauncher(Launcher):
-    """Submits the jobs that are not done yet, waits for them, and returns the objectives of all.
+    """Launcher that submits the jobs that are not done, waits for them, and returns the objectives of all.
 
-    Its parameters are those of the plugin that it submits through.
+
+    Its parameters are those of hydra-submitit-launcher's SlurmLauncher.
     """
 
     def __init__(self, **parameters: Any) -> None:
@@ -46,15 +47,9 @@ class SlurmLauncher(Launcher):
         self._loader, self._config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from alexnet.errors import first_line
         from alexnet.sweeps.planning import plan_job, unique_jobs
-        from alexnet.sweeps.runner import (
-            announce,
-            check_not_queued,
-            conclude,
-            first_line,
-            jobs_failed,
-            lock_sweep,
-        )
+        from alexnet.sweeps.runner import announce, check_not_queued, conclude, jobs_failed, lock_sweep
 
         setup_globals()
         folder = Path(str(self._config.hydra.sweep.dir)).absolute()
@@ -69,13 +64,13 @@ class SlurmLauncher(Launcher):
         waiting = {item.job.folder: item for item in planned if not item.job.is_done()}
         announce(len(jobs), len(jobs) - len(waiting), "in Slurm's queue", folder)
         began = time.monotonic()
-        ended = dict(zip(waiting, self._submit(list(waiting.values()), initial_job_idx), strict=True))
-        done = {place: end for place, end in ended.items() if end.status is JobStatus.COMPLETED}
-        reasons = {place: first_line(ended[place]._return_value) for place in ended.keys() - done.keys()}
+        returns = dict(zip(waiting, self._submit(list(waiting.values()), initial_job_idx), strict=True))
+        done = {path: item for path, item in returns.items() if item.status is JobStatus.COMPLETED}
+        reasons = {path: first_line(returns[path]._return_value) for path in returns.keys() - done.keys()}
         seconds = time.monotonic() - began if waiting else None
         conclude(len(jobs), len(jobs) - len(reasons), seconds, folder)
         problem = jobs_failed(jobs, reasons, self._logs)
-        return [done.get(item.job.folder) or returned(item, problem) for item in planned]
+        return [done.get(item.job.folder) or job_return(item, problem) for item in planned]
 
     def _submit(self, waiting: "list[PlannedJob]", number: int) -> Sequence[JobReturn]:
         from submitit.core.utils import UncompletedJobError
@@ -86,17 +81,17 @@ class SlurmLauncher(Launcher):
             return []
         for item in waiting:
             item.job.set_aside()
-        overrides = [[*item.overrides, *item.own, OWN_PLACE] for item in waiting]
+        overrides = [[*item.overrides, *item.injected_overrides, NO_SUBDIR] for item in waiting]
         try:
             return self._submitit.launch(overrides, number)
         except UncompletedJobError as error:
-            said = " ".join(str(error).splitlines()[:2])  # which job, and in which state it is
+            job_and_state = " ".join(str(error).splitlines()[:2])
             raise UserError(
-                f"Slurm ended a job before it was done: {said} (see {self._logs}). The others"
-                " go on; when they have ended, the same command does what is missing."
+                f"Slurm ended a job before it was done: {job_and_state} (see {self._logs}). The others"
+                " continue; when they have ended, the same command runs what is missing."
             ) from error
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                "Stopped waiting; the jobs go on in Slurm. When they have ended (squeue --me), the same"
-                " command does what is missing."
+                "Stopped waiting; the jobs continue in Slurm. When they have ended (squeue --me), the same"
+                " command runs what is missing."
             ) from None

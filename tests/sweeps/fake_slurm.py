@@ -81,7 +81,7 @@ def srun(arguments: list[str]) -> int:
         names = {"%A": array, "%a": index, "%t": str(rank), "%j": os.environ["SLURM_JOB_ID"]}
         files = []
         for stream in ("--output", "--error"):
-            path = Path(re.sub("%[Aajt]", lambda found, names=names: names[found[0]], streams[stream]))
+            path = Path(re.sub("%[Aajt]", lambda match, names=names: names[match[0]], streams[stream]))
             path.parent.mkdir(parents=True, exist_ok=True)
             files.append(path.open("ab"))
         ranks = {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURM_NODEID": "0"}

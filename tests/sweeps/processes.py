@@ -26,9 +26,9 @@ def group_members(group: int) -> list[int]:
 
 def processes_that_name(folder: Path) -> list[int]:
     """The processes that have the folder in their command: a sweep's jobs, whatever they started."""
-    found = []
+    pids = []
     for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             if os.fsencode(folder) in cmdline.read_bytes():  # empty for one that is dead
-                found.append(int(cmdline.parent.name))
-    return found
+                pids.append(int(cmdline.parent.name))
+    return pids

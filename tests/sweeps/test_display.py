@@ -12,7 +12,7 @@ from alexnet.sweeps.queue import JobStatus, State
 from conftest import PROJECT, shown_on_a_terminal
 
 
-def entries(folder: Path, *states: State) -> list[JobStatus]:
+def statuses(folder: Path, *states: State) -> list[JobStatus]:
     return [JobStatus(fake_job(folder / f"job={i}", "ok"), state) for i, state in enumerate(states)]
 
 
@@ -31,17 +31,17 @@ def test_the_table_on_a_terminal(tmp_path: Path) -> None:
 
 
 def test_the_rows_that_fit_tell_most(tmp_path: Path) -> None:
-    many = entries(tmp_path, *[State.done] * 50, State.failed, State.running, *[State.waiting] * 50)
-    names = [entry.job.name for entry in prioritized(many, 4)]
+    many = statuses(tmp_path, *[State.done] * 50, State.failed, State.running, *[State.waiting] * 50)
+    names = [status.job.name for status in prioritized(many, 4)]
     assert names == ["job=50", "job=51", "job=52", "job=53"]
-    done = entries(tmp_path, *[State.done] * 9)
-    assert [entry.job.name for entry in prioritized(done, 2)] == ["job=7", "job=8"]
+    done = statuses(tmp_path, *[State.done] * 9)
+    assert [status.job.name for status in prioritized(done, 2)] == ["job=7", "job=8"]
 
 
 def test_time_left(tmp_path: Path) -> None:
     """Of a running job from its own epochs; of those that wait from those that ran."""
-    known = entries(tmp_path, State.done, State.running, State.waiting, State.waiting)
-    assert seconds_left(entries(tmp_path, State.waiting), 1) is None
+    known = statuses(tmp_path, State.done, State.running, State.waiting, State.waiting)
+    assert seconds_left(statuses(tmp_path, State.waiting), 1) is None
     known[0].seconds = 100.0
     known[1].began = time.monotonic()
     assert seconds_left(known, 1) == pytest.approx(300)

@@ -9,40 +9,40 @@ from alexnet.sweeps.queue import GpuSlots, visible_gpus
 
 
 def test_one_job_a_gpu() -> None:
-    devices = GpuSlots(["0", "1"], None)
-    first, second = devices.take(1), devices.take(1)
+    slots = GpuSlots(["0", "1"], None)
+    first, second = slots.acquire(1), slots.acquire(1)
     assert first and second
     assert (first.gpus, second.gpus) == (("0",), ("1",))
-    assert devices.take(1) is None
-    devices.give_back(first)
-    third = devices.take(1)
+    assert slots.acquire(1) is None
+    slots.release(first)
+    third = slots.acquire(1)
     assert third and third.environment["CUDA_VISIBLE_DEVICES"] == "0"
 
 
 def test_jobs_of_several_gpus() -> None:
-    devices = GpuSlots(["4", "5", "6"], None)
-    assert devices.limit(2) == 1
-    first = devices.take(2)
+    slots = GpuSlots(["4", "5", "6"], None)
+    assert slots.limit(2) == 1
+    first = slots.acquire(2)
     assert first and first.environment["CUDA_VISIBLE_DEVICES"] == "4,5"
-    assert devices.take(2) is None
-    assert devices.limit(8) == 1  # more than there are: the job itself says so
+    assert slots.acquire(2) is None
+    assert slots.limit(8) == 1  # more than there are: the job itself says so
 
 
 def test_a_number_of_jobs_shares_gpus_evenly() -> None:
-    devices = GpuSlots(["0", "1"], 4)
-    taken = [devices.take(1) for _ in range(5)]
-    assert [place.gpus[0] if place else None for place in taken] == ["0", "1", "0", "1", None]
+    slots = GpuSlots(["0", "1"], 4)
+    taken = [slots.acquire(1) for _ in range(5)]
+    assert [slot.gpus[0] if slot else None for slot in taken] == ["0", "1", "0", "1", None]
 
 
-def test_on_the_cpu_one_at_a_time_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_the_cpu_one_at_a_time_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     alone = GpuSlots([], None)
-    place = alone.take(1)
-    assert place and place.environment == {}
-    assert alone.take(1) is None
+    slot = alone.acquire(1)
+    assert slot and slot.environment == {}
+    assert alone.acquire(1) is None
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
-    several = GpuSlots([], 3).take(2)
-    assert several and several.environment == {"OMP_NUM_THREADS": "2"}
+    shared = GpuSlots([], 3).acquire(2)
+    assert shared and shared.environment == {"OMP_NUM_THREADS": "2"}
 
 
 def test_cuda_visible_devices_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:

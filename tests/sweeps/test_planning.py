@@ -93,10 +93,10 @@ def test_the_same_job_twice_is_one_job(tmp_path: Path) -> None:
 
 def test_hydra_flags_reach_the_jobs(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("defaults:\n  - train\n  - _self_\nseed: 7\n")
-    places = create_config_search_path(str(PROJECT / "conf"))
-    places.prepend("command-line", f"file://{tmp_path}")
+    search_path = create_config_search_path(str(PROJECT / "conf"))
+    search_path.prepend("command-line", f"file://{tmp_path}")
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        loader = ConfigLoaderImpl(places)
+        loader = ConfigLoaderImpl(search_path)
         config = loader.load_configuration("mine", ["seed=0,1"], RunMode.MULTIRUN)
         command = plan_job(loader, config, ["seed=0"], 0).job.command
     assert command[2:6] == ("--config-dir", str(tmp_path), "--config-name", "mine")

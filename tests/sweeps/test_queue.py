@@ -30,7 +30,7 @@ def make_jobs(folder: Path, *behaviours: str, devices: int = 1) -> list[Job]:
     return [fake_job(folder / f"job={i}", what, devices=devices) for i, what in enumerate(behaviours)]
 
 
-def seen(job: Job) -> dict[str, str]:
+def recorded_environment(job: Job) -> dict[str, str]:
     return json.loads((job.folder / "seen.json").read_text())
 
 
@@ -47,9 +47,9 @@ def pid_of(name: str, folder: Path) -> int:
 
 
 def start_sweep(folder: Path, at_once: int, *behaviours: str, grace: float = 2) -> "subprocess.Popen[str]":
-    """A sweep as a shell's foreground starts one: it heeds signals, whatever pytest inherited."""
+    """A sweep as a shell's foreground starts one: it handles signals, whatever pytest inherited."""
 
-    def heed() -> None:
+    def restore_signals() -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
 
@@ -67,18 +67,18 @@ def start_sweep(folder: Path, at_once: int, *behaviours: str, grace: float = 2) 
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=heed,
+        preexec_fn=restore_signals,
     )
 
 
 def test_one_after_the_other_in_order(tmp_path: Path) -> None:
-    entries = run(make_jobs(tmp_path, "ok", "ok"))
-    assert [entry.state for entry in entries] == [State.done, State.done]
+    statuses = run(make_jobs(tmp_path, "ok", "ok"))
+    assert [status.state for status in statuses] == [State.done, State.done]
     assert journal(tmp_path) == ["start job=0", "end job=0", "start job=1", "end job=1"]
-    assert [entry.job.objective() for entry in entries] == [40.5, 40.5]
+    assert [status.job.objective() for status in statuses] == [40.5, 40.5]
 
 
-def test_no_more_at_a_time_than_told(tmp_path: Path) -> None:
+def test_no_more_at_a_time_than_asked_for(tmp_path: Path) -> None:
     run(make_jobs(tmp_path, *["ok"] * 5), at_once=2)
     running, most = 0, 0
     for line in journal(tmp_path):
@@ -91,25 +91,25 @@ def test_no_more_at_a_time_than_told(tmp_path: Path) -> None:
 def test_each_job_sees_gpus_of_its_own(tmp_path: Path) -> None:
     jobs = make_jobs(tmp_path, *["ok"] * 3)
     run(jobs, at_once=None, gpus=("3", "7"))
-    assert [seen(job)["CUDA_VISIBLE_DEVICES"] for job in jobs[:2]] == ["3", "7"]
-    assert seen(jobs[2])["CUDA_VISIBLE_DEVICES"] in ("3", "7")
+    assert [recorded_environment(job)["CUDA_VISIBLE_DEVICES"] for job in jobs[:2]] == ["3", "7"]
+    assert recorded_environment(jobs[2])["CUDA_VISIBLE_DEVICES"] in ("3", "7")
     pair = make_jobs(tmp_path / "pairs", "ok", devices=2)
     (tmp_path / "pairs").mkdir()
     run(pair, at_once=None, gpus=("3", "7"))
-    assert seen(pair[0])["CUDA_VISIBLE_DEVICES"] == "3,7"
+    assert recorded_environment(pair[0])["CUDA_VISIBLE_DEVICES"] == "3,7"
 
 
 def test_a_failure_is_its_own_job_s_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    entries = run(make_jobs(tmp_path, "fail", "ok", "silent", "unfinished", "ok"))
-    assert [entry.state.value for entry in entries] == ["failed", "done", "failed", "failed", "done"]
-    assert entries[0].reason == "the weights are gone."
-    assert "without saying why" in entries[2].reason
-    assert "without a result" in entries[3].reason
+    statuses = run(make_jobs(tmp_path, "fail", "ok", "silent", "unfinished", "ok"))
+    assert [status.state.value for status in statuses] == ["failed", "done", "failed", "failed", "done"]
+    assert statuses[0].reason == "the weights are gone."
+    assert "without saying why" in statuses[2].reason
+    assert "without a result" in statuses[3].reason
     out = capsys.readouterr().out
     assert "Started  job=0" in out
     assert re.search(r"^Failed   job=0 after 0:\d\d: the weights are gone\.$", out, re.MULTILINE)
     assert "2 of 5 jobs done" in out
-    problem = failure(entries)
+    problem = failure(statuses)
     assert problem and str(problem).startswith("3 of 5 jobs failed. job=0: the weights are gone (see ")
     assert "\n" not in str(problem)
 
@@ -136,7 +136,7 @@ def test_what_a_failed_job_started_ends_with_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopping_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
-    """Each job has the time to write its result; one that does not heed the signal is killed."""
+    """Each job has the time to write its result; one that ignores the signal is killed."""
     with start_sweep(tmp_path, 3, "hang", "deaf", "family", "ok") as sweep:
         jobs = [tmp_path / f"job={i}" for i in range(3)]
         wait_for(lambda: all((job / "metrics.csv").exists() for job in jobs))
@@ -187,7 +187,7 @@ def test_no_orphans_and_nothing_twice_after_kill_9(tmp_path: Path) -> None:
         assert (tmp_path / name / "result.json").exists()
 
 
-def test_what_was_interrupted_goes_on_and_what_failed_begins_again(tmp_path: Path) -> None:
+def test_what_was_interrupted_is_resumed_and_what_failed_starts_over(tmp_path: Path) -> None:
     config = {"seed": 0}
     made = {}
     for name, result in (("killed", None), ("interrupted", "interrupted"), ("failed", "failed")):
@@ -227,7 +227,7 @@ def test_a_lock_is_gone_with_its_process(tmp_path: Path) -> None:
 def test_another_configuration_s_result_is_not_touched(tmp_path: Path) -> None:
     (job,) = make_jobs(tmp_path, "ok")
     run([job])
-    job.check_place()
+    job.check_folder()
     other = fake_job(job.folder, "ok", config_hash="other")
     with pytest.raises(UserError, match="finished run of another configuration"):
-        other.check_place()
+        other.check_folder()

@@ -45,8 +45,8 @@ def test_the_folder_names_what_all_jobs_share() -> None:
     assert settings_name([*given, "data.workers=4", "data.cache=/c"]) == settings_name(given)
 
 
-def test_places_are_told_apart_but_not_named() -> None:
-    names = [settings_name(["data=folder", f"data.root=/{place}/pets"]) for place in "ab"]
+def test_folders_are_distinguished_but_not_named() -> None:
+    names = [settings_name(["data=folder", f"data.root=/{folder}/pets"]) for folder in "ab"]
     assert len({*names, settings_name(["data=folder"])}) == 3
     assert all(re.fullmatch("data=folder_[0-9a-f]{8}", name) for name in names)
     assert re.fullmatch("default_[0-9a-f]{8}", settings_name(["data.pack=/p"]))
@@ -71,30 +71,30 @@ def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...])
     claims = [yaml.safe_load((study / name / "config.yaml").read_text())["claim"] for name in sorted(runs)]
     assert claims[0] is None
     assert claims[1]["section"] == "3.3"
-    _check_what_wandb_was_told(study / "no_lrn/seed=0", f"studies/innovations/{study.name}")
+    _check_wandb_record(study / "no_lrn/seed=0", f"studies/innovations/{study.name}")
     times = {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")}
     again = train(*command, "trainer.max_epochs=1")
     assert again.status == 0, again.err
     assert {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")} == times
 
 
-def _check_what_wandb_was_told(run: Path, group: str) -> None:
+def _check_wandb_record(run: Path, group: str) -> None:
     (recorded,) = run.glob("wandb/offline-run-*/run-*.wandb")
-    told = read_wandb_file(recorded)
+    logged = read_wandb_file(recorded)
     config = yaml.safe_load((run / "config.yaml").read_text())
     result = json.loads((run / "result.json").read_text())
-    assert (told.about.run_group, told.about.job_type) == (group, "no_lrn")
-    assert told.about.display_name == "no_lrn/seed=0"
-    assert {"experiment=no_lrn", "model.lrn=false"} <= set(told.about.tags)
-    assert {key: told.config[key] for key in config} == config
+    assert (logged.about.run_group, logged.about.job_type) == (group, "no_lrn")
+    assert logged.about.display_name == "no_lrn/seed=0"
+    assert {"experiment=no_lrn", "model.lrn=false"} <= set(logged.about.tags)
+    assert {key: logged.config[key] for key in config} == config
     for name in ("train/loss", "train/top1_error", "val/loss", "val/top1_error", "val/top5_error", "lr"):
-        assert sum(name in row for row in told.history) == 1, name  # once an epoch
-    assert told.summary["val/top1_error"] == result["val"]["top1_error"]
-    assert told.summary["result"] == result
+        assert sum(name in row for row in logged.history) == 1, name  # once an epoch
+    assert logged.summary["val/top1_error"] == result["val"]["top1_error"]
+    assert logged.summary["result"] == result
     for name in ("curves", "filters"):
-        (picture,) = (row[f"{name}.filenames"] for row in told.history if f"{name}.filenames" in row)
+        (picture,) = (row[f"{name}.filenames"] for row in logged.history if f"{name}.filenames" in row)
         assert (recorded.parent / "files" / picture[0]).is_file()
-    assert told.exit_code == 0
+    assert logged.exit_code == 0
 
 
 def less_speed(row: dict[str, Any]) -> dict[str, Any]:

@@ -69,9 +69,9 @@ def test_two_devices_in_every_job(
     command = ("-m", *FAST, *synthetic, "seed=0,1", "trainer.devices=2", "hydra.launcher.jobs=2")
     done = train(*command, environment=environment)
     assert done.status == 0, done.err
-    found = results(the_sweep(done.outputs))
-    assert set(found) == {"seed=0", "seed=1"}
-    assert all(result["status"] == "completed" for result in found.values())
+    finished = results(the_sweep(done.outputs))
+    assert set(finished) == {"seed=0", "seed=1"}
+    assert all(result["status"] == "completed" for result in finished.values())
     for log in the_sweep(done.outputs).glob("*.log"):
         assert log.read_text().count("Folder") == 1
 
@@ -107,9 +107,9 @@ def test_a_search_by_optuna(train: Train, synthetic: tuple[str, ...]) -> None:
     sweep = the_sweep(done.outputs)
     errors = {name: result["val"]["top1_error"] for name, result in results(sweep).items()}
     assert len(errors) == 3
-    found = yaml.safe_load((sweep / "optimization_results.yaml").read_text())
-    assert found["best_value"] == min(errors.values())
-    best = found["best_params"]
+    optimum = yaml.safe_load((sweep / "optimization_results.yaml").read_text())
+    assert optimum["best_value"] == min(errors.values())
+    best = optimum["best_params"]
     assert errors[f"optimizer.lr={best['optimizer.lr']},model.lrn={best['model.lrn']}".lower()] == min(
         errors.values()
     )
@@ -162,14 +162,14 @@ with initialize_config_dir(str(CONF), version_base="1.3"):
         config=config, task_function=None,
         hydra_context=HydraContext(config_loader=loader, callbacks=Callbacks(config)),
     )
-    def told(item):
+    def outcome(item):
         try:
             return [item.status.name, item.return_value]
         except Exception as error:
             return [item.status.name, type(error).__name__]
     first = launcher.launch([[*common, "model.dropout=0.5"], [*common, "model.dropout=1.5"]], 0)
     second = launcher.launch([[*common, "model.dropout=0.5"]], 2)
-    print(json.dumps([[told(item) for item in batch] for batch in (first, second)]))
+    print(json.dumps([[outcome(item) for item in batch] for batch in (first, second)]))
 """
 
 

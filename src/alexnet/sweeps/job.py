@@ -1,4 +1,4 @@
-"""A run of a sweep: its folder and its process."""
+"""Jobs of a sweep: the folder of each run and its process."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alexnet.errors import UserError
+from alexnet.errors import UserError, first_line
 from alexnet.runs.resume import is_unfinished
 
 NO_REASON = "ended without a result, and without saying why"
@@ -19,7 +19,7 @@ NO_REASON = "ended without a result, and without saying why"
 
 @dataclass(frozen=True)
 class Job:
-    """A run that is to be: its folder is made by the run itself."""
+    """A run of a sweep. Its folder is made by the run itself."""
 
     name: str
     folder: Path
@@ -30,11 +30,11 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """What the run prints; beside its folder, which does not exist before the run."""
+        """File of what the run prints: beside its folder, which does not exist before the run."""
         return self.folder.with_name(f"{self.folder.name}.log")
 
     def result(self) -> dict[str, Any]:
-        """Its result.json; empty where there is none."""
+        """Return the content of its result.json, empty if there is none."""
         try:
             content = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -42,16 +42,16 @@ class Job:
         return content if isinstance(content, dict) else {}
 
     def is_done(self) -> bool:
-        """Whether it has been run to its end, with this very configuration."""
+        """Return whether it has been completed with exactly this configuration."""
         result = self.result()
         return result.get("status") == "completed" and result.get("config_hash") == self.config_hash
 
     def objective(self) -> float | None:
-        """The validation top-1 error of its last epoch, in percent."""
+        """Return the validation top-1 error of its last epoch, in percent."""
         return self.result().get("val", {}).get("top1_error")
 
     def last_epoch(self) -> dict[str, str]:
-        """The last whole row of its metrics.csv; empty before the first epoch has ended."""
+        """Return the last complete row of its metrics.csv, empty before the first epoch has ended."""
         try:
             text = (self.folder / "metrics.csv").read_text(encoding="utf-8")
         except OSError:
@@ -59,8 +59,8 @@ class Job:
         lines = text[: text.rfind("\n") + 1].splitlines()
         return next(csv.DictReader([lines[0], lines[-1]])) if len(lines) > 1 else {}
 
-    def check_place(self) -> None:
-        """Raise `UserError` where its folder holds the finished run of another configuration."""
+    def check_folder(self) -> None:
+        """Raise `UserError` if its folder holds the finished run of another configuration."""
         if self.result().get("status") == "completed" and not self.is_done():
             raise UserError(
                 f"{self.folder} holds a finished run of another configuration. Move it away, or give"
@@ -68,12 +68,12 @@ class Job:
             )
 
     def set_aside(self) -> None:
-        """Rename what a failed run left here to <folder>.failed-1 (-2, ...), its log beside it.
+        """Rename the folder of a failed run to <folder>.failed-1 (-2, ...), and its log likewise.
 
-        One that was interrupted or killed stays: it goes on.
+        A run that was interrupted or killed keeps its folder: it is resumed.
         """
-        there = self.folder.exists() or self.log.exists()
-        if not there or is_unfinished(self.folder, self.config_hash):
+        exists = self.folder.exists() or self.log.exists()
+        if not exists or is_unfinished(self.folder, self.config_hash):
             return
         count = 1
         while True:
@@ -86,38 +86,33 @@ class Job:
             if old.exists():
                 old.rename(new)
 
-    def why_failed(self, status: int) -> str:
-        """Why it came to nothing, in one line; `status` as from a shell: 128 + n is signal n."""
+    def failure_reason(self, exit_code: int) -> str:
+        """Return in one line why it failed; `exit_code` is that of a shell: 128 + n for signal n."""
         result = self.result()
         if result.get("status") == "failed" and result.get("error"):
-            return _first_line(str(result["error"]))
-        if status > 128:
-            name = signal.Signals(status - 128).name if status - 128 in set(signal.Signals) else status - 128
+            return first_line(str(result["error"])) or NO_REASON
+        if exit_code > 128:
+            number = exit_code - 128
+            name = signal.Signals(number).name if number in set(signal.Signals) else number
             memory = ", perhaps for want of memory" if name == "SIGKILL" else ""
             return f"killed by {name}{memory}"
         try:
-            lines = [
-                line.strip() for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-            ]
+            output = self.log.read_text(encoding="utf-8", errors="replace")
         except OSError:
-            lines = []
-        said = [line for line in lines if line]
-        return said[-1].removeprefix("Error: ") if said else f"{NO_REASON} (status {status})"
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0] if text.strip() else NO_REASON
+            output = ""
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        return lines[-1].removeprefix("Error: ") if lines else f"{NO_REASON} (status {exit_code})"
 
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 FIXED_ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
-    "SLURM_JOB_NAME": "interactive",  # or Lightning, in an allocation of Slurm, takes itself for srun's
+    "SLURM_JOB_NAME": "interactive",  # or Lightning, in a Slurm allocation, assumes that srun started it
 }
 
 
 class JobProcess:
-    """A job in a session of its own; what it prints goes to the job's log."""
+    """Process of a job, in a session of its own, with its output in the job's log."""
 
     def __init__(self, job: Job, environment: dict[str, str]) -> None:
         job.log.parent.mkdir(parents=True, exist_ok=True)
@@ -131,25 +126,28 @@ class JobProcess:
                 start_new_session=True,
             )
 
-    def status(self) -> int | None:
-        """None while it runs; then its status as from a shell, and nothing of it is left."""
-        status = self._process.poll()
-        if status is None:
+    def poll(self) -> int | None:
+        """Return None while it runs, then its exit code as a shell gives it.
+
+        Whatever the job started and left running is killed first.
+        """
+        exit_code = self._process.poll()
+        if exit_code is None:
             return None
         self._signal(signal.SIGKILL)  # what it started and did not wait for
         assert self._process.stdin is not None
         self._process.stdin.close()
-        return status if status >= 0 else 128 - status
+        return exit_code if exit_code >= 0 else 128 - exit_code
 
     def interrupt(self) -> None:
-        """As Ctrl-C does: the run writes down what it has and ends."""
+        """Interrupt it as Ctrl-C does: the run writes its result and ends."""
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """End it at once, and wait until it has."""
+        """Kill it, and wait until it has ended."""
         self._signal(signal.SIGKILL)
         self._process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError, PermissionError):  # macOS: a group of none but the dead
+        with suppress(ProcessLookupError, PermissionError):  # macOS, for a group whose processes have ended
             os.killpg(self._process.pid, number)

@@ -9,13 +9,13 @@ from hydra.core.override_parser.types import Override
 
 from alexnet.config.hashing import NON_FACTOR_KEYS, UNHASHED_KEYS, is_under
 
-LONGEST = 120  # a file name has at most 255 bytes, and endings are added to it
+MAX_LENGTH = 120  # a file name has at most 255 bytes, and suffixes are added to it
 
 
 def sweep_name(overrides: Iterable[str]) -> str:
-    """The keys that a command sweeps over, and a hash of what else it sets.
+    """Return the keys that a command sweeps over, and a hash of what else it sets.
 
-    Not their values: a command with more seeds adds to the sweep that is there.
+    Their values are not in the name: a command with more seeds extends the existing sweep.
     """
     parsed = _parse(overrides)
     swept = sorted(override.get_key_element() for override in parsed if override.is_sweep_override())
@@ -28,9 +28,9 @@ def sweep_name(overrides: Iterable[str]) -> str:
 
 
 def settings_name(overrides: Iterable[str]) -> str:
-    """What a command sets for all jobs of a study: data=imagenette,model.width=0.25.
+    """Return what a command sets for all jobs of a study: data=imagenette,model.width=0.25.
 
-    Where it sets places as well, they are not named; a hash tells them from others.
+    Folders that it sets are not named, but a hash of them is appended.
     """
     excluded = (*UNHASHED_KEYS, "study", "experiment", "seed")
     fixed = [override for override in _parse(overrides) if not override.is_sweep_override()]
@@ -41,10 +41,10 @@ def settings_name(overrides: Iterable[str]) -> str:
 
 
 def job_name(overrides: Sequence[str], command: Iterable[str]) -> str:
-    """What a job sets beyond what `command` sets for all jobs: model.lrn=false,seed=1."""
-    common = {o.get_key_element() for o in _parse(command) if not o.is_sweep_override()}
-    own = [o for o in _parse(overrides) if o.get_key_element() not in common]
-    return _safe(",".join(_as_typed(override) for override in own)) or "run"
+    """Return what a job sets beyond what `command` sets for all jobs: model.lrn=false,seed=1."""
+    common = {override.get_key_element() for override in _parse(command) if not override.is_sweep_override()}
+    specific = [override for override in _parse(overrides) if override.get_key_element() not in common]
+    return _safe(",".join(_as_typed(override) for override in specific)) or "run"
 
 
 def _parse(overrides: Iterable[str]) -> list[Override]:
@@ -59,8 +59,9 @@ def _as_typed(override: Override) -> str:
 
 
 def _safe(name: str) -> str:
-    """Letters, digits and . , = + - stay; where others were, or it is too long, a hash tells names apart."""
-    safe = re.sub(r"[^\w.,=+-]+", "_", name, flags=re.ASCII)[:LONGEST]
+    """Replace all but letters, digits and . , = + - in a name, and shorten it; a hash keeps names apart."""
+
+    safe = re.sub(r"[^\w.,=+-]+", "_", name, flags=re.ASCII)[:MAX_LENGTH]
     return safe if safe == name else f"{safe}_{_hash(name)}"
 
 

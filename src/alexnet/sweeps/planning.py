@@ -1,4 +1,4 @@
-"""From the overrides of a sweep's job to the single run that does it."""
+"""Planning of a sweep: from the overrides of each job to the single run that does it."""
 
 import sys
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from alexnet.runs.resume import AUTO
 from alexnet.sweeps.job import Job
 from alexnet.sweeps.naming import job_name
 
-# what is about the sweep, and not about the run
+# keys of hydra that concern the sweep, not its runs
 SWEEP_KEYS = ("mode", "run.", "sweep.", "sweep=", "sweeper", "launcher")
 
 
@@ -29,24 +29,24 @@ class PlannedJob:
     config: DictConfig
     run: DictConfig  # config without hydra
     overrides: list[str]
-    own: list[str]  # overrides that nobody typed: its folder, its names in W&B
+    injected_overrides: list[str]  # those that the user did not type: its folder, its names in W&B
 
 
 def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], number: int) -> PlannedJob:
-    """The job that `overrides` ask for, in a folder under hydra.sweep.dir.
+    """Plan the job that `overrides` ask for, in a folder under hydra.sweep.dir.
 
-    `sweep` is the configuration of the whole command. Raises `UserError` where run_folder is given,
-    or where the job's folder holds the result of something else.
+    `sweep` is the configuration of the whole command. Raises `UserError` if run_folder is given, or if the
+    job's folder holds the result of another configuration.
     """
     config = loader.load_sweep_config(sweep, list(overrides))
     with open_dict(config):
         config.hydra.job.id = job_name(overrides, sweep.hydra.overrides.task)
         config.hydra.job.num = number
-    HydraConfig.instance().set_config(config)  # for ${hydra:...} in what follows
-    folder = Path(str(sweep.hydra.sweep.dir)).absolute()
-    place = folder / str(config.hydra.sweep.subdir)
-    if not place.is_relative_to(folder) or ".." in place.relative_to(folder).parts:
-        raise UserError(f"hydra.sweep.subdir={config.hydra.sweep.subdir}: not a place in {folder}.")
+    HydraConfig.instance().set_config(config)  # for ${hydra:...} in the values read below
+    sweep_folder = Path(str(sweep.hydra.sweep.dir)).absolute()
+    folder = sweep_folder / str(config.hydra.sweep.subdir)
+    if not folder.is_relative_to(sweep_folder) or ".." in folder.relative_to(sweep_folder).parts:
+        raise UserError(f"hydra.sweep.subdir={config.hydra.sweep.subdir}: not a folder in {sweep_folder}.")
     run = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     resolved = to_plain_dict(run)
     if resolved["run_folder"] is not None:
@@ -54,20 +54,24 @@ def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], 
             f"run_folder={resolved['run_folder']}: the jobs of a sweep cannot share a folder."
             " Give hydra.sweep.dir=..., where each makes its own."
         )
-    own = [_quoted("run_folder", place), *_resume(resolved), *_tracked_as(resolved, place, folder)]
+    injected = [
+        _quote("run_folder", folder),
+        *_resume_override(resolved),
+        *_tracking_overrides(resolved, folder, sweep_folder),
+    ]
     job = Job(
-        name=str(place.relative_to(folder)),
-        folder=place,
-        command=(*_program(config), *_about_the_run(sweep), *overrides, *own),
+        name=str(folder.relative_to(sweep_folder)),
+        folder=folder,
+        command=(*_program(config), *_run_overrides(sweep), *overrides, *injected),
         config_hash=config_hash(resolved),
-        **_length(resolved),
+        **_devices_and_epochs(resolved),
     )
-    job.check_place()
-    return PlannedJob(job, config, run, list(overrides), own)
+    job.check_folder()
+    return PlannedJob(job, config, run, list(overrides), injected)
 
 
-def _resume(run: dict[str, Any]) -> list[str]:
-    """How a program that can go on with a run is told to; classical.py begins again by itself."""
+def _resume_override(run: dict[str, Any]) -> list[str]:
+    """Return the override that makes a run resume; classical.py has none and always starts over."""
     if "resume" not in run:
         return []
     if run["resume"] not in (None, AUTO):
@@ -75,29 +79,29 @@ def _resume(run: dict[str, Any]) -> list[str]:
     return [f"resume={AUTO}"]
 
 
-def _tracked_as(run: dict[str, Any], place: Path, folder: Path) -> list[str]:
-    """The run's names in W&B, where it goes there and has none yet."""
+def _tracking_overrides(run: dict[str, Any], folder: Path, sweep_folder: Path) -> list[str]:
+    """Return the names that a tracked run gets in W&B, less those that the user gave."""
     if "logger" not in run:
         return []
-    own = []
+    names = []
     if run["logger"]["name"] is None:
-        own.append(_quoted("logger.name", place.relative_to(folder)))
+        names.append(_quote("logger.name", folder.relative_to(sweep_folder)))
     if run["logger"]["group"] is None:
-        own.append(_quoted("logger.group", _group(folder, run["outputs"])))
-    if run["logger"]["job_type"] is None and place.parent != folder:
-        own.append(_quoted("logger.job_type", place.parent.relative_to(folder)))
-    return own
+        names.append(_quote("logger.group", _group(sweep_folder, run["outputs"])))
+    if run["logger"]["job_type"] is None and folder.parent != sweep_folder:
+        names.append(_quote("logger.job_type", folder.parent.relative_to(sweep_folder)))
+    return names
 
 
-def _length(run: dict[str, Any]) -> dict[str, int]:
-    """Devices and epochs of a job, where it trains a network."""
+def _devices_and_epochs(run: dict[str, Any]) -> dict[str, int]:
+    """Return devices and epochs of a job, if it trains a network."""
     if "trainer" not in run:
         return {}
     return {"devices": run["trainer"]["devices"], "epochs": run["trainer"]["max_epochs"]}
 
 
 def unique_jobs(planned: Sequence[PlannedJob]) -> list[Job]:
-    """Each job once. Raises `UserError` where different ones would have the same folder."""
+    """Return each job once. Raises `UserError` if different jobs would have the same folder."""
     jobs: dict[Path, Job] = {}
     for job in (item.job for item in planned):
         known = jobs.setdefault(job.folder, job)
@@ -110,7 +114,7 @@ def unique_jobs(planned: Sequence[PlannedJob]) -> list[Job]:
 
 
 def _program(config: DictConfig) -> list[str]:
-    """This program, with the flags that decide which configuration it reads."""
+    """Return the command of this program, with the flags that decide which configuration it reads."""
     main = Path(sys.argv[0]).absolute()
     program = [sys.executable, str(main)]
     sources = [source for source in config.hydra.runtime.config_sources if source.provider == "command-line"]
@@ -120,7 +124,7 @@ def _program(config: DictConfig) -> list[str]:
     return program
 
 
-def _about_the_run(sweep: DictConfig) -> list[str]:
+def _run_overrides(sweep: DictConfig) -> list[str]:
     def key(override: str) -> str:
         return override.lstrip("+~").removeprefix("hydra").lstrip("./")
 
@@ -128,11 +132,11 @@ def _about_the_run(sweep: DictConfig) -> list[str]:
 
 
 def _group(folder: Path, outputs: str) -> str:
-    """studies/innovations/<settings>, or the last part of a folder elsewhere."""
-    above = Path(outputs).absolute()
-    return str(folder.relative_to(above)) if folder.is_relative_to(above) else folder.name
+    """Return studies/innovations/<settings>, or the name of a folder outside of `outputs`."""
+    parent = Path(outputs).absolute()
+    return str(folder.relative_to(parent)) if folder.is_relative_to(parent) else folder.name
 
 
-def _quoted(key: str, value: object) -> str:
+def _quote(key: str, value: object) -> str:
     escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
     return f"{key}='{escaped}'"

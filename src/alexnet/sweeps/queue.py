@@ -1,4 +1,4 @@
-"""The queue of a sweep: jobs, and the GPUs that they wait for."""
+"""Queue of a sweep: its jobs, and the GPUs that they wait for."""
 
 import os
 import signal
@@ -17,17 +17,17 @@ from alexnet.sweeps.job import Job, JobProcess
 
 @dataclass(frozen=True)
 class GpuSlot:
-    """Where a job runs: the GPUs that it sees; none on the CPU."""
+    """GPUs that a job sees, none on the CPU, and the environment variables that say so."""
 
     gpus: tuple[str, ...]
     environment: dict[str, str]
 
 
 class GpuSlots:
-    """The GPUs of this machine, and the jobs on each.
+    """Slots for jobs on the GPUs of this machine.
 
-    `jobs` is how many may run at a time; None is as many as have GPUs of their own, and one on
-    the CPU. A larger number shares GPUs evenly.
+    `jobs` is the number of jobs that may run at a time; None stands for as many as get GPUs of their own, and
+    for one on the CPU. A larger number shares GPUs evenly.
     """
 
     def __init__(self, gpus: list[str], jobs: int | None) -> None:
@@ -36,11 +36,11 @@ class GpuSlots:
         self._load = Counter(dict.fromkeys(gpus, 0))
 
     def limit(self, devices: int) -> int:
-        """How many jobs of so many devices may run at a time."""
+        """Return how many jobs that need `devices` devices each may run at a time."""
         return self.jobs or max(1, len(self.gpus) // devices)
 
-    def take(self, devices: int) -> GpuSlot | None:
-        """A place for a job of so many devices; None while there is none free."""
+    def acquire(self, devices: int) -> GpuSlot | None:
+        """Return a slot for a job that needs `devices` devices, or None while none is free."""
         idle_first = sorted(self.gpus, key=lambda gpu: self._load[gpu])
         chosen = tuple(sorted(idle_first[:devices], key=self.gpus.index))
         too_busy = self.jobs is None and any(self._load[gpu] for gpu in chosen)
@@ -50,23 +50,23 @@ class GpuSlots:
         self._load.update(chosen)
         return GpuSlot(chosen, self._environment(chosen, devices))
 
-    def give_back(self, place: GpuSlot) -> None:
-        """The job that was there has ended."""
+    def release(self, slot: GpuSlot) -> None:
+        """Free the slot of a job that has ended."""
         self._running -= 1
-        self._load.subtract(place.gpus)
+        self._load.subtract(slot.gpus)
 
     def _environment(self, chosen: tuple[str, ...], devices: int) -> dict[str, str]:
         environment = {"CUDA_VISIBLE_DEVICES": ",".join(chosen)} if chosen else {}
         limit = self.limit(devices)
-        if limit > 1 and "OMP_NUM_THREADS" not in os.environ:  # or all jobs would use all cores
-            # not from how many jobs are left to do: the threads decide how sums are rounded
+        if limit > 1 and "OMP_NUM_THREADS" not in os.environ:  # without it every job would use all cores
+            # independent of how many jobs are left: the number of threads decides how sums are rounded
             threads = max(1, (os.cpu_count() or 1) // (limit * devices))
             environment["OMP_NUM_THREADS"] = str(threads)
         return environment
 
 
 def visible_gpus(accelerator: str) -> list[str]:
-    """What CUDA_VISIBLE_DEVICES may name here; nothing for the CPU and for Apple's GPU."""
+    """Return the names that CUDA_VISIBLE_DEVICES may hold here; none for the CPU and for Apple's GPU."""
     if accelerator not in ("auto", "gpu"):
         return []
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
@@ -85,7 +85,7 @@ POLL_SECONDS = 0.2
 
 
 class State(Enum):
-    """Where a job is."""
+    """State of a job in the queue."""
 
     waiting = "waiting"
     running = "running"
@@ -96,109 +96,110 @@ class State(Enum):
 
 @dataclass
 class JobStatus:
-    """A job in the queue and how it fares."""
+    """A job in the queue, its state and the slot and process that it runs in."""
 
     job: Job
     state: State = State.waiting
-    place: GpuSlot | None = None
+    slot: GpuSlot | None = None
     process: JobProcess | None = None
     began: float = 0.0
-    seconds: float | None = None  # None for one that was done before
+    seconds: float | None = None  # None for a job that was done before this sweep
     reason: str = ""
 
 
 class Display(Protocol):
-    """Shows the queue to a person."""
+    """Interface of what shows the queue on the terminal."""
 
-    def changed(self, entry: JobStatus) -> None:
-        """A job has started or ended."""
+    def changed(self, status: JobStatus) -> None:
+        """Show that a job has started or ended."""
 
-    def refresh(self, entries: Sequence[JobStatus]) -> None:
-        """Some time has passed."""
+    def refresh(self, statuses: Sequence[JobStatus]) -> None:
+        """Show the current state of all jobs."""
 
     def stopping(self, running: int, grace: float) -> None:
-        """The jobs that run are asked to end, and have `grace` seconds."""
+        """Show that `running` jobs are being stopped and have `grace` seconds to end."""
 
 
 @dataclass
 class StopRequests:
-    """How often somebody asked to stop."""
+    """Number of signals received that ask the sweep to stop."""
 
-    asked: int = 0
+    count: int = 0
 
-    def ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked += 1
+    def record(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
 
 
 class Queue:
-    """The jobs of a sweep. Those that are done already are not run again."""
+    """Queue of a sweep's jobs. Jobs that are done already are not run again."""
 
-    def __init__(self, jobs: Sequence[Job], devices: GpuSlots, display: Display, grace: float) -> None:
-        self.entries = [JobStatus(job, State.done if job.is_done() else State.waiting) for job in jobs]
-        self._devices, self._display, self._grace = devices, display, grace
+    def __init__(self, jobs: Sequence[Job], slots: GpuSlots, display: Display, grace: float) -> None:
+        self.statuses = [JobStatus(job, State.done if job.is_done() else State.waiting) for job in jobs]
+        self._slots, self._display, self._grace = slots, display, grace
 
     def run(self) -> None:
-        """Raises `KeyboardInterrupt`, when no job runs any more, for SIGINT, SIGTERM and SIGHUP.
+        """Run all jobs that wait.
 
-        A job has `grace` seconds to end by itself; asking a second time cuts them short.
+        SIGINT, SIGTERM and SIGHUP stop the jobs, which have `grace` seconds to end by themselves; a second
+        signal kills them. `KeyboardInterrupt` is raised once no job runs any more.
         """
         with _stop_signals() as stop:
             try:
-                while not stop.asked and self._of(State.waiting, State.running):
+                while not stop.count and self._in_state(State.waiting, State.running):
                     self._start()
-                    self._display.refresh(self.entries)
+                    self._display.refresh(self.statuses)
                     time.sleep(POLL_SECONDS)
                     self._collect()
             finally:
                 self._stop(stop)
-                self._display.refresh(self.entries)
-        if stop.asked:
+                self._display.refresh(self.statuses)
+        if stop.count:
             raise KeyboardInterrupt
 
-    def _of(self, *states: State) -> list[JobStatus]:
-        return [entry for entry in self.entries if entry.state in states]
+    def _in_state(self, *states: State) -> list[JobStatus]:
+        return [status for status in self.statuses if status.state in states]
 
     def _start(self) -> None:
-        for entry in self._of(State.waiting):
-            place = self._devices.take(entry.job.devices)
-            if place is None:
-                return  # in order: a job of many devices is not overtaken for ever
-            entry.place, entry.began = place, time.monotonic()
-            entry.job.set_aside()
-            entry.process = JobProcess(entry.job, place.environment)
-            entry.state = State.running
-            self._display.changed(entry)
+        for status in self._in_state(State.waiting):
+            slot = self._slots.acquire(status.job.devices)
+            if slot is None:
+                return  # in order: or jobs of few devices would always overtake one of many
+            status.slot, status.began = slot, time.monotonic()
+            status.job.set_aside()
+            status.process = JobProcess(status.job, slot.environment)
+            status.state = State.running
+            self._display.changed(status)
 
     def _collect(self, stopping: bool = False) -> None:
-        for entry in self._of(State.running):
-            assert entry.process is not None and entry.place is not None
-            status = entry.process.status()
-            if status is None:
+        for status in self._in_state(State.running):
+            assert status.process is not None and status.slot is not None
+            exit_code = status.process.poll()
+            if exit_code is None:
                 continue
-            self._devices.give_back(entry.place)
-            entry.seconds = time.monotonic() - entry.began
-            if entry.job.is_done():
-                entry.state = State.done
+            self._slots.release(status.slot)
+            status.seconds = time.monotonic() - status.began
+            if status.job.is_done():
+                status.state = State.done
             else:
-                entry.state = State.stopped if stopping else State.failed
-                entry.reason = "" if stopping else entry.job.why_failed(status)
-            self._display.changed(entry)
+                status.state = State.stopped if stopping else State.failed
+                status.reason = "" if stopping else status.job.failure_reason(exit_code)
+            self._display.changed(status)
 
     def _stop(self, stop: StopRequests) -> None:
-        asked, deadline = stop.asked, time.monotonic() + self._grace
-        running = self._of(State.running)
+        signals_before, deadline = stop.count, time.monotonic() + self._grace
+        running = self._in_state(State.running)
         if running:
             self._display.stopping(len(running), self._grace)
-        for entry in running:
-            assert entry.process is not None
-            entry.process.interrupt()
-        while self._of(State.running) and stop.asked == asked and time.monotonic() < deadline:
-            self._display.refresh(self.entries)
+        for status in running:
+            assert status.process is not None
+            status.process.interrupt()
+        while self._in_state(State.running) and stop.count == signals_before and time.monotonic() < deadline:
+            self._display.refresh(self.statuses)
             time.sleep(POLL_SECONDS)
             self._collect(stopping=True)
-        for entry in self._of(State.running):
-            assert entry.process is not None
-            entry.process.kill()
+        for status in self._in_state(State.running):
+            assert status.process is not None
+            status.process.kill()
         self._collect(stopping=True)
 
 
@@ -207,11 +208,11 @@ def _stop_signals() -> Iterator[StopRequests]:
     stop = StopRequests()
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     before = {number: signal.getsignal(number) for number in numbers}
-    heeded = [number for number in numbers if before[number] is not signal.SIG_IGN]  # nohup stays nohup
-    for number in heeded:
-        signal.signal(number, stop.ask)
+    handled = [number for number in numbers if before[number] is not signal.SIG_IGN]  # nohup stays nohup
+    for number in handled:
+        signal.signal(number, stop.record)
     try:
         yield stop
     finally:
-        for number in heeded:
+        for number in handled:
             signal.signal(number, before[number])

@@ -1,4 +1,4 @@
-"""A sweep from its jobs to its outcome, on this machine or through Slurm."""
+"""Runner of a sweep, from its jobs to its outcome, on this machine or through Slurm."""
 
 import shutil
 import subprocess
@@ -9,14 +9,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from alexnet.errors import UserError
-from alexnet.sweeps.display import shown
+from alexnet.sweeps.display import live_display
 from alexnet.sweeps.job import Job
 from alexnet.sweeps.queue import GpuSlots, JobStatus, Queue, State
 from alexnet.terminal import console, duration
 
 
 def lock_sweep(folder: Path) -> FileLock:
-    """Make the sweep's folder this process's own, until it ends. Raises `UserError` where another has it."""
+    """Lock the sweep's folder until this process ends. Raises `UserError` if another process holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
@@ -30,50 +30,51 @@ def lock_sweep(folder: Path) -> FileLock:
     return lock
 
 
-def run_jobs(jobs: Sequence[Job], devices: GpuSlots, folder: Path, grace: float) -> list[JobStatus]:
-    """Run those that are not done, show how they fare, and say what came of them.
+def run_jobs(jobs: Sequence[Job], slots: GpuSlots, folder: Path, grace: float) -> list[JobStatus]:
+    """Run the jobs that are not done, show their progress, and print the outcome.
 
-    Raises `KeyboardInterrupt` with a line for the user, when all have ended, if it was asked to stop.
+    If stopped by a signal, raises `KeyboardInterrupt` with a line for the user once all jobs have ended.
     """
-    at_once = devices.limit(max(job.devices for job in jobs))
+    at_once = slots.limit(max(job.devices for job in jobs))
     began = time.monotonic()
-    with shown(at_once) as display:
-        queue = Queue(jobs, devices, display, grace)
-        waiting = sum(entry.state is State.waiting for entry in queue.entries)
+    with live_display(at_once) as display:
+        queue = Queue(jobs, slots, display, grace)
+        waiting = sum(status.state is State.waiting for status in queue.statuses)
         announce(len(jobs), len(jobs) - waiting, f"{at_once} at a time", folder)
         try:
             queue.run()
         except KeyboardInterrupt:
-            done = sum(entry.state is State.done for entry in queue.entries)
+            done = sum(status.state is State.done for status in queue.statuses)
             raise KeyboardInterrupt(
                 f"Stopped: {done} of {_jobs(len(jobs))} done. The same command does the rest."
             ) from None
-    done = sum(entry.state is State.done for entry in queue.entries)
+    done = sum(status.state is State.done for status in queue.statuses)
     conclude(len(jobs), done, time.monotonic() - began if waiting else None, folder)
-    return queue.entries
+    return queue.statuses
 
 
 def announce(jobs: int, done: int, how: str, folder: Path) -> None:
-    """Say what is about to happen."""
+    """Print what is about to be run."""
     before = f", {done} of them done before" if done else ""
     console.print(f"Sweep    {_jobs(jobs)}{before}, {how}: {folder}", markup=False)
 
 
 def conclude(jobs: int, done: int, seconds: float | None, folder: Path) -> None:
-    """Say how many are done; `seconds` is None where none was left to do."""
+    """Print how many jobs are done; `seconds` is None if none was left to do."""
     after = "" if seconds is None else f" after {duration(seconds)}"
     console.print(f"{done} of {_jobs(jobs)} done{after}: {folder}", markup=False)
 
 
-def failure(entries: Sequence[JobStatus], logs: Path | None = None) -> UserError | None:
-    """What to tell of the jobs that failed, in one line; `logs` where they are not in the jobs' own."""
-    failed = [entry for entry in entries if entry.state is State.failed]
+def failure(statuses: Sequence[JobStatus], logs: Path | None = None) -> UserError | None:
+    """Return an error of one line about the jobs that failed; `logs` is where Slurm's jobs log."""
+
+    failed = [status for status in statuses if status.state is State.failed]
     if not failed:
         return None
     first = failed[0]
     others = f" {len(failed) - 1} more failed." if len(failed) > 1 else ""
     return UserError(
-        f"{len(failed)} of {_jobs(len(entries))} failed. {first.job.name}: {first.reason.rstrip('.')} (see"
+        f"{len(failed)} of {_jobs(len(statuses))} failed. {first.job.name}: {first.reason.rstrip('.')} (see"
         f" {logs or first.job.log}).{others} The same command runs them again."
     )
 
@@ -86,7 +87,7 @@ STATES = "PENDING,CONFIGURING,RUNNING,SUSPENDED"  # not COMPLETING: such a job h
 
 
 def check_slurm() -> None:
-    """Raise `UserError` on a machine that cannot submit jobs."""
+    """Raise `UserError` on a machine that cannot submit jobs to Slurm."""
     for program in ("sbatch", "srun", "squeue"):
         if shutil.which(program) is None:
             raise UserError(
@@ -96,9 +97,9 @@ def check_slurm() -> None:
 
 
 def check_not_queued(logs: Path) -> None:
-    """Raise `UserError` while Slurm has jobs of an earlier start: they would be run twice.
+    """Raise `UserError` while jobs of an earlier start are in Slurm's queue: they would be run twice.
 
-    In `logs` each job has a folder, <id> or <id>_<index>.
+    In `logs` each submitted job has a folder, <id> or <id>_<index>.
     """
     submitted = {path.name.partition("_")[0] for path in logs.glob("[0-9]*")}
     if not submitted:
@@ -116,16 +117,11 @@ def check_not_queued(logs: Path) -> None:
 
 
 def jobs_failed(jobs: Sequence[Job], reasons: Mapping[Path, str], logs: Path) -> UserError | None:
-    """What to tell of the jobs that failed, in one line; `reasons` are by the jobs' folders."""
-    entries = [
+    """Return an error of one line about the jobs that failed in Slurm; `reasons` are by the jobs' folders."""
+    statuses = [
         JobStatus(job, State.failed, reason=reasons[job.folder])
         if job.folder in reasons
         else JobStatus(job, State.done)
         for job in jobs
     ]
-    return failure(entries, logs)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return failure(statuses, logs)
