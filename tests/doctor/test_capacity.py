@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from alexnet.doctor.capacity import Needs, check_memory, needs_of
+from alexnet.doctor.capacity import ResourceEstimate, check_memory, estimate_resources
 from alexnet.doctor.report import Status
 from conftest import compose_config
 
@@ -25,16 +25,16 @@ IMAGE = 3 * 227 * 227
 )
 def test_bytes(overrides: tuple[str, ...], weights: float, memory: float) -> None:
     network = nn.Linear(1000, 1000, bias=False)
-    needs = needs_of(compose_config(*overrides), network)
-    assert (needs.weights, needs.memory) == (weights, memory)
-    assert (needs.last_checkpoint, needs.best_checkpoint) == (2 * weights, weights)
+    estimate = estimate_resources(compose_config(*overrides), network)
+    assert (estimate.weights, estimate.memory) == (weights, memory)
+    assert (estimate.last_checkpoint, estimate.best_checkpoint) == (2 * weights, weights)
 
 
 def test_memory() -> None:
-    needs = Needs(weights=0, memory=2_000_000_000)
+    estimate = ResourceEstimate(weights=0, memory=2_000_000_000)
     for free, processes, status in ((4.5e9, 2, Status.ok), (3.9e9, 2, Status.failed), (3.9e9, 1, Status.ok)):
-        (finding,) = check_memory(needs, free, processes)
+        (finding,) = check_memory(estimate, free, processes)
         assert finding.status is status
-        assert f"{2 * processes:.2f} GB at least" in finding.seen
-    assert "data.batch_size" in next(check_memory(needs, 1e9, 1)).advice
-    assert next(check_memory(needs, None, 1)).status is Status.ok
+        assert f"{2 * processes:.2f} GB at least" in finding.message
+    assert "data.batch_size" in next(check_memory(estimate, 1e9, 1)).advice
+    assert next(check_memory(estimate, None, 1)).status is Status.ok

@@ -13,7 +13,7 @@ from alexnet.data.loading import load_image_data, open_data
 from alexnet.data.pack_writer import make_pack
 from alexnet.data.sources import DOWNLOADS
 from alexnet.doctor import data as data_check
-from alexnet.doctor.data import check_counts, check_download, check_sample, must_be_fetched
+from alexnet.doctor.data import check_counts, check_download, check_sample, needs_download
 from alexnet.doctor.report import Finding, Status
 from alexnet.errors import UserError
 from conftest import compose_config, save_image
@@ -36,18 +36,18 @@ def damage(path: Path) -> None:
 
 
 def test_counts(config: DataConfig) -> None:
-    assert not must_be_fetched(config)
+    assert not needs_download(config)
     (finding,) = check_counts(config, open_data(config, scan=False))
     assert finding.status is Status.ok
-    assert "12 training and 6 validation images of 2 classes, from files in" in finding.seen
+    assert "12 training and 6 validation images of 2 classes, from files in" in finding.message
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_good_sample(config: DataConfig, workers: int) -> None:
     finding = sample(config, workers)
     assert finding.status is Status.ok
-    assert finding.seen.startswith("18 of 18 images read, ")
-    assert "the first training decodes all once" in finding.seen
+    assert finding.message.startswith("18 of 18 images read, ")
+    assert "the first training decodes all once" in finding.message
 
 
 def test_after_the_first_training(config: DataConfig, image_tree: Path) -> None:
@@ -56,11 +56,11 @@ def test_after_the_first_training(config: DataConfig, image_tree: Path) -> None:
     assert sample(config).status is Status.warning
     load_image_data(config)
     opened = open_data(config, scan=False)
-    assert "; 1 set aside" in next(check_counts(config, opened)).seen
+    assert "; 1 set aside" in next(check_counts(config, opened)).message
     finding = sample(config)
     assert finding.status is Status.ok
-    assert finding.seen.startswith("17 of 17 images read, ")
-    assert "decodes" not in finding.seen
+    assert finding.message.startswith("17 of 17 images read, ")
+    assert "decodes" not in finding.message
     config.max_unreadable = 0.001
     with pytest.raises(UserError, match=r"1 of 18 images .* cannot be read"):
         open_data(config, scan=False)
@@ -69,16 +69,16 @@ def test_after_the_first_training(config: DataConfig, image_tree: Path) -> None:
 def test_from_a_pack(config: DataConfig, image_tree: Path) -> None:
     pack = make_pack(PrepareConfig(config, PackFormat.raw, 90))
     (finding,) = check_counts(config, open_data(config, scan=False))
-    assert f"12 training and 6 validation images of 2 classes, from raw pack {pack.folder}" in finding.seen
+    assert f"12 training and 6 validation images of 2 classes, from raw pack {pack.folder}" in finding.message
     good = sample(config)
-    assert (good.status, good.seen[:21]) == (Status.ok, "18 of 18 images read,")
-    assert "decodes" not in good.seen
+    assert (good.status, good.message[:21]) == (Status.ok, "18 of 18 images read,")
+    assert "decodes" not in good.message
     opened = open_data(config, scan=False)
     os.truncate(pack.val.file, 1000)
     (bad,) = check_sample(config, opened, 2)
     assert bad.status is Status.failed
-    assert "12 of 18 images read" in bad.seen
-    assert "the pack has been cut off; and 3 more" in bad.seen
+    assert "12 of 18 images read" in bad.message
+    assert "the pack has been cut off; and 3 more" in bad.message
 
 
 def test_bad_files_are_named(config: DataConfig, image_tree: Path) -> None:
@@ -86,9 +86,9 @@ def test_bad_files_are_named(config: DataConfig, image_tree: Path) -> None:
     damage(image_tree / "val/dog/dog1.jpg")
     finding = sample(config)
     assert finding.status is Status.failed  # of 18 images none may be bad
-    assert "16 of 18 images read" in finding.seen
-    assert "Not train/cat/cat3.jpg: " in finding.seen
-    assert "; val/dog/dog1.jpg: " in finding.seen
+    assert "16 of 18 images read" in finding.message
+    assert "Not train/cat/cat3.jpg: " in finding.message
+    assert "; val/dog/dog1.jpg: " in finding.message
     assert "data.max_unreadable=0.001" in finding.advice
     config.max_unreadable = 0.2
     assert sample(config).status is Status.warning
@@ -97,7 +97,7 @@ def test_bad_files_are_named(config: DataConfig, image_tree: Path) -> None:
 @pytest.mark.parametrize(
     ("bad", "status"), [(1, Status.warning), (2, Status.warning), (3, Status.failed), (40, Status.failed)]
 )
-def test_a_sample_speaks_for_the_whole(config: DataConfig, bad: int, status: Status) -> None:
+def test_a_sample_stands_for_the_whole(config: DataConfig, bad: int, status: Status) -> None:
     """Of 100,000 images 100 may be bad: three in a sample of 200 are too many by chance alone."""
 
     class Many:
@@ -105,14 +105,14 @@ def test_a_sample_speaks_for_the_whole(config: DataConfig, bad: int, status: Sta
             return 100_000
 
     unreadable = {f"{number}.jpg": "cut off" for number in range(bad)}
-    finding = data_check._judge(config, Many(), unreadable, 200, "read")  # type: ignore[arg-type]
+    finding = data_check._assess_unreadable(config, Many(), unreadable, 200, "read")  # type: ignore[arg-type]
     assert finding.status is status
-    assert ("and 37 more" in finding.seen) == (bad == 40)
+    assert ("and 37 more" in finding.message) == (bad == 40)
 
 
 def test_a_slow_disk_does_not_hold_it_up(config: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_check, "SAMPLE_SECONDS", 0.0)
-    assert sample(config).seen.startswith("1 of 1 images read")
+    assert sample(config).message.startswith("1 of 1 images read")
 
 
 def test_a_huge_data_set_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,22 +133,22 @@ def test_a_huge_data_set_is_not_decoded(tmp_path: Path, monkeypatch: pytest.Monk
     assert sorted(read) == first  # always the same
 
 
-def test_missing_data_is_told_as_train_tells_it(tmp_path: Path) -> None:
-    for given, told in (
+def test_missing_data_is_reported_as_by_train(tmp_path: Path) -> None:
+    for given, expected in (
         (("data=folder", f"data.root={tmp_path}/none"), "there is no such folder"),
         ((f"data.pack={tmp_path}/none",), "there is no pack"),
     ):
-        with pytest.raises(UserError, match=told):
-            must_be_fetched(compose_config(*given).data)
+        with pytest.raises(UserError, match=expected):
+            needs_download(compose_config(*given).data)
 
 
 def test_what_has_to_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = compose_config("data=imagenette", f"data.root={tmp_path}").data
-    assert must_be_fetched(config)
+    assert needs_download(config)
     monkeypatch.setattr(data_check, "check_reachable", lambda url, seconds: None)
     (finding,) = check_download(config)
     assert finding.status is Status.warning
-    assert "340 MB" in finding.seen
+    assert "340 MB" in finding.message
 
     def unreachable(url: str, seconds: float) -> None:
         raise OSError("no route to host")
@@ -168,4 +168,4 @@ def test_downloads_are_torchvisions() -> None:
 
 def test_torchvisions_copy_is_not_fetched_again(tmp_path: Path) -> None:
     (tmp_path / "cifar-10-batches-py").mkdir()
-    assert not must_be_fetched(compose_config("data=cifar10", f"data.root={tmp_path}").data)
+    assert not needs_download(compose_config("data=cifar10", f"data.root={tmp_path}").data)

@@ -39,7 +39,7 @@ def test_failures() -> None:
     assert report.failed
 
 
-def test_the_unexpected_is_a_red_line_and_the_rest_goes_on() -> None:
+def test_the_unexpected_is_a_red_line_and_the_rest_continues() -> None:
     report, shown = new_report()
 
     def broken() -> Iterator[Finding]:
@@ -59,7 +59,7 @@ def test_the_unexpected_is_a_red_line_and_the_rest_goes_on() -> None:
     assert len(lines) == 4
 
 
-def test_lines_appear_while_a_check_goes_on() -> None:
+def test_lines_appear_while_a_check_runs() -> None:
     report, shown = new_report()
     seen = []
 

@@ -4,17 +4,17 @@ import pytest
 import torch
 
 from alexnet.doctor import hardware
-from alexnet.doctor.hardware import check_product, check_unseen_gpus, devices_of, relative_error
+from alexnet.doctor.hardware import check_product, check_unused_gpus, list_devices, relative_error
 from alexnet.doctor.report import Status
 
 CPU = torch.device("cpu")
 
 
 def test_the_cpu_multiplies() -> None:
-    assert devices_of("cpu") == [CPU]
+    assert list_devices("cpu") == [CPU]
     (finding,) = check_product(CPU)
     assert finding.status is Status.ok
-    rate = float(finding.seen.split(", ")[-1].split(" GFLOP/s")[0].replace(",", ""))
+    rate = float(finding.message.split(", ")[-1].split(" GFLOP/s")[0].replace(",", ""))
     assert 0.1 < rate < 1e5
 
 
@@ -28,7 +28,7 @@ def test_one_wrong_number_is_enough(monkeypatch: pytest.MonkeyPatch, wrong: floa
     monkeypatch.setattr(hardware, "relative_error", faulty)
     (finding,) = check_product(CPU)
     assert finding.status is Status.failed
-    assert "in float32 is wrong by" in finding.seen
+    assert "in float32 is wrong by" in finding.message
 
 
 @pytest.mark.parametrize("dtype", list(hardware.TOLERANCES))
@@ -39,18 +39,18 @@ def test_rounding_is_no_fault(dtype: torch.dtype) -> None:
 
 
 def test_gpus_that_torch_does_not_see() -> None:
-    assert list(check_unseen_gpus("cpu", [])) == []
-    assert list(check_unseen_gpus("gpu", ["0"])) == []
-    (finding,) = check_unseen_gpus("cpu", ["0", "1"])
+    assert list(check_unused_gpus("cpu", [])) == []
+    assert list(check_unused_gpus("gpu", ["0"])) == []
+    (finding,) = check_unused_gpus("cpu", ["0", "1"])
     assert finding.status is Status.warning
-    assert "lists 2 GPUs" in finding.seen
+    assert "lists 2 GPUs" in finding.message
     assert "newer driver" in finding.advice
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_gpus_multiply() -> None:
-    for device in devices_of("gpu"):
+    for device in list_devices("gpu"):
         (finding,) = check_product(device)
         assert finding.status is Status.ok
-        assert "GFLOP/s in bfloat16" in finding.seen
+        assert "GFLOP/s in bfloat16" in finding.message

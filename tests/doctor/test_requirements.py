@@ -10,7 +10,7 @@ from alexnet.doctor.doctor import (
     check_torchvision,
     check_versions,
     installed_versions,
-    may_be_imported,
+    is_safe_to_import,
     read_requirements,
 )
 from alexnet.doctor.report import Finding, Status
@@ -21,7 +21,7 @@ GOOD = {package.name: "1000" for package in read_requirements().packages}
 GOOD |= {"hydra-core": "1.3.8", "omegaconf": "2.3.1", "torch": "2.11.0+cu128"}
 
 
-def found(python: str = "3.12.1", **other: str | None) -> list[Finding]:
+def check(python: str = "3.12.1", **other: str | None) -> list[Finding]:
     changed = {name.replace("_", "-"): version for name, version in other.items()}
     installed = {name: version for name, version in (GOOD | changed).items() if version is not None}
     return list(check_versions(python, installed, read_requirements()))
@@ -31,15 +31,15 @@ def test_this_environment_is_well() -> None:
     installed = installed_versions()
     (finding,) = check_versions("3.11.0", installed, read_requirements())
     assert finding.status is Status.ok
-    assert f"lightning {version('lightning')}" in finding.seen
-    assert may_be_imported(installed)
+    assert f"lightning {version('lightning')}" in finding.message
+    assert is_safe_to_import(installed)
 
 
 def test_good_versions() -> None:
-    (finding,) = found()
+    (finding,) = check()
     assert finding.status is Status.ok
-    assert finding.seen.startswith("Python 3.12.1, torch 2.11.0+cu128, ")
-    assert found(wandb=None)[0].status is Status.ok  # whether it is needed is not for here
+    assert finding.message.startswith("Python 3.12.1, torch 2.11.0+cu128, ")
+    assert check(wandb=None)[0].status is Status.ok  # whether it is needed is not for here
 
 
 @pytest.mark.parametrize(
@@ -58,24 +58,24 @@ def test_good_versions() -> None:
     ],
 )
 def test_bad_versions(changed: dict[str, str | None], expected: str) -> None:
-    (finding,) = found(**changed)
+    (finding,) = check(**changed)
     assert finding.status is Status.failed
-    assert expected in finding.seen
+    assert expected in finding.message
     assert "make setup" in finding.advice
     assert ("change every password" in finding.advice) == ("malware" in expected)
 
 
 def test_every_problem_has_its_line() -> None:
-    assert len(found(torch="2.4", lightning="2.6.3", wandb="0.1")) == 3
+    assert len(check(torch="2.4", lightning="2.6.3", wandb="0.1")) == 3
 
 
 def test_malware_is_not_imported() -> None:
-    assert may_be_imported(GOOD | {"lightning": "2.6.5"})
-    assert not may_be_imported(GOOD | {"lightning": "2.6.3"})
+    assert is_safe_to_import(GOOD | {"lightning": "2.6.5"})
+    assert not is_safe_to_import(GOOD | {"lightning": "2.6.3"})
 
 
 def test_minimums_stand_in_pyproject_alone() -> None:
-    source = (PROJECT / "src/alexnet/doctor/versions.py").read_text()
+    source = (PROJECT / "src/alexnet/doctor/doctor.py").read_text()
     assert not re.search(r"2\.11|0\.26|2\.6\.6", source)
 
 
@@ -89,4 +89,4 @@ def test_torchvision_fits_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchvision.ops, "nms", missing)
     (finding,) = check_torchvision()
     assert finding.status is Status.failed
-    assert finding.seen.endswith("operator torchvision::nms does not exist")
+    assert finding.message.endswith("operator torchvision::nms does not exist")

@@ -23,34 +23,34 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-def found(*overrides: str) -> Finding:
+def check(*overrides: str) -> Finding:
     (finding,) = connectivity.check_tracking(compose_config(*overrides).logger, lambda url, seconds: None)
     return finding
 
 
 def test_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert found("logger=csv") == Finding("W&B", Status.ok, "not used")
+    assert check("logger=csv") == Finding("W&B", Status.ok, "not used")
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert found() == Finding("W&B", Status.ok, "not used")
+    assert check() == Finding("W&B", Status.ok, "not used")
 
 
 def test_offline() -> None:
-    assert "nobody is logged in" in found().seen
-    assert "offline as asked for" in found("logger.mode=offline").seen
-    assert {found().status, found("logger.mode=offline").status} == {Status.ok}
+    assert "nobody is logged in" in check().message
+    assert "offline as asked for" in check("logger.mode=offline").message
+    assert {check().status, check("logger.mode=offline").status} == {Status.ok}
 
 
 def test_online_without_a_key() -> None:
-    finding = found("logger.mode=online")
+    finding = check("logger.mode=online")
     assert finding.status is Status.warning
     assert finding.advice == "Log in: wandb login."
 
 
 def test_logged_in(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("WANDB_API_KEY", KEY)
-    finding = found()
+    finding = check()
     assert finding.status is Status.ok
-    assert "logged in, online: https://" in finding.seen
+    assert "logged in, online: https://" in finding.message
     assert KEY not in f"{finding} {capfd.readouterr()}"
 
 
@@ -62,15 +62,15 @@ def test_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
 
     (finding,) = connectivity.check_tracking(compose_config().logger, unreachable)
     assert finding.status is Status.warning
-    assert "cannot be reached (no answer within 5 s): runs are kept offline" in finding.seen
+    assert "cannot be reached (no answer within 5 s): runs are kept offline" in finding.message
 
 
 def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
-    finding = found()
+    finding = check()
     assert finding.status is Status.failed
     assert "logger=csv" in finding.advice
-    assert found("logger=csv").status is Status.ok
+    assert check("logger=csv").status is Status.ok
 
 
 class Server(BaseHTTPRequestHandler):

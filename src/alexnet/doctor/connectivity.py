@@ -1,4 +1,4 @@
-"""W&B and servers: whether they answer. The key is neither shown nor sent."""
+"""Checks of W&B and of servers: whether they answer. The key is neither shown nor sent."""
 
 import os
 import threading
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def run_with_timeout(seconds: float, function: Callable[[], Result]) -> Result:
-    """What the function returns or raises. Raises `TimeoutError` where it takes longer: it is left behind."""
+    """Return or raise what the function does; `TimeoutError` if it takes longer: then it is abandoned."""
     results: list[Result] = []
     errors: list[BaseException] = []
 
@@ -37,11 +37,11 @@ def run_with_timeout(seconds: float, function: Callable[[], Result]) -> Result:
 
 
 def check_reachable(url: str, seconds: float) -> None:
-    """Raise `OSError` where no server answers in time. Neither who we are nor what it answers matters."""
-    run_with_timeout(seconds, lambda: _ask(url, seconds))  # looking up a name has no time limit of its own
+    """Raise `OSError` if no server answers in time; any answer but a server's own error will do."""
+    run_with_timeout(seconds, lambda: _request(url, seconds))  # looking up a name has no timeout of its own
 
 
-def _ask(url: str, seconds: float) -> None:
+def _request(url: str, seconds: float) -> None:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds):
             return
@@ -51,20 +51,20 @@ def _ask(url: str, seconds: float) -> None:
 
 
 REACH_SECONDS = 5.0
-LIMIT_SECONDS = 30.0  # for all that wandb itself does
+WANDB_SECONDS = 30.0  # for all that wandb itself does
 
 OFFLINE = "runs are kept offline in their folders; `wandb sync` uploads them"
 
 
 def check_tracking(
-    config: LoggerConfig, reach: Callable[[str, float], None] = check_reachable
+    config: LoggerConfig, check_server: Callable[[str, float], None] = check_reachable
 ) -> Iterator[Finding]:
-    """How runs will be tracked. Raises `TimeoutError` where wandb does not answer at all."""
+    """Report how runs will be tracked. Raises `TimeoutError` if wandb does not answer at all."""
     if config.kind is Logger.csv or os.environ.get("WANDB_MODE") == "disabled":
         yield ok("W&B", "not used")
         return
     try:
-        version, online, has_key, url = run_with_timeout(LIMIT_SECONDS, lambda: _settings(config.mode))
+        version, online, has_key, url = run_with_timeout(WANDB_SECONDS, lambda: _wandb_status(config.mode))
     except ImportError:
         yield failed(
             "W&B", "the package wandb is not installed", "Install it (make setup), or use logger=csv."
@@ -83,17 +83,18 @@ def check_tracking(
         return
     try:
         began = time.perf_counter()
-        reach(url, REACH_SECONDS)
+        check_server(url, REACH_SECONDS)
     except OSError as error:
-        advice = "Check the network, proxy and WANDB_BASE_URL, or say so: logger.mode=offline."
+        advice = "Check the network, proxy and WANDB_BASE_URL, or choose logger.mode=offline."
         yield warning("W&B", f"logged in, but {url} cannot be reached ({error}): {OFFLINE}", advice)
         return
-    seen = f"{version}, logged in, online: {url} answers in {time.perf_counter() - began:.1f} s"
-    yield ok("W&B", seen)
+    message = f"{version}, logged in, online: {url} answers in {time.perf_counter() - began:.1f} s"
+    yield ok("W&B", message)
 
 
-def _settings(mode: WandbMode) -> tuple[str, bool, bool, str]:
-    """wandb's version, whether a run would be online, whether there is a key, and whose server it is for."""
+def _wandb_status(mode: WandbMode) -> tuple[str, bool, bool, str]:
+    """Return wandb's version, whether a run would be online, whether there is a key, and for which server."""
+
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
 

@@ -1,4 +1,4 @@
-"""The data: whether it is there, how much, and whether it decodes."""
+"""Checks of the data: whether it exists, how much there is, and whether it decodes."""
 
 import random
 import time
@@ -17,29 +17,29 @@ from alexnet.doctor.report import Finding, failed, ok, warning
 from alexnet.terminal import duration
 
 SAMPLE = 200  # images
-SAMPLE_SECONDS = 30.0  # less of them where they take longer
+SAMPLE_SECONDS = 30.0  # after which the sample ends, however small it is
 REACH_SECONDS = 5.0
-CONVINCING = 0.01  # how improbable a sample must be before it speaks against the whole
-NAMED = 3  # unreadable images
+SIGNIFICANCE = 0.01  # how improbable a sample must be to reject the whole data set
+SHOWN_FILES = 3  # unreadable images that are named
 
 
-def must_be_fetched(config: DataConfig) -> bool:
-    """Whether training would begin with a download. Raises `UserError` where there is nothing to train on."""
+def needs_download(config: DataConfig) -> bool:
+    """Return whether training would start with a download. Raises `UserError` if there is no data to get."""
     require_data(config)
     return not pack_folder(config).is_dir() and missing_download(config) is not None
 
 
 def check_counts(config: DataConfig, data: OpenData) -> Iterator[Finding]:
-    """How many images of how many classes, from where, and what is known of their state."""
-    seen = (
+    """Report how many images of how many classes there are, from where, and how many are unreadable."""
+    message = (
         f"{config.name}: {len(data.train):,} training and {len(data.val):,} validation images of"
         f" {len(data.classes):,} classes, from {data.origin}"
     )
-    yield ok("data", f"{seen}{f'; {data.unreadable} set aside' if data.unreadable else ''}")
+    yield ok("data", f"{message}{f'; {data.unreadable} set aside' if data.unreadable else ''}")
 
 
 def check_sample(config: DataConfig, data: OpenData, workers: int) -> Iterator[Finding]:
-    """Read some images, always the same, as training would; judge the whole by them."""
+    """Read a fixed sample of the images as training would, and judge the data set by it."""
     rows = random.Random(0).sample(range(len(data)), min(SAMPLE, len(data)))
     first_of_val = len(data.train)
 
@@ -55,40 +55,44 @@ def check_sample(config: DataConfig, data: OpenData, workers: int) -> Iterator[F
             break
     rate = count / (time.perf_counter() - began)
     unreadable = data.train.unreadable | data.val.unreadable
-    seen = f"{count - len(unreadable)} of {count} images read, {rate:,.0f} images/s by {_threads(workers)}"
+    message = f"{count - len(unreadable)} of {count} images read, {rate:,.0f} images/s by {_threads(workers)}"
     if unreadable:
-        yield _judge(config, data, unreadable, count, seen)
+        yield _assess_unreadable(config, data, unreadable, count, message)
     elif data.unreadable is None:
-        yield ok("sample", f"{seen}; the first training decodes all once, about {duration(len(data) / rate)}")
+        yield ok(
+            "sample", f"{message}; the first training decodes all once, about {duration(len(data) / rate)}"
+        )
     else:
-        yield ok("sample", seen)
+        yield ok("sample", message)
 
 
-def _judge(config: DataConfig, data: OpenData, unreadable: dict[str, str], count: int, seen: str) -> Finding:
-    names = "; ".join(f"{path}: {reason}" for path, reason in list(unreadable.items())[:NAMED])
-    more = f"; and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
+def _assess_unreadable(
+    config: DataConfig, data: OpenData, unreadable: dict[str, str], count: int, message: str
+) -> Finding:
+    names = "; ".join(f"{path}: {reason}" for path, reason in list(unreadable.items())[:SHOWN_FILES])
+    more = f"; and {len(unreadable) - SHOWN_FILES} more" if len(unreadable) > SHOWN_FILES else ""
     allowed = int(config.max_unreadable * len(data))
     limit = f"data.max_unreadable={config.max_unreadable:g}"
-    # how probable a sample as bad as this is where as many as are allowed cannot be read
-    if hypergeom.sf(len(unreadable) - 1, len(data), allowed, count) < CONVINCING:
-        advice = f"Training would stop: more than {limit}. Mend or remove them, or allow more."
-        return failed("sample", f"{seen}. Not {names}{more}", advice)
-    advice = f"They are left out, and named in the run's excluded_files.csv; training stops above {limit}."
-    return warning("sample", f"{seen}. Not {names}{more}", advice)
+    # the probability of a sample as bad as this if as many images as allowed are unreadable
+    if hypergeom.sf(len(unreadable) - 1, len(data), allowed, count) < SIGNIFICANCE:
+        advice = f"Training would stop: more than {limit}. Repair or remove them, or allow more."
+        return failed("sample", f"{message}. Not {names}{more}", advice)
+    advice = f"They are excluded, and listed in the run's excluded_files.csv; training stops above {limit}."
+    return warning("sample", f"{message}. Not {names}{more}", advice)
 
 
 def check_download(config: DataConfig) -> Iterator[Finding]:
-    """Whether what has to be fetched can be."""
+    """Check that the data set can be downloaded."""
     download = DOWNLOADS[config.source]
     root = require_root(config)
     try:
         check_reachable(download.url, REACH_SECONDS)
     except OSError as error:
         raise download_error(download.name, root, error) from error
-    seen = (
-        f"{download.name} is not in {root}; training begins with fetching it, {download.bytes / 1e6:.0f} MB"
+    message = (
+        f"{download.name} is not in {root}; training starts by downloading {download.bytes / 1e6:.0f} MB"
     )
-    yield warning("data", seen, "Or give the folder of a copy: data.root=<folder>.")
+    yield warning("data", message, "If there is a copy, give its folder: data.root=<folder>.")
 
 
 def _threads(workers: int) -> str:

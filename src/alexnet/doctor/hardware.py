@@ -1,4 +1,4 @@
-"""Cores, memory, devices and compiler."""
+"""Checks of cores, memory, devices and the compiler."""
 
 import logging
 import os
@@ -15,13 +15,13 @@ from alexnet.config import Compile, PerformanceConfig
 from alexnet.doctor.report import Finding, failed, ok, warning
 from alexnet.hardware import compiler_advice, compiler_failure, cpu_model
 
-FEWEST_FILES = 1024  # sockets, archives and libraries of a run on several GPUs
-ROOT = Path("/sys/fs/cgroup")
+MIN_OPEN_FILES = 1024  # sockets, archives and libraries of a run on several GPUs
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """`usable_cores` and `memory` (bytes; None where it is not known) are what this process may have."""
+    """Cores, memory in bytes (None if not known) and open files, as far as this process may use them."""
 
     cores: int
     usable_cores: float
@@ -29,39 +29,41 @@ class Machine:
     open_files: int
 
 
-def this_machine() -> Machine:
-    """As it is now. Limits of containers and batch systems are known where they are cgroups of version 2."""
+def inspect_machine() -> Machine:
+    """Return the machine as it is now; limits of containers and batch systems are read from cgroups v2."""
     cores = os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
-    groups = own_cgroups(Path("/proc/self/cgroup"), ROOT)
+    groups = own_cgroups(Path("/proc/self/cgroup"), CGROUPS)
     free = [_available_memory(Path("/proc/meminfo")), *(_memory_left(group) for group in groups)]
     limits = [cpus for group in groups if (cpus := cpu_limit(group)) is not None]
     open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return Machine(
         cores,
         min([allowed, *limits]),
-        min((each for each in free if each is not None), default=None),
+        min((amount for amount in free if amount is not None), default=None),
         open_files,
     )
 
 
 def check_machine(machine: Machine) -> Iterator[Finding]:
-    """Cores, memory, and what is tighter than one would expect."""
+    """Report cores and memory, and warn of limits that are tighter than one would expect."""
     memory = "" if machine.memory is None else f", {machine.memory / 1e9:.1f} GB of memory free"
     files = machine.open_files if machine.open_files >= 0 else "any number of"
     yield ok("machine", f"{machine.usable_cores:g} of {machine.cores} CPU cores{memory}, {files} open files")
     if machine.usable_cores < machine.cores:
         threads = max(1, int(machine.usable_cores))
-        seen = f"this process may use {machine.usable_cores:g} of {machine.cores}; there are threads for all"
-        advice = f"Ask for more cores, or start with OMP_NUM_THREADS={threads}, data.workers={threads}."
-        yield warning("cores", seen, advice)
-    if 0 <= machine.open_files < FEWEST_FILES:
-        seen = f"only {machine.open_files} at a time"
-        yield warning("open files", seen, f"Before training: ulimit -n {FEWEST_FILES}, or more.")
+        message = (
+            f"this process may use {machine.usable_cores:g} of {machine.cores}; torch starts threads for all"
+        )
+        advice = f"Request more cores, or start with OMP_NUM_THREADS={threads}, data.workers={threads}."
+        yield warning("cores", message, advice)
+    if 0 <= machine.open_files < MIN_OPEN_FILES:
+        message = f"only {machine.open_files} at a time"
+        yield warning("open files", message, f"Before training: ulimit -n {MIN_OPEN_FILES}, or more.")
 
 
 def own_cgroups(table: Path, root: Path) -> list[Path]:
-    """This process's group (of version 2) and those that it lies in; each of them may have limits."""
+    """Return this process's cgroup (of version 2) and its parents; each of them may have limits."""
     try:
         lines = table.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -74,20 +76,20 @@ def own_cgroups(table: Path, root: Path) -> list[Path]:
 
 
 def cpu_limit(group: Path) -> float | None:
-    """How many cores' worth of time a group has; None without a limit."""
+    """Return how many cores' worth of time a cgroup has, or None without a limit."""
     try:
         quota, period = (group / "cpu.max").read_text(encoding="utf-8").split()
         return float(quota) / float(period)
-    except (OSError, ValueError):  # there is none, or it is "max"
+    except (OSError, ValueError):  # no such file, or the quota is "max"
         return None
 
 
 def _memory_left(group: Path) -> float | None:
     try:
-        most, taken = (
+        limit, used = (
             (group / name).read_text(encoding="utf-8") for name in ("memory.max", "memory.current")
         )
-        return max(0.0, float(most) - float(taken))
+        return max(0.0, float(limit) - float(used))
     except (OSError, ValueError):
         return None
 
@@ -97,8 +99,8 @@ def _available_memory(table: Path) -> float | None:
         lines = table.read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
-    found = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-    return next((1024 * float(kib) for kib in found), None)
+    values = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+    return next((1024 * float(kib) for kib in values), None)
 
 
 # share of the largest entry by which a product may be wrong: TF32 rounds to 1/2048, bfloat16 to 1/256
@@ -107,26 +109,26 @@ SIZES = {"cpu": 1024, "mps": 1024, "cuda": 2048}
 TIMED_SECONDS = 0.2
 
 
-def devices_of(accelerator: str) -> list[torch.device]:
-    """All that there are of cpu, gpu or mps."""
+def list_devices(accelerator: str) -> list[torch.device]:
+    """Return all devices of the accelerator cpu, gpu or mps."""
     if accelerator == "gpu":
         return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
     return [torch.device(accelerator)]
 
 
-def check_unseen_gpus(accelerator: str, gpus: Sequence[str]) -> Iterator[Finding]:
-    """A note where the driver lists GPUs, but training would run on the CPU."""
+def check_unused_gpus(accelerator: str, gpus: Sequence[str]) -> Iterator[Finding]:
+    """Warn if the driver lists GPUs, but training would run on the CPU."""
     if accelerator == "cpu" and gpus:
         built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
         yield warning(
             "devices",
             f"nvidia-smi lists {len(gpus)} GPUs, but torch {torch.__version__}, built {built}, sees none",
-            "Install a torch for this driver, or a newer driver; trainer.accelerator=cpu if that is meant.",
+            "Install a torch for this driver, or a newer driver; or choose trainer.accelerator=cpu.",
         )
 
 
 def check_product(device: torch.device) -> Iterator[Finding]:
-    """A product of two random matrices against one in float64 on the CPU, and how fast it is."""
+    """Compare a product of random matrices with one in float64 on the CPU, and measure its rate."""
     size = SIZES[device.type]
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(size, size, generator=generator) for _ in range(2))
@@ -136,7 +138,7 @@ def check_product(device: torch.device) -> Iterator[Finding]:
         a, b = left.to(device, dtype), right.to(device, dtype)
         error = relative_error(a @ b, expected)
         kind = str(dtype).removeprefix("torch.")
-        if not error <= TOLERANCES[dtype]:  # not-a-number is none of the numbers below it
+        if not error <= TOLERANCES[dtype]:  # true for NaN as well
             yield failed(
                 str(device),
                 f"{name_of(device)}: a product of {size}x{size} matrices in {kind} is wrong by"
@@ -149,12 +151,12 @@ def check_product(device: torch.device) -> Iterator[Finding]:
 
 
 def relative_error(product: Tensor, expected: Tensor) -> float:
-    """The largest difference, as a share of the largest entry."""
+    """Return the largest difference, as a share of the largest entry."""
     return float((product.cpu().double() - expected).abs().max() / expected.abs().max())
 
 
 def name_of(device: torch.device) -> str:
-    """What the device calls itself, and of a GPU its free memory."""
+    """Return the device's own name, and for a GPU its free memory."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return f"{torch.cuda.get_device_name(device)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
@@ -182,26 +184,30 @@ def _synchronize(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-WHAT = {Compile.network: "the network", Compile.lrn: "LRN"}
+COMPILED_PARTS = {Compile.network: "the network", Compile.lrn: "LRN"}
 
 
 def check_compiler(
     performance: PerformanceConfig, compiled: Compile, device: torch.device
 ) -> Iterator[Finding]:
-    """A tiny kernel, compiled for the device where training would compile; `compiled` is what it would.
+    """Compile a tiny kernel for the device, if training would compile the part `compiled`.
 
-    Without, training runs eagerly unless `performance.compile=network` asks for it. LRN is compiled for
-    CPUs and for CUDA alone.
+    Without a compiler, training runs eagerly unless `performance.compile=network` asks for it. LRN is
+    compiled for CPUs and for CUDA only.
     """
     if compiled is Compile.none or (compiled is Compile.lrn and device.type not in ("cpu", "cuda")):
         return
-    # it tells of a CUDA toolkit beside no GPU
+    # without its warning that there is a CUDA toolkit, but no GPU
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     if (problem := compiler_failure(device)) is None:
-        yield ok("compiler", f"compiles for {device.type}, as is wanted for {WHAT[compiled]}")
+        yield ok("compiler", f"compiles for {device.type}, as is wanted for {COMPILED_PARTS[compiled]}")
         return
-    seen = f"Nothing can be compiled for {device.type}, as is wanted for {WHAT[compiled]}: {problem}"
+    part = COMPILED_PARTS[compiled]
+    message = f"Nothing can be compiled for {device.type}, as is wanted for {part}: {problem}"
+
     if performance.compile is Compile.network:
-        yield failed("compiler", seen, f"{compiler_advice(device)}, or choose performance.compile=none.")
+        yield failed("compiler", message, f"{compiler_advice(device)}, or choose performance.compile=none.")
     else:
-        yield warning("compiler", seen, f"{compiler_advice(device)}. Training runs without it, but slower.")
+        yield warning(
+            "compiler", message, f"{compiler_advice(device)}. Training runs without it, but slower."
+        )

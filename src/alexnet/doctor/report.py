@@ -10,11 +10,11 @@ from typing import TypeVar
 from rich.console import Console
 from rich.text import Text
 
-from alexnet.errors import UserError
+from alexnet.errors import UserError, first_line
 
 
 class Status(Enum):
-    """How a finding stands; its value is the word that is shown."""
+    """Outcome of a check; its value is the word that is shown."""
 
     ok = "ok"
     warning = "note"
@@ -23,37 +23,40 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: what was seen, and where it is not well, what to do."""
+    """One line of the report: the result of a check and, if it is not good, what to do."""
 
     name: str
     status: Status
-    seen: str
+    message: str
     advice: str = ""
 
 
-def ok(name: str, seen: str) -> Finding:
-    """All is well."""
-    return Finding(name, Status.ok, seen)
+def ok(name: str, message: str) -> Finding:
+    """Return a finding without a problem."""
+    return Finding(name, Status.ok, message)
 
 
-def warning(name: str, seen: str, advice: str) -> Finding:
-    """Training runs, but perhaps not as wanted."""
-    return Finding(name, Status.warning, seen, advice)
+def warning(name: str, message: str, advice: str) -> Finding:
+    """Return a finding with which training runs, but perhaps not as wanted."""
+    return Finding(name, Status.warning, message, advice)
 
 
-def failed(name: str, seen: str, advice: str = "") -> Finding:
-    """Training would not run, or not rightly. A `UserError`'s message holds its advice already."""
-    return Finding(name, Status.failed, seen, advice)
+def failed(name: str, message: str, advice: str = "") -> Finding:
+    """Return a finding with which training would not run, or would be wrong.
+
+    The message of a `UserError` includes its advice.
+    """
+    return Finding(name, Status.failed, message, advice)
 
 
 Result = TypeVar("Result")
 
 COLORS = {Status.ok: "green", Status.warning: "yellow", Status.failed: "bold red"}
-INDENT = 21  # where what was seen begins
+INDENT = 21  # columns before the message
 
 
 class Report:
-    """One line a finding. A check that raises something becomes a red line, and the others go on."""
+    """Report of one line a finding. A check that raises becomes a red line, and the others continue."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -61,20 +64,20 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether anything has failed so far."""
+        """Whether a check has failed so far."""
         return self.counts[Status.failed] > 0
 
     def check(self, name: str, check: Callable[[], Iterable[Finding]]) -> bool:
-        """Show what a check finds, while it goes on. Whether none of it failed."""
+        """Run a check and show each finding as it comes; return whether none of them failed."""
         before = self.counts[Status.failed]
-        with self._guarded(name):
+        with self._report_errors(name):
             for finding in check():
                 self.add(finding)
         return self.counts[Status.failed] == before
 
     def attempt(self, name: str, function: Callable[[], Result]) -> Result | None:
-        """What other checks need; None, and a red line, where it cannot be had."""
-        with self._guarded(name):
+        """Return what other checks need, or None, with a red line, if it is not available."""
+        with self._report_errors(name):
             return function()
         return None
 
@@ -82,7 +85,7 @@ class Report:
         """Show one finding."""
         self.counts[finding.status] += 1
         line = Text.assemble(
-            (f"{finding.status.value:8}", COLORS[finding.status]), f"{finding.name:13}", finding.seen
+            (f"{finding.status.value:8}", COLORS[finding.status]), f"{finding.name:13}", finding.message
         )
         self.console.print(line)
         if finding.advice:
@@ -94,21 +97,21 @@ class Report:
         if bad:
             self.console.print(Text(f"\n{bad} of {total} checks failed.", COLORS[Status.failed]))
             return
-        told = f", with {notes} note{'s' if notes > 1 else ''}" if notes else ""
-        self.console.print(Text(f"\nReady{told}.", COLORS[Status.ok]))
+        mention = f", with {notes} note{'s' if notes > 1 else ''}" if notes else ""
+        self.console.print(Text(f"\nReady{mention}.", COLORS[Status.ok]))
 
     @contextmanager
-    def _guarded(self, name: str) -> Iterator[None]:
+    def _report_errors(self, name: str) -> Iterator[None]:
         try:
             with self.console.status(f"{name} ..."):
                 yield
         except UserError as error:
             self.add(failed(name, str(error)))
-        except Exception as error:  # whatever a broken machine makes a library raise
-            self.add(failed(name, one_line(error), "Not expected here. The other checks go on."))
+        except Exception as error:  # whatever a library raises on a broken machine
+            self.add(failed(name, describe_error(error), "This is unexpected. The other checks continue."))
 
 
-def one_line(error: BaseException) -> str:
-    """An exception's type and the first line of its text."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def describe_error(error: BaseException) -> str:
+    """Return an exception's type and the first line of its text."""
+    line, kind = first_line(error), type(error).__name__
+    return kind if line == kind else f"{kind}: {line}"

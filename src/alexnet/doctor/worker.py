@@ -1,4 +1,4 @@
-"""A process of the distributed check. Imports little: it is started afresh."""
+"""Worker process of the distributed check. It imports little, as it is started afresh."""
 
 import json
 import os
@@ -11,8 +11,13 @@ from torch import distributed
 BYTES = 16_000_000  # of the tensor
 
 
-def add_up(rank: int, processes: int, backend: str, address: str, folder: Path) -> None:
-    """One process: leaves the extremes of the sum, and its time, in `folder`, and what libraries say."""
+def all_reduce_worker(rank: int, processes: int, backend: str, address: str, folder: Path) -> None:
+    """Add up a tensor with the other processes.
+
+    Writes the extremes of the sum and the seconds that it took to <folder>/<rank>.json, and all output of
+    this process to <folder>/<rank>.log.
+    """
+
     with (folder / f"{rank}.log").open("w", encoding="utf-8") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
