@@ -1,17 +1,17 @@
-"""Training from a pack beside training on tensors in memory and beside torchvision's loop, in one run.
+"""Compare training from a pack with training on tensors in memory and with torchvision's loop, in one run.
 
     python benchmarks/end_to_end.py <folder with train/<class>/ and val/<class>/> [key=value ...]
 
 All keys are those of train.py: data.batch_size=128 model.columns=2 trainer.accelerator=gpu. Three ways to
 train take turns, so that a machine that slows down slows all; the ratios are taken round by round.
 
-pack       as train.py: uint8 squares from a raw pack; crops, flips and colour noise on the device
+pack       as train.py: uint8 images from a raw pack; crops, flips and colour noise on the device
 memory     the same network, loss, metrics and update on one augmented batch that stays on the device
 reference  torchvision's classification training (its references/classification): ImageFolder, a DataLoader
            with as many processes as ours has threads, RandomResizedCrop, flip, normalise; its AlexNet,
            which is smaller, SGD with momentum, in the same precision by autocast
 
-Validation is left out of all. The hours are those of 90 epochs of 1,281,167 images at the rate.
+None of them validates. The hours are those of 90 epochs of 1,281,167 images at the rate.
 """
 
 import argparse
@@ -56,11 +56,11 @@ WARM_UP = 3  # steps
 
 def main() -> None:
     arguments, overrides = _arguments()
-    log_to_terminal(quiet=False)  # Lightning would talk
+    log_to_terminal(quiet=False)  # without Lightning's messages
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
         config = _config(arguments.folder, scratch, overrides)
         if config.performance.retain_malloc:
-            retain_malloc()  # the process's, and so the reference's, too
+            retain_malloc()  # of the whole process, the reference included
         make_pack(PrepareConfig(config.data, PackFormat.raw, 90))
         data = load_image_data(config.data)
         steps = min(arguments.steps, -(-len(data.train) // config.data.batch_size) - WARM_UP)
@@ -80,20 +80,20 @@ def main() -> None:
                 rates[name].append(way())
     print(f"{'':10}{'images/s: median (min-max)':>30}{'pack / this: median (min-max)':>34}{'hours':>9}")
     for name, measured in rates.items():
-        ratios = [ours / other for ours, other in zip(rates["pack"], measured, strict=True)]
+        ratios = [pack / other for pack, other in zip(rates["pack"], measured, strict=True)]
         hours = EPOCHS * IMAGENET / statistics.median(measured) / 3600
         print(f"{name:10}{_spread(measured, ',.0f'):>30}{_spread(ratios, '.3f'):>34}{hours:9,.1f}")
 
 
 def _spread(values: list[float], form: str) -> str:
-    middle, least, most = statistics.median(values), min(values), max(values)
-    return f"{middle:{form}} ({least:{form}}-{most:{form}})"
+    median, least, most = statistics.median(values), min(values), max(values)
+    return f"{median:{form}} ({least:{form}}-{most:{form}})"
 
 
 def _arguments() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--scratch", type=Path, help="where the pack is made for the time being")
+    parser.add_argument("--scratch", type=Path, help="where the pack is written temporarily")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=30, help="measured of each way in each round")
     return parser.parse_known_args()
@@ -101,15 +101,15 @@ def _arguments() -> tuple[argparse.Namespace, list[str]]:
 
 def _config(folder: Path, scratch: str, overrides: list[str]) -> TrainConfig:
     cli.register("train", TrainConfig)
-    typed = ["data=folder", f"data.root={folder.resolve()}", f"data.pack={scratch}/pack"]
-    typed += [f"data.cache={scratch}/cache", "data.max_unreadable=1", *overrides]
+    given = ["data=folder", f"data.root={folder.resolve()}", f"data.pack={scratch}/pack"]
+    given += [f"data.cache={scratch}/cache", "data.max_unreadable=1", *overrides]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        raw = compose("train", [quote_override(text) for text in typed])
+        raw = compose("train", [quote_override(text) for text in given])
     return read_config(raw, TrainConfig)
 
 
 class _Clock(Callback):
-    """Times the steps after the first few, and ends the training after them."""
+    """Timer of the steps that follow the first few."""
 
     def __init__(self, steps: int) -> None:
         self.steps, self.seconds = steps, 0.0
@@ -118,15 +118,15 @@ class _Clock(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if batch_idx + 1 == WARM_UP:
-            _wait_for(pl_module.device)
+            _synchronize(pl_module.device)
             self.seconds = -time.perf_counter()
         if batch_idx + 1 == WARM_UP + self.steps:
-            _wait_for(pl_module.device)
+            _synchronize(pl_module.device)
             self.seconds += time.perf_counter()
 
 
-class _Again:
-    """One batch, over and over."""
+class _RepeatedBatch:
+    """Loader that yields the same batch again and again."""
 
     def __init__(self, batch: Any, count: int) -> None:
         self.batch, self.count = batch, count
@@ -139,7 +139,7 @@ class _Again:
 
 
 def _ours(config: TrainConfig, data: ImageData, steps: int, *, in_memory: bool) -> float:
-    """Images a second."""
+    """Train as train.py does, from a pack or on one batch in memory; return images a second."""
     torch.manual_seed(config.seed)
     network = AlexNet(config.model, len(data.classes))
     apply_performance_options(
@@ -151,9 +151,9 @@ def _ours(config: TrainConfig, data: ImageData, steps: int, *, in_memory: bool) 
         data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers
     )
     clock = _Clock(steps)
-    changed = {"max_epochs": 1, "limit_train_batches": WARM_UP + steps, "limit_val_batches": 0}
+    limits = {"max_epochs": 1, "limit_train_batches": WARM_UP + steps, "limit_val_batches": 0}
     trainer = Trainer(
-        **trainer_arguments(config.trainer, config.strategy) | changed,
+        **trainer_arguments(config.trainer, config.strategy) | limits,
         callbacks=[clock],
         logger=False,
         enable_checkpointing=False,
@@ -166,16 +166,16 @@ def _ours(config: TrainConfig, data: ImageData, steps: int, *, in_memory: bool) 
         side = config.model.image_size
         size = (config.data.batch_size, 3, side, side)
         device = trainer.strategy.root_device
-        images_there = (torch.randn(size) * 60).to(device, MIXED.get(str(trainer.precision)))
-        batch = (images_there, *(torch.zeros(size[0], dtype=torch.int64, device=device),) * 2)
-        trainer.fit(module, _Again(batch, WARM_UP + steps))
+        augmented = (torch.randn(size) * 60).to(device, MIXED.get(str(trainer.precision)))
+        batch = (augmented, *(torch.zeros(size[0], dtype=torch.int64, device=device),) * 2)
+        trainer.fit(module, _RepeatedBatch(batch, WARM_UP + steps))
     else:
         trainer.fit(module, images)
     return steps * config.data.batch_size / clock.seconds
 
 
 def _reference(config: TrainConfig, folder: Path, steps: int) -> float:
-    """Images a second."""
+    """Train as torchvision's reference does; return images a second."""
     pipeline = transforms.Compose(
         [
             transforms.RandomResizedCrop(224),
@@ -193,31 +193,31 @@ def _reference(config: TrainConfig, folder: Path, steps: int) -> float:
     network = alexnet(num_classes=len(images.classes)).to(device)
     optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
     criterion = nn.CrossEntropyLoss()
-    half = "bf16" in resolve_precision(config.trainer)
-    mixed = torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
+    bfloat16 = "bf16" in resolve_precision(config.trainer)
+    precision = torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext()
     began = 0.0
-    for step, (image, target) in enumerate(_forever(loader)):
+    for step, (image, target) in enumerate(_repeat(loader)):
         if step == WARM_UP:
-            _wait_for(device)
+            _synchronize(device)
             began = time.perf_counter()
         if step == WARM_UP + steps:
             break
         image, target = image.to(device, non_blocking=True), target.to(device, non_blocking=True)
-        with mixed:
+        with precision:
             loss = criterion(network(image), target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    _wait_for(device)
+    _synchronize(device)
     return steps * config.data.batch_size / (time.perf_counter() - began)
 
 
-def _forever(loader: DataLoader[Any]) -> Iterator[Any]:
+def _repeat(loader: DataLoader[Any]) -> Iterator[Any]:
     while True:
         yield from loader
 
 
-def _wait_for(device: torch.device) -> None:
+def _synchronize(device: torch.device) -> None:
     if device.type != "cpu":
         torch.accelerator.synchronize()
 

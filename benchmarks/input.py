@@ -1,9 +1,9 @@
-"""Images a second of this project's input and of torchvision's reference pipeline, in one run.
+"""Compare this project's input pipeline with torchvision's reference, in images a second and in one run.
 
     python benchmarks/input.py <folder with train/<class>/ and val/<class>/> [--workers 2] [--rounds 5]
 
-Both deliver random 224 crops, half of them mirrored, in batches of 128; ours as uint8, of which
-the device then makes floats less the mean. The reference is that of torchvision's classification
+Both deliver random 224 crops, half of them mirrored, in batches of 128; ours as uint8, which the device
+then converts to floats and subtracts the mean from. The reference is that of torchvision's classification
 training: ImageFolder, shorter side to 256, RandomCrop, RandomHorizontalFlip, ToTensor, Normalize, in a
 DataLoader with as many worker processes as ours has threads. The pipelines take turns, so that a
 machine that slows down slows all; the ratio is taken round by round.
@@ -54,8 +54,8 @@ def main() -> None:
         print(f"{images:,} images, {arguments.workers} workers, torch {torch.__version__}")
         sources = {"files": files}
         for kind in ("raw", "jpeg"):
-            place = f"data.pack={folder}/{kind}"
-            prepare = _config("prepare", PrepareConfig, arguments.folder, place, f"format={kind}")
+            target = f"data.pack={folder}/{kind}"
+            prepare = _config("prepare", PrepareConfig, arguments.folder, target, f"format={kind}")
             began = time.perf_counter()
             pack = make_pack(prepare)
             seconds = time.perf_counter() - began
@@ -81,9 +81,14 @@ def main() -> None:
 
 def _config(name: str, schema: type[Any], root: Path, *overrides: str) -> Any:
     cli.register(name, schema)
-    typed = [f"data.root={root.resolve()}", "data.augment.color=false", "data.max_unreadable=1"]
+    given = [
+        "data=folder",
+        f"data.root={root.resolve()}",
+        "data.augment.color=false",
+        "data.max_unreadable=1",
+    ]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        raw = compose(name, [quote_override(text) for text in ("data=folder", *typed, *overrides)])
+        raw = compose(name, [quote_override(text) for text in (*given, *overrides)])
     return read_config(raw, schema)
 
 
@@ -91,7 +96,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--scratch", type=Path, help="where the packs are made for the time being")
+    parser.add_argument("--scratch", type=Path, help="where the packs are written temporarily")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each pipeline in each round")
     return parser.parse_args()
@@ -129,12 +134,12 @@ def _ours(data: ImageData, augment: Any, workers: int) -> Generator[Any]:
     augmentation = Augmentation(augment, CROP, mean, color_axes(data.statistics, augment.color_scale))
     batches = GlobalBatchSampler(len(data.train), BATCH)
     for epoch in count():
-        draws = epoch_augmentation_params(0, epoch, len(data.train), 1)
+        params = epoch_augmentation_params(0, epoch, len(data.train), 1)
         loader = BatchLoader(
             data.train, batches, size=mean.shape[-1], workers=workers, position=lambda e=epoch: (e, 0)
         )
-        for squares, _, indices in loader:
-            yield augmentation.crop_and_flip(squares, draws.of(indices))
+        for images, _, indices in loader:
+            yield augmentation.crop_and_flip(images, params.of(indices))
 
 
 if __name__ == "__main__":

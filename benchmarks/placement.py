@@ -1,12 +1,12 @@
-"""Step time, memory and exchange of each placement of one network, beside a single device, in one run.
+"""Compare step time, memory and communication of each placement of a network, in one run.
 
     python benchmarks/placement.py [--width 1] [--batch 128] [--steps 10] [--rounds 3]
 
 The network has two columns and 1000 classes; a step is a forward pass, a backward pass and an
-update, on images that are there already; the global batch is the same everywhere. The
+update, on images that are already on the device; the global batch is the same everywhere. The
 placements take turns, each in processes of its own, so that a machine that slows down slows all; the
-ratio, single device's time over this one's, is taken round by round. Without CUDA each device,
-also the single one, is a process of one thread; where they are more than the cores, they share them.
+ratio, the single device's time over the placement's, is taken round by round. Without CUDA each device,
+also the single one, is a process of one thread; if there are more of them than cores, they share the cores.
 
 held: weights, gradients and the optimiser's state on a device. peak: the most memory that its tensors
 took; on the CPU, what its process took beyond its start. sent: bytes that a device sends in a step,
@@ -54,7 +54,7 @@ CORES = os.cpu_count() or 1
 
 @dataclass(frozen=True)
 class Placement:
-    """`copies` of the network, each on `columns` devices."""
+    """Placement of `copies` of the network, each on `columns` devices."""
 
     name: str
     copies: int
@@ -77,8 +77,8 @@ PLACEMENTS = (
 def main() -> None:
     arguments = _arguments()
     multiprocessing.set_forkserver_preload(["torch", "lightning", "hydra"])  # seconds, once for all processes
-    there = torch.cuda.device_count() if CUDA else PROCESSES_PER_CORE * CORES
-    possible = [placement for placement in PLACEMENTS if placement.devices <= there]
+    available = torch.cuda.device_count() if CUDA else PROCESSES_PER_CORE * CORES
+    possible = [placement for placement in PLACEMENTS if placement.devices <= available]
     print(
         f"{torch.cuda.get_device_name() if CUDA else f'CPU, {CORES} cores'}, torch {torch.__version__};"
         f" width {arguments.width:g}, global batch {arguments.batch}, {arguments.steps} steps,"
@@ -87,16 +87,16 @@ def main() -> None:
     measured: dict[Placement, list[dict[str, float]]] = {placement: [] for placement in possible}
     for _ in range(arguments.rounds):
         for placement, rounds in measured.items():
-            rounds.append(_processes(placement, arguments))
+            rounds.append(_measure_placement(placement, arguments))
     print(
         f"{'':20}{'devices':>7}{'ms a step: median':>19}{'min':>8}{'max':>8}{'images/s':>10}"
         f"{'ratio: median':>15}{'min':>6}{'max':>6}{'held':>11}{'peak':>11}{'sent':>11}"
     )
-    alone = measured[possible[0]]
+    single = measured[possible[0]]
     for placement, rounds in measured.items():
-        times = [1000 * each["seconds"] for each in rounds]
-        ratios = [base["seconds"] / each["seconds"] for base, each in zip(alone, rounds, strict=True)]
-        sizes = (format_bytes(max(each[key] for each in rounds)) for key in ("held", "peak", "sent"))
+        times = [1000 * numbers["seconds"] for numbers in rounds]
+        ratios = [base["seconds"] / numbers["seconds"] for base, numbers in zip(single, rounds, strict=True)]
+        sizes = (format_bytes(max(numbers[key] for numbers in rounds)) for key in ("held", "peak", "sent"))
         print(
             f"{placement.name:20}{placement.devices:7}{statistics.median(times):19,.0f}{min(times):8,.0f}"
             f"{max(times):8,.0f}{1000 * arguments.batch / statistics.median(times):10,.0f}"
@@ -105,7 +105,7 @@ def main() -> None:
         )
     for placement in PLACEMENTS:
         if placement not in measured:
-            print(f"{placement.name:20}{placement.devices:7} left out: there are {there}")
+            print(f"{placement.name:20}{placement.devices:7} left out: {available} available")
 
 
 def _arguments() -> argparse.Namespace:
@@ -121,28 +121,28 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _processes(placement: Placement, arguments: argparse.Namespace) -> dict[str, float]:
-    """Start a process for each device; the largest of each of their numbers."""
+def _measure_placement(placement: Placement, arguments: argparse.Namespace) -> dict[str, float]:
+    """Start a process for each device; return the largest of each of their numbers."""
     with tempfile.TemporaryDirectory() as name:
         given = (placement, arguments, Path(name))
-        multiprocessing.start_processes(_measure, given, placement.devices, start_method="forkserver")
-        found = [json.loads(path.read_text(encoding="utf-8")) for path in Path(name).glob("*.json")]
-    return {key: max(each[key] for each in found) for key in found[0]}
+        multiprocessing.start_processes(_measure_rank, given, placement.devices, start_method="forkserver")
+        ranks = [json.loads(path.read_text(encoding="utf-8")) for path in Path(name).glob("*.json")]
+    return {key: max(numbers[key] for numbers in ranks) for key in ranks[0]}
 
 
-def _measure(rank: int, placement: Placement, arguments: argparse.Namespace, folder: Path) -> None:
-    """Leave this device's numbers in `folder`, where the devices also find each other."""
+def _measure_rank(rank: int, placement: Placement, arguments: argparse.Namespace, folder: Path) -> None:
+    """Write this device's numbers to `folder`, where the devices also meet."""
     device = torch.device("cuda", rank) if CUDA else torch.device("cpu")
     if CUDA:
         torch.cuda.set_device(device)
     torch.set_num_threads(1)
     before = _peak()
-    backend, meeting = "nccl" if CUDA else "gloo", f"file://{folder}/rendezvous"
-    distributed.init_process_group(backend, meeting, rank=rank, world_size=placement.devices)
+    backend, rendezvous = "nccl" if CUDA else "gloo", f"file://{folder}/rendezvous"
+    distributed.init_process_group(backend, rendezvous, rank=rank, world_size=placement.devices)
     config = _config(f"model.width={arguments.width}")
     torch.manual_seed(0)
     network = AlexNet(config.model, CLASSES).to(device)
-    model = _placed(network, placement)
+    model = _parallelize(network, placement)
     optimizer = build_optimizer(network, config.optimizer)
     torch.manual_seed(rank // placement.columns)  # the devices of a copy see the same images
     images, labels, dropout_seeds = _batch(
@@ -156,15 +156,15 @@ def _measure(rank: int, placement: Placement, arguments: argparse.Namespace, fol
 
     for _ in range(WARM_UP):
         step()
-    with CommVolumeMode() as traffic:
+    with CommVolumeMode() as volume:
         step()
-    found = {
+    numbers = {
         "seconds": _seconds(step, arguments.steps),
         "held": sum(tensor.nbytes for tensor in _held(optimizer)),
         "peak": _peak() - before,
-        "sent": sum(collective.sent for collective in traffic.collectives),
+        "sent": sum(collective.sent for collective in volume.collectives),
     }
-    (folder / f"{rank}.json").write_text(json.dumps(found), encoding="utf-8")
+    (folder / f"{rank}.json").write_text(json.dumps(numbers), encoding="utf-8")
     distributed.destroy_process_group()
 
 
@@ -174,7 +174,7 @@ def _config(*overrides: str) -> TrainConfig:
         return read_config(compose("train", ["model.columns=2", *overrides]), TrainConfig)
 
 
-def _placed(network: AlexNet, placement: Placement) -> nn.Module:
+def _parallelize(network: AlexNet, placement: Placement) -> nn.Module:
     if placement.name == "ddp":
         return DistributedDataParallel(network)
     shape, names = (placement.copies, placement.columns), ("data_parallel", "tensor_parallel")
@@ -189,12 +189,12 @@ def _batch(size: int, side: int, device: torch.device) -> tuple[Tensor, Tensor, 
 
 
 def _peak() -> float:
-    """The most bytes so far."""
+    """Return the most bytes that were in use so far."""
     return 1e6 * peak_memory_mb("gpu" if CUDA else "cpu")
 
 
 def _seconds(step: Callable[[], None], steps: int) -> float:
-    """What a step takes."""
+    """Return the time of a step."""
     distributed.barrier()
     began = time.perf_counter()
     for _ in range(steps):
@@ -205,7 +205,7 @@ def _seconds(step: Callable[[], None], steps: int) -> float:
 
 
 def _held(optimizer: torch.optim.Optimizer) -> Iterator[Tensor]:
-    """This device's weights, gradients and what the optimiser remembers of them."""
+    """Yield this device's weights, gradients and optimiser state."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             for tensor in (parameter.detach(), parameter.grad, *optimizer.state[parameter].values()):

@@ -1,8 +1,8 @@
-"""src/benchmark.py for a network of one column and for one of two, at the paper's batch size.
+"""Run src/benchmark.py for a network of one column and for one of two, at the paper's batch size.
 
     python benchmarks/step.py [key=value ...]
 
-All keys are those of src/benchmark.py, less model.columns; growth is not measured unless its sizes are given.
+All keys are those of src/benchmark.py, less model.columns; scaling is not measured unless sizes are given.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""How fast is a training step here? python src/benchmark.py, then [key=value] ... as for train.py."""
+"""Measure how fast a training step is: python src/benchmark.py [key=value ...], as for train.py."""
 
 from omegaconf import DictConfig
 

@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 
 from alexnet.benchmark.measure import Measurement
 from alexnet.benchmark.report import draw_profile, draw_rates, draw_scaling, new_folder
-from alexnet.benchmark.results import Point, Results, Spread, VariantResult, columns, tables
+from alexnet.benchmark.results import Point, Results, Spread, VariantResult, format_table, tables
 from alexnet.errors import UserError
 from alexnet.plotting import DARK, LIGHT, Theme, render
 
 
 def rounds(*seconds: float) -> list[Measurement]:
-    return [Measurement(each, 10 * each, 1e6 * each, 1e12, None) for each in seconds]
+    return [Measurement(value, 10 * value, 1e6 * value, 1e12, None) for value in seconds]
 
 
 BASE = rounds(4.0, 8.0, 2.0)
@@ -34,7 +34,7 @@ RESULTS = Results(
 
 
 def test_medians_over_the_rounds() -> None:
-    ours = RESULTS.programs[0]
+    ours = RESULTS.variants[0]
     assert ours.images_per_second == Spread(64.0, 32.0, 128.0)
     assert ours.seconds == Spread(2.0, 1.0, 4.0)
     assert ours.ratio == 2.0  # of 4, 2 and 1, not of the medians
@@ -45,7 +45,7 @@ def test_medians_over_the_rounds() -> None:
 def test_one_round_and_no_base() -> None:
     alone = VariantResult.of("ours", "this program", rounds(1.0), None, 128, 2e12)
     assert (alone.ratio, alone.first_again) == (None, None)
-    shown = " ".join(tables(replace(RESULTS, programs=[alone])).splitlines()[2].split())
+    shown = " ".join(tables(replace(RESULTS, variants=[alone])).splitlines()[2].split())
     assert shown == "this program 128.0 128.0 128.0 - 200% 200% 200% 1.000 10.0 - 1.0 MB"
 
 
@@ -69,8 +69,8 @@ def test_what_was_not_measured_is_not_shown() -> None:
     assert not any(word in text for word in ("Where", "batch size", "Start-up"))
 
 
-def test_columns() -> None:
-    shown = columns(("", "one\ntwo", "three"), [("a", "1", "2"), ("long name", "10", "20")])
+def test_format_table() -> None:
+    shown = format_table(("", "one\ntwo", "three"), [("a", "1", "2"), ("long name", "10", "20")])
     assert shown == "           one\n           two  three\na            1      2\nlong name   10     20"
 
 
@@ -78,13 +78,13 @@ def test_columns() -> None:
 @pytest.mark.parametrize("draw", [draw_rates, draw_profile, draw_scaling])
 def test_pictures(draw: Callable[[Results, Theme], Figure], theme: Theme) -> None:
     few = replace(
-        RESULTS, programs=RESULTS.programs[1:], by_batch_size=RESULTS.by_batch_size[:1], by_data_size=[]
+        RESULTS, variants=RESULTS.variants[1:], by_batch_size=RESULTS.by_batch_size[:1], by_data_size=[]
     )
     for results in (RESULTS, few):
         assert render(partial(draw, results), theme, "png").startswith(b"\x89PNG")
 
 
-def test_a_panel_for_each_growth() -> None:
+def test_a_panel_for_each_scaling() -> None:
     assert len(draw_scaling(RESULTS, LIGHT).axes) == 2
     (left,) = draw_scaling(replace(RESULTS, by_data_size=[]), LIGHT).axes
     line = left.lines[0].get_xydata()

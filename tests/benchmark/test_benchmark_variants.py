@@ -1,4 +1,4 @@
-"""The programs of a benchmark: this one's step is training's, the others' is what they say."""
+"""Variants of a benchmark: this program's step is that of training, the others' are what their names say."""
 
 import os
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from alexnet.benchmark import variants
 from alexnet.benchmark.variants import (
     TITLES,
     TORCHVISION,
-    as_configured,
     build_step,
     check_measurable,
     choose_variants,
     flops_of_step,
+    variant_config,
 )
 from alexnet.config import Compile, Variant
 from alexnet.errors import UserError
@@ -28,9 +28,9 @@ CPU = torch.device("cpu")
 SMALL = ("model.width=0.0625", "model.fc_units=[64,64]", "data.batch_size=2", "trainer.accelerator=cpu")
 
 
-def made(program: Variant, *overrides: str) -> variants._Built:
-    make = variants._build_ours if program.value.startswith("ours") else variants._build_peer
-    return make(program, benchmark_config(*SMALL, "classes=10", *overrides), CPU)
+def build(variant: Variant, *overrides: str) -> variants._Built:
+    builder = variants._build_ours if variant.value.startswith("ours") else variants._build_peer
+    return builder(variant, benchmark_config(*SMALL, "classes=10", *overrides), CPU)
 
 
 def lrn_layers(network: nn.Module) -> list[bool | None]:
@@ -38,9 +38,9 @@ def lrn_layers(network: nn.Module) -> list[bool | None]:
 
 
 def test_the_configuration_is_that_of_training() -> None:
-    ours, theirs = benchmark_config(), compose_config()
-    for key, value in vars(theirs).items():
-        assert getattr(ours, key) == (replace(value, batch_size=128) if key == "data" else value), key
+    benchmark, training = benchmark_config(), compose_config()
+    for key, value in vars(training).items():
+        assert getattr(benchmark, key) == (replace(value, batch_size=128) if key == "data" else value), key
 
 
 def test_only_alexnets_family_is_measured() -> None:
@@ -48,13 +48,13 @@ def test_only_alexnets_family_is_measured() -> None:
         benchmark_config("model=resnet18")
 
 
-def test_every_program_has_a_title() -> None:
+def test_every_variant_has_a_title() -> None:
     assert list(TITLES) == list(Variant)
 
 
-def test_as_configured_fast() -> None:
-    """What `accelerate` and the precision of training make of it."""
-    fast = made(Variant.ours, "trainer.precision=bf16-mixed")
+def test_performance_options() -> None:
+    """As `apply_performance_options` and the precision of training make it."""
+    fast = build(Variant.ours, "trainer.precision=bf16-mixed")
     assert lrn_layers(fast.network) == [None, None]  # compiled where maps are large
     assert fast.network.conv2.weight.is_contiguous(memory_format=torch.channels_last)
     assert fast.network._compiled_call_impl is None
@@ -66,19 +66,19 @@ def test_as_configured_fast() -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "given"), [(Variant.ours, ("performance=plain",)), (Variant.ours_plain, ())]
+    ("variant", "given"), [(Variant.ours, ("performance=plain",)), (Variant.ours_plain, ())]
 )
-def test_plain(program: Variant, given: tuple[str, ...]) -> None:
-    plain = made(program, *given)
+def test_plain(variant: Variant, given: tuple[str, ...]) -> None:
+    plain = build(variant, *given)
     assert lrn_layers(plain.network) == [False, False]
     assert plain.network.conv2.weight.is_contiguous()
     with plain.precision.forward_context():
         assert not torch.is_autocast_enabled("cpu")
-    assert as_configured(Variant.ours_plain, benchmark_config()) == benchmark_config("performance=plain")
+    assert variant_config(Variant.ours_plain, benchmark_config()) == benchmark_config("performance=plain")
 
 
 def test_compiled_whole() -> None:
-    assert made(Variant.ours_compiled).network._compiled_call_impl is not None
+    assert build(Variant.ours_compiled).network._compiled_call_impl is not None
 
 
 def test_speed_is_left_to_training(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,16 +92,16 @@ def test_speed_is_left_to_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(variants, name, called)
 
-    spy("accelerate", variants.accelerate)
+    spy("apply_performance_options", variants.apply_performance_options)
     spy("build_optimizer", variants.build_optimizer)
     spy("retain_malloc", lambda: None)  # or it would hold for the tests that follow in this process
     config = benchmark_config(*SMALL)
     network = variants._build_ours(Variant.ours, config, CPU).network
-    assert calls["accelerate"] == (network, config.performance, "cpu", config.strategy.name)
+    assert calls["apply_performance_options"] == (network, config.performance, "cpu", config.strategy.name)
     assert calls["build_optimizer"] == (network, config.optimizer)
     assert "retain_malloc" in calls
     calls.clear()
-    made(Variant.ours, "performance.retain_malloc=false")
+    build(Variant.ours, "performance.retain_malloc=false")
     assert "retain_malloc" not in calls
 
 
@@ -122,7 +122,7 @@ def test_a_step_in_each_precision_learns(
     real = variants._build_ours
     monkeypatch.setattr(variants, "_build_ours", lambda *given: built.append(real(*given)) or built[0])
     step = build_step(Variant.ours, benchmark_config(*SMALL, "classes=10", f"trainer.precision={precision}"))
-    (weight,) = (each for name, each in built[0].network.named_parameters() if name == "fc8.weight")
+    (weight,) = (parameter for name, parameter in built[0].network.named_parameters() if name == "fc8.weight")
     before = weight.detach().clone()
     step()
     assert weight.dtype is dtype
@@ -133,29 +133,29 @@ def test_stock_modules_stand_for_ours() -> None:
     """The same network, of torch's modules alone: the same parameters, the same normalisation."""
     given = ("model.columns=1", "model.dropout=0")
     torch.manual_seed(0)
-    stock = made(Variant.stock_float32, *given).network
+    stock = build(Variant.stock_float32, *given).network
     torch.manual_seed(0)
-    ours = made(Variant.ours_plain, *given).network
+    ours = build(Variant.ours_plain, *given).network
     assert not lrn_layers(stock)
     images = torch.randn(2, 3, 227, 227)
     torch.testing.assert_close(stock(images), ours(images), rtol=1e-4, atol=1e-5)
 
 
 def test_a_network_without_lrn_has_a_stock_form() -> None:
-    network = made(Variant.stock_float32, "model.lrn=false").network
+    network = build(Variant.stock_float32, "model.lrn=false").network
     assert network(torch.zeros(1, 3, 227, 227)).shape == (1, 10)
 
 
-def test_what_says_nothing_new_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variants_without_new_information_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(variants, "resolve_precision", lambda trainer: "bf16-mixed")
-    every = set(Variant)
+    all_variants = set(Variant)
     for given, without in (
         ((), set()),
         (("performance=plain",), {Variant.ours_plain}),
         (("model.lrn=false",), {Variant.ours_plain}),
         (("performance.compile=network",), {Variant.ours_compiled}),
     ):
-        assert set(choose_variants(benchmark_config(*SMALL, *given))) == every - without, given
+        assert set(choose_variants(benchmark_config(*SMALL, *given))) == all_variants - without, given
     monkeypatch.setattr(variants, "resolve_precision", lambda trainer: "32-true")
     here = choose_variants(benchmark_config(*SMALL))
     assert set(here) == {*list(Variant)[:4], Variant.torchvision_float32}
@@ -171,7 +171,7 @@ def test_what_says_nothing_new_is_left_out(monkeypatch: pytest.MonkeyPatch) -> N
         ("trainer.precision=16-mixed", "where train.py takes bf16-mixed"),
     ],
 )
-def test_what_is_not_measured(given: str, expected: str) -> None:
+def test_configurations_that_are_refused(given: str, expected: str) -> None:
     with pytest.raises(UserError, match=expected):
         check_measurable(benchmark_config(*SMALL, given))
 
@@ -181,9 +181,9 @@ def test_operations_of_a_step(columns: int, millions: float) -> None:
     """Multiply-adds of an image's forward pass, counted by hand from the paper's §3.5."""
     config = benchmark_config(f"model.columns={columns}", "data.batch_size=2")
     conv1 = 55 * 55 * 96 * 11 * 11 * 3
-    for program in Variant:
-        if program not in TORCHVISION:
-            assert flops_of_step(program, config) / 2 / 2 == pytest.approx(3e6 * millions - conv1, rel=1e-4)
+    for variant in Variant:
+        if variant not in TORCHVISION:
+            assert flops_of_step(variant, config) / 2 / 2 == pytest.approx(3e6 * millions - conv1, rel=1e-4)
 
 
 def test_operations_of_torchvisions_step() -> None:
@@ -191,8 +191,8 @@ def test_operations_of_torchvisions_step() -> None:
     conv1 = 55**2 * 64 * 121 * 3
     others = 27**2 * 192 * 25 * 64 + 13**2 * 9 * (384 * 192 + 256 * 384 + 256 * 256)
     forward = conv1 + others + 9216 * 4096 + 4096 * 4096 + 4096 * 1000
-    for program in TORCHVISION:
-        assert flops_of_step(program, benchmark_config("data.batch_size=3")) == 2 * 3 * (3 * forward - conv1)
+    for variant in TORCHVISION:
+        assert flops_of_step(variant, benchmark_config("data.batch_size=3")) == 2 * 3 * (3 * forward - conv1)
 
 
 def test_compile_of_the_whole_is_auto_s_choice_on_a_gpu() -> None:
@@ -208,5 +208,5 @@ def test_deterministic_products_have_their_workspace(
     """As Lightning's trainer gives it to them: without, they raise on CUDA."""
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "unset")
     monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda _: None)
-    made(Variant.ours, f"trainer.deterministic={deterministic}")
+    build(Variant.ours, f"trainer.deterministic={deterministic}")
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == (":4096:8" if deterministic else "unset")

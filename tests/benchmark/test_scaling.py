@@ -1,4 +1,4 @@
-"""Growth: sizes take turns, packs take no disk and do not stay, start-up is the way of train.py."""
+"""Scaling: sizes take turns, packs take no disk and do not stay, start-up is the way of train.py."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,15 +24,15 @@ SMALL = ("trainer.accelerator=cpu", "data.batch_size=4", "rounds=2", "classes=5"
 
 def test_batch_sizes_take_turns() -> None:
     config = benchmark_config(*SMALL, "scaling.batch_sizes=[2,8]")
-    seen: list[int] = []
+    sizes: list[int] = []
     counted: list[int] = []
 
     def step(_: Callable[..., float], given: Any) -> float:
-        seen.append(given.data.batch_size)
-        return float(len(seen))
+        sizes.append(given.data.batch_size)
+        return float(len(sizes))
 
     points = measure_batch_sizes(config, step, counted.append)
-    assert seen == [2, 8, 2, 8]
+    assert sizes == [2, 8, 2, 8]
     assert sum(counted) == 4
     assert points == [Point(2, Spread(2, 1, 3)), Point(8, Spread(3, 2, 4))]
 
@@ -41,14 +41,14 @@ def test_data_sizes_take_turns_and_leave_nothing(tmp_path: Path, monkeypatch: py
     """Opened for real, in this process."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     config = benchmark_config(*SMALL, "scaling.data_sizes=[10,300]")
-    seen: list[int] = []
+    sizes: list[int] = []
 
     def start(function: Callable[..., float], given: Any, pack: Path) -> float:
-        seen.append(len(open_pack(pack).train.labels))
+        sizes.append(len(open_pack(pack).train.labels))
         return function(given, pack)
 
     points = measure_data_sizes(config, start, lambda _: None)
-    assert seen == [10, 300, 10, 300]
+    assert sizes == [10, 300, 10, 300]
     assert [point.size for point in points] == [10, 300]
     assert all(point.seconds.least > 0 for point in points)
     assert not list(tmp_path.iterdir())
@@ -76,8 +76,8 @@ def test_an_empty_pack(tmp_path: Path) -> None:
 def test_start_up_ends_with_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop of training asks for it, and nothing is trained."""
     batches = []
-    came = scaling._FirstBatch
-    monkeypatch.setattr(came, "on_train_batch_start", lambda _, batch, __: batches.append(batch))
+    module = scaling._FirstBatch
+    monkeypatch.setattr(module, "on_train_batch_start", lambda _, batch, __: batches.append(batch))
     config = benchmark_config(*SMALL)
     write_empty_pack(tmp_path / "pack", 9, config)
     assert startup_seconds(config, tmp_path / "pack") > 0

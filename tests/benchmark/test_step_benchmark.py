@@ -25,9 +25,9 @@ def cells(line: str) -> list[str]:
 @pytest.mark.slow  # its parts have tests of their own
 def test_a_small_run(train: Train) -> None:
     """Tables on the terminal; the same figures, the configuration and pictures in the folder."""
-    programs = "variants=[ours,stock_float32]"
-    growth = ("scaling.batch_sizes=[2,3]", "scaling.data_sizes=[30]")
-    done = train(*SMALL, "model.columns=2", programs, *growth, "classes=20", program="benchmark.py")
+    variants = "variants=[ours,stock_float32]"
+    scaling = ("scaling.batch_sizes=[2,3]", "scaling.data_sizes=[30]")
+    done = train(*SMALL, "model.columns=2", variants, *scaling, "classes=20", program="benchmark.py")
     assert (done.status, done.err) == (0, "")
     (folder,) = (done.outputs / "benchmarks").iterdir()
     assert done.out.splitlines()[-1] == f"Report    {folder}"
@@ -41,13 +41,13 @@ def test_a_small_run(train: Train) -> None:
     ours, stock = result["programs"]
     assert stock["ratio"] == 1
     assert ours["ratio"] > 0
-    for name, program in {"this program": ours, "stock modules, float32": stock}.items():
+    for name, variant in {"this program": ours, "stock modules, float32": stock}.items():
         row = next(cells(line) for line in done.out.splitlines() if line.startswith(name))
-        rate = program["images_per_second"]
+        rate = variant["images_per_second"]
         assert row[1:4] == [f"{rate[key]:,.1f}" for key in ("median", "least", "most")]
         assert 0 < rate["least"] <= rate["median"] <= rate["most"]
-        assert len(program["rounds"]) == 2
-        assert program["peak_bytes"] > 0
+        assert len(variant["rounds"]) == 2
+        assert variant["peak_bytes"] > 0
     assert sum(result["parts"].values()) == pytest.approx(1)
     assert {"convolutions, forward", "convolutions, backward", "LRN", "pooling"} < set(result["parts"])
     assert [point["size"] for point in result["by_batch_size"]] == [2, 3]
@@ -87,7 +87,7 @@ def test_help_does_not_wait_for_torch() -> None:
 
 @pytest.mark.slow
 def test_one_column_and_two(tmp_path: Path) -> None:
-    """With every program, what is compiled as well."""
+    """With every variant, what is compiled as well."""
     command = [sys.executable, str(PROJECT / "benchmarks/step.py"), *SMALL, f"outputs={tmp_path}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr

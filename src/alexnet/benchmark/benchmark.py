@@ -1,4 +1,4 @@
-"""A benchmark, from configuration to report."""
+"""Benchmark of a training step, from configuration to report."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from alexnet.benchmark.measure import Measurement, measure
-from alexnet.benchmark.processes import InAProcess, new_processes
+from alexnet.benchmark.processes import RunInProcess, new_processes
 from alexnet.benchmark.report import new_folder, write_report
 from alexnet.benchmark.results import Results, VariantResult, tables
 from alexnet.benchmark.scaling import measure_batch_sizes, measure_data_sizes
@@ -23,11 +23,11 @@ from alexnet.data.datamodule import check_crop
 from alexnet.hardware import cpu_model, resolve_precision
 from alexnet.terminal import console, progress_bar
 
-LONG = 86_400.0  # seconds: the time left is told from all that was measured so far
+WHOLE_RUN = 86_400.0  # seconds: the time left is estimated from all measurements so far
 
 
 def run_benchmark(config: BenchmarkConfig, resolved: dict[str, Any]) -> None:
-    """Measure, print the tables, and write everything to a new folder under `config.outputs`.
+    """Measure, print the tables, and write the report to a new folder under `config.outputs`.
 
     Raises `UserError` for what cannot be measured, before anything is written.
     """
@@ -35,14 +35,14 @@ def run_benchmark(config: BenchmarkConfig, resolved: dict[str, Any]) -> None:
     if config.scaling.data_sizes:
         check_crop(config.model.image_size, config.data.resize_size)
     variants = choose_variants(config)
-    flops = {program: flops_of_step(program, config) for program in variants}
+    flops = {variant: flops_of_step(variant, config) for variant in variants}
     folder = new_folder(config.outputs)
-    heading = describe(config)
+    heading = describe_setup(config)
     console.print(heading, markup=False)
     try:
-        results = _measured(config, heading, flops)
+        results = _measure_all(config, heading, flops)
     except BaseException:
-        folder.rmdir()  # nothing is in it yet
+        folder.rmdir()  # still empty
         raise
     text = tables(results)
     console.print(text, markup=False)
@@ -50,50 +50,50 @@ def run_benchmark(config: BenchmarkConfig, resolved: dict[str, Any]) -> None:
     console.print(f"\nReport    {folder}", markup=False)
 
 
-def describe(config: BenchmarkConfig) -> str:
-    """Machine and configuration, in a line, with a semicolon between them."""
+def describe_setup(config: BenchmarkConfig) -> str:
+    """Describe machine and configuration in a line, separated by a semicolon."""
     device, model = device_of(config), config.model
     assert isinstance(model, AlexNetConfig)
     name = torch.cuda.get_device_name() if device.type == "cuda" else cpu_model()
-    cores = f", {_counted(torch.get_num_threads(), 'thread')}" if device.type == "cpu" else ""
+    threads = f", {_count(torch.get_num_threads(), 'thread')}" if device.type == "cpu" else ""
     return (
-        f"{name}{cores}, torch {torch.__version__}; {model.name}, {_counted(model.columns, 'column')}, width"
+        f"{name}{threads}, torch {torch.__version__}; {model.name}, {_count(model.columns, 'column')}, width"
         f" {model.width:g}, batch {config.data.batch_size}, {resolve_precision(config.trainer)},"
-        f" {_counted(config.steps, 'step')} in each of {_counted(config.rounds, 'round')}"
+        f" {_count(config.steps, 'step')} in each of {_count(config.rounds, 'round')}"
     )
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' if count > 1 else ''}"
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count > 1 else ''}"
 
 
-def _measured(config: BenchmarkConfig, heading: str, flops: dict[Variant, float]) -> Results:
+def _measure_all(config: BenchmarkConfig, heading: str, flops: dict[Variant, float]) -> Results:
     scaling = config.scaling
     runs = config.rounds * (len(flops) + len(scaling.batch_sizes) + len(scaling.data_sizes))
-    with new_processes() as in_a_process, progress_bar("Measuring", runs, period=LONG) as advance:
-        rounds = _rounds(config, list(flops), in_a_process, advance)
-        by_batch_size = measure_batch_sizes(config, in_a_process, advance)
-        by_data_size = measure_data_sizes(config, in_a_process, advance)
+    with new_processes() as run_in_process, progress_bar("Measuring", runs, period=WHOLE_RUN) as advance:
+        rounds = _measure_variants(config, list(flops), run_in_process, advance)
+        by_batch_size = measure_batch_sizes(config, run_in_process, advance)
+        by_data_size = measure_data_sizes(config, run_in_process, advance)
     base, batch_size = rounds.get(BASE), config.data.batch_size
-    programs = [
-        VariantResult.of(program.value, TITLES[program], each, base, batch_size, flops[program])
-        for program, each in rounds.items()
+    variants = [
+        VariantResult.of(variant.value, TITLES[variant], measurements, base, batch_size, flops[variant])
+        for variant, measurements in rounds.items()
     ]
     parts = rounds[Variant.ours][-1].parts if Variant.ours in rounds else None
-    return Results(heading, programs, parts or {}, by_batch_size, by_data_size)
+    return Results(heading, variants, parts or {}, by_batch_size, by_data_size)
 
 
-def _rounds(
+def _measure_variants(
     config: BenchmarkConfig,
     variants: list[Variant],
-    in_a_process: InAProcess,
+    run_in_process: RunInProcess,
     advance: Callable[[int], None],
 ) -> dict[Variant, list[Measurement]]:
-    """The variants take turns, so that a machine that slows down slows all."""
-    measured: dict[Variant, list[Measurement]] = {program: [] for program in variants}
+    """Measure the variants in turns, so that a machine that slows down slows all of them."""
+    measured: dict[Variant, list[Measurement]] = {variant: [] for variant in variants}
     for number in range(1, config.rounds + 1):
-        for program, each in measured.items():
-            profiled = program is Variant.ours and number == config.rounds
-            each.append(in_a_process(measure, program, config, profiled=profiled))
+        for variant, measurements in measured.items():
+            profiled = variant is Variant.ours and number == config.rounds
+            measurements.append(run_in_process(measure, variant, config, profiled=profiled))
             advance(1)
     return measured

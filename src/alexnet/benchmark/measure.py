@@ -22,11 +22,12 @@ PRODUCTS = 5
 
 @dataclass(frozen=True)
 class Measurement:
-    """Of one program in one process.
+    """Measurement of one variant in one process.
 
-    `seconds` of a step; those of the `first` one, which compiles; `peak`, the most bytes that tensors took,
-    on a CPU what the process took beyond its start; `product`, floating-point operations a second of a
-    product of two bfloat16 matrices, right afterwards; `parts`, each part's share of a step's time.
+    `seconds` is the time of a step, `first` that of the first step, which compiles. `peak` is the most bytes
+    that tensors took; on a CPU, what the process took beyond its start. `product` is the rate of a product of
+    two bfloat16 matrices right afterwards, in floating-point operations a second. `parts` holds each part's
+    share of a step's time.
     """
 
     seconds: float
@@ -36,22 +37,22 @@ class Measurement:
     parts: dict[str, float] | None
 
 
-def measure(program: Variant, config: BenchmarkConfig, *, profiled: bool) -> Measurement:
-    """Time a program. To be called once in a process."""
+def measure(variant: Variant, config: BenchmarkConfig, *, profiled: bool) -> Measurement:
+    """Time a variant. To be called once in a process."""
     device = device_of(config)
     accelerator = resolve_accelerator(config.trainer.accelerator)
     before = peak_memory_mb(accelerator)
-    step = build_step(program, config)
+    step = build_step(variant, config)
     first, seconds = _first_and_following(step, config.steps, device)
     peak = 1e6 * (peak_memory_mb(accelerator) - before)
     product = _product_rate(config.matrix, device)
-    whole = resolve_compile(config.performance, accelerator, config.strategy.name) is Compile.network
-    parts = profile_step(step, device, "compiled kernels" if whole else "LRN") if profiled else None
+    compiled = resolve_compile(config.performance, accelerator, config.strategy.name) is Compile.network
+    parts = profile_step(step, device, "compiled kernels" if compiled else "LRN") if profiled else None
     return Measurement(seconds, first, peak, product, parts)
 
 
 def step_seconds(config: BenchmarkConfig) -> float:
-    """Of this program's step. To be called once in a process."""
+    """Return the time of a step of this program as configured. To be called once in a process."""
     step = build_step(Variant.ours, config)
     return _first_and_following(step, config.steps, device_of(config))[1]
 
@@ -80,7 +81,7 @@ def _product_rate(side: int, device: torch.device) -> float:
     return 2 * side**3 / statistics.median(times)
 
 
-# what the profiler's names are about, the first that fits
+# words in the profiler's event names that tell the part, the first match counts
 PARTS = {
     "convolutions, backward": ("convolution_backward", "dgrad", "wgrad"),
     "convolutions, forward": ("convolution", "conv2d", "fprop"),
@@ -96,8 +97,8 @@ OTHER = "other"
 
 
 def profile_step(step: Callable[[], None], device: torch.device, compiled: str) -> dict[str, float]:
-    """Each part's share of the time, the largest first; `compiled` is what the compiler's kernels are."""
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it complains where there is no GPU
+    """Return each part's share of the time, the largest first; `compiled` names the compiler's kernels."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # without it Kineto complains that there is no GPU
     gpu = device.type == "cuda"
     with profile(activities=[ProfilerActivity.CUDA if gpu else ProfilerActivity.CPU]) as profiler:
         step()
@@ -110,7 +111,7 @@ def profile_step(step: Callable[[], None], device: torch.device, compiled: str) 
 
 
 def _part(event: Any, compiled: str) -> str:
-    """Of the operation itself, or of the nearest one that called it and that is known."""
+    """Return the part of an operation, or of its nearest caller whose part is known."""
     while event is not None:
         if any(word in event.name for word in COMPILED):
             return compiled

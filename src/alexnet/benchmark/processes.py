@@ -1,4 +1,4 @@
-"""A new process for each measurement, so that none finds a warm cache."""
+"""New processes for measurements, so that none starts with a warm cache."""
 
 import os
 import signal
@@ -14,48 +14,48 @@ from typing import ParamSpec, Protocol, TypeVar
 from alexnet.errors import UserError, explain_failure
 from alexnet.runs.log import log_to_terminal
 
-Given = ParamSpec("Given")
+Params = ParamSpec("Params")
 Result = TypeVar("Result")
-LOADED = ["torch", "lightning", "hydra", "torchvision"]  # once, before the processes fork off
+PRELOADED = ["torch", "lightning", "hydra", "torchvision"]  # once, before the processes are forked
 
 
-class InAProcess(Protocol):
-    """Calls a function of a module in a new process, and returns what it returns."""
+class RunInProcess(Protocol):
+    """Function that calls a module's function in a new process, and returns what it returns."""
 
     def __call__(
-        self, function: Callable[Given, Result], *arguments: Given.args, **named: Given.kwargs
+        self, function: Callable[Params, Result], *args: Params.args, **kwargs: Params.kwargs
     ) -> Result: ...
 
 
 @contextmanager
-def new_processes() -> Iterator[InAProcess]:
-    """Yields what calls functions in new processes, one after the other.
+def new_processes() -> Iterator[RunInProcess]:
+    """Yield a function that calls others in new processes, one at a time.
 
-    What the first one compiles the others find in a cache that is theirs alone, and that is empty at
-    first. Raises `UserError` for want of memory.
+    The processes share a compiler cache, which is empty at first and used by nobody else. `UserError` is
+    raised if memory runs out.
     """
     context = get_context("forkserver")
-    context.set_forkserver_preload(LOADED)
+    context.set_forkserver_preload(PRELOADED)
     with TemporaryDirectory() as cache:
 
-        def call(function: Callable[Given, Result], *arguments: Given.args, **named: Given.kwargs) -> Result:
+        def call(function: Callable[Params, Result], *args: Params.args, **kwargs: Params.kwargs) -> Result:
             with ProcessPoolExecutor(1, context, _init_worker, (cache,)) as pool:
                 try:
-                    return pool.submit(function, *arguments, **named).result()
-                except BrokenProcessPool as problem:
+                    return pool.submit(function, *args, **kwargs).result()
+                except BrokenProcessPool as error:
                     raise UserError(
                         "A process that measures was killed, likely for its memory. What takes less: a"
                         " smaller data.batch_size, scaling.batch_sizes or model.width."
-                    ) from problem
-                except Exception as problem:
-                    if told := explain_failure(problem):
-                        raise UserError(told) from problem
+                    ) from error
+                except Exception as error:
+                    if explanation := explain_failure(error):
+                        raise UserError(explanation) from error
                     raise
 
         yield call
 
 
 def _init_worker(cache: str) -> None:
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(1))  # without a stack trace, but in good order
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(1))  # ends cleanly, without a stack trace
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
-    log_to_terminal(quiet=True)  # libraries would talk
+    log_to_terminal(quiet=True)  # without the messages of libraries

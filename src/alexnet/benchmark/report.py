@@ -1,6 +1,5 @@
-"""The files and figures of a benchmark."""
+"""Files and figures of a benchmark."""
 
-import json
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -23,63 +22,60 @@ from alexnet.benchmark.results import Point, Results
 from alexnet.benchmark.variants import TITLES, device_of
 from alexnet.config import BenchmarkConfig, Variant
 from alexnet.errors import UserError
-from alexnet.files import atomic_write
+from alexnet.files import atomic_write, write_json, write_text
 from alexnet.hardware import cpu_model, resolve_precision
 from alexnet.paths import absolute
 from alexnet.plotting import LIGHT, Theme, render, tidy
 
 
 def new_folder(outputs: str) -> Path:
-    """<outputs>/benchmarks/<date>_<time>/, never one that is there. Raises `UserError` where it cannot be."""
-    wanted = absolute(outputs) / "benchmarks" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    folder = wanted
+    """Create <outputs>/benchmarks/<date>_<time>/, numbered if it exists. Raises `UserError` on failure."""
+    path = absolute(outputs) / "benchmarks" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    folder = path
     try:
-        wanted.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         for number in count(2):
             try:
                 folder.mkdir()
                 break
             except FileExistsError:
-                folder = wanted.with_name(f"{wanted.name}-{number}")
+                folder = path.with_name(f"{path.name}-{number}")
     except OSError as error:
-        raise UserError(f"Cannot make {folder}: {error.strerror}. Give another: outputs=...") from error
+        raise UserError(f"Cannot make {folder}: {error.strerror}. Choose another: outputs=...") from error
     return folder
 
 
 def write_report(
     results: Results, text: str, config: BenchmarkConfig, resolved: dict[str, Any], folder: Path
 ) -> None:
-    """Write result.json, config.yaml, table.txt and the pictures."""
-    everything = {
-        "machine": _machine(config),
+    """Write result.json, config.yaml, table.txt and the figures."""
+    # the key of earlier result files stays: programs
+    fields = {"programs" if key == "variants" else key: value for key, value in asdict(results).items()}
+    content = {
+        "machine": _describe_machine(config),
         "precision": resolve_precision(config.trainer),
-        **asdict(results),
+        **fields,
         "cost_of_an_image": results.cost_of_an_image(),
         "config": resolved,
     }
-    files = {
-        "result.json": json.dumps(everything, indent=2) + "\n",
-        "config.yaml": yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True),
-        "table.txt": f"{results.heading}\n\n{text}\n",
-    }
-    drawings: dict[str, Callable[[Results, Theme], Figure]] = {"rates": draw_rates}
+    figures: dict[str, Callable[[Results, Theme], Figure]] = {"rates": draw_rates}
     if results.parts:
-        drawings["profile"] = draw_profile
+        figures["profile"] = draw_profile
     if results.by_batch_size or results.by_data_size:
-        drawings["scaling"] = draw_scaling
+        figures["scaling"] = draw_scaling
     try:
         (folder / "figures").mkdir()
-        for name, content in files.items():
-            with atomic_write(folder / name) as file:
-                file.write(content.encode())
-        for name, draw in drawings.items():
+        write_json(folder / "result.json", content)
+        write_text(folder / "config.yaml", yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
+        write_text(folder / "table.txt", f"{results.heading}\n\n{text}\n")
+        for name, draw in figures.items():
             with atomic_write(folder / "figures" / f"{name}.png") as file:
                 file.write(render(partial(draw, results), LIGHT, "png"))
     except OSError as error:
         raise UserError(f"Cannot write to {folder}: {error.strerror}.") from error
 
 
-def _machine(config: BenchmarkConfig) -> dict[str, Any]:
+def _describe_machine(config: BenchmarkConfig) -> dict[str, Any]:
     device = device_of(config)
     return {
         "device": device.type,
@@ -94,21 +90,21 @@ def _machine(config: BenchmarkConfig) -> dict[str, Any]:
     }
 
 
-BAR = 0.38  # inches
+BAR_HEIGHT = 0.38  # inches
 WIDTH = 8.0  # inches
-LETTERS = 13  # of a title, in an inch
-ROOM = 1.3  # of the longest bar, for what stands beside it
-OURS = [program.value for program in (Variant.ours, Variant.ours_compiled, Variant.ours_plain)]
+CHARACTERS_PER_INCH = 13  # of a title
+AXIS_LENGTH = 1.3  # times the longest bar, so that a label fits beside it
+OURS = [variant.value for variant in (Variant.ours, Variant.ours_compiled, Variant.ours_plain)]
 
 
 def draw_rates(results: Results, theme: Theme) -> Figure:
-    """Images a second of each program: a bar to the median, a line from the least to the most."""
-    programs = results.programs
-    rates = [each.images_per_second for each in programs]
+    """Draw the images a second of each variant: a bar to the median, a line from the least to the most."""
+    variants = results.variants
+    rates = [variant.images_per_second for variant in variants]
     figure, axes = _bars(
-        [each.title for each in programs],
+        [variant.title for variant in variants],
         [rate.median for rate in rates],
-        [theme.measured if each.name in OURS else theme.baseline for each in programs],
+        [theme.measured if variant.name in OURS else theme.baseline for variant in variants],
         theme,
     )
     below = [rate.median - rate.least for rate in rates]
@@ -122,23 +118,24 @@ def draw_rates(results: Results, theme: Theme) -> Figure:
         elinewidth=1.2,
         capsize=3,
     )
-    for place, each in enumerate(programs):
-        ratio = "" if each.ratio is None else f"  {each.ratio:.2f}x"
-        _label(axes, each.images_per_second.most, place, f"{each.images_per_second.median:,.1f}{ratio}")
-    axes.set_xlim(0, ROOM * max(rate.most for rate in rates))
-    compared = any(each.ratio is not None for each in programs)
-    beside = f"; x: times as fast as {TITLES[Variant.stock_float32]}" if compared else ""
-    axes.set_xlabel(f"images a second, training{beside}")
+    for row, variant in enumerate(variants):
+        ratio = "" if variant.ratio is None else f"  {variant.ratio:.2f}x"
+        rate = variant.images_per_second
+        _label(axes, rate.most, row, f"{rate.median:,.1f}{ratio}")
+    axes.set_xlim(0, AXIS_LENGTH * max(rate.most for rate in rates))
+    compared = any(variant.ratio is not None for variant in variants)
+    explanation = f"; x: times as fast as {TITLES[Variant.stock_float32]}" if compared else ""
+    axes.set_xlabel(f"images a second, training{explanation}")
     _title(figure, "How fast a training step is", results)
     return figure
 
 
 def draw_profile(results: Results, theme: Theme) -> Figure:
-    """Each part's share of a step's time."""
+    """Draw each part's share of a step's time."""
     shares = [100 * share for share in results.parts.values()]
     figure, axes = _bars(list(results.parts), shares, [theme.measured] * len(shares), theme)
-    for place, share in enumerate(shares):
-        _label(axes, share, place, f"{share:.1f}%")
+    for row, share in enumerate(shares):
+        _label(axes, share, row, f"{share:.1f}%")
     axes.set_xlim(0, 1.1 * max(shares))
     axes.set_xlabel("percent of a step's time")
     _title(figure, "Where a step of this program spends its time", results)
@@ -146,10 +143,13 @@ def draw_profile(results: Results, theme: Theme) -> Figure:
 
 
 def draw_scaling(results: Results, theme: Theme) -> Figure:
-    """A step's time over its batch, beside a proportional line; start-up over the size of the data set."""
-    shown = [bool(results.by_batch_size), bool(results.by_data_size)]
-    figure = Figure(figsize=(4.6 * sum(shown), 4.0), layout="constrained")
-    panels = iter(figure.subplots(1, sum(shown), squeeze=False).flat)
+    """Draw a step's time over its batch size, and start-up over the size of the data set.
+
+    Dashed lines show the ideal: proportional to the batch size, and independent of the data set.
+    """
+    panel_count = bool(results.by_batch_size) + bool(results.by_data_size)
+    figure = Figure(figsize=(4.6 * panel_count, 4.0), layout="constrained")
+    panels = iter(figure.subplots(1, panel_count, squeeze=False).flat)
     if results.by_batch_size:
         _draw_batches(next(panels), results.by_batch_size, theme)
     if results.by_data_size:
@@ -162,7 +162,7 @@ def _draw_batches(axes: Axes, points: Sequence[Point], theme: Theme) -> None:
     tidy(axes)
     sizes = np.array([point.size for point in points])
     medians = np.array([1e3 * point.seconds.median for point in points])
-    slope = float(sizes @ medians / (sizes @ sizes))  # of the line through 0 that is nearest
+    slope = float(sizes @ medians / (sizes @ sizes))  # of the least-squares line through 0
     end = float(sizes[-1])
     axes.plot(
         [0, end], [0, slope * end], "--", color=theme.baseline, label=f"in proportion: {slope:.2f} ms/image"
@@ -184,7 +184,7 @@ def _draw_startup(axes: Axes, points: Sequence[Point], theme: Theme) -> None:
     sizes = [point.size for point in points]
     axes.set_xticks(sizes)
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: _short(size)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: _format_count(size)))
     axes.set(xlabel="training images in the data set", ylabel="pack to first batch (s)")
     axes.set_ylim(0, 1.25 * max(point.seconds.most for point in points))
     axes.legend(loc="upper left", frameon=False)
@@ -203,7 +203,7 @@ def _plot(axes: Axes, points: Sequence[Point], scale: float, theme: Theme) -> No
 def _bars(
     names: Sequence[str], values: Sequence[float], colors: Sequence[str], theme: Theme
 ) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, 1.3 + BAR * len(names)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.3 + BAR_HEIGHT * len(names)), layout="constrained")
     axes = figure.subplots()
     tidy(axes)
     axes.grid(visible=False, axis="y")
@@ -213,16 +213,16 @@ def _bars(
     return figure, axes
 
 
-def _label(axes: Axes, end: float, place: int, text: str) -> None:
-    axes.annotate(text, (end, place), (7, 0), textcoords="offset points", va="center", fontsize=9)
+def _label(axes: Axes, end: float, row: int, text: str) -> None:
+    axes.annotate(text, (end, row), (7, 0), textcoords="offset points", va="center", fontsize=9)
 
 
 def _title(figure: Figure, title: str, results: Results) -> None:
-    width = round(LETTERS * figure.get_figwidth())
+    width = round(CHARACTERS_PER_INCH * figure.get_figwidth())
     lines = [fill(part, width) for part in (title, *results.heading.split("; "))]
     figure.suptitle("\n".join(lines), fontsize=9)
 
 
-def _short(count: float) -> str:
-    """1,000, 1.28 million."""
+def _format_count(count: float) -> str:
+    """Format a number of images: 1,000 or 1.28M."""
     return f"{count / 1e6:.3g}M" if count >= 1e6 else f"{count:,.0f}"

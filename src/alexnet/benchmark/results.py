@@ -3,6 +3,11 @@
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import StringIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from alexnet.benchmark.measure import Measurement
 from alexnet.terminal import format_bytes
@@ -10,7 +15,7 @@ from alexnet.terminal import format_bytes
 
 @dataclass(frozen=True)
 class Spread:
-    """Over the rounds."""
+    """Median, minimum and maximum over the rounds."""
 
     median: float
     least: float
@@ -18,17 +23,19 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Spread":
-        each = list(values)
-        return cls(statistics.median(each), min(each), max(each))
+        """Summarize the values of all rounds."""
+        sample = list(values)
+        return cls(statistics.median(sample), min(sample), max(sample))
 
 
 @dataclass(frozen=True)
 class VariantResult:
-    """One program over all rounds.
+    """Result of one variant over all rounds.
 
-    `ratio` is how many times as fast as the base it is, round by round; None where the base was not
-    measured. `share` is the rate of arithmetic as a share of the matrix product's. `first_again` is the
-    first step where the compiler's cache is on disk; None after a single round.
+    `ratio` is the median, over the rounds, of how many times as fast as the base it is; None if the base was
+    not measured. `share` is its arithmetic rate as a share of the matrix product's. `first_new` and
+    `first_again` are the seconds of the first step without and with the compiler's cache on disk; the latter
+    is None after a single round.
     """
 
     name: str
@@ -53,30 +60,30 @@ class VariantResult:
         batch_size: int,
         flops: float,
     ) -> "VariantResult":
-        """`flops` are those of a step."""
+        """Summarize the rounds of a variant; `flops` are the floating-point operations of a step."""
         ratio = None
         if base is not None:
             pairs = zip(base, rounds, strict=True)
             ratio = statistics.median(one.seconds / other.seconds for one, other in pairs)
-        again = [each.first for each in rounds[1:]]
+        again = [measurement.first for measurement in rounds[1:]]
         return cls(
             name,
             title,
-            Spread.of(batch_size / each.seconds for each in rounds),
-            Spread.of(each.seconds for each in rounds),
+            Spread.of(batch_size / measurement.seconds for measurement in rounds),
+            Spread.of(measurement.seconds for measurement in rounds),
             ratio,
-            Spread.of(flops / each.seconds / each.product for each in rounds),
-            statistics.median(each.product for each in rounds),
+            Spread.of(flops / measurement.seconds / measurement.product for measurement in rounds),
+            statistics.median(measurement.product for measurement in rounds),
             rounds[0].first,
             statistics.median(again) if again else None,
-            max(each.peak for each in rounds),
+            max(measurement.peak for measurement in rounds),
             rounds,
         )
 
 
 @dataclass(frozen=True)
 class Point:
-    """A cost at one size: seconds of a step, or of a start."""
+    """Time at one size: seconds of a step, or of start-up."""
 
     size: int
     seconds: Spread
@@ -84,41 +91,54 @@ class Point:
 
 @dataclass(frozen=True)
 class Results:
-    """Of one benchmark. `parts` are the shares of this program's step; empty where it was not measured."""
+    """Results of one benchmark.
+
+    `parts` holds the share of each part in the time of this program's step; it is empty if that was not
+    measured.
+    """
 
     heading: str  # machine and configuration, in a line
-    programs: list[VariantResult]
+    variants: list[VariantResult]
     parts: dict[str, float]
     by_batch_size: list[Point]
     by_data_size: list[Point]
 
     def cost_of_an_image(self) -> float | None:
-        """Of the largest batch, over that of the smallest; below 1 large batches are cheaper by the image."""
+        """Return the time of an image in the largest batch over that in the smallest.
+
+        Below 1 large batches are cheaper by the image; None if fewer than two batch sizes were measured.
+        """
         if len(self.by_batch_size) < 2:
             return None
-        small, large = (self.by_batch_size[place] for place in (0, -1))
+        small, large = self.by_batch_size[0], self.by_batch_size[-1]
         return (large.seconds.median / large.size) / (small.seconds.median / small.size)
 
 
+TABLE_WIDTH = 1000  # characters, more than any table has: nothing is wrapped
 NOTES = (
     "ratio: images a second against stock modules in float32, round by round.",
-    "of a product: arithmetic a second, as a share of what a product of two bfloat16 matrices reached beside"
-    " it. Medians over the rounds, with the least and the most.",
-    "first step: seconds, with whatever is compiled; new: nothing compiled before; again: from the cache on"
-    " disk. Torchvision's network is a smaller one, without LRN, always of width 1.",
+    "of a product: arithmetic a second, as a share of what a product of two bfloat16 matrices reached right"
+    " afterwards. Medians over the rounds, with the least and the most.",
+    "first step: seconds, compilation included; new: nothing compiled before; again: from the cache on disk."
+    " Torchvision's network is a smaller one, without LRN, always of width 1.",
 )
 
 
 def tables(results: Results) -> str:
-    """All that was measured; a part that was not is left out."""
-    parts = [_variants(results), *NOTES]
+    """Return tables of all that was measured, as text."""
+    sections = [_variants(results), *NOTES]
     if results.parts:
-        parts += ["", "Where a step of this program spends its time", *_parts(results)]
+        shares = [(part, f"{share:.1%}") for part, share in results.parts.items()]
+        sections += ["", "Where a step of this program spends its time", format_table((), shares)]
     if results.by_batch_size:
-        parts += ["", "A step of this program by batch size", _by_batch_size(results)]
+        sections += ["", "A step of this program by batch size", _by_batch_size(results)]
     if results.by_data_size:
-        parts += ["", "Start-up by size of the data set, a pack to its first batch", _by_data_size(results)]
-    return "\n".join(parts)
+        sections += [
+            "",
+            "Start-up by size of the data set, a pack to its first batch",
+            _by_data_size(results),
+        ]
+    return "\n".join(sections)
 
 
 def _variants(results: Results) -> str:
@@ -129,42 +149,38 @@ def _variants(results: Results) -> str:
     )
     rows = [
         (
-            each.title,
-            *_spread(each.images_per_second, ",.1f"),
-            "-" if each.ratio is None else f"{each.ratio:.2f}",
-            *_spread(each.share, ".0%"),
-            f"{each.product_flops_per_second / 1e12:.3f}",
-            f"{each.first_new:.1f}",
-            "-" if each.first_again is None else f"{each.first_again:.1f}",
-            format_bytes(each.peak_bytes),
+            result.title,
+            *_spread(result.images_per_second, ",.1f"),
+            "-" if result.ratio is None else f"{result.ratio:.2f}",
+            *_spread(result.share, ".0%"),
+            f"{result.product_flops_per_second / 1e12:.3f}",
+            f"{result.first_new:.1f}",
+            "-" if result.first_again is None else f"{result.first_again:.1f}",
+            format_bytes(result.peak_bytes),
         )
-        for each in results.programs
+        for result in results.variants
     ]
-    return columns(headings, rows)
-
-
-def _parts(results: Results) -> Iterable[str]:
-    yield columns((), [(part, f"{share:.1%}") for part, share in results.parts.items()])
+    return format_table(headings, rows)
 
 
 def _by_batch_size(results: Results) -> str:
     def row(point: Point) -> tuple[str, ...]:
-        milliseconds = 1e3 * point.seconds.median
-        each = (f"{point.size / point.seconds.median:,.1f}", f"{milliseconds / point.size:.2f}")
-        return (f"{point.size:,}", *_milliseconds(point.seconds), *each)
+        rate = f"{point.size / point.seconds.median:,.1f}"
+        per_image = f"{1e3 * point.seconds.median / point.size:.2f}"
+        return (f"{point.size:,}", *_milliseconds(point.seconds), rate, per_image)
 
     headings = ("images", "ms a step\nmedian", "\nmin", "\nmax", "\nimages/s", "\nms/image")
-    text = columns(headings, [row(point) for point in results.by_batch_size])
+    text = format_table(headings, [row(point) for point in results.by_batch_size])
     ratio = results.cost_of_an_image()
     if ratio is None:
         return text
-    small, large = (results.by_batch_size[place].size for place in (0, -1))
+    small, large = results.by_batch_size[0].size, results.by_batch_size[-1].size
     return f"{text}\nTime of an image in a batch of {large:,}, against one of {small:,}: {ratio:.2f}"
 
 
 def _by_data_size(results: Results) -> str:
     rows = [(f"{point.size:,}", *_spread(point.seconds, ".2f")) for point in results.by_data_size]
-    return columns(("training images", "seconds\nmedian", "\nmin", "\nmax"), rows)
+    return format_table(("training images", "seconds\nmedian", "\nmin", "\nmax"), rows)
 
 
 def _milliseconds(seconds: Spread) -> tuple[str, ...]:
@@ -175,15 +191,17 @@ def _spread(values: Spread, form: str) -> tuple[str, ...]:
     return tuple(format(value, form) for value in (values.median, values.least, values.most))
 
 
-def columns(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lines of cells, the first of each to the left, the others to the right; headings of up to two lines."""
-    split = [heading.rpartition("\n")[::2] for heading in headings]
-    lines = [*zip(*split, strict=True), *rows]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Format a table as plain text: the first column left-aligned, the others right-aligned.
+
+    Headings may have several lines; without headings only the rows are formatted.
+    """
+    table = Table(box=None, pad_edge=False, show_header=bool(headings))
+    for column, heading in enumerate(headings or rows[0]):
+        table.add_column(Text(heading), justify="right" if column else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console = Console(file=StringIO(), width=TABLE_WIDTH)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())

@@ -1,4 +1,4 @@
-"""Costs that should grow in proportion, or not at all: a step with its batch, start-up with the data set."""
+"""Scaling of the time of a step with the batch size, and of start-up with the size of the data set."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from numpy.lib.format import open_memmap
 from torch import Tensor, nn
 
 from alexnet.benchmark.measure import step_seconds
-from alexnet.benchmark.processes import InAProcess
+from alexnet.benchmark.processes import RunInProcess
 from alexnet.benchmark.results import Point, Spread
 from alexnet.config import BenchmarkConfig, PackFormat
 from alexnet.data.datamodule import ImageDataModule
@@ -29,20 +29,23 @@ from alexnet.training.trainer_args import trainer_arguments, workers_per_device
 
 
 def measure_batch_sizes(
-    config: BenchmarkConfig, in_a_process: InAProcess, advance: Callable[[int], None]
+    config: BenchmarkConfig, run_in_process: RunInProcess, advance: Callable[[int], None]
 ) -> list[Point]:
-    """This program's step; the sizes take turns."""
+    """Measure a step of this program at each batch size; the sizes take turns."""
 
     def seconds(size: int) -> float:
-        return in_a_process(step_seconds, replace(config, data=replace(config.data, batch_size=size)))
+        return run_in_process(step_seconds, replace(config, data=replace(config.data, batch_size=size)))
 
     return _points(config.scaling.batch_sizes, config.rounds, seconds, advance)
 
 
 def measure_data_sizes(
-    config: BenchmarkConfig, in_a_process: InAProcess, advance: Callable[[int], None]
+    config: BenchmarkConfig, run_in_process: RunInProcess, advance: Callable[[int], None]
 ) -> list[Point]:
-    """Start-up; the sizes take turns. Raises `UserError` where the files cannot be made."""
+    """Measure start-up with each data set size; the sizes take turns.
+
+    Raises `UserError` if the files of a data set cannot be written.
+    """
     sizes = config.scaling.data_sizes
     with TemporaryDirectory() as scratch:
         packs = {size: Path(scratch, str(size)) for size in sizes}
@@ -51,30 +54,30 @@ def measure_data_sizes(
                 write_empty_pack(pack, size, config)
         except OSError as error:
             raise UserError(
-                f"{scratch}: cannot hold a data set of {size:,} images ({error.strerror}). Give another place"
+                f"{scratch}: cannot hold a data set of {size:,} images ({error.strerror}). Set another folder"
                 " (TMPDIR=...), or leave this out: scaling.data_sizes=[]"
             ) from error
         return _points(
-            sizes, config.rounds, lambda size: in_a_process(startup_seconds, config, packs[size]), advance
+            sizes, config.rounds, lambda size: run_in_process(startup_seconds, config, packs[size]), advance
         )
 
 
 def _points(
     sizes: list[int], rounds: int, seconds: Callable[[int], float], advance: Callable[[int], None]
 ) -> list[Point]:
-    found: dict[int, list[float]] = {size: [] for size in sizes}
+    measured: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(rounds):
-        for size, each in found.items():
-            each.append(seconds(size))
+        for size, values in measured.items():
+            values.append(seconds(size))
             advance(1)
-    return [Point(size, Spread.of(each)) for size, each in found.items()]
+    return [Point(size, Spread.of(values)) for size, values in measured.items()]
 
 
 TRAINING_IMAGES_PER_VAL_IMAGE = 25  # about ImageNet's
 
 
 def write_empty_pack(folder: Path, images: int, config: BenchmarkConfig) -> None:
-    """A raw pack of so many black training images; its pixels are a hole in a file and take no disk."""
+    """Write a raw pack of so many black training images; its pixels are a hole in a file and take no disk."""
     folder.mkdir()
     size = config.data.resize_size
     counts = {"train": images, "val": max(1, images // TRAINING_IMAGES_PER_VAL_IMAGE)}
@@ -102,11 +105,11 @@ def write_empty_pack(folder: Path, images: int, config: BenchmarkConfig) -> None
 
 
 def startup_seconds(config: BenchmarkConfig, pack: Path) -> float:
-    """From a pack on disk to its first augmented batch on the device, the way of train.py.
+    """Return the seconds from a pack on disk to its first augmented batch on the device, as in train.py.
 
-    Neither the imports of libraries nor a network are in it. To be called once in a process.
+    The time includes neither the imports of libraries nor a network. To be called once in a process.
     """
-    first = _FirstBatch()
+    module = _FirstBatch()
     began = time.perf_counter()
     data = replace(config.data, pack=str(pack))
     datamodule = ImageDataModule(
@@ -116,30 +119,30 @@ def startup_seconds(config: BenchmarkConfig, pack: Path) -> float:
         seed=config.seed,
         workers=workers_per_device(data.workers, config.trainer),
     )
-    one = {"max_epochs": 1, "limit_train_batches": 1, "limit_val_batches": 0}
+    one_batch = {"max_epochs": 1, "limit_train_batches": 1, "limit_val_batches": 0}
     trainer = Trainer(
-        **trainer_arguments(config.trainer, config.strategy) | one,
+        **trainer_arguments(config.trainer, config.strategy) | one_batch,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    trainer.fit(first, datamodule)
-    return first.came - began
+    trainer.fit(module, datamodule)
+    return module.arrival - began
 
 
 class _FirstBatch(LightningModule):
-    """In the place of a network: notes when its first batch came."""
+    """Stand-in for a network that records when its first batch arrives."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.came = 0.0
+        self.arrival = 0.0
         self.weight = nn.Parameter(torch.zeros(()))
 
     def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
         synchronize(self.device)
-        self.came = time.perf_counter()
+        self.arrival = time.perf_counter()
         return self.weight.square()
 
     def configure_optimizers(self) -> Any:

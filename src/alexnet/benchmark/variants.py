@@ -1,8 +1,8 @@
-"""The programs that are timed: this one as configured, and others that do the same work.
+"""Variants of the training step that is timed: this program as configured, and others that do the same work.
 
-A step is a forward pass with dropout, the loss, a backward pass and an update, on images that are on the
-device already. The others are the same network of torch's modules, and torchvision's network, which is a
-smaller one, without LRN, and always of width 1.
+A step is a forward pass with dropout, the loss, a backward pass and an update, on images that are already on
+the device. The others are the same network built of torch's modules, and torchvision's network, which is
+smaller, without LRN, and always of width 1.
 """
 
 import os
@@ -31,7 +31,7 @@ from alexnet.optim.optimizers import build_optimizer
 from alexnet.paths import CONF
 from alexnet.training.compile import apply_performance_options, resolve_compile
 
-BASE = Variant.stock_float32  # which all others are compared with
+BASE = Variant.stock_float32  # with which all others are compared
 TITLES = {
     Variant.ours: "this program",
     Variant.ours_compiled: "this program, compiled whole",
@@ -44,11 +44,11 @@ TITLES = {
 }
 TORCHVISION = (Variant.torchvision_float32, Variant.torchvision_bfloat16, Variant.torchvision_compiled)
 TORCHVISION_SIDE = 224  # pixels
-PIXEL_SPREAD = 60.0  # about that of photographs, 0-255, less their mean
+PIXEL_STD = 60.0  # about that of mean-subtracted photographs, 0-255
 
 
 def check_measurable(config: BenchmarkConfig) -> None:
-    """Raise `UserError` for a configuration whose step is not one device's, or not what it says."""
+    """Raise `UserError` for a step on several devices, or in a precision that is not available."""
     trainer, strategy = config.trainer, config.strategy.name
     if trainer.devices * trainer.num_nodes > 1 or strategy in (Strategy.fsdp, Strategy.model_parallel):
         raise UserError(
@@ -58,39 +58,39 @@ def check_measurable(config: BenchmarkConfig) -> None:
     accelerator, precision = resolve_accelerator(trainer.accelerator), resolve_precision(trainer)
     if precision == "16-mixed" and accelerator == "cpu":
         raise UserError(
-            "trainer.precision=16-mixed: there is none on a CPU, where train.py takes bf16-mixed in its"
-            " place. Choose that."
+            "trainer.precision=16-mixed: not available on a CPU, where train.py takes bf16-mixed instead."
+            " Choose that."
         )
 
 
 def device_of(config: BenchmarkConfig) -> torch.device:
-    """The device that train.py would take."""
+    """Return the device that train.py would use."""
     return resolve_device(config.trainer.accelerator)
 
 
 def choose_variants(config: BenchmarkConfig) -> list[Variant]:
-    """Those that were asked for, or else all but those that would say nothing new, or take very long."""
+    """Return the configured variants, or all but those that would show nothing new or take very long."""
     if config.variants is not None:
         return list(dict.fromkeys(config.variants))
-    programs = list(Variant)
+    variants = list(Variant)
     accelerator = resolve_accelerator(config.trainer.accelerator)
     if resolve_compile(config.performance, accelerator, config.strategy.name) is Compile.network:
-        programs.remove(Variant.ours_compiled)
-    plain = as_configured(Variant.ours_plain, config)
+        variants.remove(Variant.ours_compiled)
+    plain = variant_config(Variant.ours_plain, config)
     assert isinstance(config.model, AlexNetConfig)  # BenchmarkConfig checks it
     if (plain.performance, plain.trainer) == (config.performance, config.trainer) or not config.model.lrn:
-        programs.remove(Variant.ours_plain)  # without LRN it is as good as the stock modules
+        variants.remove(Variant.ours_plain)  # without LRN it is the same as the stock modules
     if resolve_precision(replace(config.trainer, precision="auto")) != "bf16-mixed":
-        for program in (Variant.stock_bfloat16, Variant.torchvision_bfloat16, Variant.torchvision_compiled):
-            programs.remove(program)  # bfloat16 by other means than instructions
-    return programs
+        for variant in (Variant.stock_bfloat16, Variant.torchvision_bfloat16, Variant.torchvision_compiled):
+            variants.remove(variant)  # slow where the device has no bfloat16 instructions
+    return variants
 
 
-def as_configured(program: Variant, config: BenchmarkConfig) -> BenchmarkConfig:
-    """The configuration of one of this program's forms."""
-    if program is Variant.ours_compiled:
+def variant_config(variant: Variant, config: BenchmarkConfig) -> BenchmarkConfig:
+    """Return the configuration of a variant of this program."""
+    if variant is Variant.ours_compiled:
         return replace(config, performance=replace(config.performance, compile=Compile.network))
-    if program is Variant.ours_plain:
+    if variant is Variant.ours_plain:
         settings = OmegaConf.load(CONF / "performance" / "plain.yaml")
         plain = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(config), settings))
         assert isinstance(plain, BenchmarkConfig)
@@ -98,36 +98,35 @@ def as_configured(program: Variant, config: BenchmarkConfig) -> BenchmarkConfig:
     return config
 
 
-def flops_of_step(program: Variant, config: BenchmarkConfig) -> float:
-    """Floating-point operations of its convolutions and full connections, see `count_training_flops`."""
+def flops_of_step(variant: Variant, config: BenchmarkConfig) -> float:
+    """Count the floating-point operations of a step as `count_training_flops` does."""
     with torch.device("meta"):
-        network = _network(program, config)
-    return config.data.batch_size * count_training_flops(network, _side(program, config))
+        network = _network(variant, config)
+    return config.data.batch_size * count_training_flops(network, _side(variant, config))
 
 
-def build_step(program: Variant, config: BenchmarkConfig) -> Callable[[], None]:
-    """What works out one training step of a batch of random images.
+def build_step(variant: Variant, config: BenchmarkConfig) -> Callable[[], None]:
+    """Return a function that computes a training step on a batch of random images.
 
-    To be called once in a process, before anything large is on the CPU.
+    To be called once in a process, before large tensors are allocated on the CPU.
     """
     torch.manual_seed(config.seed)
     device = device_of(config)
-    ours = program in (Variant.ours, Variant.ours_compiled, Variant.ours_plain)
-    made = (_build_ours if ours else _build_peer)(program, config, device)
-    side = _side(program, config)
-    dtype = made.images or next(made.network.parameters()).dtype
-    images = (PIXEL_SPREAD * torch.randn(config.data.batch_size, 3, side, side)).to(device, dtype)
+    ours = variant in (Variant.ours, Variant.ours_compiled, Variant.ours_plain)
+    built = (_build_ours if ours else _build_peer)(variant, config, device)
+    side = _side(variant, config)
+    dtype = built.image_dtype or next(built.network.parameters()).dtype
+    images = (PIXEL_STD * torch.randn(config.data.batch_size, 3, side, side)).to(device, dtype)
     labels = torch.randint(config.classes, (len(images),)).to(device)
-    dropout_seeds = (
-        [torch.randint(2**32, (len(images),)).to(device)] if ours else []
-    )  # of this program's dropout
+    # an argument of this program's dropout only
+    dropout_seeds = [torch.randint(2**32, (len(images),)).to(device)] if ours else []
 
     def step() -> None:
-        made.optimizer.zero_grad()
-        with made.precision.forward_context():
-            loss = cross_entropy(made.network(images, *dropout_seeds), labels)
-        made.precision.backward(loss, None)
-        made.precision.optimizer_step(made.optimizer)
+        built.optimizer.zero_grad()
+        with built.precision.forward_context():
+            loss = cross_entropy(built.network(images, *dropout_seeds), labels)
+        built.precision.backward(loss, None)
+        built.precision.optimizer_step(built.optimizer)
 
     return step
 
@@ -137,17 +136,17 @@ class _Built:
     network: nn.Module
     optimizer: Optimizer
     precision: Precision
-    images: torch.dtype | None = None  # the network's, where nothing else is said
+    image_dtype: torch.dtype | None = None  # None: that of the network's weights
 
 
-def _build_ours(program: Variant, config: BenchmarkConfig, device: torch.device) -> _Built:
-    """What train.py makes of the configuration, in the same order."""
-    config = as_configured(program, config)
+def _build_ours(variant: Variant, config: BenchmarkConfig, device: torch.device) -> _Built:
+    """Build what train.py builds from the configuration, in the same order."""
+    config = variant_config(variant, config)
     if config.performance.retain_malloc and device.type == "cpu":
         retain_malloc()
     torch.backends.cudnn.benchmark = config.trainer.benchmark
     torch.use_deterministic_algorithms(config.trainer.deterministic)
-    if config.trainer.deterministic:  # as Lightning does; or CUDA's matrix products raise
+    if config.trainer.deterministic:  # as Lightning does; without it CUDA's matrix products raise
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     name = resolve_precision(config.trainer)
     precision = _precision(name, device)
@@ -159,24 +158,24 @@ def _build_ours(program: Variant, config: BenchmarkConfig, device: torch.device)
     return _Built(network, build_optimizer(network, config.optimizer), precision, MIXED.get(name))
 
 
-def _build_peer(program: Variant, config: BenchmarkConfig, device: torch.device) -> _Built:
-    """As its authors would run it: eager, or bfloat16 channels-last, or that compiled."""
-    network = _network(program, config).to(device)
-    half = program not in (Variant.stock_float32, Variant.torchvision_float32)
-    if half:
+def _build_peer(variant: Variant, config: BenchmarkConfig, device: torch.device) -> _Built:
+    """Build a variant as its authors would run it: eager, in bfloat16 channels-last, or compiled as well."""
+    network = _network(variant, config).to(device)
+    bfloat16 = variant not in (Variant.stock_float32, Variant.torchvision_float32)
+    if bfloat16:
         network.to(memory_format=torch.channels_last)
-    if program is Variant.torchvision_compiled:
+    if variant is Variant.torchvision_compiled:
         network.compile()
-    given = config.optimizer
-    optimizer = SGD(network.parameters(), given.lr, given.momentum, weight_decay=given.weight_decay)
-    return _Built(network, optimizer, _precision("bf16-mixed" if half else "32-true", device))
+    settings = config.optimizer
+    optimizer = SGD(network.parameters(), settings.lr, settings.momentum, weight_decay=settings.weight_decay)
+    return _Built(network, optimizer, _precision("bf16-mixed" if bfloat16 else "32-true", device))
 
 
-def _network(program: Variant, config: BenchmarkConfig) -> nn.Module:
-    if program in TORCHVISION:
+def _network(variant: Variant, config: BenchmarkConfig) -> nn.Module:
+    if variant in TORCHVISION:
         return alexnet(weights=None, num_classes=config.classes)
     network = build_network(config.model, config.classes)
-    if program in (Variant.stock_float32, Variant.stock_bfloat16):
+    if variant in (Variant.stock_float32, Variant.stock_bfloat16):
         assert isinstance(network, AlexNet)
         _use_stock_modules(network)
     return network
@@ -186,19 +185,19 @@ def _use_stock_modules(network: AlexNet) -> None:
     for stage in (network.stage1, network.stage2):
         norm = stage.lrn
         if isinstance(norm, LocalResponseNorm):
-            # torch's divides alpha by the window; it knows no columns
+            # torch's divides alpha by the window, and has no columns
             stage.lrn = nn.LocalResponseNorm(norm.size, norm.size * norm.alpha, norm.beta, norm.k)
     for module in network.modules():
         if isinstance(module, Dropout):
-            module.scaling = DropoutScaling.train  # without dropout_seeds that is torch's
+            module.scaling = DropoutScaling.train  # without dropout_seeds this is torch's dropout
 
 
-def _side(program: Variant, config: BenchmarkConfig) -> int:
-    return TORCHVISION_SIDE if program in TORCHVISION else config.model.image_size
+def _side(variant: Variant, config: BenchmarkConfig) -> int:
+    return TORCHVISION_SIDE if variant in TORCHVISION else config.model.image_size
 
 
 def _precision(name: str, device: torch.device) -> Precision:
-    """What Lightning's Trainer does for its precision of that name, without a trainer."""
+    """Return the plugin that Lightning's Trainer would use for the precision of that name."""
     if name == "64-true":
         return DoublePrecision()
     if name == "bf16-true":
