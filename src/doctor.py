@@ -1,4 +1,4 @@
-"""Is this machine ready to train? python src/doctor.py, then the same [key=value] ... as for train.py."""
+"""Check whether this machine is ready to train: python src/doctor.py [key=value ...], as for train.py."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Decode a data set once, into a pack that training maps: python src/prepare.py data=... [key=value] ..."""
+"""Decode a data set once, into a pack that training maps: python src/prepare.py data=... [key=value ...]"""
 
 from omegaconf import DictConfig
 

@@ -224,7 +224,6 @@ def round_trip(path: Path, content: dict[str, Any]) -> dict[str, Any]:
 
 def differing_tensors(written: dict[str, Tensor], read: dict[str, Tensor]) -> list[str]:
     """Return the names of the tensors that are not identical bit for bit."""
-
     return [name for name in written if name not in read or not _bitwise_equal(written[name], read[name])]
 
 

@@ -139,7 +139,6 @@ def _check_memory(config: TrainConfig, estimate: ResourceEstimate, free: float |
 
 def _check_outputs(config: TrainConfig, estimate: ResourceEstimate, network: nn.Module) -> Iterator[Finding]:
     """Write a file and a checkpoint where the run's folder would be."""
-
     parent = Path(config.run_folder).parent if config.run_folder else Path(config.outputs)
     with scratch_folder(parent) as scratch:
         yield from check_write_speed(scratch, estimate)

@@ -94,7 +94,6 @@ def check_tracking(
 
 def _wandb_status(mode: WandbMode) -> tuple[str, bool, bool, str]:
     """Return wandb's version, whether a run would be online, whether there is a key, and for which server."""
-
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
 

@@ -17,7 +17,6 @@ def all_reduce_worker(rank: int, processes: int, backend: str, address: str, fol
     Writes the extremes of the sum and the seconds that it took to <folder>/<rank>.json, and all output of
     this process to <folder>/<rank>.log.
     """
-
     with (folder / f"{rank}.log").open("w", encoding="utf-8") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)

@@ -60,7 +60,6 @@ def _as_typed(override: Override) -> str:
 
 def _safe(name: str) -> str:
     """Replace all but letters, digits and . , = + - in a name, and shorten it; a hash keeps names apart."""
-
     safe = re.sub(r"[^\w.,=+-]+", "_", name, flags=re.ASCII)[:MAX_LENGTH]
     return safe if safe == name else f"{safe}_{_hash(name)}"
 

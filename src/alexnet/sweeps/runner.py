@@ -67,7 +67,6 @@ def conclude(jobs: int, done: int, seconds: float | None, folder: Path) -> None:
 
 def failure(statuses: Sequence[JobStatus], logs: Path | None = None) -> UserError | None:
     """Return an error of one line about the jobs that failed; `logs` is where Slurm's jobs log."""
-
     failed = [status for status in statuses if status.state is State.failed]
     if not failed:
         return None
