@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow lint format lock clean
+.PHONY: help setup train test test-slow lint audit format lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,14 +22,18 @@ test: lint ## lint, types, and the tests that take minutes
 test-slow: setup ## the tests that take longer, on real photographs where there are any
 	$(BIN)/pytest -m slow
 
-lint: setup ## style, types and YAML, as CI checks them
+lint: setup ## style, types, imports between packages and YAML, as CI checks them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=src $(BIN)/lint-imports
 	$(BIN)/yamllint --strict conf .pre-commit-config.yaml
 
-format: setup ## mend what can be mended
+# --strict: an index without advisories, as many mirrors are, must not pass for "nothing known"
+audit: setup ## known vulnerabilities of the locked packages
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r requirements.lock
+
+format: setup ## fix what can be fixed automatically
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
