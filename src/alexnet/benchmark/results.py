@@ -201,7 +201,8 @@ def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         table.add_column(Text(heading), justify="right" if column else "left", no_wrap=True)
     for row in rows:
         table.add_row(*map(Text, row))
-    console = Console(file=StringIO(), width=TABLE_WIDTH)
+    # plain text, whatever the environment says about colours
+    console = Console(file=StringIO(), width=TABLE_WIDTH, color_system=None)
     with console.capture() as capture:
         console.print(table)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())

@@ -72,7 +72,6 @@ def run_torch_checks(config: TrainConfig, report: Report) -> None:
             "disk",
             lambda: check_disk_space(estimate_disk_use(config, estimate, images, download=bool(download))),
         )
-
         report.check("outputs", lambda: _check_outputs(config, estimate, network))
     if devices_available:
         report.check("distributed", lambda: _check_processes(config))

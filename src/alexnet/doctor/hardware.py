@@ -204,7 +204,6 @@ def check_compiler(
         return
     part = COMPILED_PARTS[compiled]
     message = f"Nothing can be compiled for {device.type}, as is wanted for {part}: {problem}"
-
     if performance.compile is Compile.network:
         yield failed("compiler", message, f"{compiler_advice(device)}, or choose performance.compile=none.")
     else:
