@@ -1,9 +1,11 @@
-"""What this machine can do: accelerators, precision, memory, arithmetic, and whether it can compile."""
+"""What this machine has: accelerators, native precisions, memory, speed of arithmetic, a compiler."""
 
 import ctypes
 import functools
+import logging
 import platform
 import resource
+import statistics
 import sys
 import time
 from collections.abc import Mapping
@@ -14,30 +16,31 @@ import torch
 from torch import Tensor
 
 from alexnet.config import Accelerator, TrainerConfig
-from alexnet.errors import UserError, lacks_memory
+from alexnet.errors import UserError, first_line, lacks_memory
 
 
 def resolve_accelerator(accelerator: Accelerator) -> str:
-    """cpu, gpu or mps. Raises `UserError` for one that this machine does not have."""
-    available = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    """Return cpu, gpu or mps. Raises `UserError` if this machine does not have it."""
+    present = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = [name for name, is_present in present.items() if is_present]
     if accelerator is Accelerator.auto:
-        return next(name for name, there in available.items() if there)
-    if not available[accelerator.value]:
-        there = ", ".join(name for name, is_there in available.items() if is_there)
-        raise UserError(f"trainer.accelerator={accelerator.value}: not on this machine. Choices: {there}.")
+        return available[0]
+    if accelerator.value not in available:
+        choices = ", ".join(available)
+        raise UserError(f"trainer.accelerator={accelerator.value}: not on this machine. Choices: {choices}.")
     return accelerator.value
 
 
 def resolve_device(accelerator: Accelerator) -> torch.device:
-    """The first device of an accelerator. Raises `UserError` for one that this machine does not have."""
+    """Return an accelerator's first device. Raises `UserError` if this machine does not have one."""
     name = resolve_accelerator(accelerator)
     return torch.device("cuda" if name == "gpu" else name)
 
 
 def resolve_precision(trainer: TrainerConfig) -> str:
-    """Lightning's name for the precision; auto: bf16-mixed on a device with instructions for it.
+    """Return Lightning's name for the precision; auto is bf16-mixed where the device supports it natively.
 
-    Elsewhere bfloat16 would be worked out by other means, many times slower.
+    Elsewhere bfloat16 is emulated, many times slower.
     """
     if trainer.precision != "auto":
         return trainer.precision
@@ -45,13 +48,13 @@ def resolve_precision(trainer: TrainerConfig) -> str:
     if accelerator == "gpu":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:  # an older torch cannot tell
-        able: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-        native = accelerator == "cpu" and any(able.get(name) for name in ("avx512_bf16", "amx_bf16"))
+        capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        native = accelerator == "cpu" and any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
     return "bf16-mixed" if native else "32-true"
 
 
 def cpu_model() -> str:
-    """The processor, as it calls itself."""
+    """Return the processor's own name for itself."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8").splitlines():
@@ -64,12 +67,12 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of glibc'
 
 
 def retain_malloc() -> bool:
-    """Have the C library keep this process's freed memory; True where it can (glibc).
+    """Make the C library keep this process's freed memory; return whether it can (glibc only).
 
-    By default it returns each large tensor to the system when it is freed, and the system hands the next
-    one out page by page, cleared: on two cores a third of AlexNet's training step. With this the pages stay
-    in the process, which then holds its peak to the end, some 15% higher than it would be. To be called
-    before the first large tensors; concerns tensors on the CPU only.
+    By default malloc returns each large tensor to the system when it is freed, and the system clears the
+    pages of the next one as they are first touched: on two cores a third of AlexNet's training step. With
+    this the pages stay in the process, whose memory remains at its peak, about 15% higher than otherwise.
+    Call it before the first large tensor; it affects tensors on the CPU only.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
@@ -78,55 +81,58 @@ def retain_malloc() -> bool:
 
 
 def peak_memory_mb(accelerator: str) -> float:
-    """The most so far, in 10^6 bytes.
-
-    On a GPU, what this process's tensors took there; elsewhere, what the whole process took.
-    """
+    """Return the peak memory so far, in 10^6 bytes: on a GPU that of its tensors, else of the process."""
     if accelerator == "gpu":
         return torch.cuda.max_memory_allocated() / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB on Linux, in bytes on macOS
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
-LONG_ENOUGH = 0.01  # seconds
-LARGEST = 8192
-ROUNDS = 3
+MEASURED_SECONDS = 0.05
+OCCUPYING_SECONDS = 0.01  # a product that takes this long occupies the whole device
+FIRST_SIDE, LARGEST_SIDE = 256, 8192
 
 
 def matrix_rate(device: torch.device, precision: str) -> float:
-    """Floating-point operations a second of a large matrix product: about what the device can do.
+    """Measure the floating-point operations per second of a large matrix product, the device's speed roughly.
 
-    Training can be above it: on some processors the library of convolutions is better than that of products.
-
-    `precision` is Lightning's name. The fastest of a few, of a size that takes long enough to be timed: less
-    than a second in all.
+    Training can exceed it: on some processors the library for convolutions is faster than that for matrix
+    products. `precision` is Lightning's name for it. Takes less than a second.
     """
-    dtype = _dtype(precision)
-    side, seconds = 512, 0.0
-    while seconds < LONG_ENOUGH and side < LARGEST:
+    dtype, side = _dtype(precision), FIRST_SIDE
+    while side < LARGEST_SIDE and 2 * side**3 / product_rate(side, dtype, device, 0) < OCCUPYING_SECONDS:
         side *= 2
-        own = torch.Generator(device).manual_seed(0)  # the run's are none of its business
-        a, b = (torch.randn(side, side, device=device, generator=own).to(dtype) for _ in range(2))
-        torch.mm(a, b)  # warms up
-        seconds = min(_seconds(a, b) for _ in range(ROUNDS))
-    del a, b
-    if device.type == "cuda":  # what these took is not the run's
+    rate = product_rate(side, dtype, device, MEASURED_SECONDS)
+    if device.type == "cuda":  # the memory of these matrices is not the run's
         torch.cuda.reset_peak_memory_stats(device)
-    return 2 * side**3 / seconds
+    return rate
 
 
-def _seconds(a: Tensor, b: Tensor) -> float:
-    synchronize(a.device)
-    began = time.perf_counter()
-    torch.mm(a, b)
-    synchronize(a.device)
-    return time.perf_counter() - began
+def product_rate(side: int, dtype: torch.dtype, device: torch.device, seconds: float) -> float:
+    """Measure the floating-point operations per second of a product of two (side, side) matrices.
+
+    Returns the median of products repeated for at least `seconds`, after one that is not counted; with 0
+    seconds a single product. Draws nothing from torch's default generators.
+    """
+    # the import warns of a CUDA toolkit without a GPU
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    from torch.utils.benchmark import Timer
+
+    def clock() -> float:
+        synchronize(device)  # Timer's own clock waits for the current device, which may be another GPU
+        return time.perf_counter()
+
+    generator = torch.Generator(device).manual_seed(0)
+    a, b = (torch.randn(side, side, device=device, generator=generator).to(dtype) for _ in range(2))
+    timer = Timer("a @ b", timer=clock, globals={"a": a, "b": b}, num_threads=torch.get_num_threads())
+    measured = timer.blocked_autorange(min_run_time=seconds)
+    return 2 * side**3 / statistics.median(measured.times)
 
 
 def synchronize(device: torch.device) -> None:
-    """Until what was begun on a device is done."""
+    """Wait until the device has finished its queued work."""
     if device.type != "cpu":
-        torch.accelerator.synchronize()
+        torch.accelerator.synchronize(device)
 
 
 def _dtype(precision: str) -> torch.dtype:
@@ -138,28 +144,28 @@ COMPILER_ADVICE = {
     "cuda": "Install a C compiler (gcc or clang), or give its path in CC",
     "cpu": "Install a C++ compiler (g++ or clang++), or give its path in CXX",
 }
-OTHER_COMPILER_ADVICE = "torch.compile may not be made for this device"
+OTHER_COMPILER_ADVICE = "torch.compile may not support this device"
 
 
 @functools.cache
 def compiler_failure(device: torch.device) -> str | None:
-    """The first line of what the compiler says of a tiny function on the device; None where that works.
+    """Compile a tiny function for the device; return the compiler's error in one line, None if it works.
 
-    Nothing that an earlier process has compiled is taken for it, as it would be without a compiler, too.
+    Caches of earlier processes are not used: they would hide that there is no compiler.
     """
     try:
         compiled = torch.compile(_tiny, fullgraph=True, options={"force_disable_caches": True})
         if compiled(torch.zeros(64, device=device)).sum().item() == 64:
             return None
-        return "what is compiled gives wrong results"
-    except Exception as error:  # of any of the tools that take part
+        return "compiled code gives wrong results"
+    except Exception as error:  # any of the compiler's tools may raise its own
         if lacks_memory(error):
             raise
-        return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        return first_line(error)
 
 
 def compiler_advice(device: torch.device) -> str:
-    """What to do where nothing can be compiled; no full stop."""
+    """Return what to do where nothing can be compiled, without a full stop."""
     return COMPILER_ADVICE.get(device.type, OTHER_COMPILER_ADVICE)
 
 

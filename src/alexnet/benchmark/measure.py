@@ -1,7 +1,6 @@
 """Timing and profiling of a training step in this process."""
 
 import os
-import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,11 +12,11 @@ from torch.profiler import ProfilerActivity, profile
 
 from alexnet.benchmark.variants import build_step, device_of
 from alexnet.config import BenchmarkConfig, Compile, Variant
-from alexnet.hardware import peak_memory_mb, resolve_accelerator, synchronize
+from alexnet.hardware import peak_memory_mb, product_rate, resolve_accelerator, synchronize
 from alexnet.training.compile import resolve_compile
 
 WARM_UP = 3  # steps, the first of them timed alone
-PRODUCTS = 5
+PRODUCT_SECONDS = 0.5  # for which the matrix product is repeated
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def measure(variant: Variant, config: BenchmarkConfig, *, profiled: bool) -> Mea
     step = build_step(variant, config)
     first, seconds = _first_and_following(step, config.steps, device)
     peak = 1e6 * (peak_memory_mb(accelerator) - before)
-    product = _product_rate(config.matrix, device)
+    product = product_rate(config.matrix, torch.bfloat16, device, PRODUCT_SECONDS)
     compiled = resolve_compile(config.performance, accelerator, config.strategy.name) is Compile.network
     parts = profile_step(step, device, "compiled kernels" if compiled else "LRN") if profiled else None
     return Measurement(seconds, first, peak, product, parts)
@@ -71,14 +70,6 @@ def _seconds(run: Callable[[], object], times: int, device: torch.device) -> flo
         run()
     synchronize(device)
     return (time.perf_counter() - began) / times
-
-
-def _product_rate(side: int, device: torch.device) -> float:
-    """Floating-point operations a second."""
-    a, b = torch.randn(2, side, side, device=device).bfloat16()
-    torch.mm(a, b)
-    times = [_seconds(lambda: torch.mm(a, b), 1, device) for _ in range(PRODUCTS)]
-    return 2 * side**3 / statistics.median(times)
 
 
 # words in the profiler's event names that tell the part, the first match counts

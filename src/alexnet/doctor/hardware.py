@@ -3,7 +3,6 @@
 import logging
 import os
 import resource
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from alexnet.config import Compile, PerformanceConfig
 from alexnet.doctor.report import Finding, failed, ok, warning
-from alexnet.hardware import compiler_advice, compiler_failure, cpu_model
+from alexnet.hardware import compiler_advice, compiler_failure, cpu_model, product_rate
 
 MIN_OPEN_FILES = 1024  # sockets, archives and libraries of a run on several GPUs
 CGROUPS = Path("/sys/fs/cgroup")
@@ -146,7 +145,8 @@ def check_product(device: torch.device) -> Iterator[Finding]:
                 "Use another device. Faulty hardware, overclocking, or a driver that does not suit torch.",
             )
             return
-        rates.append(f"{_gigaflops(a, b):,.0f} GFLOP/s in {kind}")
+        rate = product_rate(size, dtype, device, TIMED_SECONDS)
+        rates.append(f"{rate / 1e9:,.0f} GFLOP/s in {kind}")
     yield ok(str(device), f"{name_of(device)}: {size}x{size} matrix product right, {', '.join(rates)}")
 
 
@@ -161,27 +161,6 @@ def name_of(device: torch.device) -> str:
         free, total = torch.cuda.mem_get_info(device)
         return f"{torch.cuda.get_device_name(device)}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
     return f"{cpu_model()}, {torch.get_num_threads()} threads" if device.type == "cpu" else "Apple GPU"
-
-
-def _gigaflops(a: Tensor, b: Tensor) -> float:
-    """10^9 operations a second; the product before was the warm-up."""
-    done, seconds, batch = 0, 0.0, 1
-    while seconds < TIMED_SECONDS:
-        _synchronize(a.device)
-        began = time.perf_counter()
-        for _ in range(batch):
-            torch.mm(a, b)
-        _synchronize(a.device)
-        seconds, done = time.perf_counter() - began, batch
-        batch *= 2  # on a GPU one product is too short to be timed
-    return done * 2 * a.shape[0] ** 3 / seconds / 1e9
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 COMPILED_PARTS = {Compile.network: "the network", Compile.lrn: "LRN"}
