@@ -65,17 +65,17 @@ def test_each_unit_and_each_image_loses_its_share(p: float) -> None:
 def test_units_images_and_layers_are_independent() -> None:
     """No two columns, rows or layers agree more often than fair coins: 5 standard errors of 130,816 pairs."""
     dropped = masks(0.5, 512)
-    for each in (dropped, dropped[:512].T):
-        signs = 2 * each - 1
-        consensus = (signs.T @ signs) / np.sqrt(len(signs))
-        consensus.fill_diagonal_(0)
-        assert consensus.abs().max() < 5.5
-        assert abs(consensus.std().item() - 1) < 0.05
+    for dropped_part in (dropped, dropped[:512].T):
+        signs = 2 * dropped_part - 1
+        agreement = (signs.T @ signs) / np.sqrt(len(signs))
+        agreement.fill_diagonal_(0)
+        assert agreement.abs().max() < 5.5
+        assert abs(agreement.std().item() - 1) < 0.05
     other = masks(0.5, 512, number=7)
     assert abs(((dropped == other).double().mean() - 0.5).item()) < 5 / (2 * np.sqrt(dropped.numel()))
 
 
-def test_keys_that_follow_each_other_are_as_good() -> None:
+def test_consecutive_seeds_are_as_good() -> None:
     dropped = masks(0.5, 64, dropout_seeds=torch.arange(4096))
     words = (dropped[:, :8] @ (2.0 ** torch.arange(8, dtype=torch.float64))).long()  # 256 patterns
     expected = 4096 / 256

@@ -101,7 +101,7 @@ def test_equals_torchvisions_own(name: str) -> None:
     torch.manual_seed(0)
     theirs = models.get_model(name, weights=None, num_classes=7, **extra).double().eval()
     ours = TorchvisionNetwork(config, 7).double().eval()
-    ours.load_state_dict(ours.named(theirs.state_dict()))
+    ours.load_state_dict(ours.convert_state_dict(theirs.state_dict()))
     images = torch.randn(2, 3, 64, 64, dtype=torch.float64) * 60
     expected = theirs(images / torch.tensor(IMAGENET_STD, dtype=torch.float32).double().reshape(3, 1, 1))
     torch.testing.assert_close(ours(images), expected)

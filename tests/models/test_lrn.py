@@ -1,4 +1,4 @@
-"""LRN against plain loops written from the paper's formula, in every form that it is worked out in."""
+"""LRN against plain loops written from the paper's formula, in every form of its computation."""
 
 import math
 import warnings
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.models import lrn_compiled
-from alexnet.models.lrn import LEAST_TO_COMPILE, SpatialResponseNorm, local_response_norm
+from alexnet.models.lrn import MIN_ELEMENTS_TO_COMPILE, SpatialResponseNorm, local_response_norm
 from alexnet.models.lrn_kernels import Window, lrn_reference
 
 pytestmark = pytest.mark.filterwarnings("error:LRN could not be compiled")
@@ -70,9 +70,9 @@ def test_any_number_of_images(images: int) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_one_piece_after_the_other(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunk_by_chunk(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alexnet.models.lrn_kernels.CHUNK", 100)
-    monkeypatch.setattr("alexnet.models.lrn_compiled.PIECE", 100)
+    monkeypatch.setattr("alexnet.models.lrn_compiled.CHUNK", 100)
     a = activities(7, 8, 2, 3).requires_grad_()
     ours = local_response_norm(a, compiled=form == "compiled")
     expected = lrn_reference(a.flatten(2), Window(5, 2, 1e-4, 0.75, 1)).view(a.shape)
@@ -149,12 +149,12 @@ def test_a_broken_pixel_stays_alone() -> None:
 def test_large_inputs_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(lrn_compiled, "forward", lambda x, window: seen.append(x.numel()) or x)
-    local_response_norm(torch.zeros(1, LEAST_TO_COMPILE // 64, 8, 8))
-    local_response_norm(torch.zeros(1, LEAST_TO_COMPILE // 64 - 1, 8, 8))
-    local_response_norm(torch.zeros(1, LEAST_TO_COMPILE // 64, 8, 8), compiled=False)
+    local_response_norm(torch.zeros(1, MIN_ELEMENTS_TO_COMPILE // 64, 8, 8))
+    local_response_norm(torch.zeros(1, MIN_ELEMENTS_TO_COMPILE // 64 - 1, 8, 8))
+    local_response_norm(torch.zeros(1, MIN_ELEMENTS_TO_COMPILE // 64, 8, 8), compiled=False)
     assert seen == []  # one image: there is nothing between its ends
-    local_response_norm(torch.zeros(4, LEAST_TO_COMPILE // 256, 8, 8))
-    assert seen == [LEAST_TO_COMPILE]
+    local_response_norm(torch.zeros(4, MIN_ELEMENTS_TO_COMPILE // 256, 8, 8))
+    assert seen == [MIN_ELEMENTS_TO_COMPILE]
 
 
 def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,7 @@ def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That is told as it is, and the next batch is compiled for again."""
+    """The error is not hidden, and the next batch is compiled for again."""
 
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 MiB")

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from alexnet.errors import UserError
-from alexnet.models.alexnet import AlexNet, ColumnsLinear
+from alexnet.models.alexnet import AlexNet, GroupedLinear
 from conftest import model_config
 
 SMALL = ("model.width=0.0625", "model.dropout=0")
@@ -45,8 +45,8 @@ def test_only_middle_layers_can_be_left_out() -> None:
         network("model.remove_layers=[conv2]")
 
 
-def test_columns_linear_is_two_layers_side_by_side() -> None:
-    layer = ColumnsLinear(6, 4, 2).double()
+def test_grouped_linear_is_two_layers_side_by_side() -> None:
+    layer = GroupedLinear(6, 4, 2).double()
     x = torch.randn(5, 6, dtype=torch.float64)
     halves = [
         nn.functional.linear(

@@ -1,4 +1,4 @@
-"""Objects gathered from all ranks, consensus among them, and who shares a batch."""
+"""Exchanges between ranks: gathered objects, consensus, and the data-parallel group."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from torch.distributed import ReduceOp
 
 
 def all_gather_object(value: Any) -> list[Any]:
-    """What each rank has, in the order of the ranks, on all of them. `value` is plain data."""
+    """Gather the values of all ranks, in their order, on every rank. `value` is any picklable object."""
     if not _is_distributed():
         return [value]
     values: list[Any] = [None] * distributed.get_world_size()
@@ -18,49 +18,49 @@ def all_gather_object(value: Any) -> list[Any]:
 
 
 def all_reduce_max(number: int) -> int:
-    """The largest of the numbers that the ranks have. Waits for all."""
+    """Return the largest of all ranks' numbers. Blocks until every rank has called it."""
     return max(all_gather_object(number))
 
 
 class RankConsensus:
-    """The largest of the numbers that the ranks wish for, so that all do the same at the same step.
+    """Agreement of all ranks on the largest number requested by any, so that all act at the same step.
 
-    Over a group of its own on the CPU: a device is not waited for.
+    Uses its own gloo group on the CPU, so that it never waits for a device.
     """
 
     def __init__(self) -> None:
         self._group: Any = distributed.new_group(backend="gloo") if _is_distributed() else None
         self._pending: Any = None
 
-    def poll(self, wish: int) -> int:
-        """To be called at every step: what was agreed on at the step before, which needs no waiting.
+    def poll(self, request: int) -> int:
+        """Submit `request` without blocking, and return the number agreed on at the previous step.
 
-        With one process it is its own wish, at once.
+        Every rank calls it at every step. With a single process it returns `request` at once.
         """
         if self._group is None:
-            return wish
-        agreed = self._settled()
-        wishes = tensor([wish])
-        work = distributed.all_reduce(wishes, ReduceOp.MAX, self._group, async_op=True)
-        self._pending = (work, wishes)
+            return request
+        agreed = self._finish_pending()
+        requests = tensor([request])
+        work = distributed.all_reduce(requests, ReduceOp.MAX, self._group, async_op=True)
+        self._pending = (work, requests)
         return agreed
 
-    def wait(self, wish: int) -> int:
-        """What all agree on, when all have been asked."""
+    def wait(self, request: int) -> int:
+        """Submit `request` and block until every rank has; return the number agreed on."""
         if self._group is None:
-            return wish
-        self._settled()
-        wishes = tensor([wish])
-        distributed.all_reduce(wishes, ReduceOp.MAX, self._group)
-        return int(wishes)
+            return request
+        self._finish_pending()
+        requests = tensor([request])
+        distributed.all_reduce(requests, ReduceOp.MAX, self._group)
+        return int(requests)
 
-    def _settled(self) -> int:
+    def _finish_pending(self) -> int:
         if self._pending is None:
             return 0
-        work, wishes = self._pending
+        work, requests = self._pending
         self._pending = None
         work.wait()
-        return int(wishes)
+        return int(requests)
 
 
 def _is_distributed() -> bool:
@@ -69,9 +69,9 @@ def _is_distributed() -> bool:
 
 @dataclass(frozen=True)
 class DataParallelGroup:
-    """Copies of the network that share a batch. All devices of a copy see the same images.
+    """The copies of the network that share a batch. All devices of a copy see the same images.
 
-    `rank` is the number of this process's copy; `group` has one process of each copy, None for all
+    `rank` is the index of this process's copy; `group` holds one process of each copy, None stands for all
     processes.
     """
 
@@ -81,7 +81,7 @@ class DataParallelGroup:
 
 
 def data_parallel_group(trainer: Trainer) -> DataParallelGroup:
-    """As many as there are processes, but where several of them hold one network together."""
+    """Return the group of copies: one for each process, unless several processes hold one copy together."""
     mesh = trainer.lightning_module.device_mesh
     if mesh is None:
         return DataParallelGroup(trainer.world_size, trainer.global_rank, None)

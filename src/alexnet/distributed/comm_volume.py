@@ -1,4 +1,4 @@
-"""The bytes that collectives send."""
+"""Bytes sent by collectives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch.distributed import ProcessGroup
 from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# torch's operations, those of DTensor and those of DDP and FSDP
+# operations of DTensor, and of DDP and FSDP
 KINDS = {
     "all_gather_into_tensor": "all_gather",
     "_allgather_base_": "all_gather",
@@ -25,26 +25,25 @@ SILENT = ("wait_tensor", "_wrap_tensor_autograd", "barrier")
 
 @dataclass(frozen=True)
 class Collective:
-    """One exchange within a group of devices, as this device takes part in it."""
+    """One collective, as seen by this device."""
 
     kind: str  # all_gather, reduce_scatter or all_reduce
     group: str  # the group's name
     backward: bool
-    sent: int  # bytes that this device hands to others
+    sent: int  # bytes that this device sends to others
 
 
 class CommVolumeMode(TorchDispatchMode):
-    """Lists the collectives of whatever runs inside it.
+    """A dispatch mode that lists the collectives issued within it.
 
-        with Traffic() as traffic:
+        with CommVolumeMode() as comm:
             loss = network(images).sum()
             loss.backward()
-        sum(collective.sent for collective in traffic.collectives)
+        sum(collective.sent for collective in comm.collectives)
 
-    Bytes are those of a ring of d devices: each sends (d - 1) n to gather tensors of n bytes from each,
-    (d - 1) / d n to add up tensors of n bytes and keep its share of the sum, and twice that to have the
-    whole sum. Other algorithms send other amounts. Raises `NotImplementedError` for a collective
-    that it cannot count.
+    Bytes are those of ring algorithms over d devices: a device sends (d - 1) n to all-gather tensors of n
+    bytes, (d - 1) / d n to reduce-scatter them, and twice that to all-reduce them. Other algorithms send
+    other amounts. Raises `NotImplementedError` for a collective of another kind.
     """
 
     def __init__(self) -> None:
@@ -59,7 +58,7 @@ class CommVolumeMode(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         if any(issubclass(kind, DTensor) for kind in types):
-            return NotImplemented  # DTensor comes back with the collectives that it makes of this
+            return NotImplemented  # DTensor dispatches again, with the collectives that it issues
         kwargs = kwargs or {}
         if func.namespace in ("c10d", "_c10d_functional"):
             self._count(func, args, kwargs)
@@ -70,10 +69,10 @@ class CommVolumeMode(TorchDispatchMode):
         if name in SILENT:
             return
         if name not in KINDS:
-            raise NotImplementedError(f"Traffic cannot tell what {func} sends.")
-        given = dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)) | kwargs
-        group = _group(given)
-        size = _size(next(given[key] for key in ("input", "input_tensor", "tensors") if key in given))
+            raise NotImplementedError(f"CommVolumeMode cannot count the bytes of {func}.")
+        bound = dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)) | kwargs
+        group = _group(bound)
+        size = _size(next(bound[key] for key in ("input", "input_tensor", "tensors") if key in bound))
         backward = torch._C._current_graph_task_id() != -1
         sent = _sent(KINDS[name], size, group.size())
         self.collectives.append(Collective(KINDS[name], group.group_name, backward, sent))
@@ -85,8 +84,8 @@ def _sent(kind: str, size: int, devices: int) -> int:
     return (1 if kind == "reduce_scatter" else 2) * (devices - 1) * size // devices
 
 
-def _group(given: dict[str, Any]) -> ProcessGroup:
-    group: Any = given["group_name"] if "group_name" in given else ProcessGroup.unbox(given["process_group"])
+def _group(bound: dict[str, Any]) -> ProcessGroup:
+    group: Any = bound["group_name"] if "group_name" in bound else ProcessGroup.unbox(bound["process_group"])
     return group if isinstance(group, ProcessGroup) else _resolve_process_group(group)
 
 

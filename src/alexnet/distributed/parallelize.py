@@ -1,4 +1,4 @@
-"""A network divided over devices: its columns, as in 2012 (paper §3.2, figure 2), and FSDP."""
+"""Networks divided over devices: by columns, as in 2012 (paper §3.2, figure 2), and by FSDP."""
 
 import logging
 
@@ -8,20 +8,20 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard, distribute_tensor
 from torch.nn import functional
 
-from alexnet.models.alexnet import AlexNet, ColumnsLinear
+from alexnet.models.alexnet import AlexNet, GroupedLinear
 from alexnet.models.lrn import LocalResponseNorm
 
-Layer = nn.Conv2d | nn.Linear | ColumnsLinear
+Layer = nn.Conv2d | nn.Linear | GroupedLinear
 
 
 def apply_column_parallel(network: AlexNet, mesh: DeviceMesh) -> None:
-    """Leave on each device of a one-dimensional `mesh` the column of its number, and nothing else.
+    """Keep on each device of a one-dimensional `mesh` only the column of its index.
 
-    Weights become DTensors, sharded by their output maps and units; the last layer's by its inputs,
-    so that each device works out its column's share of the logits. What the columns exchange: maps
-    before conv3, activities before fc6 and fc7, shares of the logits; in the backward pass the
-    gradients of the same. Where columns do not communicate, only the logits. Parameters keep
-    their names, and torch.distributed.checkpoint gathers them.
+    Weights become DTensors, sharded along their output maps or units; those of the last layer along its
+    inputs, so that each device computes its column's partial sum of the logits. The columns exchange maps
+    before conv3, activities before fc6 and fc7, and the partial logits; in the backward pass the gradients
+    of the same. Without cross-column connections they exchange the logits only. Parameters keep their
+    names, and torch.distributed.checkpoint gathers them.
     """
     columns, column = mesh.size(), mesh.get_local_rank()
     network.drop5.first_unit = column * _inputs_of_column(network.fc6, columns)
@@ -29,7 +29,7 @@ def apply_column_parallel(network: AlexNet, mesh: DeviceMesh) -> None:
     network.drop7.first_unit = column * network.fc7.weight.shape[0] // columns
     for module in network.modules():
         if isinstance(module, LocalResponseNorm):
-            module.columns = 1  # all maps here are of one
+            module.columns = 1  # all maps of this device are in one column
     for name, layer in list(network.named_children()):
         if name == "fc8":
             setattr(network, name, RowParallelLinear(network.fc8, mesh))
@@ -37,69 +37,69 @@ def apply_column_parallel(network: AlexNet, mesh: DeviceMesh) -> None:
             setattr(
                 network,
                 name,
-                ColumnParallelConv2d(layer, mesh, gathers=name != "conv1" and layer.groups == 1),
+                ColumnParallelConv2d(layer, mesh, gather=name != "conv1" and layer.groups == 1),
             )
-        elif isinstance(layer, nn.Linear | ColumnsLinear):
-            setattr(network, name, ColumnParallelLinear(layer, mesh, gathers=isinstance(layer, nn.Linear)))
+        elif isinstance(layer, nn.Linear | GroupedLinear):
+            setattr(network, name, ColumnParallelLinear(layer, mesh, gather=isinstance(layer, nn.Linear)))
 
 
 class _ColumnParallel(nn.Module):
-    """The part of a layer that makes this device's maps or units."""
+    """The part of a layer that computes this device's maps or units."""
 
     weight: nn.Parameter
     bias: nn.Parameter
 
-    def __init__(self, layer: Layer, mesh: DeviceMesh, gathers: bool) -> None:
+    def __init__(self, layer: Layer, mesh: DeviceMesh, gather: bool) -> None:
         super().__init__()
-        self.mesh, self.gathers = mesh, gathers
-        self.weight = _sharded(layer.weight, mesh, Shard(0))
-        self.bias = _sharded(layer.bias, mesh, Shard(0))
+        self.mesh, self.gather = mesh, gather
+        self.weight = _shard(layer.weight, mesh, Shard(0))
+        self.bias = _shard(layer.bias, mesh, Shard(0))
 
-    def inputs(self, x: Tensor) -> Tensor:
-        """This column's, or both columns' side by side."""
-        return _all_gather_maps(x, self.mesh) if self.gathers else x
+    def gather_inputs(self, x: Tensor) -> Tensor:
+        """Return this column's inputs, or those of all columns, concatenated."""
+        return _all_gather_maps(x, self.mesh) if self.gather else x
 
 
 class ColumnParallelConv2d(_ColumnParallel):
-    """Of a convolution."""
+    """A convolution that computes one column's maps."""
 
-    def __init__(self, layer: nn.Conv2d, mesh: DeviceMesh, gathers: bool) -> None:
-        super().__init__(layer, mesh, gathers)
+    def __init__(self, layer: nn.Conv2d, mesh: DeviceMesh, gather: bool) -> None:
+        super().__init__(layer, mesh, gather)
         self.stride, self.padding = layer.stride, layer.padding
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.conv2d(
-            self.inputs(x), _local(self.weight), _local(self.bias), self.stride, self.padding
+            self.gather_inputs(x), _local(self.weight), _local(self.bias), self.stride, self.padding
         )
 
 
 class ColumnParallelLinear(_ColumnParallel):
-    """Of a fully connected layer."""
+    """A fully connected layer that computes one column's units."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(self.inputs(x), _local(self.weight).flatten(1), _local(self.bias))
+        return functional.linear(self.gather_inputs(x), _local(self.weight).flatten(1), _local(self.bias))
 
 
 class RowParallelLinear(nn.Module):
-    """The last layer: the logits are the sum of what each column's units give."""
+    """The last layer, whose logits are the sum of each column's contribution."""
 
     def __init__(self, layer: nn.Linear, mesh: DeviceMesh) -> None:
         super().__init__()
         self.mesh = mesh
-        self.weight = _sharded(layer.weight, mesh, Shard(1))
-        self.bias = _sharded(layer.bias, mesh, Replicate())
+        self.weight = _shard(layer.weight, mesh, Shard(1))
+        self.bias = _shard(layer.bias, mesh, Replicate())
 
     def forward(self, x: Tensor) -> Tensor:
-        share = functional.linear(x, _local(self.weight))
-        return _all_reduce_sum(share, self.mesh) + _local(self.bias)
+        partial = functional.linear(x, _local(self.weight))
+        return _all_reduce_sum(partial, self.mesh) + _local(self.bias)
 
 
 def _inputs_of_column(layer: Layer, columns: int) -> int:
     inputs = layer.weight.shape[1]
-    return inputs if isinstance(layer, ColumnsLinear) else inputs // columns
+    return inputs if isinstance(layer, GroupedLinear) else inputs // columns
 
 
-def _sharded(parameter: Tensor | None, mesh: DeviceMesh, placement: Placement) -> nn.Parameter:
+def _shard(parameter: Tensor | None, mesh: DeviceMesh, placement: Placement) -> nn.Parameter:
     assert parameter is not None
     return nn.Parameter(distribute_tensor(parameter.detach(), mesh, [placement]))
 
@@ -110,25 +110,25 @@ def _local(parameter: Tensor) -> Tensor:
 
 
 def _all_gather_maps(x: Tensor, mesh: DeviceMesh) -> Tensor:
-    """Each device's x (N, C, ...), one after the other: (N, devices C, ...), the same on each."""
+    """Concatenate the devices' x (N, C, ...) to (N, devices * C, ...), the same on each device."""
     whole = DTensor.from_local(x, mesh, [Shard(1)]).redistribute(placements=[Replicate()])
-    # each device's layer adds its own to the gradient
+    # each device's layer contributes a part of the gradient
     return whole.to_local(grad_placements=[Partial()])
 
 
 def _all_reduce_sum(x: Tensor, mesh: DeviceMesh) -> Tensor:
-    """The sum of each device's x, the same on each."""
-    # every device works out the same loss from it, so that its gradient is each one's whole gradient
+    """Sum the devices' x, the same on each device."""
+    # every device computes the same loss from the sum, so its gradient there is already the whole one
     return DTensor.from_local(x, mesh, [Partial()]).redistribute(placements=[Replicate()]).to_local()
 
 
 def parallelize(network: nn.Module, mesh: DeviceMesh) -> None:
     """Divide `network` over a mesh with the dimensions data_parallel and tensor_parallel.
 
-    Each device of the second holds a column; where the first has several devices, each of them holds a
-    part of every layer and fetches the others' when it needs them (FSDP2).
+    Each device along tensor_parallel holds a column. Along data_parallel, if it has several devices, every
+    layer is sharded, and gathered when it runs (FSDP2).
     """
-    # on gathering a checkpoint torch warns, for each parameter, that two steps are slower than one
+    # while a checkpoint is gathered torch warns, for each parameter, that two steps are slower than one
     logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
     columns, copies = mesh["tensor_parallel"], mesh["data_parallel"]
     if columns.size() > 1:

@@ -1,4 +1,4 @@
-"""Notices when one of the processes of a run is gone, so that the others end and say which."""
+"""Detection of lost processes, so that the others of a run end and report which one it was."""
 
 import os
 import signal
@@ -14,20 +14,20 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from torch.distributed import DistError
 
 POLL_SECONDS = 0.5
-PATIENCE_SECONDS = 2  # a process closes its connections before it is seen to be gone
-GRACE_SECONDS = 15  # for a process to end by itself: one that waits for a lost one on a GPU never does
+PATIENCE_SECONDS = 2  # a process closes its connections before its end can be observed
+GRACE_SECONDS = 15  # for a process to end by itself: one that waits for a lost rank on a GPU never does
 
 
 class RankMonitor(Callback):
-    """Watches the processes that this run started on this machine.
+    """A callback that watches the processes that this run started on this machine.
 
-    The first process watches the others, and they watch it. One that does not end by itself
-    `GRACE_SECONDS` after another is gone is ended; `abandon` is called with the reason before. Where another
-    launcher started them (torchrun, srun), that one watches.
+    The first process watches the others, and they watch it. A process that does not end by itself within
+    `GRACE_SECONDS` after another was lost calls `on_rank_lost` with the reason, and exits. Processes of
+    another launcher (torchrun, srun) are left to that launcher.
     """
 
     def __init__(self) -> None:
-        self.abandon: Callable[[str], None] = print_error
+        self.on_rank_lost: Callable[[str], None] = print_error
         self._others: Sequence[subprocess.Popen[bytes]] = ()
         self._parent: int | None = None
         self._ranks = 1
@@ -40,7 +40,7 @@ class RankMonitor(Callback):
             return
         if trainer.local_rank == 0:
             launcher = strategy.launcher
-            # Lightning's own observer would kill this process before it can write down what happened
+            # Lightning's own observer would kill this process before it can record the reason
             observed, launcher.procs = launcher.procs, list(launcher.procs)
             observed.clear()
             self._others = launcher.procs
@@ -55,17 +55,17 @@ class RankMonitor(Callback):
         self._ended.set()
 
     def explain(self, problem: BaseException) -> str | None:
-        """Which process is gone, where that is what `problem` comes from; None for other problems."""
+        """Say which process was lost if that caused `problem`; return None for other problems."""
         lost_connection = isinstance(problem, RuntimeError) and "gloo" in str(problem)
         if self._ranks == 1 or not (lost_connection or isinstance(problem, DistError)):
             return None
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while (reason := self._lost()) is None and time.monotonic() < deadline:
+        while (reason := self._lost_rank()) is None and time.monotonic() < deadline:
             time.sleep(0.1)
         self._kill_others()
         return reason or "Another rank is gone"
 
-    def _lost(self) -> str | None:
+    def _lost_rank(self) -> str | None:
         if self._parent is not None and os.getppid() != self._parent:
             return f"Rank 0 of {self._ranks} is gone"
         for rank, process in enumerate(self._others, start=1):
@@ -79,10 +79,10 @@ class RankMonitor(Callback):
 
     def _watch(self) -> None:
         while not self._ended.wait(POLL_SECONDS):
-            reason = self._lost()
+            reason = self._lost_rank()
             if reason is None or self._ended.wait(GRACE_SECONDS):
                 continue
-            self.abandon(reason)
+            self.on_rank_lost(reason)
             self._kill_others()
             os._exit(1)
 
@@ -92,5 +92,5 @@ class RankMonitor(Callback):
 
 
 def print_error(reason: str) -> None:
-    """To the terminal, from whichever process notices."""
+    """Print an error to stderr, from any rank."""
     print(f"Error: {reason}.", file=sys.stderr, flush=True)

@@ -1,1 +1,1 @@
-"""The network: AlexNet and its relatives, local response normalisation, initial weights."""
+"""Networks: AlexNet and its relatives, local response normalisation, initial weights."""

@@ -1,6 +1,6 @@
-"""AlexNet and its relatives (Krizhevsky, Sutskever, Hinton, NIPS 2012), from one class.
+"""AlexNet and its variants (Krizhevsky, Sutskever, Hinton, NIPS 2012) in one class.
 
-Shapes in comments are those of the default preset: one column, width 1, images of 227x227.
+Shapes in comments are those of the default preset: one column, width 1, 227x227 images.
 """
 
 from collections import OrderedDict
@@ -26,13 +26,13 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 class AlexNet(ImageClassifier):
     """Five convolutions, three poolings and three fully connected layers.
 
-    Takes float images (N, 3, image_size, image_size), raw RGB 0-255 less the mean, and returns
-    logits (N, classes). With two columns the maps and units of a layer are halved between them:
-    conv2, conv4 and conv5 see their own column only, conv3 and the fully connected layers see
-    both (paper §3.5, figure 2); without `config.cross_column` only fc8 does. `config.columns` says
-    what is connected, not where it runs. A layer in `config.remove_layers` is left out with its activation.
+    Takes float images (N, 3, image_size, image_size), mean-subtracted RGB 0-255, and returns
+    logits (N, classes). With two columns each holds half of a layer's maps and units: conv2, conv4 and
+    conv5 see their own column only, conv3 and the fully connected layers see both (paper §3.5,
+    figure 2); without `config.cross_column` only fc8 does. `config.columns` defines the connections,
+    not the devices. A layer in `config.remove_layers` is left out together with its activation.
 
-    Raises `UserError` where a layer does not divide into the columns, or the image is too small.
+    Raises `UserError` if a layer does not divide into the columns, or the image is too small.
     """
 
     config: AlexNetConfig
@@ -40,48 +40,51 @@ class AlexNet(ImageClassifier):
     def __init__(self, config: AlexNetConfig, classes: int) -> None:
         super().__init__(config, classes)
         columns = config.columns
-        apart = 1 if config.cross_column else columns  # groups of the layers that connect the columns
-        c1, c2, c3, c4, c5 = (_scale_width(maps, config) for maps in config.filters)
-        f6, f7 = (_scale_width(units, config) for units in config.fc_units)
+        cross_groups = 1 if config.cross_column else columns  # of the layers that connect the columns
+        c1, c2, c3, c4, c5 = (_scale_width(count, config) for count in config.filters)
+        f6, f7 = (_scale_width(count, config) for count in config.fc_units)
 
         self.margin = config.canvas_size - config.image_size
         self.conv1 = nn.Conv2d(3, c1, 11, stride=4, padding=config.conv1_padding)  # 227 -> 55x55x96
         self.stage1 = _stage1(config)  # -> 27x27x96
         self.conv2 = nn.Conv2d(c1, c2, 5, padding=2, groups=columns)  # -> 27x27x256
         self.stage2 = _stage2(config)  # -> 13x13x256
-        maps = c2
+        channels = c2
         if "conv3" not in config.remove_layers:
-            self.conv3 = nn.Conv2d(maps, c3, 3, padding=1, groups=apart)  # -> 13x13x384, from both columns
+            self.conv3 = nn.Conv2d(
+                channels, c3, 3, padding=1, groups=cross_groups
+            )  # -> 13x13x384, sees both columns
             self.stage3 = nn.Sequential(OrderedDict(activation=_activation(config)))
-            maps = c3
+            channels = c3
         if "conv4" not in config.remove_layers:
-            self.conv4 = nn.Conv2d(maps, c4, 3, padding=1, groups=columns)  # -> 13x13x384
+            self.conv4 = nn.Conv2d(channels, c4, 3, padding=1, groups=columns)  # -> 13x13x384
             self.stage4 = nn.Sequential(OrderedDict(activation=_activation(config)))
-            maps = c4
+            channels = c4
         if "conv5" not in config.remove_layers:
-            self.conv5 = nn.Conv2d(maps, c5, 3, padding=1, groups=columns)  # -> 13x13x256
+            self.conv5 = nn.Conv2d(channels, c5, 3, padding=1, groups=columns)  # -> 13x13x256
             self.stage5 = nn.Sequential(OrderedDict(activation=_activation(config)))
-            maps = c5
+            channels = c5
         self.pool5 = _pool(config)  # -> 6x6x256
 
-        side = _last_side(config)
+        side = _final_side(config)
         drop_input = config.dropout_place is DropoutPlace.input
-        self.drop5 = _drop(config, drop_input, 5)
-        self.fc6 = _linear(maps * side * side, f6, apart)  # 9216 -> 4096
+        self.drop5 = _dropout(config, drop_input, 5)
+        self.fc6 = _linear(channels * side * side, f6, cross_groups)  # 9216 -> 4096
         self.stage6 = _activation(config)
-        self.drop6 = _drop(config, True, 6)
-        self.fc7 = _linear(f6, f7, apart)  # 4096 -> 4096
+        self.drop6 = _dropout(config, True, 6)
+        self.fc7 = _linear(f6, f7, cross_groups)  # 4096 -> 4096
         self.stage7 = _activation(config)
-        self.drop7 = _drop(config, not drop_input, 7)
+        self.drop7 = _dropout(config, not drop_input, 7)
         self.fc8 = nn.Linear(f7, classes)  # 4096 -> classes
         initialize(self, config.init, config.init_bias, config.width)
 
     @property
     def stem(self) -> nn.Conv2d:
+        """The first convolution."""
         return self.conv1
 
     def forward(self, images: Tensor, dropout_seeds: Tensor | None = None) -> Tensor:
-        """`dropout_seeds` (N,) decide which units each image drops in training, see `Dropout`."""
+        """Compute logits; `dropout_seeds` (N,) determine which units each image drops, see `Dropout`."""
         x = functional.pad(images, (0, self.margin, 0, self.margin)) if self.margin else images
         x = self.stage1(self.conv1(x))
         x = self.stage2(self.conv2(x))
@@ -97,8 +100,8 @@ class AlexNet(ImageClassifier):
         return self.fc8(x)
 
 
-class ColumnsLinear(nn.Conv1d):
-    """A fully connected layer within each of several columns: (N, inputs) to (N, outputs)."""
+class GroupedLinear(nn.Conv1d):
+    """Separate fully connected layers, one in each column: (N, inputs) to (N, outputs)."""
 
     def __init__(self, inputs: int, outputs: int, columns: int) -> None:
         super().__init__(inputs, outputs, 1, groups=columns)
@@ -107,12 +110,12 @@ class ColumnsLinear(nn.Conv1d):
         return super().forward(x.unsqueeze(-1)).squeeze(-1)
 
 
-def _linear(inputs: int, outputs: int, columns: int) -> nn.Linear | ColumnsLinear:
-    return nn.Linear(inputs, outputs) if columns == 1 else ColumnsLinear(inputs, outputs, columns)
+def _linear(inputs: int, outputs: int, columns: int) -> nn.Linear | GroupedLinear:
+    return nn.Linear(inputs, outputs) if columns == 1 else GroupedLinear(inputs, outputs, columns)
 
 
 def _scale_width(count: int, config: AlexNetConfig) -> int:
-    """`count` times the width, to the nearest even number: one column and two then have the same layers."""
+    """Scale a number of maps or units, rounded to an even number: one column and two have the same widths."""
     scaled = count if config.width == 1 else max(2, 2 * round(count * config.width / 2))
     if scaled % config.columns:
         raise UserError(
@@ -144,7 +147,7 @@ def _stage1(config: AlexNetConfig) -> nn.Sequential:
 
 
 def _stage2(config: AlexNetConfig) -> nn.Sequential:
-    # the run log's "no normalisation" net, #148, has neither LRN nor the norm within maps
+    # without LRN, as the run log's net #148 ("no normalisation"), neither norm is used
     spatial = SpatialResponseNorm() if config.spatial_norm and config.lrn else nn.Identity()
     return nn.Sequential(
         OrderedDict(
@@ -153,12 +156,12 @@ def _stage2(config: AlexNetConfig) -> nn.Sequential:
     )
 
 
-def _drop(config: AlexNetConfig, dropped: bool, number: int) -> Dropout:
-    return Dropout(config.dropout if dropped else 0, config.dropout_scaling, number)
+def _dropout(config: AlexNetConfig, enabled: bool, number: int) -> Dropout:
+    return Dropout(config.dropout if enabled else 0, config.dropout_scaling, number)
 
 
-def _last_side(config: AlexNetConfig) -> int:
-    """Height and width of the maps that fc6 sees; 6 for every published size."""
+def _final_side(config: AlexNetConfig) -> int:
+    """Compute the height and width of the maps that fc6 sees; 6 for every published size."""
     window = 3 if config.pooling is Pooling.overlapping else 2
     side = (config.canvas_size + 2 * config.conv1_padding - 11) // 4 + 1
     for _ in range(3):

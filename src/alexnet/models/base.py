@@ -1,20 +1,21 @@
 """The base class of all networks."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import reduce
 
 import torch
 from torch import Tensor, nn
 
 from alexnet.config import ModelConfig
-from alexnet.errors import UserError
+from alexnet.errors import UserError, suggest
 
 
 class ImageClassifier(nn.Module):
-    """Takes float images (N, 3, config.image_size, config.image_size), raw RGB 0-255 less the mean, and
-    returns logits (N, classes). `dropout_seeds` (N,), where a network uses them, decide which units each
-    image drops.
+    """An image classification network.
+
+    Takes float images (N, 3, config.image_size, config.image_size), mean-subtracted RGB 0-255, and returns
+    logits (N, classes). `dropout_seeds` (N,), where a network uses them, determine which units each image
+    drops.
     """
 
     def __init__(self, config: ModelConfig, classes: int) -> None:
@@ -28,7 +29,7 @@ class ImageClassifier(nn.Module):
 
     @property
     def stem(self) -> nn.Conv2d:
-        """The one that sees the images."""
+        """The first convolution."""
         return next(module for module in self.modules() if isinstance(module, nn.Conv2d))
 
     @property
@@ -42,41 +43,41 @@ class ImageClassifier(nn.Module):
         return layers[-1]
 
     def freeze(self, layers: Sequence[str]) -> None:
-        """Keep the weights of these layers, and of those within them, as they are.
+        """Exclude these layers, and those within them, from training.
 
         Raises `UserError` for a layer that the network does not have.
         """
         for name in layers:
-            module = self.get_submodule(self._found(name))
-            module.requires_grad_(False)
-        self._frozen = [self._found(name) for name in layers]
+            self._require_layer(name)
+            self.get_submodule(name).requires_grad_(False)
+        self._frozen = list(layers)
 
     def train(self, mode: bool = True) -> "ImageClassifier":
-        """As torch's; what is frozen stays in evaluation mode, or its statistics would follow the images."""
+        """Set the mode; frozen layers stay in evaluation mode, which fixes their statistics."""
         super().train(mode)
         for name in self._frozen:
             self.get_submodule(name).eval()
         return self
 
-    def _found(self, layer: str) -> str:
-        learned = {
+    def _require_layer(self, layer: str) -> None:
+        with_parameters = {
             ".".join(parts[:depth])
             for name, _ in self.named_parameters()
             for parts in [name.split(".")[:-1]]
             for depth in range(1, len(parts) + 1)
         }
-        choices = [name for name, _ in self.named_modules() if name in learned]
-        if layer in choices:
-            return layer
-        near = get_close_matches(layer, choices, n=1, cutoff=0.5)
-        asked = f" Did you mean {near[0]}?" if near else ""
-        raise UserError(f"model.freeze={layer}: no such layer.{asked} Choices: {', '.join(choices)}.")
+        choices = [name for name, _ in self.named_modules() if name in with_parameters]
+        if layer not in choices:
+            raise UserError(
+                f"model.freeze={layer}: no such layer.{suggest(layer, choices)}"
+                f" Choices: {', '.join(choices)}."
+            )
 
 
 def mean_over_crops(probabilities: Sequence[Tensor]) -> Tensor:
-    """The mean over crops (paper §4.1), of probabilities (N, classes) by each.
+    """Average the probabilities (N, classes) of several crops (paper §4.1).
 
-    Added up in the order of the crops: torch's mean of a stack has an order that depends on N, so that it
-    would round an image's probabilities differently in another batch.
+    Sums in the order of the crops: torch's mean of a stack sums in an order that depends on N, and would
+    round an image's probabilities differently in another batch.
     """
     return reduce(torch.add, probabilities) / len(probabilities)

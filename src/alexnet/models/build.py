@@ -1,4 +1,4 @@
-"""From a configuration to its network."""
+"""Networks built from their configurations."""
 
 from alexnet.config import AlexNetConfig, LeNet5Config, ModelConfig, TorchvisionConfig
 from alexnet.models.alexnet import AlexNet
@@ -8,9 +8,9 @@ from alexnet.models.torchvision import TorchvisionNetwork
 
 
 def build_network(config: ModelConfig, classes: int) -> ImageClassifier:
-    """The network with its initial weights, drawn from torch's generator.
+    """Build a network, with initial weights drawn from torch's default generator.
 
-    Raises `UserError` for what makes no network.
+    Raises `UserError` for values that do not make a network.
     """
     network: ImageClassifier
     match config:
@@ -21,6 +21,6 @@ def build_network(config: ModelConfig, classes: int) -> ImageClassifier:
         case TorchvisionConfig():
             network = TorchvisionNetwork(config, classes)
         case _:
-            raise TypeError(f"{type(config).__name__} is no family's configuration")
+            raise TypeError(f"{type(config).__name__} does not belong to a family of networks")
     network.freeze(config.freeze)
     return network

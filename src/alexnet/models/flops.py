@@ -10,21 +10,21 @@ from alexnet.models.base import ImageClassifier
 
 
 def training_flops(network: ImageClassifier) -> int:
-    """Floating-point operations of one image's training: products and convolutions alone."""
+    """Count the floating-point operations of training on one image, in matrix products and convolutions."""
     return count_training_flops(network, network.config.image_size)
 
 
 def count_training_flops(network: nn.Module, side: int) -> int:
-    """`training_flops` of any network that begins with a convolution of an image of `side` pixels.
+    """Count the same for any network whose first layer is a convolution of a (3, side, side) image.
 
-    A multiplication and its addition are two. Backward each layer takes its forward pass twice, for its
-    weights and for its input; but the images' own gradient is not computed. (torch's own count
-    of the backward pass takes grouped convolutions as if they were not.)
+    A multiplication and its addition count as two. The backward pass of a layer costs twice its forward
+    pass, for the gradients of its weights and of its input; but the gradient of the images is not computed.
+    (torch's own count of the backward pass ignores the groups of grouped convolutions.)
     """
-    twin = deepcopy(network).to("meta").eval()  # else normalisation wants more than one image
-    name, conv1 = next(item for item in twin.named_modules() if isinstance(item[1], nn.Conv2d))
-    images = torch.empty(1, 3, side, side, device="meta", dtype=conv1.weight.dtype)
+    replica = deepcopy(network).to("meta").eval()  # batch normalisation in training needs several images
+    name, stem = next(item for item in replica.named_modules() if isinstance(item[1], nn.Conv2d))
+    images = torch.empty(1, 3, side, side, device="meta", dtype=stem.weight.dtype)
     with FlopCounterMode(display=False) as counter:
-        twin(images)
-    first = sum(counter.get_flop_counts()[f"{type(twin).__name__}.{name}"].values())
-    return 3 * counter.get_total_flops() - first
+        replica(images)
+    stem_flops = sum(counter.get_flop_counts()[f"{type(replica).__name__}.{name}"].values())
+    return 3 * counter.get_total_flops() - stem_flops

@@ -1,4 +1,4 @@
-"""Initial weights and biases, as published and as used."""
+"""Initial weights and biases: the published schemes and common defaults."""
 
 import math
 from typing import NamedTuple
@@ -27,21 +27,21 @@ _CUDA_CONVNET_2012 = _PAPER | {
 }
 # Caffe, models/bvlc_alexnet/train_val.prototxt: 0.005 in fc6 and fc7, and 0.1 where the paper has 1
 _CAFFE = {
-    layer: InitSpec(0.005 if layer in ("fc6", "fc7") else 0.01, 0.1 * start.bias)
-    for layer, start in _PAPER.items()
+    layer: InitSpec(0.005 if layer in ("fc6", "fc7") else 0.01, 0.1 * spec.bias)
+    for layer, spec in _PAPER.items()
 }
 
 INIT_SCHEMES = {Init.paper: _PAPER, Init.cuda_convnet_2012: _CUDA_CONVNET_2012, Init.caffe: _CAFFE}
 
 
 def initialize(network: nn.Module, init: Init, bias: bool = True, width: float = 1) -> None:
-    """Set the weights of the layers named in `LAYERS` that the network has, drawing from torch's generator.
+    """Initialize the layers named in `LAYERS` that the network has, from torch's default generator.
 
-    Published deviations are for layers of the published width. In a network whose layers are `width`
-    times as wide, a unit sums `width` times as many inputs: deviations there are 1 / sqrt(width) times
-    the published ones, so that sums spread as in the published network, but for conv1, which sees
-    the image. Without `bias` all biases are 0, whatever `init` says. `he` draws normally with
-    variance 2 / fan-in and zero biases; `pytorch` is torch's default.
+    Published standard deviations are for the published widths. In a network `width` times as wide a unit
+    sums `width` times as many inputs, so deviations are scaled by 1 / sqrt(width), which leaves the variance
+    of pre-activations unchanged; except in conv1, whose input is the image. Without `bias` all biases are 0,
+    whatever the scheme. `he` draws from a normal distribution of variance 2 / fan-in, with zero biases;
+    `pytorch` is torch's default.
     """
     layers = dict(network.named_children())
     for name in (name for name in LAYERS if name in layers):
@@ -53,9 +53,9 @@ def initialize(network: nn.Module, init: Init, bias: bool = True, width: float =
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
         else:
-            start = INIT_SCHEMES[init][name]
-            inputs = 1 if name == "conv1" else width
-            nn.init.normal_(layer.weight, std=start.weight_std / math.sqrt(inputs))
-            nn.init.constant_(layer.bias, start.bias)
+            spec = INIT_SCHEMES[init][name]
+            scale = 1 if name == "conv1" else width
+            nn.init.normal_(layer.weight, std=spec.weight_std / math.sqrt(scale))
+            nn.init.constant_(layer.bias, spec.bias)
         if not bias:
             nn.init.zeros_(layer.bias)

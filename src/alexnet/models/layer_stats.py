@@ -11,22 +11,22 @@ from torch.nn import functional
 
 from alexnet.models.lenet5 import PartialConvolution, ScaledTanh
 
-LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear, PartialConvolution)  # what learns a weight that multiplies
-NEAR = 0.05  # of a limit: so near to it an output counts as saturated
+LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear, PartialConvolution)  # layers with weights that multiply
+NEAR = 0.05  # an output this close to a limit counts as saturated
 
 
 @dataclass(frozen=True)
 class ActivationRange:
-    """What can go wrong with an activation's outputs: stay at zero, or lie at a limit."""
+    """How an activation function can fail: units that stay at zero, and limits that outputs saturate at."""
 
-    dies: bool = False
+    can_die: bool = False
     limits: tuple[float, ...] = ()
 
 
 UNBOUNDED = ActivationRange()
 ACTIVATIONS: dict[type[nn.Module], ActivationRange] = {
-    nn.ReLU: ActivationRange(dies=True),
-    nn.ReLU6: ActivationRange(dies=True),
+    nn.ReLU: ActivationRange(can_die=True),
+    nn.ReLU6: ActivationRange(can_die=True),
     nn.Tanh: ActivationRange(limits=(-1, 1)),
     ScaledTanh: ActivationRange(limits=(-1.7159, 1.7159)),
     nn.Sigmoid: ActivationRange(limits=(0, 1)),
@@ -37,13 +37,14 @@ ACTIVATIONS: dict[type[nn.Module], ActivationRange] = {
 
 @dataclass(frozen=True)
 class LayerStats:
-    """One layer, over all images that were seen.
+    """Statistics of one layer over all measured images.
 
-    `units` are the maps of a convolution, the units of a full layer. `activation_rms` is of the output of
-    the activation that follows, or of the layer itself where none does. `dead_fraction` is the share of
-    units that are zero on all images and at all places, None where they cannot die; `saturated_fraction` the
-    share of outputs within 0.05 of a limit, None where there is none. `gradient_norm` is that of the
-    gradient of the mean cross-entropy by the weight, None where it was not asked for.
+    `units` counts the maps of a convolution, or the units of a fully connected layer. `activation_rms` is
+    that of the output of the activation function that follows, or of the layer itself without one.
+    `dead_fraction` is the share of units that are zero for all images at all positions, None if they cannot
+    die; `saturated_fraction` is the share of outputs within 0.05 of a limit, None without limits.
+    `gradient_norm` is that of the gradient of the mean cross-entropy with respect to the weight, None if not
+    requested.
     """
 
     layer: str
@@ -59,25 +60,25 @@ MEASURES = ("activation_rms", "gradient_norm", "weight_norm", "dead_fraction", "
 
 
 def learned_layers(network: nn.Module) -> dict[str, nn.Module]:
-    """Convolutions and full layers by their names, in the order in which they were made."""
+    """Return convolutions and fully connected layers by name, in the order of their registration."""
     return {name: module for name, module in network.named_modules() if isinstance(module, LAYERS)}
 
 
 def measure_layers(
     network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, gradients: bool
 ) -> list[LayerStats]:
-    """The layers in the order in which they run, over batches of images (N, 3, H, W) and labels (N,).
+    """Measure the layers, in the order of execution, over batches of images (N, 3, H, W) and labels (N,).
 
-    The network is run in evaluation mode by its `forward`, whatever may be compiled or wrapped around
-    that. It is left as it was, without a gradient, and no random number is drawn.
+    Calls the network's own `forward` in evaluation mode, bypassing what compiles or wraps it. Leaves
+    modes, gradients and random generators unchanged.
     """
     layers = learned_layers(network)
-    counts: dict[str, _LayerCounter] = {}
-    sums: dict[str, Tensor] = {}
+    accumulators: dict[str, _LayerAccumulator] = {}
+    gradient_sums: dict[str, Tensor] = {}
     images = 0
     with (
         evaluation_mode(network),
-        _hooked(network, layers, counts) as flush,
+        _forward_hooks(network, layers, accumulators) as flush,
         torch.set_grad_enabled(gradients),
     ):
         for crops, labels in batches:
@@ -85,23 +86,29 @@ def measure_layers(
             flush()
             images += len(crops)
             if gradients:
-                for name, gradient in _gradients(layers, logits, labels):
-                    sums[name] = sums[name] + gradient if name in sums else gradient
-    return [count.measures(name, layers[name], sums.get(name), images) for name, count in counts.items()]
+                for name, gradient in _weight_gradients(layers, logits, labels):
+                    total = gradient_sums.get(name)
+                    gradient_sums[name] = gradient if total is None else total + gradient
+    return [
+        accumulator.result(name, layers[name], gradient_sums.get(name), images)
+        for name, accumulator in accumulators.items()
+    ]
 
 
-def _gradients(layers: dict[str, nn.Module], logits: Tensor, labels: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Of the sum of the cross-entropies, by the weights that the loss depends on."""
-    learning = {name: layer.weight for name, layer in layers.items() if _tensor(layer.weight).requires_grad}
+def _weight_gradients(
+    layers: dict[str, nn.Module], logits: Tensor, labels: Tensor
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield the gradient of the summed cross-entropy for each weight that it depends on."""
+    weights = {name: layer.weight for name, layer in layers.items() if _tensor(layer.weight).requires_grad}
     loss = functional.cross_entropy(_upcast(logits), labels, reduction="sum")
-    found = torch.autograd.grad(loss, [_tensor(each) for each in learning.values()], allow_unused=True)
-    for name, gradient in zip(learning, found, strict=True):
+    gradients = torch.autograd.grad(loss, [_tensor(w) for w in weights.values()], allow_unused=True)
+    for name, gradient in zip(weights, gradients, strict=True):
         if gradient is not None:
             yield name, _upcast(gradient)
 
 
-class _LayerCounter:
-    """Adds up what one layer puts out."""
+class _LayerAccumulator:
+    """Running sums over the outputs of one layer."""
 
     def __init__(self, activation: ActivationRange) -> None:
         self.activation = activation
@@ -115,11 +122,11 @@ class _LayerCounter:
         self.squares += float(output.square().sum())
         for limit in self.activation.limits:
             self.saturated += int(((output - limit).abs() <= NEAR).sum())
-        units = 1 if output.ndim == 4 else -1  # maps come before the places, units last
+        units = 1 if output.ndim == 4 else -1  # (N, maps, H, W), or (..., units)
         alive = (output != 0).movedim(units, 0).flatten(1).any(1)
         self.alive = alive if self.alive is None else self.alive | alive
 
-    def measures(self, name: str, layer: nn.Module, gradient: Tensor | None, images: int) -> LayerStats:
+    def result(self, name: str, layer: nn.Module, gradient: Tensor | None, images: int) -> LayerStats:
         assert self.alive is not None
         norm = None if gradient is None else float(torch.linalg.vector_norm(gradient)) / images
         return LayerStats(
@@ -128,53 +135,53 @@ class _LayerCounter:
             (self.squares / self.outputs) ** 0.5,
             norm,
             float(torch.linalg.vector_norm(_upcast(_tensor(layer.weight).detach()))),
-            int((~self.alive).sum()) / len(self.alive) if self.activation.dies else None,
+            int((~self.alive).sum()) / len(self.alive) if self.activation.can_die else None,
             self.saturated / self.outputs if self.activation.limits else None,
         )
 
 
 @contextmanager
-def _hooked(
-    network: nn.Module, layers: dict[str, nn.Module], counts: dict[str, _LayerCounter]
+def _forward_hooks(
+    network: nn.Module, layers: dict[str, nn.Module], accumulators: dict[str, _LayerAccumulator]
 ) -> Iterator[Callable[[], None]]:
-    """Count, for each layer, the output of the activation that runs next, or its own where a layer does.
+    """Accumulate, for each layer, the output of the activation that runs next, or its own without one.
 
-    Yields what is to be called when the network has run.
+    Yields a function to call after each run of the network, which accumulates the last layer's output.
     """
-    waiting: list[tuple[str, Tensor]] = []
+    pending: list[tuple[str, Tensor]] = []
 
-    def count(name: str, output: Tensor, activation: ActivationRange) -> None:
-        counts.setdefault(name, _LayerCounter(activation)).add(output)
+    def accumulate(name: str, output: Tensor, activation: ActivationRange) -> None:
+        accumulators.setdefault(name, _LayerAccumulator(activation)).add(output)
 
     def flush() -> None:
-        for name, output in waiting:
-            count(name, output, UNBOUNDED)
-        waiting.clear()
+        for name, output in pending:
+            accumulate(name, output, UNBOUNDED)
+        pending.clear()
 
-    def ran(name: str) -> Callable[..., None]:
+    def layer_hook(name: str) -> Callable[..., None]:
         def hook(layer: nn.Module, arguments: Any, output: Tensor) -> None:
             flush()
-            waiting.append((name, output))
+            pending.append((name, output))
 
         return hook
 
-    def activated(module: nn.Module, arguments: Any, output: Tensor) -> None:
-        for name, _ in waiting:
-            count(name, output, ACTIVATIONS[type(module)])
-        waiting.clear()
+    def activation_hook(module: nn.Module, arguments: Any, output: Tensor) -> None:
+        for name, _ in pending:
+            accumulate(name, output, ACTIVATIONS[type(module)])
+        pending.clear()
 
     with ExitStack() as hooks:
         for name, layer in layers.items():
-            hooks.callback(layer.register_forward_hook(ran(name)).remove)
+            hooks.callback(layer.register_forward_hook(layer_hook(name)).remove)
         for module in network.modules():
             if type(module) in ACTIVATIONS:
-                hooks.callback(module.register_forward_hook(activated).remove)
+                hooks.callback(module.register_forward_hook(activation_hook).remove)
         yield flush
 
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and afterwards for each module the mode that it was in."""
+    """Put the network in evaluation mode, and restore the mode of each module afterwards."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
@@ -185,7 +192,7 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 
 def _upcast(x: Tensor) -> Tensor:
-    """In float32 at the least."""
+    """Convert to float32, or keep a wider type."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 

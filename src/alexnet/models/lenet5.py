@@ -1,5 +1,7 @@
-"""LeNet-5 (LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition",
-Proceedings of the IEEE, 1998).
+"""LeNet-5.
+
+LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", Proceedings of
+the IEEE, 1998.
 """
 
 from collections import OrderedDict
@@ -11,9 +13,9 @@ from torch.nn import functional
 from alexnet.config import LeNet5Config
 from alexnet.models.base import ImageClassifier
 
-SIDE = 32  # pixels that it sees
+INPUT_SIZE = 32  # pixels
 
-# Table I: for each map of C3 the maps of S2 that it sees
+# Table I: for each map of C3 its input maps of S2
 CONNECTIONS = (
     *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
     *((0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5)),
@@ -22,12 +24,12 @@ CONNECTIONS = (
 
 
 class LeNet5(ImageClassifier):
-    """C1 to F6 as published in section II.B; the last layer is a full connection.
+    """The layers C1 to F6 as published in section II.B, and a fully connected output layer.
 
     Images are divided by `config.input_std` and averaged down to 32x32 pixels of three colours. Initial
     weights have variance 1 / fan-in (LeCun, Bottou, Orr, Mueller, "Efficient BackProp", 1998, section
-    4.6). Those published, uniform in +-2.4 / fan-in, go with a rate for each weight from second
-    derivatives: by the rule here the network stays at guessing with them for epochs.
+    4.6). The published ones, uniform in +-2.4 / fan-in, need a learning rate for each weight from second
+    derivatives: with the update rule here the network stays at chance for epochs.
     """
 
     def __init__(self, config: LeNet5Config, classes: int) -> None:
@@ -56,18 +58,18 @@ class LeNet5(ImageClassifier):
                 _initialize(module, module.weight[0].numel())
 
     def forward(self, images: Tensor, dropout_seeds: Tensor | None = None) -> Tensor:
-        return self.layers(functional.adaptive_avg_pool2d(images / self.std, SIDE))
+        return self.layers(functional.adaptive_avg_pool2d(images / self.std, INPUT_SIZE))
 
 
 class ScaledTanh(nn.Module):
-    """1.7159 tanh(2x/3): 1 at 1, and steepest between -1 and 1 (appendix A)."""
+    """The activation 1.7159 tanh(2x/3), which maps 1 to 1 and is steepest between -1 and 1 (appendix A)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return 1.7159 * torch.tanh(2 / 3 * x)
 
 
 class Subsampling(nn.Module):
-    """The sum of each 2x2 square times a learned coefficient, plus a learned bias; both are a map's."""
+    """The sum of each 2x2 square times a learned coefficient, plus a learned bias, one of each for a map."""
 
     def __init__(self, maps: int) -> None:
         super().__init__()
@@ -81,9 +83,9 @@ class Subsampling(nn.Module):
 
 
 class PartialConvolution(nn.Module):
-    """A convolution whose maps see some of the maps below, by `CONNECTIONS`.
+    """A convolution whose output maps see subsets of the input maps, given by `CONNECTIONS`.
 
-    `weight` (60, side, side) holds the kernels of the connections that there are.
+    `weight` (60, side, side) holds one kernel for each connection.
     """
 
     source: Tensor
@@ -108,9 +110,9 @@ class PartialConvolution(nn.Module):
         return functional.conv2d(x, kernels.index_put((self.target, self.source), self.weight), self.bias)
 
 
-def _initialize(module: nn.Module, inputs: int) -> None:
-    """Weights of variance 1 / inputs, biases 0."""
+def _initialize(module: nn.Module, fan_in: int) -> None:
+    """Draw weights of variance 1 / fan_in, and set biases to 0."""
     weight, bias = module.weight, module.bias
     assert isinstance(weight, Tensor) and isinstance(bias, Tensor)
-    nn.init.normal_(weight, std=inputs**-0.5)
+    nn.init.normal_(weight, std=fan_in**-0.5)
     nn.init.zeros_(bias)

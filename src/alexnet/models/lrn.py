@@ -1,7 +1,7 @@
 """Local response normalisation (paper §3.3).
 
-Torch's own module divides alpha by the window, as the 2012 program did; the paper's printed
-formula does not. Here alpha is the paper's.
+torch.nn.LocalResponseNorm divides alpha by the window size, as the 2012 program did; the formula printed in
+the paper does not. Here alpha is the paper's.
 """
 
 from typing import Any
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from alexnet.models import lrn_compiled, lrn_kernels
 from alexnet.models.lrn_kernels import Window
 
-# elements from which compiling, seconds for each shape of a map, pays within a hundred steps
-LEAST_TO_COMPILE = 2**23
+# elements of the input from which compilation, seconds for each shape, pays off within a hundred steps
+MIN_ELEMENTS_TO_COMPILE = 2**23
 
 
 class _LocalResponseNorm(torch.autograd.Function):
-    """Saves its input and nothing else; autograd would keep every step of the window sum."""
+    """LRN that saves nothing but its input; autograd would keep every term of the window sum."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, window: Window, compiled: bool) -> Tensor:
@@ -44,26 +44,26 @@ def local_response_norm(
 ) -> Tensor:
     """Divide each activity by `(k + alpha * sum of squares of its neighbours) ** beta`.
 
-    The neighbours are the `size` maps around it at the same place. With `columns` > 1 windows
+    The neighbours are the `size` maps around it at the same position. With `columns` > 1 windows
     do not cross from one column to the other: in 2012 each GPU normalised its own maps.
-    `x` is (N, C, H, W), and so is the result, in x's dtype; the sums are at least float32.
-    Once differentiable. Fastest channels-last.
+    `x` is (N, C, H, W), and so is the result, in x's dtype; sums are accumulated in at least float32.
+    Differentiable once. Fastest with channels-last tensors.
 
-    `compiled`: by torch.compile, once for each shape of a map; by default where x is large.
-    Without a C++ compiler, or Triton on a GPU, it warns once and goes on without.
+    `compiled` uses torch.compile, once for each shape of a map; by default where x is large.
+    Without a C++ compiler, or Triton on a GPU, it warns once and runs the eager form.
     """
     window = Window(size, k, alpha, beta, columns)
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     x = x if last else x.contiguous()
     flat = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1], 1) if last else x.flatten(2)
-    y = _normalized(flat, window, x.numel() >= LEAST_TO_COMPILE if compiled is None else compiled)
+    y = _normalize(flat, window, x.numel() >= MIN_ELEMENTS_TO_COMPILE if compiled is None else compiled)
     return y.view(x.shape[0], *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2) if last else y.view(x.shape)
 
 
-def _normalized(x: Tensor, window: Window, compiled: bool) -> Tensor:
-    """`x` is (outer, maps, inner)."""
-    # by torch.compile the whole network: its compiler fuses this with what stands around it. Or by
-    # torch.export, to run where there is nothing of this package: this is made of torch's own operations.
+def _normalize(x: Tensor, window: Window, compiled: bool) -> Tensor:
+    """Normalize `x` (outer, maps, inner) along dimension 1."""
+    # torch.compile of the whole network fuses the plain formula with the layers around it; torch.export
+    # needs operations of torch alone, as the exported network runs without this package
     if torch.compiler.is_compiling():
         return lrn_kernels.lrn_reference(x, window)
     if compiled and x.device.type == "cuda":
@@ -72,7 +72,7 @@ def _normalized(x: Tensor, window: Window, compiled: bool) -> Tensor:
 
 
 class LocalResponseNorm(nn.Module):
-    """`local_response_norm` as a layer."""
+    """The layer form of `local_response_norm`."""
 
     def __init__(self, size: int, k: float, alpha: float, beta: float, columns: int = 1) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
-"""Local response normalisation by torch.compile: as `lrn_kernels`, less its passes over memory.
+"""Local response normalisation by torch.compile: `lrn_kernels` with fewer passes over memory.
 
-On a GPU Triton makes of the formula what is wanted. The compiler of the CPU would spend most of its time on
-the bounds of padded or clipped slices. For it every neighbour is read at a fixed distance in memory, be it
-among the next pixel's maps, and dropped where `inside` is 0. The first and the last of dimension 0 have
-no such neighbours and are left to the eager form.
+On a GPU Triton compiles the plain formula well. Code compiled for a CPU would spend most of its time on the
+bounds of padded or clipped slices. There every neighbour is read at a fixed distance in memory, even if it
+belongs to the next pixel's maps, and is masked out where `column_mask` is 0. The first and the last entry of
+dimension 0 have no such neighbours and are left to the eager form.
 """
 
 import functools
@@ -15,18 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet.errors import lacks_memory
+from alexnet.errors import first_line, lacks_memory
 from alexnet.models import lrn_kernels
 from alexnet.models.lrn_kernels import Window, inverse_power, upcast
 
-# elements of the input that the backward pass takes at a time: what it sums stays in the processor's cache
-PIECE = 2**21
+# elements of the input that the backward pass processes at a time: its sums stay in the processor's cache
+CHUNK = 2**21
 
-_failed: set[Any] = set()  # what could not be compiled
+_failed: set[Any] = set()  # shapes, dtypes and devices for which compilation failed
 
 
 def lrn_reference(x: Tensor, window: Window) -> Tensor:
-    """`lrn_kernels.formula` and its derivative, each in few kernels."""
+    """Compute `lrn_kernels.lrn_reference`, and its derivative, each in few kernels."""
 
     def attempt() -> Tensor:
         return _compiled(lrn_kernels.lrn_reference, x)(_mark_batch_dynamic(x), window)
@@ -35,7 +35,7 @@ def lrn_reference(x: Tensor, window: Window) -> Tensor:
 
 
 def forward(x: Tensor, window: Window) -> Tensor:
-    """`lrn_kernels.forward` on a CPU; x (outer, maps, inner) has an outer of at least 3."""
+    """Compute `lrn_kernels.forward` on a CPU for x (outer, maps, inner) with outer of at least 3."""
 
     def attempt() -> Tensor:
         out, ends = torch.empty_like(x), slice(None, None, len(x) - 1)
@@ -49,12 +49,12 @@ def forward(x: Tensor, window: Window) -> Tensor:
 
 
 def backward(x: Tensor, grad: Tensor, window: Window) -> Tensor:
-    """`lrn_kernels.backward` on a CPU; x (outer, maps, inner) has an outer of at least 3."""
+    """Compute `lrn_kernels.backward` on a CPU for x (outer, maps, inner) with outer of at least 3."""
 
     def attempt() -> Tensor:
-        out, ends, within = torch.empty_like(x), slice(None, None, len(x) - 1), column_mask(x, window)
-        step = max(1, PIECE // x[0].numel())
-        firsts, terms = torch.empty((2, min(step + 2, len(x)), *x.shape[1:]), dtype=within.dtype)
+        out, ends, mask = torch.empty_like(x), slice(None, None, len(x) - 1), column_mask(x, window)
+        step = max(1, CHUNK // x[0].numel())
+        firsts, terms = torch.empty((2, min(step + 2, len(x)), *x.shape[1:]), dtype=mask.dtype)
         for start in range(1, len(x) - 1, step):
             stop = min(start + step, len(x) - 1)
             a, term = (
@@ -62,11 +62,11 @@ def backward(x: Tensor, grad: Tensor, window: Window) -> Tensor:
                 _mark_batch_dynamic(terms[: stop - start + 2]),
             )
             g, result, first = (
-                _mark_batch_dynamic(each)
-                for each in (grad[start:stop], out[start:stop], firsts[: stop - start])
+                _mark_batch_dynamic(tensor)
+                for tensor in (grad[start:stop], out[start:stop], firsts[: stop - start])
             )
-            _compiled(_fill_terms, x)(a, g, within, first, _mark_batch_dynamic(term[1:-1]), window)
-            _compiled(_fill_gradient, x)(a, first, term, within, result, window)
+            _compiled(_fill_terms, x)(a, g, mask, first, _mark_batch_dynamic(term[1:-1]), window)
+            _compiled(_fill_gradient, x)(a, first, term, mask, result, window)
         out[ends] = lrn_kernels.backward(x[ends], grad[ends], window)
         return out
 
@@ -74,9 +74,9 @@ def backward(x: Tensor, grad: Tensor, window: Window) -> Tensor:
 
 
 def column_mask(x: Tensor, window: Window) -> Tensor:
-    """1 where a map's neighbour is in its column, else 0: (neighbours, maps, 1).
+    """Compute 1 where a map's neighbour is in its column, else 0: (neighbours, maps, 1).
 
-    Not bool: the compiler's vectors compare numbers faster than they unpack truth values.
+    Not bool: vectorized code compares numbers faster than it unpacks truth values.
     """
     reach, number = window.reach(x.shape[1]), torch.arange(x.shape[1])
     neighbours = number + torch.arange(-reach, reach + 1)[:, None]
@@ -85,35 +85,33 @@ def column_mask(x: Tensor, window: Window) -> Tensor:
     return same.to(upcast(x[:0]).dtype)[..., None]
 
 
-def _fill_result(x: Tensor, within: Tensor, out: Tensor, window: Window) -> None:
-    power = inverse_power(_scale(x, within, window), window.beta)
+def _fill_result(x: Tensor, mask: Tensor, out: Tensor, window: Window) -> None:
+    power = inverse_power(_scale(x, mask, window), window.beta)
     out.copy_(upcast(x[1:-1]) * power)
 
 
-def _fill_terms(
-    x: Tensor, grad: Tensor, within: Tensor, first: Tensor, terms: Tensor, window: Window
-) -> None:
-    """The gradient's first part, and what its second sums over the window."""
-    scale = _scale(x, within, window)
+def _fill_terms(x: Tensor, grad: Tensor, mask: Tensor, first: Tensor, terms: Tensor, window: Window) -> None:
+    """Compute the first part of the gradient, and the terms that the second part sums over the window."""
+    scale = _scale(x, mask, window)
     power = upcast(grad) * inverse_power(scale, window.beta)
     first.copy_(power)
     terms.copy_(power * upcast(x[1:-1]) / scale)
 
 
 def _fill_gradient(
-    x: Tensor, first: Tensor, terms: Tensor, within: Tensor, out: Tensor, window: Window
+    x: Tensor, first: Tensor, terms: Tensor, mask: Tensor, out: Tensor, window: Window
 ) -> None:
-    shared = upcast(x[1:-1]) * _sum_inside(_neighbours(terms, window), within)
+    shared = upcast(x[1:-1]) * _masked_sum(_neighbours(terms, window), mask)
     out.copy_(first - 2 * window.alpha * window.beta * shared)
 
 
-def _scale(x: Tensor, within: Tensor, window: Window) -> Tensor:
+def _scale(x: Tensor, mask: Tensor, window: Window) -> Tensor:
     squares = [upcast(neighbour).square() for neighbour in _neighbours(x, window)]
-    return window.k + window.alpha * _sum_inside(squares, within)
+    return window.k + window.alpha * _masked_sum(squares, mask)
 
 
 def _neighbours(x: Tensor, window: Window) -> list[Tensor]:
-    """x (outer, maps, inner) less the ends of outer, shifted to each place in the window."""
+    """Return views of x (outer, maps, inner) without the ends of outer, one for each offset in the window."""
     outer, maps, inner = x.shape
     reach = window.reach(maps)
     length = (outer - 2) * maps * inner
@@ -121,12 +119,12 @@ def _neighbours(x: Tensor, window: Window) -> list[Tensor]:
     return [x.view(-1)[start : start + length].view(outer - 2, maps, inner) for start in starts]
 
 
-def _sum_inside(neighbours: list[Tensor], within: Tensor) -> Tensor:
+def _masked_sum(neighbours: list[Tensor], mask: Tensor) -> Tensor:
     middle = len(neighbours) // 2
     total = neighbours[middle]
     for number, neighbour in enumerate(neighbours):
         if number != middle:
-            total = total + torch.where(within[number] > 0, neighbour, 0)
+            total = total + torch.where(mask[number] > 0, neighbour, 0)
     return total
 
 
@@ -136,29 +134,30 @@ def _compiled(function: Callable[..., Any], x: Tensor) -> Callable[..., Any]:
 
 @functools.cache
 def _compiled_for(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    # torch.compile gives a piece of code up after eight shapes and states: here each shape has its own
+    # torch.compile gives up on a code object after eight specializations: here each shape has its own
     assert isinstance(function, FunctionType)
-    own = FunctionType(function.__code__.replace(co_name=name), function.__globals__)
-    return torch.compile(own, fullgraph=True, dynamic=False)
+    copy = FunctionType(function.__code__.replace(co_name=name), function.__globals__)
+    return torch.compile(copy, fullgraph=True, dynamic=False)
 
 
 def _mark_batch_dynamic(x: Tensor) -> Tensor:
-    """x, marked so that one compilation serves any number of images."""
+    """Mark x so that one compilation serves any number of images."""
     torch._dynamo.maybe_mark_dynamic(x, 0)
     return x
 
 
 def _with_eager_fallback(attempt: Callable[[], Tensor], eager: Callable[[], Tensor], x: Tensor) -> Tensor:
-    """What `attempt` gives; where it cannot be compiled what `eager` gives, and a warning the first time."""
-    kind = (x.shape[1:], x.dtype, x.device.type)
-    if kind in _failed:
+    """Run `attempt`; where it cannot be compiled run `eager`, with a warning the first time."""
+    key = (x.shape[1:], x.dtype, x.device.type)
+    if key in _failed:
         return eager()
     try:
         return attempt()
     except (RuntimeError, torch._dynamo.exc.FailOnRecompileLimitHit) as error:
-        if lacks_memory(error):  # which the eager form would not have, either
+        if lacks_memory(error):  # the eager form would lack it, too
             raise
-        _failed.add(kind)
-        reason = str(error).strip().partition("\n")[0]
-        warnings.warn(f"LRN could not be compiled and is several times slower: {reason}", stacklevel=2)
+        _failed.add(key)
+        warnings.warn(
+            f"LRN could not be compiled and is several times slower: {first_line(error)}", stacklevel=2
+        )
         return eager()

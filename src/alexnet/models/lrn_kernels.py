@@ -1,7 +1,7 @@
-"""The arithmetic of local response normalisation, in the forms that processors like.
+"""The arithmetic of local response normalisation: the plain formula, and a fast eager form.
 
 All of it works on x (outer, maps, inner), normalised along dimension 1: a channels-last batch is
-(N H W, maps, 1), any other (N, maps, H W). Sums and powers are at least float32, also of bfloat16. With
+(N H W, maps, 1), any other (N, maps, H W). Sums and powers are in at least float32, also for bfloat16. With
 s = k + alpha * (sum of squares over the window) the result is x s^-beta, and its gradient at x
 
     g s^-beta - 2 alpha beta x * (sum over the window of g x s^-(beta + 1)).
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# elements that the eager form takes at a time: what it makes of them stays in the processor's cache
+# elements that the eager form processes at a time: intermediate results stay in the processor's cache
 CHUNK = 2**19
 
 
 class Window(NamedTuple):
-    """The paper's n, k, alpha and beta (§3.3), and the columns that windows do not leave."""
+    """The paper's n, k, alpha and beta (§3.3), and the number of columns, which windows do not cross."""
 
     size: int
     k: float
@@ -28,17 +28,17 @@ class Window(NamedTuple):
     columns: int
 
     def reach(self, maps: int) -> int:
-        """How many neighbours there are at most to each side, of all `maps`."""
+        """Return the largest number of neighbours on either side, for a layer of `maps`."""
         return min(self.size // 2, maps // self.columns - 1)
 
 
 def upcast(x: Tensor) -> Tensor:
-    """In float32, if it is in less."""
+    """Convert half precision to float32."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def inverse_power(scale: Tensor, beta: float) -> Tensor:
-    """`scale ** -beta`; for the paper's beta by square roots, several times faster than pow."""
+    """Compute `scale ** -beta`; for the paper's beta by square roots, several times faster than pow."""
     if beta == 0.75:
         root = scale.rsqrt()
         return root * root.sqrt()
@@ -46,7 +46,7 @@ def inverse_power(scale: Tensor, beta: float) -> Tensor:
 
 
 def lrn_reference(x: Tensor, window: Window) -> Tensor:
-    """The paper's formula as it stands; differentiable any number of times."""
+    """Compute the paper's formula literally; differentiable any number of times."""
     a = upcast(x).unflatten(1, (window.columns, -1))
     squares = total = a.square()
     for offset in range(1, window.reach(x.shape[1]) + 1):
@@ -56,7 +56,7 @@ def lrn_reference(x: Tensor, window: Window) -> Tensor:
 
 
 def forward(x: Tensor, window: Window) -> Tensor:
-    """The formula, eager: in few passes, one chunk after the other."""
+    """Compute the formula eagerly, in few passes, chunk by chunk."""
     out = torch.empty_like(x)
     for a, result in zip(_chunks(x), _chunks(out), strict=True):
         a = upcast(a)
@@ -65,7 +65,7 @@ def forward(x: Tensor, window: Window) -> Tensor:
 
 
 def backward(x: Tensor, grad: Tensor, window: Window) -> Tensor:
-    """The gradient at x from `grad`, that at the result."""
+    """Compute the gradient with respect to x from `grad`, that with respect to the result."""
     out = torch.empty_like(x)
     for a, g, result in zip(_chunks(x), _chunks(grad), _chunks(out), strict=True):
         a = upcast(a)

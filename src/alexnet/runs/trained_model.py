@@ -191,7 +191,7 @@ def _shape_of(state: dict[str, Tensor], name: str) -> torch.Size | None:
 def _convert_names(config: ModelConfig, state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     """A state dict of torchvision's under the names of this program."""
     if isinstance(config, TorchvisionConfig):
-        return TorchvisionNetwork.named(state)
+        return TorchvisionNetwork.convert_state_dict(state)
     try:
         return convert_state_dict(state, std=IMAGENET_STD)
     except KeyError as error:

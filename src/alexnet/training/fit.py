@@ -148,7 +148,7 @@ class _TrainSession(RunSession):
         super().__init__(folder, components.data, request.resolved, overrides)
         self.request, self.components, self.checkpoint = request, components, checkpoint
         self.fit = _Fit(request, components, folder, checkpoint)
-        self.fit.rank_monitor.abandon = self._abandon
+        self.fit.rank_monitor.on_rank_lost = self._abandon
         self.logger: WandbLogger | None = None
 
     def work(self) -> None:
