@@ -1,4 +1,4 @@
-"""Mistakes that a user can correct, and one-line explanations of errors raised elsewhere."""
+"""Errors that a user can correct, and one-line explanations of other errors."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""A network, its loss, its errors and its update rule, for Lightning."""
+"""Metrics of a split: mean loss, top-k errors and numbers of images, over all ranks."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ MIN_CLASSES_FOR_TOP5 = 6
 class TopKError(Metric):
     """Percentage of readable images whose class is not among the k most probable.
 
-    As 100 times (1 - torchmetrics' MulticlassAccuracy), which waits for the device at every step where
-    some images are not to be counted.
+    Equals 100 (1 - torchmetrics' MulticlassAccuracy), which synchronizes with the device at every step when
+    it ignores some of the images.
     """
 
     higher_is_better = False
@@ -29,7 +29,7 @@ class TopKError(Metric):
             self.add_state(state, torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
-        """Take in logits (N, classes) and labels (N,), `UNREADABLE` for those that do not count."""
+        """Count logits (N, classes) and labels (N,), `UNREADABLE` for images that are left out."""
         self.right += (logits.topk(self.k).indices == labels[:, None]).sum()
         self.count += (labels != UNREADABLE).sum()
 
@@ -40,7 +40,7 @@ class TopKError(Metric):
 class MeanLoss(Metric):
     """Mean of the finite losses of readable images.
 
-    torchmetrics' MeanMetric either waits for the device at every step, or leaves weights out
+    torchmetrics' MeanMetric either synchronizes with the device at every step, or ignores weights
     (nan_strategy="disable").
     """
 
@@ -53,7 +53,7 @@ class MeanLoss(Metric):
             self.add_state(state, torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, losses: Tensor, readable: Tensor) -> None:
-        """Take in losses (N,) and whether each image is readable (N,), 1 or 0."""
+        """Count the finite losses (N,) of readable images; `readable` (N,) is 1 or 0."""
         counted = readable * losses.isfinite()
         self.total += (losses.nan_to_num(0, 0, 0) * counted).sum()
         self.count += counted.sum()
@@ -67,13 +67,13 @@ class SplitMetrics(MetricCollection):
 
     def __init__(self, split: str, ks: set[int]) -> None:
         metrics: dict[str, Any] = {"loss": MeanLoss()}
-        # looking for NaN, of which there are none, would wait for the device at every step
+        # the check for NaN would synchronize with the device at every step
         metrics |= {name: SumMetric(nan_strategy="disable") for name in ("samples", "unreadable")}
         metrics |= {f"top{k}_error": TopKError(k) for k in sorted(ks)}
         super().__init__(metrics, prefix=f"{split}/", compute_groups=False)
 
     def count(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Take in a batch: losses (N,), logits (N, classes), labels (N,)."""
+        """Count a batch: losses (N,), logits (N, classes), labels (N,)."""
         readable = (labels != UNREADABLE).float()
         for name, metric in self.items(keep_base=True):
             if name == "loss":
@@ -84,7 +84,7 @@ class SplitMetrics(MetricCollection):
                 metric.update(logits, labels)
 
     def states(self) -> dict[str, dict[str, Tensor]]:
-        """What has been counted so far in this process."""
+        """Return the counts of this process so far."""
         metrics = self.items(keep_base=True)
         return {
             name: {key: torch.as_tensor(value).cpu() for key, value in metric.metric_state.items()}
@@ -92,8 +92,8 @@ class SplitMetrics(MetricCollection):
         }
 
     def add(self, states: dict[str, dict[str, Tensor]]) -> None:
-        """Count what another process has counted, too."""
+        """Add the counts of another process."""
         for name, metric in self.items(keep_base=True):
             for key, value in states[name].items():
                 setattr(metric, key, getattr(metric, key) + value.to(metric.device))
-            metric._update_count += 1  # as its load_state_dict would, or it would warn of no updates
+            metric._update_count += 1  # as load_state_dict does; else compute() warns of no updates

@@ -1,4 +1,4 @@
-"""Where this checkout is."""
+"""The folders of this checkout, and absolute paths."""
 
 from pathlib import Path
 
@@ -7,8 +7,9 @@ CONF = PROJECT / "conf"
 
 
 def absolute(path: str | Path) -> Path:
-    """From the root on, with the user's home for ~. Links stay, but for those that a `..` follows: what is
-    above a link is not what its name says.
+    """Return an absolute path, with ~ expanded.
+
+    Symbolic links are kept, unless the path contains `..`: the parent of a link's target is not the link's.
     """
     full = Path(path).expanduser().absolute()
     return full.resolve() if ".." in full.parts else full

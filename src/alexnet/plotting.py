@@ -1,4 +1,4 @@
-"""What all figures share: themes and colours, saving, names that fit, and sheets of images."""
+"""Shared parts of all figures: themes and colours, saving, shortened names, and sheets of images."""
 
 import io
 import re
@@ -19,7 +19,7 @@ from alexnet.files import atomic_write
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of one background; the series' are Okabe and Ito's, which colour-blind readers can tell."""
+    """The colours of a theme; those of series are Okabe and Ito's, distinct for colour-blind readers."""
 
     background: str
     text: str
@@ -30,7 +30,7 @@ class Theme:
     baseline: str
 
 
-# of figures on white that have no theme
+# of figures without a theme, on white
 BLUE, PALE_BLUE, ORANGE, GREY, RED = "#0b62a4", "#a9c4de", "#e07b00", "#8a8d91", "#b3261e"
 FAINT = "#b3b3b3"
 
@@ -50,7 +50,7 @@ def themed(theme: Theme) -> Iterator[None]:
         **dict.fromkeys(("axes.edgecolor", "grid.color"), theme.faint),
         "font.size": 10,
         "axes.titlesize": 10,
-        "svg.hashsalt": "alexnet",  # or the same chart would be another file each time
+        "svg.hashsalt": "alexnet",  # the same chart gives the same file
     }
     with mpl.rc_context(settings):
         yield
@@ -88,16 +88,16 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(file, format="png", dpi=110)
 
 
-ACROSS, MOST_IMAGES = 4, 12  # images in a row, and in all
-CORRECT = "#d98a9c"  # the bar of the image's own class, as in the paper's figure 4
-LONGEST = 26  # characters of a class's name
+IMAGES_IN_ROW, MOST_IMAGES = 4, 12  # in a sheet
+CORRECT = "#d98a9c"  # bar of the correct class, as in the paper's figure 4
+MAX_NAME = 26  # characters of a class's name
 
 
 @dataclass(frozen=True)
 class SheetImage:
     """An image (3, S, S) with its title, and its most probable classes.
 
-    `classes` are indices, with `probabilities`; `label` is the index of its own class, None if unknown.
+    `classes` are indices, with `probabilities`; `label` is the index of its correct class, None if unknown.
     """
 
     image: NDArray[np.uint8]
@@ -112,28 +112,28 @@ def draw_image_sheet(
 ) -> None:
     """Draw images with a bar for the probability of each of their classes, as a PNG at `path`.
 
-    `names` are those of all classes. As on the left of the paper's Figure 4; the bar of an image's own class
-    is red.
+    `names` are those of all classes. As on the left of the paper's Figure 4; the bar of the correct class is
+    red.
     """
-    across = min(ACROSS, len(images))
-    rows = -(-len(images) // across)
-    figure = Figure(figsize=(2.5 * across, 4.1 * rows), layout="constrained")
-    cells = figure.subplots(2 * rows, across, squeeze=False, height_ratios=[2.2, 1.3] * rows)
+    columns = min(IMAGES_IN_ROW, len(images))
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(2.5 * columns, 4.1 * rows), layout="constrained")
+    cells = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[2.2, 1.3] * rows)
     for axes in cells.flat:
         axes.set_axis_off()
-    for index, shown in enumerate(images):
-        image, bars = (cells[2 * (index // across) + part][index % across] for part in (0, 1))
-        image.imshow(shown.image.transpose(1, 2, 0), interpolation="antialiased")
-        image.set_title(shorten(shown.title), fontsize=9, color=TEXT)
-        for place, (number, probability) in enumerate(zip(shown.classes, shown.probabilities, strict=True)):
-            bars.barh(place, probability, color=CORRECT if number == shown.label else PALE_BLUE, height=0.9)
-            bars.text(0.02, place, shorten(names[number]), va="center", fontsize=8, color=TEXT)
-        bars.set(xlim=(0, 1), ylim=(len(shown.classes) - 0.4, -0.6))
+    for index, item in enumerate(images):
+        image, bars = (cells[2 * (index // columns) + part][index % columns] for part in (0, 1))
+        image.imshow(item.image.transpose(1, 2, 0), interpolation="antialiased")
+        image.set_title(shorten(item.title), fontsize=9, color=TEXT)
+        for row, (number, probability) in enumerate(zip(item.classes, item.probabilities, strict=True)):
+            bars.barh(row, probability, color=CORRECT if number == item.label else PALE_BLUE, height=0.9)
+            bars.text(0.02, row, shorten(names[number]), va="center", fontsize=8, color=TEXT)
+        bars.set(xlim=(0, 1), ylim=(len(item.classes) - 0.4, -0.6))
     if heading:
         figure.suptitle(heading, fontsize=10, color=TEXT)
     save_figure(figure, path)
 
 
-def shorten(name: str, longest: int = LONGEST) -> str:
-    """Shorten a name to at most so many characters."""
+def shorten(name: str, longest: int = MAX_NAME) -> str:
+    """Shorten a name to at most `longest` characters, the last of them an ellipsis."""
     return name if len(name) <= longest else f"{name[: longest - 1]}…"

@@ -1,4 +1,4 @@
-"""The console, progress of long work, durations and sizes as text; silent on all ranks but the first."""
+"""Terminal output, of rank 0 only: console, tables, progress bars, durations and sizes as text."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("LOCAL_R
 
 
 def live_progress(period: float = 30.0) -> Progress:
-    """Return a bar with count and time left, removed when done; invisible where there is no terminal.
+    """Return a progress bar with count and time left, removed when done; hidden without a terminal.
 
-    The time left is estimated from the last `period` seconds, in which there must be a few counts.
+    The time left is estimated from the last `period` seconds, which should span several updates.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = not console.is_terminal
@@ -22,7 +22,7 @@ def live_progress(period: float = 30.0) -> Progress:
 
 
 def print_table(table: Table) -> None:
-    """Print a table; where there is no terminal, wide enough for every cell."""
+    """Print a table; without a terminal, wide enough for every cell."""
     wide = console if console.is_terminal else Console(width=200, highlight=False)
     wide.print(table, soft_wrap=False)
 

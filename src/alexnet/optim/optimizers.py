@@ -1,4 +1,4 @@
-"""The paper's update rule, and the parameter groups it is applied to."""
+"""The paper's update rule, and the parameter groups that it is applied to."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +13,11 @@ from alexnet.errors import UserError
 
 
 class PaperSGD(SGD):
-    """v <- momentum v - decay lr w - lr g, then w <- w + v (paper §5; 2012 source, src/weights.cu).
+    """The paper's update: v <- momentum v - decay lr w - lr g, w <- w + v (§5; 2012 source, src/weights.cu).
 
-    The learning rate stands inside the velocity, so that a velocity survives a drop of the rate
-    at its old size. Torch keeps the velocity divided by -lr and would shrink it at once; here
-    its buffer is rescaled when the rate has changed. A rate of 0 stops a group at once.
+    The learning rate is part of the velocity, which therefore keeps its size when the rate drops. Torch's
+    buffer is the velocity divided by -lr, and a drop would shrink the velocity at once; here the buffer is
+    rescaled when the rate changes. A rate of 0 stops a group at once.
     """
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -35,10 +35,10 @@ class PaperSGD(SGD):
 
 
 def parameter_groups(network: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Biases and all other parameters that are trained, each with their learning rate and decay, and
-    layers that freeze apart.
+    """Group the trained parameters: biases, all others, and one group for each parameter of a frozen layer.
 
-    Raises `UserError` for a layer to freeze that the network does not have.
+    Each group has its learning rate and weight decay. Raises `UserError` for a layer to freeze that the
+    network does not have.
     """
     settings = {
         "weight": {"lr": config.lr, "weight_decay": config.weight_decay},
@@ -65,14 +65,14 @@ def parameter_groups(network: nn.Module, config: OptimizerConfig) -> list[dict[s
 
 
 def apply_freezing(optimizer: torch.optim.Optimizer, progress: float) -> None:
-    """Set the rate of the layers whose time has come to 0; `progress` is the part of the run done."""
+    """Set the learning rate of layers that are frozen by now to 0; `progress` is the completed fraction."""
     for group in optimizer.param_groups:
         if group["freeze_from"] is not None and progress >= group["freeze_from"]:
             group["lr"] = 0.0
 
 
 def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The configured rule over all of the network's parameters."""
+    """Build the configured optimizer for all of the network's trained parameters."""
     rule = PaperSGD if config.rule is UpdateRule.paper else SGD
     optimizer = rule(parameter_groups(network, config), lr=config.lr, momentum=config.momentum)
     use_fused_step(optimizer)
@@ -80,11 +80,11 @@ def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.
 
 
 def use_fused_step(optimizer: torch.optim.Optimizer) -> None:
-    """Take torch's fused step, which it does not have for divided parameters.
+    """Select torch's fused step, which does not support sharded parameters.
 
-    To be called again after a state was loaded: torch takes this along, also from another placement.
-    The fused step takes it for granted that a parameter's velocity lies in memory in the parameter's
-    order, which it does not where the state comes from a run that had another.
+    Call it again after loading a state: torch restores these flags, too, even from another strategy. The
+    fused step assumes that a velocity has its parameter's memory format, which it does not have when it
+    was saved by a run with another one.
     """
     for parameter, state in optimizer.state.items():
         velocity = state.get("momentum_buffer")
@@ -98,10 +98,10 @@ def use_fused_step(optimizer: torch.optim.Optimizer) -> None:
 def to_module_order(
     module: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
 ) -> dict[str, Any]:
-    """An optimiser's state dict with its parameters numbered as `module` has them, not group by group.
+    """Renumber the parameters of an optimizer's state dict in the order of `module`, not by group.
 
-    So does Lightning number them under FSDP and model parallelism, and expects it when it loads.
-    Velocities are `contiguous`.
+    This is the order that Lightning saves and loads under FSDP and model parallelism. Velocities are
+    made `contiguous`.
     """
     number = {parameter: index for index, parameter in enumerate(module.parameters())}
     order = [number[parameter] for group in optimizer.param_groups for parameter in group["params"]]
@@ -114,8 +114,8 @@ def to_module_order(
 
 
 def contiguous(tensors: dict[str, Any]) -> dict[str, Any]:
-    """A state dict to be stored, its tensors in the usual order of memory, whatever it is in this run.
+    """Return a state dict for saving, with its tensors in contiguous memory format.
 
-    Devices among which a layer is divided cut stored tensors up as they lie there.
+    Sharded layers are loaded by slicing stored tensors in their memory order.
     """
     return {key: value.contiguous() if isinstance(value, Tensor) else value for key, value in tensors.items()}

@@ -1,4 +1,4 @@
-"""Learning rates over a run, stepped once an epoch."""
+"""Learning-rate schedules, stepped once an epoch."""
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, ReduceLROnPlateau
@@ -9,9 +9,9 @@ from alexnet.config import Schedule, SchedulerConfig
 def build_scheduler(
     optimizer: Optimizer, config: SchedulerConfig, epochs: int
 ) -> LRScheduler | ReduceLROnPlateau | None:
-    """The schedule for a run of `epochs`; None for a constant rate.
+    """Build the schedule for a run of `epochs`; None for a constant rate.
 
-    The plateau schedule has to be stepped with the validation error.
+    The plateau schedule must be stepped with the validation error.
     """
     if config.schedule is Schedule.step:
         milestones = [max(1, round(fraction * epochs)) for fraction in config.milestones]
