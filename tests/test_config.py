@@ -17,7 +17,7 @@ from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.errors import UserError
 from conftest import PROJECT, compose_config
 
-FORMS = {("model", f"_{family.value}") for family in Family}
+FAMILIES = {("model", f"_{family.value}") for family in Family}
 
 GROUPS = sorted(
     f"{file.parent.name}={file.stem}"
@@ -31,7 +31,7 @@ def test_every_choice_composes(choice: str) -> None:
     named = ["model.name=resnet50"] if choice == "model=torchvision" else []
     config = compose_config(choice, "data.root=/somewhere", *named)
     assert isinstance(config, TrainConfig)
-    assert type(config.model) is ModelConfig.of(config.model.family) is not ModelConfig
+    assert type(config.model) is ModelConfig.for_family(config.model.family) is not ModelConfig
 
 
 def test_presets_say_only_what_differs() -> None:
@@ -40,7 +40,7 @@ def test_presets_say_only_what_differs() -> None:
         content = yaml.safe_load(file.read_text()) or {}
         bases = [base for base in content.pop("defaults", []) if isinstance(base, str) and base != "_self_"]
         for base in bases:
-            if (file.parent.name, base) in FORMS:
+            if (file.parent.name, base) in FAMILIES:
                 continue  # the keys of a family, without values
             below = yaml.safe_load((file.parent / f"{base}.yaml").read_text())
             repeated = [key for key, value in content.items() if key in below and below[key] == value]

@@ -1,9 +1,8 @@
-"""The schema of the configuration: every key that exists, its type and its valid range.
+"""The schema of the configuration: every key, its type and its valid range.
 
-Values stand in `conf/`, one YAML file a choice, with where each number comes from. A field
-without a default here must be given there. Hydra checks keys and types while it composes;
-`check` checks ranges when the typed objects are built. Nothing here imports torch, so
-that `--help` and configuration errors answer at once.
+Values are in `conf/`, one YAML file for each choice, with the source of each number. A field without a
+default here must be set there. Hydra checks keys and types while it composes; `check` checks ranges when the
+typed objects are built. Nothing here imports torch, so that `--help` and configuration errors are immediate.
 """
 
 from alexnet.config.base import ValidatedConfig

@@ -1,4 +1,4 @@
-"""Configuration that checks its own values."""
+"""The base class of all configuration, and range checks."""
 
 from typing import Any
 
@@ -8,23 +8,26 @@ from alexnet.errors import UserError
 
 
 def check(valid: bool, key: str, value: Any, expected: str) -> None:
+    """Raise `UserError`, which names the key, its value and what was expected, unless `valid`."""
     if not valid:
         raise UserError(f"{key}={value}: expected {expected}.")
 
 
 def check_fraction(key: str, value: float) -> None:
+    """Check that a value is at least 0 and below 1."""
     check(0 <= value < 1, key, value, "a number from 0 up to, but not including, 1")
 
 
 def check_positive(key: str, value: float | None) -> None:
+    """Check that a value is above 0, or None."""
     check(value is None or value > 0, key, value, "a number above 0")
 
 
 class ValidatedConfig:
-    """A part of the configuration that checks its own values when it is built."""
+    """A configuration that checks its own values when it is built."""
 
     def __post_init__(self) -> None:
-        if MISSING not in vars(self).values():  # OmegaConf reads the schema off an unfilled instance
+        if MISSING not in vars(self).values():  # OmegaConf reads the schema from an unfilled instance
             self.check()
 
     def check(self) -> None:

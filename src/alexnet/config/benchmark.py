@@ -1,4 +1,4 @@
-"""Configuration of `benchmark.py`: that of a training run, and what to measure of it."""
+"""Configuration of `benchmark.py`: a training run, and what to measure of it."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,7 +11,7 @@ from alexnet.config.training import ClaimConfig, TrainConfig
 
 
 class Variant(Enum):
-    """What benchmark.py times a training step of."""
+    """An implementation of the training step that `benchmark.py` times."""
 
     ours = "ours"
     ours_compiled = "ours_compiled"
@@ -25,7 +25,7 @@ class Variant(Enum):
 
 @dataclass
 class ScalingConfig(ValidatedConfig):
-    """Sizes over which `benchmark.py` follows a cost; without sizes it leaves that out."""
+    """Sizes over which `benchmark.py` measures a cost; an empty list skips it."""
 
     batch_sizes: list[int] = MISSING
     data_sizes: list[int] = MISSING
@@ -40,13 +40,13 @@ class ScalingConfig(ValidatedConfig):
 
 @dataclass
 class BenchmarkConfig(TrainConfig):
-    """Everything that `benchmark.py` needs: a training's configuration, and what to measure of it.
+    """Configuration of `benchmark.py`: that of `train.py`, and what to measure.
 
-    `variants` are None where benchmark.py is to choose those that say something here.
+    If `variants` is None, `benchmark.py` chooses those that are informative on this machine.
     """
 
-    model: ModelConfig = MISSING  # not one without a family, which would take the network's place
-    claim: ClaimConfig | None = MISSING  # not None, which would take the place of an experiment's
+    model: ModelConfig = MISSING  # without a default, which would replace the chosen network
+    claim: ClaimConfig | None = MISSING  # without a default, which would replace an experiment's claim
     variants: list[Variant] | None = MISSING
     rounds: int = MISSING
     steps: int = MISSING
@@ -57,7 +57,12 @@ class BenchmarkConfig(TrainConfig):
     def check(self) -> None:
         super().check()
         ours = isinstance(self.model, AlexNetConfig)
-        check(ours, "model", self.model.name, "one of AlexNet's family, whose relatives it is compared with")
+        check(
+            ours,
+            "model",
+            self.model.name,
+            "one of AlexNet's family, whose stock implementation it is compared with",
+        )
         for key in ("rounds", "steps", "matrix"):
             check(getattr(self, key) >= 1, key, getattr(self, key), "a whole number from 1 up")
         check(self.classes >= 2, "classes", self.classes, "2 or more")

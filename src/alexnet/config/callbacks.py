@@ -1,4 +1,4 @@
-"""What watches, saves and ends a run."""
+"""Configuration of the callbacks, which monitor, save and end a run."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -9,7 +9,7 @@ from alexnet.config.base import ValidatedConfig, check, check_fraction, check_po
 
 
 class NonFinite(Enum):
-    """What to do at a step whose loss or gradients are not finite numbers."""
+    """Reaction to a step whose loss or gradients are not finite."""
 
     stop = "stop"
     skip = "skip"
@@ -17,7 +17,7 @@ class NonFinite(Enum):
 
 @dataclass
 class CheckpointConfig(ValidatedConfig):
-    """What is kept under checkpoints/, and how often."""
+    """Which checkpoints are saved, and how often."""
 
     last: bool = MISSING
     best: bool = MISSING
@@ -31,7 +31,7 @@ class CheckpointConfig(ValidatedConfig):
 
 @dataclass
 class EarlyStoppingConfig(ValidatedConfig):
-    """When to end a run that gets no better."""
+    """When to end a run that no longer improves."""
 
     patience: int | None = MISSING
     min_delta: float = MISSING
@@ -43,7 +43,7 @@ class EarlyStoppingConfig(ValidatedConfig):
 
 @dataclass
 class NaNMonitorConfig(ValidatedConfig):
-    """What to do about a loss or gradients that are not finite, and when a loss counts as diverged."""
+    """Reaction to a non-finite loss or gradient, and the loss from which a run has diverged."""
 
     nonfinite: NonFinite = MISSING
     divergence_factor: float = MISSING
@@ -55,7 +55,7 @@ class NaNMonitorConfig(ValidatedConfig):
 
 @dataclass
 class ConvergenceMonitorConfig(ValidatedConfig):
-    """When to warn that a run does not start to learn."""
+    """When to warn that a run does not begin to learn."""
 
     epochs: int = MISSING
     steps: int = MISSING
@@ -70,7 +70,7 @@ class ConvergenceMonitorConfig(ValidatedConfig):
 
 @dataclass
 class ActivationMonitorConfig(ValidatedConfig):
-    """Statistics of each layer after every epoch, over so many validation `images`."""
+    """Statistics of each layer after every epoch, over a number of validation `images`."""
 
     images: int | None = MISSING
 
@@ -80,7 +80,7 @@ class ActivationMonitorConfig(ValidatedConfig):
 
 @dataclass
 class CallbacksConfig(ValidatedConfig):
-    """What watches a run."""
+    """Callbacks of a run."""
 
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)

@@ -1,4 +1,4 @@
-"""The values of keys that take one of a few words; Hydra accepts no others."""
+"""Configuration of the data: images, their preparation and augmentation."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -9,7 +9,7 @@ from alexnet.config.base import ValidatedConfig, check, check_positive
 
 
 class DataSource(Enum):
-    """Where the images come from."""
+    """Source of the images."""
 
     synthetic = "synthetic"
     folder = "folder"
@@ -19,14 +19,14 @@ class DataSource(Enum):
 
 
 class PackFormat(Enum):
-    """What a pack holds: pixels as they are, or JPEG files of a tenth of their size."""
+    """Content of a pack: raw pixels, or JPEG files of about a tenth of their size."""
 
     raw = "raw"
     jpeg = "jpeg"
 
 
 class MeanKind(Enum):
-    """What is subtracted: a mean for each pixel, for each channel, or nothing."""
+    """The mean that is subtracted: one for each pixel, one for each channel, or none."""
 
     pixel = "pixel"
     channel = "channel"
@@ -34,14 +34,14 @@ class MeanKind(Enum):
 
 
 class ValCrops(Enum):
-    """What validation sees of an image: its centre, or the mean over ten crops."""
+    """Crops that validation evaluates: the centre, or ten, whose probabilities are averaged."""
 
     center = "center"
     ten = "ten"
 
 
 class ColorScale(Enum):
-    """How far one standard normal draw moves an image along a principal component."""
+    """Scale of the colour noise along a principal component: its standard deviation, or its eigenvalue."""
 
     standard_deviation = "standard_deviation"
     eigenvalue = "eigenvalue"
@@ -49,7 +49,7 @@ class ColorScale(Enum):
 
 @dataclass
 class AugmentConfig(ValidatedConfig):
-    """Random changes of the training images, each with its switch."""
+    """Random augmentation of the training images, each kind with its own switch."""
 
     crop: bool = MISSING
     flip: bool = MISSING
@@ -72,7 +72,7 @@ class AugmentConfig(ValidatedConfig):
 
 @dataclass
 class SyntheticConfig(ValidatedConfig):
-    """Size of the synthetic data set; it is made again when any of this changes."""
+    """Size of the synthetic data set, which is generated anew when any of these values changes."""
 
     train_images: int = MISSING
     val_images: int = MISSING
@@ -85,7 +85,7 @@ class SyntheticConfig(ValidatedConfig):
 
 @dataclass
 class DataConfig(ValidatedConfig):
-    """Images, their preparation and how they are read."""
+    """Images, their preparation, and how they are loaded."""
 
     name: str = MISSING
     source: DataSource = MISSING

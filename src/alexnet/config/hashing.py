@@ -1,29 +1,29 @@
-"""Which keys decide a run's result, and a hash of their values."""
+"""The keys that determine a run's result, and a hash of their values."""
 
 import hashlib
 import json
 from typing import Any
 
-# where and how a run is watched, read and named does not change what it computes
+# monitoring, loading and naming do not change what a run computes
 UNHASHED_KEYS = (
     *("outputs", "run_folder", "resume", "logger", "claim", "baseline"),
     *("data.cache", "data.workers", "trainer.log_every_n_steps", "trainer.max_time"),
     *("callbacks.checkpoint", "callbacks.activation_monitor"),
 )
 
-# where the data lies and what is kept of a run: not what an experiment is about. What is there is
-# another matter: data.root may hold other images, so that these are hashed.
+# the location of the data and the seed are not factors of an experiment. They are hashed all the same:
+# another data.root may hold other images.
 NON_FACTOR_KEYS = (*UNHASHED_KEYS, "data.root", "data.pack", "data.max_unreadable", "seed")
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """A hash of everything in the resolved configuration that can change the result."""
+    """Hash everything in the resolved configuration that can change the result."""
     hashed = {key: value for key, value in flatten(config).items() if not is_under(key, UNHASHED_KEYS)}
     return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The configuration with dotted keys: {"model.lrn": true, ...}."""
+    """Flatten a nested configuration to dotted keys: {"model.lrn": true, ...}."""
     leaves: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, dict) and value:
@@ -34,7 +34,7 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nest(leaves: dict[str, Any]) -> dict[str, Any]:
-    """The inverse of `flatten`."""
+    """Nest a flat configuration; the inverse of `flatten`."""
     config: dict[str, Any] = {}
     for key, value in leaves.items():
         *parents, name = key.split(".")
@@ -46,5 +46,5 @@ def nest(leaves: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_under(key: str, names: tuple[str, ...]) -> bool:
-    """Whether a dotted key is one of `names`, or below one: data.augment.flip is under data.augment."""
+    """Return whether a dotted key is one of `names` or below one: data.augment.flip is under data.augment."""
     return any(key == name or key.startswith(f"{name}.") for name in names)

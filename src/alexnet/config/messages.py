@@ -1,9 +1,8 @@
-"""Configuration errors in one line: what is wrong, where, and the nearest valid choice."""
+"""One-line messages for configuration errors: what is wrong, where, and the nearest valid choice."""
 
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from difflib import get_close_matches
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
@@ -11,9 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from alexnet.config.model import MODEL_CONFIGS, AlexNetConfig, has_network
 from alexnet.config.renamed import RENAMED_VALUES, new_name
-from alexnet.errors import UserError
+from alexnet.errors import UserError, suggest
 
-# what a choice in conf/hydra/ is made from
+# plugins that provide a choice in conf/hydra/
 PLUGINS = {
     "hydra/launcher/submitit_slurm": ("hydra/launcher=slurm", "hydra-submitit-launcher"),
     "hydra/sweeper/optuna": ("hydra/sweeper=search", "hydra-optuna-sweeper"),
@@ -21,27 +20,27 @@ PLUGINS = {
 
 
 def format_error(error: BaseException, schema: type) -> str:
-    """One line for a configuration error: what, where, and the valid or nearest choice."""
+    """Format a configuration error in one line: what, where, and the valid or nearest choice."""
     if isinstance(error, UserError):
         return str(error)
     text = f"{error}\n{error.__cause__ or ''}"
-    if found := re.search(r"Could not find '([\w/]+)/([^/']+)'", text):
-        group, choice = found.groups()
+    if match := re.search(r"Could not find '([\w/]+)/([^/']+)'", text):
+        group, choice = match.groups()
         if (renamed := RENAMED_VALUES.get((group, choice))) is not None:
             return f"{group}={choice}: renamed to {group}={renamed}."
-        return f"{group}={choice}: there is no such choice.{_choices(choice, _group_choices(text))}"
+        return f"{group}={choice}: there is no such choice.{_list_choices(choice, _group_choices(text))}"
     for config, (choice, plugin) in PLUGINS.items():
         if f"'{config}'" in text:
             return f"{choice} needs a plugin of Hydra: install {plugin}."
-    found = re.search(r"Could not override '([\w./@]+)'", text) or re.search(r"full_key: (\S+)", text)
-    if found and ("not in" in text or "No match in the defaults list" in text):
-        return _unknown_key(found[1], schema, text)
-    if found := re.search(r"Error merging override (\S+)", text):
+    match = re.search(r"Could not override '([\w./@]+)'", text) or re.search(r"full_key: (\S+)", text)
+    if match and ("not in" in text or "No match in the defaults list" in text):
+        return _unknown_key(match[1], schema, text)
+    if match := re.search(r"Error merging override (\S+)", text):
         reason = str(error.__cause__ or error).splitlines()[0]
-        key, _, value = found[1].partition("=")
+        key, _, value = match[1].partition("=")
         if (renamed := RENAMED_VALUES.get((key, value))) is not None:
-            return f"{found[1]}: renamed to {key}={renamed}."
-        return f"{found[1]}: {_expected(found[1], reason)}"
+            return f"{match[1]}: renamed to {key}={renamed}."
+        return f"{match[1]}: {_expected(match[1], reason)}"
     if isinstance(error, OverrideParseException):
         return f"Cannot read '{error.override}'. Expected key=value, in quotes where need be."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -49,7 +48,7 @@ def format_error(error: BaseException, schema: type) -> str:
 
 
 def quote_override(argument: str) -> str:
-    """key=value with the value in quotes where Hydra could not read it: paths with spaces, for one."""
+    """Quote the value of key=value if Hydra could not parse it otherwise, as a path with spaces."""
     key, equals, value = argument.partition("=")
     if argument.startswith("-") or not equals:
         return argument
@@ -63,7 +62,7 @@ def quote_override(argument: str) -> str:
 
 
 def format_missing_choice(arguments: list[str]) -> str:
-    """What to do about keys of a group of which nothing is chosen, as data.root where data is null."""
+    """Explain that a key belongs to a group without a choice, as data.root while data is null."""
     keys = [argument.partition("=")[0].lstrip("+") for argument in arguments]
     below = next(key for key in keys if "." in key and key.partition(".")[0] not in (*keys, "hydra"))
     group = below.partition(".")[0]
@@ -77,29 +76,28 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
         return f"{key}: Hydra has no such key. Those that it has: python src/train.py --cfg hydra"
     node = OmegaConf.structured(schema)
     if has_network(schema):
-        named = (form for form in MODEL_CONFIGS.values() if form.__name__ in text)
+        named = (config for config in MODEL_CONFIGS.values() if config.__name__ in text)
         node.model = next(named, AlexNetConfig)
     parts = key.split(".")
     for depth, part in enumerate(parts):
         if not isinstance(node, DictConfig) or part not in node:
-            there = ".".join(parts[: depth + 1])
+            path = ".".join(parts[: depth + 1])
             choices = node.keys() if isinstance(node, DictConfig) else []
-            return f"{there}: there is no such key.{_choices(part, map(str, choices))}"
+            return f"{path}: there is no such key.{_list_choices(part, map(str, choices))}"
         node = node._get_node(part)
     return f"{key}: cannot be set like this."
 
 
 def _expected(override: str, reason: str) -> str:
-    if found := re.search(r"expected one of \[(.*)\]", reason):
-        return "no such value." + _choices(override.partition("=")[2], found[1].split(", "))
+    if match := re.search(r"expected one of \[(.*)\]", reason):
+        return "no such value." + _list_choices(override.partition("=")[2], match[1].split(", "))
     return f"{reason[0].lower()}{reason[1:]}."
 
 
-def _choices(given: str, choices: Iterable[str]) -> str:
+def _list_choices(given: str, choices: Iterable[str]) -> str:
     known = sorted(choice for choice in choices if not choice.startswith("_"))
-    nearest = get_close_matches(given.strip("'\""), known, n=1, cutoff=0.5)
-    asked = f" Did you mean {nearest[0]}?" if nearest else ""
-    return f"{asked} Choices: {', '.join(known)}." if known else asked
+    nearest = suggest(given.strip("'\""), known)
+    return f"{nearest} Choices: {', '.join(known)}." if known else ""
 
 
 def _group_choices(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The values of keys that take one of a few words; Hydra accepts no others."""
+"""Configuration of the network: one class for each family."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -10,7 +10,7 @@ from alexnet.config.base import ValidatedConfig, check, check_fraction, check_po
 
 
 class Family(Enum):
-    """Which class builds a network."""
+    """Family of networks, each with its own configuration class."""
 
     alexnet = "alexnet"
     lenet5 = "lenet5"
@@ -18,7 +18,7 @@ class Family(Enum):
 
 
 class Activation(Enum):
-    """Nonlinearity after every layer but the last."""
+    """Activation function after every layer but the last."""
 
     relu = "relu"
     tanh = "tanh"
@@ -27,35 +27,35 @@ class Activation(Enum):
 
 
 class Pooling(Enum):
-    """Max pooling after conv 1, 2 and 5: 3x3 windows 2 apart, or 2x2 windows 2 apart."""
+    """Max pooling after conv1, conv2 and conv5, with stride 2: 3x3 windows, or 2x2 windows."""
 
     overlapping = "overlapping"
     non_overlapping = "non_overlapping"
 
 
 class Layer1Order(Enum):
-    """Order of the stages between conv1 and conv2."""
+    """Order of the operations between conv1 and conv2."""
 
     activation_lrn_pool = "activation_lrn_pool"
     lrn_pool_activation = "lrn_pool_activation"
 
 
 class DropoutScaling(Enum):
-    """Where dropout's expectation is kept: multiply by 1-p at test, or by 1/(1-p) in training."""
+    """Where dropout is scaled: by 1 - p at test time, or by 1 / (1 - p) in training."""
 
     test = "test"
     train = "train"
 
 
 class DropoutPlace(Enum):
-    """Which side of fc6 and fc7 is dropped."""
+    """Whether dropout applies to the outputs or to the inputs of fc6 and fc7."""
 
     output = "output"
     input = "input"
 
 
 class Init(Enum):
-    """Initial weights and biases, see `alexnet.models.init`."""
+    """Scheme of the initial weights and biases, see `alexnet.models.init`."""
 
     paper = "paper"
     cuda_convnet_2012 = "cuda_convnet_2012"
@@ -66,7 +66,7 @@ class Init(Enum):
 
 @dataclass
 class ModelConfig(ValidatedConfig):
-    """What every network has. Those of a family have its own keys besides; `of` tells which."""
+    """Configuration that all networks share. A family adds its own keys, see `for_family`."""
 
     family: Family = MISSING
     name: str = MISSING
@@ -76,26 +76,26 @@ class ModelConfig(ValidatedConfig):
 
     @property
     def columns(self) -> int:
-        """Into how many columns the network is divided."""
+        """Number of columns that the network is divided into."""
         return 1
 
     @property
     def features(self) -> list[str]:
-        """What is worth saying of the network beside its name, in words."""
+        """Properties of the network for display beside its name, in words."""
         return []
 
     def check(self) -> None:
         check(self.image_size >= 1, "model.image_size", self.image_size, "1 or more pixels")
 
     @staticmethod
-    def of(family: Family | str | None) -> "type[ModelConfig]":
-        """The form of a family's configuration; AlexNet's where none is named, as in runs of old."""
+    def for_family(family: Family | str | None) -> "type[ModelConfig]":
+        """Return the configuration class of a family; AlexNet's if none is given, as in old runs."""
         return MODEL_CONFIGS.get(family.value if isinstance(family, Family) else str(family), AlexNetConfig)
 
 
 @dataclass
 class AlexNetConfig(ModelConfig):
-    """One network of AlexNet's family. Filters, hidden units and strides are those of width 1."""
+    """AlexNet and its variants. `filters` and `fc_units` are those of width 1."""
 
     family: Family = Family.alexnet
     # the switches
@@ -171,7 +171,7 @@ class AlexNetConfig(ModelConfig):
 
 @dataclass
 class LeNet5Config(ModelConfig):
-    """LeNet-5. Images are divided by `input_std` grey levels and averaged down to its 32x32 pixels."""
+    """LeNet-5. Images are divided by `input_std`, in grey levels, and averaged down to 32x32 pixels."""
 
     family: Family = Family.lenet5
     input_std: float = MISSING
@@ -184,7 +184,7 @@ class LeNet5Config(ModelConfig):
 
 @dataclass
 class TorchvisionConfig(ModelConfig):
-    """A classifier of torchvision, by its `name` there.
+    """A classifier of torchvision, with its `name` there.
 
     Images are divided by `input_std`: the standard deviations of red, green and blue, in grey levels.
     """
@@ -206,5 +206,6 @@ MODEL_CONFIGS: dict[str, type[ModelConfig]] = {
 
 
 def has_network(schema: type) -> bool:
+    """Return whether a schema's `model` is the configuration of a network."""
     model = get_type_hints(schema).get("model")
     return ModelConfig in (model, *get_args(model))

@@ -1,4 +1,4 @@
-"""Update rules and learning-rate schedules."""
+"""Configuration of the update rule and the learning-rate schedule."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -9,14 +9,14 @@ from alexnet.config.base import ValidatedConfig, check, check_fraction, check_po
 
 
 class UpdateRule(Enum):
-    """Where the learning rate enters: inside the velocity (paper) or outside it (PyTorch)."""
+    """Form of the momentum update: learning rate inside the velocity (paper), or outside it (PyTorch)."""
 
     paper = "paper"
     pytorch = "pytorch"
 
 
 class Schedule(Enum):
-    """How the learning rate changes over a run."""
+    """Schedule of the learning rate over a run."""
 
     constant = "constant"
     step = "step"
@@ -26,7 +26,7 @@ class Schedule(Enum):
 
 @dataclass
 class OptimizerConfig(ValidatedConfig):
-    """Stochastic gradient descent with momentum; weights and biases are separate groups."""
+    """Stochastic gradient descent with momentum; weights and biases are separate parameter groups."""
 
     rule: UpdateRule = MISSING
     lr: float = MISSING
@@ -48,7 +48,7 @@ class OptimizerConfig(ValidatedConfig):
 
 @dataclass
 class SchedulerConfig(ValidatedConfig):
-    """Learning rate over a run. `milestones` are fractions of the run's epochs."""
+    """Learning-rate schedule. `milestones` are fractions of the run's epochs."""
 
     schedule: Schedule = MISSING
     factor: float = MISSING

@@ -1,7 +1,6 @@
-"""Configuration of the programs beside `train.py`, one class a program."""
+"""Configuration of the programs other than `train.py` and `benchmark.py`, one class for each."""
 
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from enum import Enum, StrEnum
 from typing import Any
 
@@ -11,11 +10,11 @@ from alexnet.config.base import ValidatedConfig, check, check_positive
 from alexnet.config.data import DataConfig, PackFormat, ValCrops
 from alexnet.config.model import ModelConfig
 from alexnet.config.training import Accelerator
-from alexnet.errors import UserError
+from alexnet.errors import UserError, suggest
 
 
 class ExportFormat(Enum):
-    """What a trained network is exported as."""
+    """File format of an exported network."""
 
     onnx = "onnx"
     torch_export = "torch_export"
@@ -23,7 +22,7 @@ class ExportFormat(Enum):
 
 
 class ComparabilityKey(Enum):
-    """What runs must have in common to be compared, unless they are allowed to differ in it."""
+    """A property that runs must share to be compared, unless they are allowed to differ in it."""
 
     code = "code"
     data = "data"
@@ -33,7 +32,7 @@ class ComparabilityKey(Enum):
 
 @dataclass
 class PrepareConfig(ValidatedConfig):
-    """Everything that `prepare.py` needs."""
+    """Configuration of `prepare.py`."""
 
     data: DataConfig = field(default_factory=DataConfig)
     format: PackFormat = MISSING
@@ -45,7 +44,7 @@ class PrepareConfig(ValidatedConfig):
 
 @dataclass
 class EvaluateConfig(ValidatedConfig):
-    """Everything that `evaluate.py` needs. `run` and `checkpoint` are a path, or a list of paths."""
+    """Configuration of `evaluate.py`. `run` and `checkpoint` are a path, or a list of paths."""
 
     run: Any = MISSING
     checkpoint: Any = MISSING
@@ -62,7 +61,7 @@ class EvaluateConfig(ValidatedConfig):
     wandb: bool = MISSING
 
     def check(self) -> None:
-        if sum(each is not None for each in (self.run, self.checkpoint, self.weights)) != 1:
+        if sum(source is not None for source in (self.run, self.checkpoint, self.weights)) != 1:
             raise UserError(
                 "Give what to evaluate: run=<run folder> or checkpoint=<file>, or a list of them, or"
                 " weights=torchvision model=<network>."
@@ -73,8 +72,8 @@ class EvaluateConfig(ValidatedConfig):
             raise UserError("model=...: goes with weights=. Runs and checkpoints know their network.")
         for key in ("run", "checkpoint"):
             given = getattr(self, key)
-            fits = isinstance(given, list) and all(isinstance(each, str | int) for each in given)
-            check(given is None or isinstance(given, str | int) or fits, key, given, "a path, or a list")
+            is_list = isinstance(given, list) and all(isinstance(path, str | int) for path in given)
+            check(given is None or isinstance(given, str | int) or is_list, key, given, "a path, or a list")
             check(given != [], key, given, "at least one path")
         check(bool(self.crops), "crops", [], "center, ten, or both: crops=[center,ten]")
         check(self.batch_size >= 1, "batch_size", self.batch_size, "a whole number from 1 up")
@@ -83,23 +82,23 @@ class EvaluateConfig(ValidatedConfig):
 
     @property
     def runs(self) -> list[str]:
-        """The folders of `run`; empty where checkpoints are given."""
+        """The folders given as `run`, empty if none."""
         return _as_list(self.run)
 
     @property
     def checkpoints(self) -> list[str]:
-        """The files of `checkpoint`; empty where runs are given."""
+        """The files given as `checkpoint`, empty if none."""
         return _as_list(self.checkpoint)
 
 
 def _as_list(given: Any) -> list[str]:
-    each = given if isinstance(given, list) else [] if given is None else [given]
-    return [str(one) for one in each]
+    paths = given if isinstance(given, list) else [] if given is None else [given]
+    return [str(path) for path in paths]
 
 
 @dataclass
 class PredictConfig(ValidatedConfig):
-    """Everything that `predict.py` needs."""
+    """Configuration of `predict.py`."""
 
     run: str | None = MISSING
     checkpoint: str | None = MISSING
@@ -120,7 +119,7 @@ class PredictConfig(ValidatedConfig):
 
 @dataclass
 class InspectConfig(ValidatedConfig):
-    """Everything that `inspect_run.py` needs."""
+    """Configuration of `inspect_run.py`."""
 
     run: str | None = MISSING
     checkpoint: str | None = MISSING
@@ -141,12 +140,12 @@ class InspectConfig(ValidatedConfig):
             check(value is None or value >= 1, key, value, "a whole number from 1 up")
 
 
-OLDEST_OPSET = 18  # torch writes no older one; asked for one it would go on with this
+OLDEST_OPSET = 18  # the oldest that torch writes; for an older one it would silently write this
 
 
 @dataclass
 class ExportConfig(ValidatedConfig):
-    """Everything that `export.py` needs. `format` is a format's name, or several."""
+    """Configuration of `export.py`. `format` is the name of a format, or a list of names."""
 
     run: str | None = MISSING
     checkpoint: str | None = MISSING
@@ -157,9 +156,9 @@ class ExportConfig(ValidatedConfig):
 
     @property
     def formats(self) -> list[ExportFormat]:
-        """Each format once. Raises `UserError` for one that there is not."""
+        """The formats, without duplicates. Raises `UserError` for an unknown one."""
         given = self.format if isinstance(self.format, list) else [self.format]
-        return list(dict.fromkeys(_format(str(name)) for name in given))
+        return list(dict.fromkeys(_parse_format(str(name)) for name in given))
 
     def check(self) -> None:
         if (self.run is None) == (self.checkpoint is None):
@@ -170,18 +169,18 @@ class ExportConfig(ValidatedConfig):
         check(self.opset is None or self.opset >= OLDEST_OPSET, "opset", self.opset, expected)
 
 
-def _format(name: str) -> ExportFormat:
-    choices = [each.value for each in ExportFormat]
+def _parse_format(name: str) -> ExportFormat:
+    choices = [choice.value for choice in ExportFormat]
     if name in choices:
         return ExportFormat(name)
-    nearest = get_close_matches(name, choices, n=1, cutoff=0.5)
-    asked = f" Did you mean {nearest[0]}?" if nearest else ""
-    raise UserError(f"format={name}: no such value.{asked} Choices: {', '.join(sorted(choices))}.")
+    raise UserError(
+        f"format={name}: no such value.{suggest(name, choices)} Choices: {', '.join(sorted(choices))}."
+    )
 
 
 @dataclass
 class CompareConfig(ValidatedConfig):
-    """Everything that `compare.py` needs."""
+    """Configuration of `compare.py`."""
 
     study: str | None = MISSING
     runs: str | None = MISSING
@@ -201,7 +200,7 @@ class CompareConfig(ValidatedConfig):
 
 
 class Features(StrEnum):
-    """What `classical.py` describes an image by. A StrEnum: model.name is this word, too."""
+    """Hand-made features of `classical.py`. A StrEnum, because model.name takes its value."""
 
     hog = "hog"
     color = "color"
@@ -210,7 +209,7 @@ class Features(StrEnum):
 
 @dataclass
 class HandMadeConfig(ValidatedConfig):
-    """Hand-made features, and the linear classifier that learns from them."""
+    """Hand-made features, and the linear classifier that is trained on them."""
 
     features: Features = MISSING
     image_size: int = MISSING
@@ -233,14 +232,14 @@ class HandMadeConfig(ValidatedConfig):
 
 @dataclass
 class NameConfig:
-    """What the run is called beside networks."""
+    """Name of the run's model, where it is compared with networks."""
 
     name: str = MISSING
 
 
 @dataclass
 class ClassicalConfig(ValidatedConfig):
-    """Everything that `classical.py` needs."""
+    """Configuration of `classical.py`."""
 
     seed: int = MISSING
     outputs: str = MISSING

@@ -1,4 +1,4 @@
-"""Composed and saved configurations, read into typed objects."""
+"""Conversion of composed and saved configurations to typed objects and to plain data."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ Typed = TypeVar("Typed")
 
 
 def read_config(raw: DictConfig, schema: type[Typed]) -> Typed:
-    """The typed configuration. Raises `UserError` for a value that is missing or out of range."""
+    """Convert to the typed configuration. Raises `UserError` for a missing or invalid value."""
     missing = sorted(OmegaConf.missing_keys(raw))
     if missing:
         raise UserError(f"{missing[0]} is not set. Give it: {missing[0]}=...")
@@ -27,19 +27,19 @@ def read_config(raw: DictConfig, schema: type[Typed]) -> Typed:
 
 
 def _schema_for(schema: type, given: DictConfig) -> DictConfig:
-    """The schema, with the keys of the network's family."""
+    """Return the schema, with the keys of the network's family."""
     if schema is ModelConfig:
-        return OmegaConf.structured(ModelConfig.of(given.get("family")))
-    form = OmegaConf.structured(schema)
+        return OmegaConf.structured(ModelConfig.for_family(given.get("family")))
+    config = OmegaConf.structured(schema)
     if has_network(schema) and isinstance(model := given.get("model"), DictConfig):
-        form.model = ModelConfig.of(model.get("family"))
-    return form
+        config.model = ModelConfig.for_family(model.get("family"))
+    return config
 
 
 def read_saved(saved: dict[str, Any], schema: type[Typed], file: Path) -> Typed:
-    """The typed configuration of what was saved in `file`, in which a `${...}` means nothing.
+    """Convert the configuration saved in `file`, in which `${...}` is plain text.
 
-    Raises `UserError`, which names the file, for one that is not of the schema's form.
+    Raises `UserError`, which names the file, for content that does not match the schema.
     """
     try:
         return read_config(OmegaConf.create(_escape_interpolations(saved)), schema)
@@ -58,7 +58,7 @@ def _escape_interpolations(content: Any) -> Any:
 
 
 def to_plain_dict(raw: DictConfig) -> dict[str, Any]:
-    """The resolved configuration as plain data, for config.yaml and checkpoints."""
+    """Resolve the configuration to plain data, for config.yaml and checkpoints."""
     content = OmegaConf.to_container(raw, resolve=True, enum_to_str=True)
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}

@@ -1,13 +1,13 @@
-"""Former names of keys and values: told on the command line, translated in configurations that were saved.
+"""Former names of keys and values: rejected on the command line, translated in saved configurations.
 
-A run's config.yaml and its checkpoints keep the names of the day. What reads them asks `migrate`.
+A run's config.yaml and its checkpoints keep the names of their time; whatever reads them calls `migrate`.
 """
 
 from typing import Any
 
 from alexnet.config.hashing import flatten, is_under, nest
 
-# a former key, or a group of them, and its name now
+# former key or group: current name
 RENAMED_KEYS = {
     "model.hidden": "model.fc_units",
     "model.removed": "model.remove_layers",
@@ -25,18 +25,18 @@ RENAMED_KEYS = {
     "growth": "scaling",
     "programs": "variants",
 }
-# key, or group, and a former value
+# (key or group, former value): current value
 RENAMED_VALUES = {
     ("model.init", "program_2012"): "cuda_convnet_2012",
     ("optimizer", "program_2012"): "cuda_convnet_2012",
     ("study", "speed"): "performance",
 }
-# values that every configuration held twice: `optimizer.lr` and `trainer.max_epochs` hold them, too
+# duplicates in saved configurations of `optimizer.lr` and `trainer.max_epochs`
 DROPPED_KEYS = ("data.lr", "data.epochs")
 
 
 def new_name(key: str) -> str | None:
-    """Return the name that a former key has now, or None if it has not been renamed."""
+    """Return the current name of a former key, or None if it has not been renamed."""
     for former, name in RENAMED_KEYS.items():
         if is_under(key, (former,)):
             return name + key.removeprefix(former)
@@ -44,7 +44,7 @@ def new_name(key: str) -> str | None:
 
 
 def migrate(config: dict[str, Any]) -> dict[str, Any]:
-    """Translate a saved configuration, or the part of one that has its top-level groups, to today's names."""
+    """Translate a saved configuration, or some of its top-level groups, to current names."""
     leaves = {key: value for key, value in flatten(config).items() if key not in DROPPED_KEYS}
     renamed = {new_name(key) or key: value for key, value in leaves.items()}
     return nest(

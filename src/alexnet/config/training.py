@@ -1,4 +1,4 @@
-"""One training run: the configuration of `train.py`."""
+"""Configuration of `train.py`: one training run."""
 
 import re
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from alexnet.config.optim import OptimizerConfig, SchedulerConfig
 
 
 class Accelerator(Enum):
-    """Kind of device."""
+    """Kind of device to train on."""
 
     auto = "auto"
     cpu = "cpu"
@@ -23,7 +23,7 @@ class Accelerator(Enum):
 
 
 class Strategy(Enum):
-    """Where the network runs."""
+    """How the network is distributed over devices."""
 
     auto = "auto"
     single = "single"
@@ -33,7 +33,7 @@ class Strategy(Enum):
 
 
 class Compile(Enum):
-    """What torch.compile makes of a network."""
+    """What torch.compile compiles."""
 
     auto = "auto"
     network = "network"
@@ -42,14 +42,14 @@ class Compile(Enum):
 
 
 class Logger(Enum):
-    """Where metrics go beside the run folder."""
+    """Where metrics are logged in addition to the run folder."""
 
     wandb = "wandb"
     csv = "csv"
 
 
 class WandbMode(Enum):
-    """`auto` is online where somebody is logged in, offline elsewhere."""
+    """Mode of W&B; `auto` is online if a user is logged in, else offline."""
 
     auto = "auto"
     online = "online"
@@ -58,7 +58,7 @@ class WandbMode(Enum):
 
 @dataclass
 class StrategyConfig(ValidatedConfig):
-    """Placement of the network on devices."""
+    """Distribution of the network over devices."""
 
     name: Strategy = MISSING
     data_parallel_size: int = MISSING
@@ -76,7 +76,7 @@ class StrategyConfig(ValidatedConfig):
 
 @dataclass
 class PerformanceConfig(ValidatedConfig):
-    """How a training step is worked out: nothing here changes a result beyond rounding."""
+    """How a training step is computed; nothing here changes a result beyond rounding."""
 
     compile: Compile = MISSING
     cuda_graphs: bool = MISSING
@@ -123,7 +123,7 @@ class TrainerConfig(ValidatedConfig):
 
 @dataclass
 class LoggerConfig(ValidatedConfig):
-    """Tracking beside the run folder."""
+    """Experiment tracking in addition to the run folder."""
 
     kind: Logger = MISSING
     project: str = MISSING
@@ -138,10 +138,10 @@ class LoggerConfig(ValidatedConfig):
 
 @dataclass
 class ClaimConfig(ValidatedConfig):
-    """What an experiment tests: what the paper and the 2012 program's run log say about it.
+    """The claim that an experiment tests, with the numbers of the paper and of the 2012 program's run log.
 
-    `top1` and `top5`, and `log_top1` and `log_top5`, are the experiment's error less that of its
-    baseline, in percentage points: positive where what is switched off was of use.
+    `top1` and `top5`, and `log_top1` and `log_top5`, are the experiment's error minus that of its
+    baseline, in percentage points: positive if the innovation that is switched off was useful.
     """
 
     text: str = MISSING
@@ -157,7 +157,7 @@ class ClaimConfig(ValidatedConfig):
 
 @dataclass
 class TrainConfig(ValidatedConfig):
-    """Everything that `train.py` needs."""
+    """Configuration of `train.py`."""
 
     seed: int = MISSING
     baseline: str = MISSING
