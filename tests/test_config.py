@@ -1,4 +1,4 @@
-"""The configuration tree: every choice composes, every mistake is named."""
+"""The configuration tree: every choice composes, every mistake is reported."""
 
 import subprocess
 import sys
@@ -93,7 +93,7 @@ def mistake(*overrides: str) -> str:
         ("model.lrn=[", ["Cannot read 'model.lrn=['"]),
     ],
 )
-def test_mistakes_are_told_in_one_line(override: str, expected: list[str]) -> None:
+def test_mistakes_are_reported_in_one_line(override: str, expected: list[str]) -> None:
     line = mistake(*override.split())
     assert "\n" not in line
     for part in expected:

@@ -1,4 +1,4 @@
-"""The description of a divided network is that of the network that there is."""
+"""The summary of a divided network matches the network."""
 
 import pytest
 import torch
@@ -10,19 +10,19 @@ from alexnet.models.alexnet import AlexNet
 from conftest import model_config
 
 
-def described(*overrides: str, classes: int = 1000, copies: int = 1) -> Column:
+def summarized(*overrides: str, classes: int = 1000, copies: int = 1) -> Column:
     with fake_devices(copies) as mesh, torch.device("meta" if copies == 1 else "cpu"):
         network = AlexNet(model_config("model.columns=2", *overrides), classes)
         parallelize(network, mesh)
-        found = summarize_column(network, mesh["tensor_parallel"])
+        column = summarize_column(network, mesh["tensor_parallel"])
     assert network.training
-    return found
+    return column
 
 
 def test_the_published_network() -> None:
     """Paper figure 2, of one GPU."""
-    found = described("model=alexnet_paper")
-    assert found == [
+    column = summarized("model=alexnet_paper")
+    assert column == [
         LayerSummary("image", (3, 224, 224), 0),
         LayerSummary("conv1", (48, 55, 55), 48 * 11 * 11 * 3 + 48),
         LayerSummary("pool", (48, 27, 27), 0),
@@ -36,16 +36,16 @@ def test_the_published_network() -> None:
         LayerSummary("fc7", (2048,), 2048 * 4096 + 2048, sent_before=2048 * 4),
         LayerSummary("fc8", (1000,), 1000 * 2048 + 1000, sent_after=1000 * 4),
     ]
-    assert 2 * sum(layer.parameters for layer in found) - 1000 == 60_965_224  # both have all biases of fc8
+    assert 2 * sum(layer.parameters for layer in column) - 1000 == 60_965_224  # both have all biases of fc8
 
 
 def test_width_and_classes() -> None:
-    found = {layer.name: layer for layer in described("model.width=0.25", classes=7)}
-    assert found["conv3"] == LayerSummary(
+    column = {layer.name: layer for layer in summarized("model.width=0.25", classes=7)}
+    assert column["conv3"] == LayerSummary(
         "conv3", (48, 13, 13), 48 * 3 * 3 * 64 + 48, sent_before=32 * 13 * 13 * 4
     )
-    assert found["fc7"] == LayerSummary("fc7", (512,), 512 * 1024 + 512, sent_before=512 * 4)
-    assert found["fc8"] == LayerSummary("fc8", (7,), 7 * 512 + 7, sent_after=7 * 4)
+    assert column["fc7"] == LayerSummary("fc7", (512,), 512 * 1024 + 512, sent_before=512 * 4)
+    assert column["fc8"] == LayerSummary("fc8", (7,), 7 * 512 + 7, sent_after=7 * 4)
 
 
 @pytest.mark.parametrize(
@@ -53,21 +53,21 @@ def test_width_and_classes() -> None:
     [("conv4", ["conv3", "fc6", "fc7", "fc8"]), ("conv3", ["fc6", "fc7", "fc8"])],
 )
 def test_removed_layers_are_left_out(removed: str, exchanging: list[str]) -> None:
-    whole = [layer.name for layer in described()]
-    found = described(f"model.remove_layers=[{removed}]")
-    assert [layer.name for layer in found] == [name for name in whole if name != removed]
-    assert [layer.name for layer in found if layer.sent] == exchanging
+    whole = [layer.name for layer in summarized()]
+    column = summarized(f"model.remove_layers=[{removed}]")
+    assert [layer.name for layer in column] == [name for name in whole if name != removed]
+    assert [layer.name for layer in column if layer.sent] == exchanging
 
 
 def test_without_communication_only_the_logits() -> None:
-    found = described("model.cross_column=false")
-    assert {layer.name: layer.sent for layer in found if layer.sent} == {"fc8": 4000}
-    assert found[-3].parameters == 2048 * 4608 + 2048  # fc6
+    column = summarized("model.cross_column=false")
+    assert {layer.name: layer.sent for layer in column if layer.sent} == {"fc8": 4000}
+    assert column[-3].parameters == 2048 * 4608 + 2048  # fc6
 
 
 def test_copies_hold_parts_and_exchange_the_same() -> None:
-    """What they fetch of each other's weights is none of the columns' exchange."""
-    one, two = described("model.width=0.25"), described("model.width=0.25", copies=2)
+    """Weights that the copies gather are not counted as exchanged by the columns."""
+    one, two = summarized("model.width=0.25"), summarized("model.width=0.25", copies=2)
     assert [(layer.name, layer.shape, layer.sent) for layer in two] == [
         (layer.name, layer.shape, layer.sent) for layer in one
     ]

@@ -1,4 +1,4 @@
-"""What two devices with a column each send each other, counted and by hand."""
+"""Bytes exchanged by two devices with one column each, counted and computed by hand."""
 
 import json
 from pathlib import Path
@@ -27,45 +27,45 @@ MAPS, POOLED, UNITS = 8 * 13 * 13, 8 * 6 * 6, 2  # of one column: before conv3, 
 
 def step(network: torch.nn.Module) -> list[tuple[str, bool, int]]:
     images, labels = torch.rand(IMAGES, 3, 227, 227), torch.arange(IMAGES)
-    with CommVolumeMode() as traffic:
+    with CommVolumeMode() as comm:
         cross_entropy(network(images), labels).backward()
-    return [(each.kind, each.backward, each.sent) for each in traffic.collectives]
+    return [(item.kind, item.backward, item.sent) for item in comm.collectives]
 
 
 def device(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    found: dict[str, Any] = {}
+    counted: dict[str, Any] = {}
     columns = init_device_mesh("cpu", (1, 2), mesh_dim_names=("data_parallel", "tensor_parallel"))
     for communication in ("true", "false"):
         config = model_config(*SMALL, f"model.cross_column={communication}")
         network = AlexNet(config, CLASSES)
         parallelize(network, columns)
-        found[f"communication={communication}"] = step(network)
+        counted[f"communication={communication}"] = step(network)
     network = DistributedDataParallel(AlexNet(model_config(*SMALL), CLASSES))
     for _ in range(2):
         network(torch.rand(1, 3, 227, 227)).sum().backward()  # DDP arranges its gradients once more
-    found["ddp"] = step(network)
+    counted["ddp"] = step(network)
     copies = init_device_mesh("cpu", (2, 1), mesh_dim_names=("data_parallel", "tensor_parallel"))
     network = AlexNet(model_config(*SMALL), CLASSES)
     parallelize(network, copies)
-    found["fsdp"] = step(network)
-    (folder / f"{rank}.json").write_text(json.dumps(found))
+    counted["fsdp"] = step(network)
+    (folder / f"{rank}.json").write_text(json.dumps(counted))
     distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def counted(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of two processes counted."""
-    folder = tmp_path_factory.mktemp("traffic")
+    folder = tmp_path_factory.mktemp("comm")
     multiprocessing.spawn(device, (folder,), nprocs=2)
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
-def test_columns_exchange_what_figure_2_says(found: list[dict[str, Any]]) -> None:
+def test_columns_exchange_what_figure_2_says(counted: list[dict[str, Any]]) -> None:
     gathered = [IMAGES * numbers * FLOAT for numbers in (MAPS, POOLED, UNITS)]
     logits = IMAGES * CLASSES * FLOAT
-    for rank in found:
+    for rank in counted:
         assert rank["communication=true"] == [
             *(["all_gather", False, sent] for sent in gathered),
             ["all_reduce", False, logits],
@@ -73,18 +73,18 @@ def test_columns_exchange_what_figure_2_says(found: list[dict[str, Any]]) -> Non
         ]
 
 
-def test_columns_without_communication_exchange_the_logits(found: list[dict[str, Any]]) -> None:
-    for rank in found:
+def test_columns_without_communication_exchange_the_logits(counted: list[dict[str, Any]]) -> None:
+    for rank in counted:
         assert rank["communication=false"] == [["all_reduce", False, IMAGES * CLASSES * FLOAT]]
 
 
-def test_ddp_adds_up_every_gradient(found: list[dict[str, Any]]) -> None:
-    for rank in found:
+def test_ddp_adds_up_every_gradient(counted: list[dict[str, Any]]) -> None:
+    for rank in counted:
         assert rank["ddp"] == [["all_reduce", True, PARAMETERS * FLOAT]]
 
 
-def test_fsdp_fetches_every_weight_twice_and_adds_up_every_gradient(found: list[dict[str, Any]]) -> None:
-    for rank in found:
+def test_fsdp_fetches_every_weight_twice_and_adds_up_every_gradient(counted: list[dict[str, Any]]) -> None:
+    for rank in counted:
         sent = {("all_gather", False): 0, ("all_gather", True): 0, ("reduce_scatter", True): 0}
         for kind, backward, size in rank["fsdp"]:
             sent[kind, backward] += size
@@ -96,11 +96,11 @@ def test_an_image_through_the_published_network() -> None:
     with fake_devices() as mesh, torch.device("meta"):
         network = AlexNet(model_config("model=alexnet_paper"), 1000)
         parallelize(network, mesh)
-        with CommVolumeMode() as traffic:
+        with CommVolumeMode() as comm:
             network(torch.empty(1, 3, 224, 224)).sum().backward()
     maps, pooled, units = 128 * 13 * 13, 128 * 6 * 6, 2048
-    forward = sum(each.sent for each in traffic.collectives if not each.backward)
-    backward = sum(each.sent for each in traffic.collectives if each.backward)
+    forward = sum(each.sent for each in comm.collectives if not each.backward)
+    backward = sum(each.sent for each in comm.collectives if each.backward)
     assert forward == FLOAT * (maps + pooled + units + 1000) == 117_152
     assert backward == FLOAT * (maps + pooled + units) == 113_152
 

@@ -1,4 +1,4 @@
-"""Who is named when a process of a run is gone. With whole runs: test_parallelize.py."""
+"""Which rank is reported when a process of a run is lost. Whole runs: test_parallelize.py."""
 
 import subprocess
 import sys
@@ -30,16 +30,16 @@ def processes() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 @pytest.fixture
 def first(processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch) -> Iterator[RankMonitor]:
-    """The watch of the first of three processes, in training."""
+    """The monitor of the first of three processes, in training."""
     monkeypatch.setattr(rank_monitor, "PATIENCE_SECONDS", 0.3)
     strategy = SimpleNamespace(
         cluster_environment=LightningEnvironment(), launcher=SimpleNamespace(procs=processes)
     )
     trainer: Any = SimpleNamespace(world_size=3, local_rank=0, strategy=strategy)
-    made = RankMonitor()
-    made.setup(trainer, SimpleNamespace(), "fit")  # type: ignore[arg-type]
-    yield made
-    made.teardown(trainer, SimpleNamespace(), "fit")  # type: ignore[arg-type]
+    monitor = RankMonitor()
+    monitor.setup(trainer, SimpleNamespace(), "fit")  # type: ignore[arg-type]
+    yield monitor
+    monitor.teardown(trainer, SimpleNamespace(), "fit")  # type: ignore[arg-type]
 
 
 def test_names_the_one_that_was_killed(first: RankMonitor) -> None:
@@ -49,7 +49,7 @@ def test_names_the_one_that_was_killed(first: RankMonitor) -> None:
     assert first._others[0].wait(5) != 0  # it could only have waited
 
 
-def test_other_problems_are_told_as_they_are(first: RankMonitor) -> None:
+def test_other_problems_are_not_explained(first: RankMonitor) -> None:
     """Also where the other ranks have ended with the same problem."""
     for process in first._others:
         process.terminate()
@@ -62,5 +62,5 @@ def test_a_rank_of_another_machine(first: RankMonitor) -> None:
     assert first.explain(DistError("timed out")) == "Another rank is gone"
 
 
-def test_alone_there_is_nobody_to_lose() -> None:
+def test_a_single_process_loses_no_rank() -> None:
     assert RankMonitor().explain(GLOO) is None

@@ -1,4 +1,4 @@
-"""What came before AlexNet and after it: against the publications' numbers, torchvision and plain loops."""
+"""AlexNet's predecessors and successors against the published numbers, torchvision and plain loops."""
 
 import math
 
@@ -91,7 +91,7 @@ def test_published_parameters(preset: str, count: int) -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "googlenet", "squeezenet1_1"])
 def test_equals_torchvisions_own(name: str) -> None:
-    """For images less the mean where theirs takes them divided by the standard deviations as well."""
+    """For mean-subtracted images, where theirs takes them divided by the standard deviations, too."""
     config = model_config("model=torchvision", f"model.name={name}")
     assert isinstance(config, TorchvisionConfig)
     config.image_size = 64
@@ -107,7 +107,7 @@ def test_equals_torchvisions_own(name: str) -> None:
     torch.testing.assert_close(ours(images), expected)
 
 
-def test_a_name_that_torchvision_does_not_have() -> None:
+def test_an_unknown_torchvision_name() -> None:
     with pytest.raises(UserError, match=r"resnt18: not among torchvision's.* Did you mean resnet18"):
         build_network(model_config("model=torchvision", "model.name=resnt18"), 10)
 
@@ -147,6 +147,6 @@ def test_frozen_layers_keep_weights_and_statistics() -> None:
     assert math.isfinite(float(value.sum()))
 
 
-def test_freezing_what_is_not_there() -> None:
+def test_freezing_an_unknown_layer() -> None:
     with pytest.raises(UserError, match=r"model\.freeze=conv9: no such layer. Did you mean conv"):
         build_network(model_config("model.freeze=[conv9]", "model.width=0.05"), 10)

@@ -38,7 +38,7 @@ def test_rate_of_a_matrix_product(precision: str) -> None:
 
 
 @pytest.mark.parametrize(("device", "times"), [("cuda", 1), ("cpu", 0)])
-def test_what_the_product_took_is_not_the_runs_peak(
+def test_memory_of_the_product_is_not_the_runs_peak(
     device: str, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reset: list[torch.device] = []

@@ -24,7 +24,7 @@ def expected(init: str, layer: str) -> tuple[float, float]:
 
 @pytest.mark.parametrize("width", [1, 0.25])
 @pytest.mark.parametrize("init", ["paper", "cuda_convnet_2012", "caffe"])
-def test_published_starts(init: str, width: float) -> None:
+def test_published_schemes(init: str, width: float) -> None:
     torch.manual_seed(0)
     network = AlexNet(model_config(f"model.init={init}", f"model.width={width}"), 100)
     for name in LAYERS:

@@ -1,4 +1,4 @@
-"""What is measured of layers: against numpy, and against .backward()."""
+"""Statistics of layers against numpy, and against .backward()."""
 
 from collections import OrderedDict
 from typing import Any
@@ -67,20 +67,20 @@ def test_outputs_against_numpy() -> None:
     network = small_network()
     (images, _), *_ = batches(IMAGES)
     expected = outputs_in_numpy(network, images.numpy())
-    found = {layer.layer: layer for layer in measure_layers(network, batches(3, 2, 2), gradients=False)}
-    assert list(found) == ["conv", "full", "wide", "last"]
-    assert [layer.units for layer in found.values()] == [6, 8, 8, CLASSES]
+    measured = {layer.layer: layer for layer in measure_layers(network, batches(3, 2, 2), gradients=False)}
+    assert list(measured) == ["conv", "full", "wide", "last"]
+    assert [layer.units for layer in measured.values()] == [6, 8, 8, CLASSES]
     for name, output in expected.items():
-        assert found[name].activation_rms == pytest.approx(np.sqrt((output**2).mean()), rel=1e-12)
+        assert measured[name].activation_rms == pytest.approx(np.sqrt((output**2).mean()), rel=1e-12)
         weight = getattr(network, name).weight.detach().numpy()
-        assert found[name].weight_norm == pytest.approx(np.sqrt((weight**2).sum()), rel=1e-12)
-        assert found[name].gradient_norm is None
+        assert measured[name].weight_norm == pytest.approx(np.sqrt((weight**2).sum()), rel=1e-12)
+        assert measured[name].gradient_norm is None
     dead = (expected["conv"].transpose(1, 0, 2, 3).reshape(6, -1) == 0).all(1).mean()
     assert dead >= 2 / 6
     near_one = (np.abs(expected["full"]) >= 0.95).mean()
     near_limit = ((expected["wide"] <= 0.05) | (expected["wide"] >= 0.95)).mean()
     assert 0.1 < near_one < 0.9 and 0.1 < near_limit < 0.9
-    shares = {name: (layer.dead_fraction, layer.saturated_fraction) for name, layer in found.items()}
+    shares = {name: (layer.dead_fraction, layer.saturated_fraction) for name, layer in measured.items()}
     assert shares == {
         "conv": (dead, None),
         "full": (None, near_one),
@@ -125,11 +125,11 @@ def test_gradients_against_backward() -> None:
     """Of the mean over all images, in float64; frozen weights have none."""
     network = small_network()
     network.wide.weight.requires_grad_(False)
-    found = measure_layers(network, batches(4, 3), gradients=True)
+    measured = measure_layers(network, batches(4, 3), gradients=True)
     (images, labels), *_ = batches(IMAGES)
     network.eval()
     functional.cross_entropy(network(images), labels).backward()
-    for layer in found:
+    for layer in measured:
         weight = getattr(network, layer.layer).weight
         if layer.layer == "wide":
             assert layer.gradient_norm is None
@@ -169,8 +169,8 @@ class Block(nn.Module):
 
 
 def test_activations_belong_to_the_layer_before() -> None:
-    found = measure_layers(Block(), [(torch.randn(2, 3, 4, 4), torch.tensor([0, 1]))], gradients=True)
-    dies = [(layer.layer, layer.dead_fraction is not None) for layer in found]
+    measured = measure_layers(Block(), [(torch.randn(2, 3, 4, 4), torch.tensor([0, 1]))], gradients=True)
+    dies = [(layer.layer, layer.dead_fraction is not None) for layer in measured]
     assert dies == [("one", True), ("two", True), ("three", False)]
 
 
@@ -188,10 +188,10 @@ def test_alexnet(overrides: tuple[str, ...], layers: list[str]) -> None:
     config = model_config(*overrides, "model.width=0.05", "model.fc_units=[40,40]")
     network = AlexNet(config, CLASSES)
     images = torch.randn(2, 3, config.image_size, config.image_size)
-    found: list[LayerStats] = measure_layers(network, [(images, torch.tensor([0, 1]))], gradients=True)
-    assert [layer.layer for layer in found if layer.dead_fraction is not None] == layers
-    assert found[-1].layer == "fc8"
-    assert all(layer.gradient_norm is not None for layer in found)
+    measured: list[LayerStats] = measure_layers(network, [(images, torch.tensor([0, 1]))], gradients=True)
+    assert [layer.layer for layer in measured if layer.dead_fraction is not None] == layers
+    assert measured[-1].layer == "fc8"
+    assert all(layer.gradient_norm is not None for layer in measured)
     vectors = feature_vectors(network.train(), images)
     network.eval()
     torch.testing.assert_close(network.fc8(vectors), network(images))

@@ -130,7 +130,7 @@ def test_fully_connected_layers_see_both_columns(layer: str) -> None:
     assert (weight != 0).all()
 
 
-def test_a_columns_maps_reach_the_other_only_through_conv3() -> None:
+def test_columns_meet_only_through_conv3() -> None:
     network = small_two_columns()
     image = torch.randn(1, 3, 224, 224) * 60
     first = network.stage1(network.conv1(nn.functional.pad(image, (0, 3, 0, 3))))

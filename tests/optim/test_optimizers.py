@@ -105,7 +105,7 @@ def test_papers_groups_are_equal() -> None:
         assert weights[key] == biases[key]
 
 
-def test_frozen_layers_stand_still_from_their_time_on() -> None:
+def test_frozen_layers_keep_their_weights() -> None:
     network = nn.Sequential(OrderedDict(conv1=nn.Linear(3, 3), fc8=nn.Linear(3, 2)))
     config = compose_config(
         "optimizer.lr=0.1", "optimizer.freeze=[conv1]", "optimizer.freeze_from=0.5"
@@ -124,7 +124,7 @@ def test_frozen_layers_stand_still_from_their_time_on() -> None:
     assert moved == [[True] * 4] * 2 + [[False, False, True, True]] * 2
 
 
-def test_a_layer_to_freeze_that_is_not_there() -> None:
+def test_an_unknown_layer_to_freeze() -> None:
     config = compose_config("optimizer.freeze=[conv9]").optimizer
     with pytest.raises(UserError, match=r"optimizer.freeze=conv9.*Choices: 0, 1"):
         parameter_groups(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), config)

@@ -56,9 +56,9 @@ class BenchmarkConfig(TrainConfig):
 
     def check(self) -> None:
         super().check()
-        ours = isinstance(self.model, AlexNetConfig)
+        is_alexnet = isinstance(self.model, AlexNetConfig)
         check(
-            ours,
+            is_alexnet,
             "model",
             self.model.name,
             "one of AlexNet's family, whose stock implementation it is compared with",
