@@ -6,7 +6,8 @@ from alexnet import cli
 from alexnet.config import TrainConfig
 from alexnet.config.reading import read_config, read_saved, to_plain_dict
 from alexnet.data.locations import require_data
-from alexnet.runs.resume import TrainRequest, merge_resume_config, previous_run
+from alexnet.runs.resume import merge_resume_config, previous_run
+from alexnet.training.request import TrainRequest
 
 
 @cli.entry_point("train", TrainConfig)

@@ -32,7 +32,7 @@ from alexnet.config import (
 )
 from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.data.synthetic import make_synthetic
-from alexnet.runs.resume import TrainRequest
+from alexnet.training.request import TrainRequest
 
 cli.register("train", TrainConfig)
 cli.register("prepare", PrepareConfig)

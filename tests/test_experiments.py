@@ -10,8 +10,8 @@ from hydra import compose, initialize_config_dir
 from alexnet.config import TrainConfig
 from alexnet.config.hashing import flatten
 from alexnet.config.reading import read_config, to_plain_dict
-from alexnet.runs.resume import TrainRequest
 from alexnet.training.fit import train as run
+from alexnet.training.request import TrainRequest
 from conftest import PROJECT
 
 FOLDER = PROJECT / "conf/experiment"

@@ -267,7 +267,7 @@ def test_progress_on_a_terminal(synthetic: tuple[str, ...], tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_default_run_learns(train: Train, seed: int) -> None:
-    """`make train`: below half of the 90% that guessing gives."""
+    """`make train`: below half of the 90% of chance."""
     done = train(f"seed={seed}", "logger=csv", timeout=600)
     assert done.status == 0, done.err
     assert done.result["val"]["top1_error"] < 45

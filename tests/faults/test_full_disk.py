@@ -71,7 +71,7 @@ def test_full_after_a_while(
         folder = disk / "a run"
         line = refused(*command, f"run_folder={folder}")
         assert str(folder / file) in line
-        assert f": {FULL}. To go on: python src/train.py " in line
+        assert f": {FULL}. To resume: python src/train.py " in line
         left_by(folder)
         resize(disk, "10m")
         (typed,) = re.findall(r"python src/train.py (.*)", line)
@@ -97,7 +97,7 @@ def test_filled_by_others(
         command = (*SMALL, *synthetic, f"logger={logger}", f"run_folder={folder}", "data.workers=0")
         offline = ("logger.mode=offline",) if logger == "wandb" else ()
         line = refused(*command, *offline, "callbacks.checkpoint.every_n_steps=1")
-        assert f"Cannot write {folder}/checkpoints/last.ckpt, 1 MB: {FULL}. To go on:" in line
+        assert f"Cannot write {folder}/checkpoints/last.ckpt, 1 MB: {FULL}. To resume:" in line
         assert left_by(folder)["epochs"] == 1
         assert read_checkpoint(folder / "checkpoints/last.ckpt")["global_step"] == 5
         assert len((folder / "metrics.csv").read_text().splitlines()) == 2
@@ -118,7 +118,7 @@ def test_filled_before_the_metrics(
 
         monkeypatch.setattr(MetricsRecorder, "on_train_epoch_end", filling)
         line = refused(*SMALL, *synthetic, "logger=csv", f"run_folder={folder}")
-        assert line.startswith(f"Error: {folder}/metrics.csv: {FULL}. To go on:")
+        assert line.startswith(f"Error: {folder}/metrics.csv: {FULL}. To resume:")
         assert left_by(folder)["epochs"] == 2
         assert len((folder / "metrics.csv").read_text().splitlines()) == 3
 

@@ -152,7 +152,7 @@ def test_what_resume_says(run: Path, content: dict[str, Any], tmp_path: Path) ->
         "code": (lambda path: torch.save(content | {"x": Marker(tmp_path / "m")}, path), "could run code"),
         "best.ckpt": (
             lambda path: path.write_bytes((run / "checkpoints/best.ckpt").read_bytes()),
-            "nothing to go on from. It holds weights, but no",
+            "nothing to resume from. It holds weights, but no",
         ),
         "another network": (
             lambda path: torch.save(content | {"state_dict": other}, path),

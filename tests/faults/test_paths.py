@@ -42,7 +42,7 @@ def stopped(folder: Path, synthetic: tuple[str, ...], monkeypatch: pytest.Monkey
 
 
 def test_what_is_told_can_be_pasted(folder: Path, stopped: str) -> None:
-    typed = re.search(r"To go on: python (src/train.py .*)", stopped, re.DOTALL)
+    typed = re.search(r"To resume: python (src/train.py .*)", stopped, re.DOTALL)
     assert typed
     command = f"{sys.executable} -c 'import sys; print(sys.argv[1:])' {typed[1]}"
     parsed = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
@@ -59,7 +59,7 @@ def test_in_a_shell(synthetic: tuple[str, ...], tmp_path: Path, monkeypatch: pyt
     with monkeypatch.context() as patches:
         patches.setattr(ClassificationModule, "training_step", lambda *_: exit())
         told = run_train(*SMALL, *synthetic, "logger=csv", f"run_folder={folder}")
-    line = told.err.partition("To go on: python ")[2]
+    line = told.err.partition("To resume: python ")[2]
     subprocess.run(["bash", "-c", f"{sys.executable} {line}"], cwd=PROJECT, check=True, capture_output=True)
     assert json.loads((folder / "result.json").read_text())["status"] == "completed"
 

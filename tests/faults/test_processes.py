@@ -46,7 +46,7 @@ def test_memory_runs_out(synthetic: tuple[str, ...], tmp_path: Path) -> None:
     assert process.exitcode == 1, told
     (line,) = (line for line in told.splitlines() if "Error" in line)
     assert line.startswith("Error: Out of memory. What takes less: a smaller data.batch_size or model.width,")
-    assert line.endswith(f"To go on: python src/train.py resume={tmp_path / 'run'}")
+    assert line.endswith(f"To resume: python src/train.py resume={tmp_path / 'run'}")
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert (result["status"], result["epochs"]) == ("failed", 1)
     assert result["error"].startswith("Out of memory.")

@@ -43,7 +43,7 @@ def run(finished: Path, tmp_path: Path) -> Path:
         (["seed=1"], "seed is 0 in this run"),
         (["data.batch_size=10"], "data.batch_size is 20 in this run"),
         (["model=alexnet_paper"], "model."),
-        (["run_folder=elsewhere"], "goes on in its own folder. Leave run_folder out."),
+        (["run_folder=elsewhere"], "resumes in its own folder. Leave run_folder out."),
         (["model.lnr=false"], "Did you mean lrn?"),
     ],
 )

@@ -90,7 +90,7 @@ def test_a_folder_of_one_s_own(tmp_path: Path) -> None:
     assert previous_run(config(tmp_path, resume="auto", run_folder=str(tmp_path / "new"))) is None
     with pytest.raises(UserError, match="holds no unfinished run of this configuration"):
         previous_run(config(tmp_path, resume="auto", run_folder=str(folder), seed=1))
-    with pytest.raises(UserError, match="goes on in its own folder"):
+    with pytest.raises(UserError, match="resumes in its own folder"):
         previous_run(config(tmp_path, resume=str(folder), run_folder="x"))
 
 

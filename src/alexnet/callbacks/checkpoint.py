@@ -48,7 +48,7 @@ class TrainingCheckpoint(Checkpoint):
         self._position = (0, 0, 1)  # epoch, batches of it that are done, batches that it has
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.shutdown.install()
+        self.shutdown.set_handlers()
         self._consensus = RankConsensus()
         self._saved_at = time.monotonic()
 

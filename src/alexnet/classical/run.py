@@ -70,6 +70,7 @@ class _ClassicalSession(RunSession):
         super().__init__(folder, data, resolved, overrides)
         self.config = config
         self.classifier = LinearClassifier(len(data.classes), config.classical)
+        self.rows: list[dict[str, Any]] = []  # of metrics.csv
         self.warning: str | None = None
         self.images_per_second: float | None = None
         self._began = time.perf_counter()
@@ -143,6 +144,9 @@ class _ClassicalSession(RunSession):
             "precision": PRECISION,
             "peak_memory_mb": peak_memory_mb("cpu"),
         }
+
+    def write_metrics(self) -> None:
+        self.folder.write_metrics(self.rows)
 
     def print_success(self, result: dict[str, Any]) -> None:
         took = duration(result["wall_seconds"])

@@ -91,7 +91,7 @@ def check_resumable(path: Path, checkpoint: dict[str, Any], ours: dict[str, Tens
     """
     lacking = sorted({"optimizer_states", "loops", "callbacks", "train_metrics"} - checkpoint.keys())
     if lacking:
-        raise UserError(f"{path}: nothing to go on from. It holds weights, but no {lacking[0]}.")
+        raise UserError(f"{path}: nothing to resume from. It holds weights, but no {lacking[0]}.")
     if checkpoint.get("format") != FORMAT:
         raise UserError(
             f"{path}: written by another version of this program, which alone can resume the run."

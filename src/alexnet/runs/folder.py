@@ -94,10 +94,10 @@ class RunFolder:
             self._lock.release()
 
     def read_overrides(self) -> list[str]:
-        """What was typed before; empty for a run that was stopped before it could write it down."""
+        """Return what was typed at earlier starts; empty where that was not written, or is damaged."""
         try:
             return list(yaml.safe_load((self.path / "overrides.yaml").read_text(encoding="utf-8")))
-        except (OSError, yaml.YAMLError, TypeError):
+        except (OSError, ValueError, yaml.YAMLError, TypeError):
             return []
 
     def use_reserve(self) -> None:
@@ -113,9 +113,9 @@ class RunFolder:
         """Write a JSON file, whole or not at all. What is no finite number becomes null."""
         write_json(self.path / name, content)
 
-    def write_environment(self, content: dict[str, Any]) -> None:
-        """Write environment.json, or environment.resumed-<n>.json for a later start of the run."""
-        earlier = len(list(self.path.glob("environment*.json")))
+    def write_environment(self, content: dict[str, Any], *, resumed: bool = False) -> None:
+        """Write environment.json, or environment.resumed-<n>.json beside those of earlier starts."""
+        earlier = len(list(self.path.glob("environment*.json"))) if resumed else 0
         self.write_json(f"environment.resumed-{earlier}.json" if earlier else "environment.json", content)
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:

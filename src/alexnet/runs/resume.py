@@ -2,32 +2,16 @@
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
 
-from alexnet.config import TrainConfig
 from alexnet.config.hashing import config_hash, flatten, is_under, nest
 from alexnet.config.renamed import migrate
 from alexnet.errors import UserError
 from alexnet.paths import absolute
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """A new run, or `previous`: the folder of one to go on with.
-
-    `resolved` is the same configuration as plain data, `overrides` what was typed.
-    """
-
-    config: TrainConfig
-    resolved: dict[str, Any]
-    overrides: list[str]
-    previous: Path | None = None
-
 
 AUTO = "auto"
 LOCK = ".running"  # in a run's folder, held by the process that trains it
@@ -62,7 +46,7 @@ def previous_run(config: dict[str, Any]) -> Path | None:
     if wanted != AUTO:
         folder = absolute(wanted)
         if config["run_folder"] is not None:
-            raise UserError(f"resume={wanted}: goes on in its own folder. Leave run_folder out.")
+            raise UserError(f"resume={wanted}: resumes in its own folder. Leave run_folder out.")
         return folder
     if _rank() > 0 and FROM_FIRST_RANK in os.environ:
         decided = os.environ[FROM_FIRST_RANK]

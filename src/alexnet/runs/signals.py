@@ -1,4 +1,4 @@
-"""Graceful shutdown: on a signal, or when a time budget is used up."""
+"""Graceful shutdown: on a signal, or at the end of the time budget."""
 
 import logging
 import os
@@ -13,14 +13,14 @@ log = logging.getLogger(__name__)
 
 
 class InterruptionError(Exception):
-    """The run was asked to stop and has saved where it is. The text says who asked."""
+    """The run was asked to stop and has saved its state. The text says by whom."""
 
 
 class GracefulShutdown:
-    """Whether somebody, or the clock, has asked this process to stop.
+    """Track whether a signal, or the clock, has requested that this process stop.
 
-    SIGTERM (kill, a sweep, Slurm at its time limit), SIGINT (Ctrl-C) and SIGUSR1 (Slurm's warning, which
-    asks for the job to be put into the queue again). `seconds` is the time budget of this start.
+    The signals are SIGTERM (kill, a sweep, Slurm at its time limit), SIGINT (Ctrl-C) and SIGUSR1 (Slurm's
+    warning, which requests that the job be requeued). `seconds` is the time budget of this start.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -29,46 +29,46 @@ class GracefulShutdown:
         self.seconds = seconds
         self.requeue = False
         self._began = time.monotonic()
-        self._asked: str | None = None
+        self._reason: str | None = None
 
     def requested(self) -> str | None:
-        """Who asked; None as long as nobody has."""
+        """Return why the process is to stop; None as long as it is not."""
         over = self.seconds is not None and time.monotonic() - self._began > self.seconds
-        if over and self._asked is None:
-            self._asked = "trainer.max_time is over"
-        return self._asked
+        if over and self._reason is None:
+            self._reason = "trainer.max_time is over"
+        return self._reason
 
     @contextmanager
-    def installed(self) -> Iterator[None]:
-        """Take note of signals in the place of dying of them. A second Ctrl-C does not wait for the step."""
+    def handling(self) -> Iterator[None]:
+        """Note signals instead of dying of them. A second Ctrl-C does not wait for the step to end."""
         before = {number: signal.getsignal(number) for number in self.SIGNALS}
-        self.install()
+        self.set_handlers()
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def install(self) -> None:
-        """Once more, after Lightning has set handlers of its own, which would not save."""
+    def set_handlers(self) -> None:
+        """Set the handlers; again after Lightning has set its own, which would not save."""
         for number in self.SIGNALS:
-            signal.signal(number, self._take_note)
+            signal.signal(number, self._handle)
 
-    def _take_note(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self._asked is not None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._reason is not None:
             raise KeyboardInterrupt
         self.requeue = self.requeue or number == signal.SIGUSR1
-        self._asked = self._asked or f"stopped by {signal.Signals(number).name}"
+        self._reason = self._reason or f"stopped by {signal.Signals(number).name}"
 
 
 @contextmanager
 def interrupt_on_signals() -> Iterator[None]:
     """Raise `InterruptionError` in the main thread at once, for work that has nothing to save first."""
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
         raise InterruptionError(f"stopped by {signal.Signals(number).name}")
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
@@ -77,7 +77,7 @@ def interrupt_on_signals() -> Iterator[None]:
 
 
 def parse_max_time(max_time: str | None) -> float | None:
-    """Seconds of days:hours:minutes:seconds, which `TrainerConfig` has checked."""
+    """Return the seconds of days:hours:minutes:seconds, which `TrainerConfig` has checked."""
     if max_time is None:
         return None
     days, hours, minutes, seconds = map(int, max_time.split(":"))
@@ -85,7 +85,7 @@ def parse_max_time(max_time: str | None) -> float | None:
 
 
 def requeue() -> None:
-    """Have Slurm start the job again: the same command then goes on with this run."""
+    """Have Slurm start the job again: the same command then resumes this run."""
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
         return

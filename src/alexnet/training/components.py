@@ -6,9 +6,6 @@ from pathlib import Path
 
 from lightning import seed_everything
 
-from alexnet.callbacks.convergence_monitor import ConvergenceMonitor
-from alexnet.callbacks.nan_monitor import NaNMonitor
-from alexnet.callbacks.throughput_monitor import ThroughputMonitor
 from alexnet.data.datamodule import ImageDataModule
 from alexnet.data.loading import ImageData, load_image_data
 from alexnet.errors import UserError
@@ -17,29 +14,27 @@ from alexnet.models.base import ImageClassifier
 from alexnet.models.build import build_network
 from alexnet.models.flops import training_flops
 from alexnet.runs.checkpoint_io import check_resumable, read_checkpoint
-from alexnet.runs.resume import TrainRequest
 from alexnet.runs.trained_model import load_pretrained
 from alexnet.training.compile import apply_performance_options
 from alexnet.training.module import ClassificationModule
+from alexnet.training.request import TrainRequest
 from alexnet.training.trainer_args import workers_per_device
 
 
 @dataclass(frozen=True)
 class Components:
-    """What a run is made of."""
+    """What a run trains, and on what."""
 
     data: ImageData
     network: ImageClassifier
     module: ClassificationModule
     datamodule: ImageDataModule
-    throughput: ThroughputMonitor
-    nan_monitor: NaNMonitor
-    convergence_monitor: ConvergenceMonitor
-    init_from: str | None  # whose weights the network had, in words
+    flops: int  # of training on one image
+    init_from: str | None  # the source of the pretrained weights, in words
 
 
 def build_components(request: TrainRequest) -> Components:
-    """The parts of a run, from its configuration. Raises `UserError` for what cannot be built."""
+    """Build the components of a run. Raises `UserError` for what cannot be built."""
     config = request.config
     seed_everything(config.seed, verbose=False)
     data = load_image_data(config.data)
@@ -58,30 +53,28 @@ def build_components(request: TrainRequest) -> Components:
         network,
         ClassificationModule(network, classes, config.optimizer, config.scheduler, request.resolved),
         ImageDataModule(data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers),
-        ThroughputMonitor(training_flops(network)),
-        NaNMonitor(config.callbacks.nan_monitor, classes),
-        ConvergenceMonitor(config.callbacks.convergence_monitor, classes),
+        training_flops(network),
         init_from,
     )
 
 
 def last_checkpoint(previous: Path) -> Path | None:
-    """What to go on from; None for a run that was stopped before it had saved anything."""
+    """Return the checkpoint to resume from; None for a run that was stopped before it had saved one."""
     last = previous / "checkpoints" / "last.ckpt"
     return last if last.exists() else None
 
 
-def check_same_run(previous: Path, checkpoint: Path | None, parts: Components) -> None:
-    """Raise `UserError` where the run would not be the same any more."""
+def check_same_run(previous: Path, checkpoint: Path | None, components: Components) -> None:
+    """Raise `UserError` where images or network are not those that the run in `previous` was trained with."""
     try:
         before = json.loads((previous / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
     except (OSError, ValueError, KeyError, TypeError):
-        before = None  # stopped before it had begun
-    if before not in (None, parts.data.fingerprint):
+        before = None  # stopped before it was written
+    if before not in (None, components.data.fingerprint):
         raise UserError(
             f"{previous}: this run was trained on other images, or other readable ones, than are now in"
-            f" {parts.data.origin}. Bring them back, or start a new run."
+            f" {components.data.origin}. Bring them back, or start a new run."
         )
     if checkpoint is not None:
-        ours = {f"network.{name}": value for name, value in parts.network.state_dict().items()}
-        check_resumable(checkpoint, read_checkpoint(checkpoint), ours)
+        state = {f"network.{name}": value for name, value in components.network.state_dict().items()}
+        check_resumable(checkpoint, read_checkpoint(checkpoint), state)

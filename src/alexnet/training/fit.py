@@ -6,34 +6,24 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from lightning import Callback, Trainer
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import WandbLogger
 
-from alexnet.callbacks.activation_monitor import ActivationMonitor
-from alexnet.callbacks.checkpoint import TrainingCheckpoint
-from alexnet.callbacks.compiler_check import CompilerCheck
-from alexnet.callbacks.metrics_recorder import MetricsRecorder
-from alexnet.callbacks.network_figures import NetworkFigures
-from alexnet.callbacks.progress_bar import ProgressBar
-from alexnet.callbacks.rng_state import RNGStateCallback
-from alexnet.callbacks.sample_count_check import SampleCountCheck
-from alexnet.config import EarlyStoppingConfig, Logger
-from alexnet.distributed.rank_monitor import RankMonitor, print_error
+from alexnet.config import Logger
+from alexnet.distributed.rank_monitor import print_error
 from alexnet.errors import UserError
 from alexnet.hardware import peak_memory_mb, resolve_accelerator, resolve_precision, retain_malloc
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.log import log_to_file, log_to_terminal
 from alexnet.runs.results import INPUT_BOUND, count_parameters, result_fields
-from alexnet.runs.resume import TrainRequest
-from alexnet.runs.signals import GracefulShutdown, InterruptionError, parse_max_time, requeue
+from alexnet.runs.signals import requeue
 from alexnet.runs.tracking import build_wandb_logger, finish
 from alexnet.training.components import Components, build_components, check_same_run, last_checkpoint
+from alexnet.training.request import TrainRequest
 from alexnet.training.session import RunSession
 from alexnet.training.summary import print_plan, print_success
-from alexnet.training.trainer_args import check_devices, trainer_arguments
+from alexnet.training.trainer import RunTrainer
+from alexnet.training.trainer_args import check_devices
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +31,7 @@ log = logging.getLogger(__name__)
 def train(request: TrainRequest, *, shares_process: bool = False) -> float | None:
     """Run one training, or resume one, and return its last validation top-1 error in percent.
 
-    Raises `UserError` before anything is written for what cannot run; whatever happens after the run
+    Raises `UserError` before anything is written for what cannot run; whatever happens once the run
     folder exists ends in its result.json.
     """
     config = request.config
@@ -58,7 +48,7 @@ def train(request: TrainRequest, *, shares_process: bool = False) -> float | Non
     components = build_components(request)
     checkpoint = last_checkpoint(request.previous) if request.previous else None
     if not is_main:
-        _Fit(request, components, None, checkpoint).run_worker()
+        RunTrainer(request, components, None, checkpoint).fit_as_worker()
         return None
     if request.previous:
         check_same_run(request.previous, checkpoint, components)
@@ -68,113 +58,61 @@ def train(request: TrainRequest, *, shares_process: bool = False) -> float | Non
     session = _TrainSession(request, components, folder, checkpoint)
     with folder.locked(), log_to_file(folder.path / "train.log"):
         session.run()
-    return session.rows[-1].get("val/top1_error") if session.rows else None
-
-
-class _Fit:
-    """Lightning's Trainer with the callbacks of a run, on one rank; only the first has a `folder`."""
-
-    def __init__(
-        self, request: TrainRequest, components: Components, folder: RunFolder | None, checkpoint: Path | None
-    ) -> None:
-        config = request.config
-        self.config, self.components, self.checkpoint = config, components, checkpoint
-        classes = components.module.classes
-        self.recorder = MetricsRecorder(folder, components.throughput, classes, request.resolved)
-        self.rank_monitor = RankMonitor()
-        self.shutdown = GracefulShutdown(parse_max_time(config.trainer.max_time))
-        checkpoints = folder.checkpoints if folder else None
-        monitored = config.callbacks.activation_monitor.images
-        self.callbacks: list[Callback] = [
-            ProgressBar(),
-            SampleCountCheck(components.datamodule),
-            components.throughput,
-            self.recorder,
-            NetworkFigures(folder, config.model.name),
-            ActivationMonitor(folder, components.datamodule, monitored, self.recorder.title),
-            components.nan_monitor,
-            components.convergence_monitor,
-            self.rank_monitor,
-            CompilerCheck(config.performance),
-            RNGStateCallback(),
-            *_early_stopping(config.callbacks.early_stopping),
-            TrainingCheckpoint(
-                checkpoints, config.callbacks.checkpoint, self.shutdown, components.nan_monitor
-            ),
-        ]
-
-    def run(self, logger: WandbLogger | None = None) -> None:
-        """Train to the end, or from the checkpoint to the end."""
-        arguments = trainer_arguments(self.config.trainer, self.config.strategy)
-        if SLURMEnvironment.detect():  # or Lightning would save and requeue in its own way
-            arguments["plugins"].append(SLURMEnvironment(auto_requeue=False))
-        trainer = Trainer(
-            **arguments,
-            callbacks=self.callbacks,
-            logger=logger or False,
-            use_distributed_sampler=False,  # GlobalBatchSampler splits batches over the ranks
-            num_sanity_val_steps=0,
-            enable_model_summary=False,
-            enable_progress_bar=False,  # ProgressBar instead
-        )
-        module, datamodule = self.components.module, self.components.datamodule
-        with self.shutdown.installed():
-            trainer.fit(module, datamodule, ckpt_path=self.checkpoint, weights_only=True)
-
-    def run_worker(self) -> None:
-        """Train beside the first process, which writes everything down."""
-        try:
-            self.run()
-        except InterruptionError as problem:
-            raise SystemExit(1) from problem
-        except RuntimeError as problem:
-            if (lost := self.rank_monitor.explain(problem)) is None:
-                raise
-            if "Rank 0" in lost:  # which cannot tell
-                print_error(lost)
-            raise UserError(lost) from problem
+    rows = session.trainer.recorder.rows
+    return rows[-1].get("val/top1_error") if rows else None
 
 
 class _TrainSession(RunSession):
     """A training run on the first process."""
 
+    external_causes = (OSError, RuntimeError)  # of torch, too, on a full disk
+
     def __init__(
         self, request: TrainRequest, components: Components, folder: RunFolder, checkpoint: Path | None
     ) -> None:
+        resumed = request.previous is not None
         overrides = request.overrides
-        if request.previous:
+        if resumed:
             typed = [item for item in overrides if not item.startswith("resume=")]
             overrides = [*folder.read_overrides(), *typed]
-        super().__init__(folder, components.data, request.resolved, overrides)
+        super().__init__(folder, components.data, request.resolved, overrides, resumed=resumed)
         self.request, self.components, self.checkpoint = request, components, checkpoint
-        self.fit = _Fit(request, components, folder, checkpoint)
-        self.fit.rank_monitor.on_rank_lost = self._abandon
+        self.trainer = RunTrainer(request, components, folder, checkpoint)
+        self.trainer.rank_monitor.on_rank_lost = self._abandon
         self.logger: WandbLogger | None = None
+
+    def print_plan(self) -> None:
+        print_plan(self, self.request.config, self.components.network, self.components.init_from)
+        if self.resumed:
+            log.info(f"Resuming  {self.checkpoint or 'from the beginning: there is no last.ckpt'}")
 
     def work(self) -> None:
         self.logger = self._wandb_logger()
         try:
-            self.fit.run(self.logger)
-        finally:
-            self.rows = self.fit.recorder.rows
-
-    def print_plan(self) -> None:
-        print_plan(self, self.request.config, self.components.network, self.components.init_from)
-        if self.request.previous:
-            log.info(f"Resuming  {self.checkpoint or 'from the beginning: there is no last.ckpt'}")
+            self.trainer.fit(self.logger)
+        except RuntimeError as problem:
+            if (lost := self.trainer.rank_monitor.explain(problem)) is None:
+                raise
+            raise UserError(f"{lost}.") from None
 
     def result(self) -> dict[str, Any]:
-        components, trainer = self.components, self.request.config.trainer
-        rates: dict[str, Any] = components.throughput.summary()
+        trainer, config = self.trainer, self.request.config.trainer
+        rates: dict[str, Any] = trainer.throughput.summary()
         rates["input_bound"] = rates["data_wait_fraction"] > INPUT_BOUND
-        parameters = count_parameters(components.network)
-        return result_fields(self.resolved, self.data, parameters, self.fit.recorder.rows, rates) | {
-            "warning": components.convergence_monitor.warning,
-            "skipped_steps": components.nan_monitor.skipped,
-            "wall_seconds": self.fit.recorder.seconds(),
-            "precision": resolve_precision(trainer),
-            "peak_memory_mb": peak_memory_mb(resolve_accelerator(trainer.accelerator)),
+        parameters = count_parameters(self.components.network)
+        return result_fields(self.resolved, self.data, parameters, trainer.recorder.rows, rates) | {
+            "warning": trainer.convergence_monitor.warning,
+            "skipped_steps": trainer.nan_monitor.skipped,
+            "wall_seconds": trainer.recorder.seconds(),
+            "precision": resolve_precision(config),
+            "peak_memory_mb": peak_memory_mb(resolve_accelerator(config.accelerator)),
         }
+
+    def write_metrics(self) -> None:
+        recorder = self.trainer.recorder
+        if recorder.rows:  # else those of an earlier start stay
+            self.folder.write_metrics(recorder.rows)
+            recorder.draw()
 
     def print_success(self, result: dict[str, Any]) -> None:
         print_success(result, self.folder, self.logger, self.request.config)
@@ -182,25 +120,14 @@ class _TrainSession(RunSession):
     def resume_hint(self) -> str:
         return f"To resume: python src/train.py {shlex.quote(f'resume={self.folder.path}')}"
 
-    def explain(self, problem: Exception) -> str | None:
-        lost = self.fit.rank_monitor.explain(problem)
-        return f"{lost}." if lost else super().explain(problem)
-
-    def write_metrics(self) -> None:
-        if self.fit.recorder.rows:
-            self.folder.write_metrics(self.fit.recorder.rows)
-            self.fit.recorder.draw()
-
     def close(self, result: dict[str, Any]) -> None:
         if self.logger is not None:
             finish(self.logger, self.folder, result)
 
     def record(self, status: str, error: str | None) -> None:
-        try:
-            super().record(status, error)
-        finally:
-            if self.fit.shutdown.requeue:
-                requeue()
+        super().record(status, error)
+        if self.trainer.shutdown.requeue:
+            requeue()
 
     def _wandb_logger(self) -> WandbLogger | None:
         config = self.request.config.logger
@@ -209,12 +136,6 @@ class _TrainSession(RunSession):
         return build_wandb_logger(config, self.folder, self.resolved, self.request.overrides)
 
     def _abandon(self, reason: str) -> None:
+        """Record the run in the thread that has noticed the loss of a rank; the process is ended after it."""
         print_error(reason)
-        self.record("failed", reason)
-
-
-def _early_stopping(config: EarlyStoppingConfig) -> list[Callback]:
-    if config.patience is None:
-        return []
-    patience, least = config.patience, config.min_delta
-    return [EarlyStopping("val/top1_error", min_delta=least, patience=patience, check_finite=False)]
+        super().record("failed", reason)  # no requeue

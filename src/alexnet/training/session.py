@@ -1,4 +1,4 @@
-"""The session of a run: begun, recorded and ended the same way for whatever learns in it."""
+"""The session of a run: begun, recorded and ended in the same way for all that learns."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -13,22 +13,30 @@ from alexnet.runs.signals import InterruptionError
 log = logging.getLogger(__name__)
 
 OUTCOMES = {"failed": "failed", "interrupted": "was interrupted"}
-LISTED = 5  # files set aside that are named on the terminal
+LISTED = 5  # excluded files that are named on the terminal
 
 
 class RunSession(ABC):
     """One start of a run, on the process that writes its folder.
 
-    Subclasses do the work and say what came of it. Whatever happens after the folder exists ends in its
-    result.json.
+    Subclasses do the work and describe its result. Whatever happens once the folder exists ends in its
+    result.json. `resumed`: an earlier start has left files in the folder, which are kept.
     """
 
+    # causes of a `UserError` that are not the run's, as a full disk: its message ends with the resume hint
+    external_causes: tuple[type[BaseException], ...] = ()
+
     def __init__(
-        self, folder: RunFolder, data: ImageData, resolved: dict[str, Any], overrides: list[str]
+        self,
+        folder: RunFolder,
+        data: ImageData,
+        resolved: dict[str, Any],
+        overrides: list[str],
+        *,
+        resumed: bool = False,
     ) -> None:
         self.folder, self.data = folder, data
-        self.resolved, self.overrides = resolved, overrides
-        self.rows: list[dict[str, Any]] = []  # of metrics.csv
+        self.resolved, self.overrides, self.resumed = resolved, overrides, resumed
 
     def run(self) -> None:
         """Do the work; then write result.json and print the outcome.
@@ -47,9 +55,9 @@ class RunSession(ABC):
             raise KeyboardInterrupt(f"Interrupted: {error}. {self.resume_hint()}") from problem
         except UserError as problem:
             error = str(problem)
-            if not isinstance(problem.__cause__, OSError | RuntimeError):
+            if not isinstance(problem.__cause__, self.external_causes):
                 raise
-            raise UserError(self._with_hint(error)) from problem  # a disk is to blame, not the run
+            raise UserError(self._with_hint(error)) from problem
         except Exception as problem:
             error = f"{type(problem).__name__}: {problem}"
             if explained := self.explain(problem):
@@ -60,24 +68,28 @@ class RunSession(ABC):
             self.record(status, error)
 
     def begin(self) -> None:
-        """Write down what is going to run, and print it."""
+        """Write what is going to run to the folder, and print the plan."""
         self.folder.write_yaml("config.yaml", self.resolved)
         self.folder.write_yaml("overrides.yaml", self.overrides)
-        self.folder.write_environment(describe_environment(self.data.fingerprint))
+        self.folder.write_environment(describe_environment(self.data.fingerprint), resumed=self.resumed)
         self.folder.write_excluded(self.data.excluded)
         self.print_plan()
-
-    @abstractmethod
-    def work(self) -> None:
-        """Learn. Fills `rows`."""
 
     @abstractmethod
     def print_plan(self) -> None:
         """Print what is about to happen."""
 
     @abstractmethod
+    def work(self) -> None:
+        """Learn and evaluate."""
+
+    @abstractmethod
     def result(self) -> dict[str, Any]:
-        """Return the content of result.json but for status, error and number of files set aside."""
+        """Return the content of result.json but for status, error and the number of excluded files."""
+
+    @abstractmethod
+    def write_metrics(self) -> None:
+        """Write metrics.csv, and what is drawn from it."""
 
     @abstractmethod
     def print_success(self, result: dict[str, Any]) -> None:
@@ -85,21 +97,20 @@ class RunSession(ABC):
 
     @abstractmethod
     def resume_hint(self) -> str:
-        """Return what to type to continue after an interruption."""
+        """Return the sentence that says how to continue after an interruption."""
 
     def explain(self, problem: Exception) -> str | None:
-        """Return what is wrong and what to do, in one line; None for what only a bug explains."""
+        """Return in one line what is wrong and what to do; None for what only a bug explains."""
         return explain_failure(problem)
 
-    def write_metrics(self) -> None:
-        """Write metrics.csv, and what is drawn from it."""
-        self.folder.write_metrics(self.rows)
-
-    def close(self, result: dict[str, Any]) -> None:  # noqa: B027 - not everything is tracked
+    def close(self, result: dict[str, Any]) -> None:  # noqa: B027 - not every run is tracked
         """Hand the result to the tracker."""
 
     def record(self, status: str, error: str | None) -> None:
-        """Write result.json and print the outcome. Raises `UserError` if a completed run's cannot be."""
+        """Write result.json and print the outcome.
+
+        Raises `UserError` where the result of a completed run cannot be written.
+        """
         self.folder.use_reserve()
         excluded = self.data.excluded | self.data.newly_unreadable()
         result = self.result() | {"status": status, "error": error, "excluded_files": len(excluded)}
@@ -108,7 +119,7 @@ class RunSession(ABC):
             self.folder.write_json("result.json", result)
             self.folder.write_excluded(excluded)
             self.write_metrics()
-        except OSError as problem:  # a full disk: the error that is told is the first one
+        except OSError as problem:  # a full disk: the error that is reported is the first one
             unwritten = f"Not written: {explain_failure(problem)}"
             log.warning(unwritten)
         log.info("")
@@ -120,12 +131,8 @@ class RunSession(ABC):
         if unwritten and status == "completed":
             raise UserError(self._with_hint(unwritten))
 
-    def _with_hint(self, error: str) -> str:
-        """Return an error with what to type once its cause is gone."""
-        return f"{error} {self.resume_hint()}" if self.folder.path.exists() else error
-
     def print_data(self, name: str) -> None:
-        """Print which images the run is about."""
+        """Print on which images the run learns."""
         data = self.data
         set_aside = f"; {len(data.excluded)} files set aside" if data.excluded else ""
         log.info(
@@ -142,9 +149,13 @@ class RunSession(ABC):
         if len(excluded) > LISTED:
             log.warning(f"All {len(excluded)} files set aside: {self.folder.path / 'excluded_files.csv'}")
 
+    def _with_hint(self, error: str) -> str:
+        """Return an error with how to continue once its cause is gone, unless the folder itself is gone."""
+        return f"{error} {self.resume_hint()}" if self.folder.path.exists() else error
+
 
 def print_validation_error(result: dict[str, Any]) -> None:
-    """Print the validation error of a run, if it has one, beside chance level."""
+    """Print the validation error of a run, if it has one, beside that of chance."""
     val = result.get("val", {})
     if "top1_error" in val:
         chance = 100 * (1 - 1 / result["classes"])

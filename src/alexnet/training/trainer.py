@@ -1,0 +1,103 @@
+"""Lightning's Trainer with the callbacks of a run."""
+
+from pathlib import Path
+
+from lightning import Callback, Trainer
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import WandbLogger
+
+from alexnet.callbacks.activation_monitor import ActivationMonitor
+from alexnet.callbacks.checkpoint import TrainingCheckpoint
+from alexnet.callbacks.compiler_check import CompilerCheck
+from alexnet.callbacks.convergence_monitor import ConvergenceMonitor
+from alexnet.callbacks.metrics_recorder import MetricsRecorder
+from alexnet.callbacks.nan_monitor import NaNMonitor
+from alexnet.callbacks.network_figures import NetworkFigures
+from alexnet.callbacks.progress_bar import ProgressBar
+from alexnet.callbacks.rng_state import RNGStateCallback
+from alexnet.callbacks.sample_count_check import SampleCountCheck
+from alexnet.callbacks.throughput_monitor import ThroughputMonitor
+from alexnet.config import EarlyStoppingConfig
+from alexnet.distributed.rank_monitor import RankMonitor, print_error
+from alexnet.errors import UserError
+from alexnet.runs.folder import RunFolder
+from alexnet.runs.signals import GracefulShutdown, InterruptionError, parse_max_time
+from alexnet.training.components import Components
+from alexnet.training.request import TrainRequest
+from alexnet.training.trainer_args import trainer_arguments
+
+
+class RunTrainer:
+    """The training of a run on one rank; only the first has a `folder`, and writes.
+
+    Owns the run's callbacks. `checkpoint` is what to resume from, None for the beginning.
+    """
+
+    def __init__(
+        self, request: TrainRequest, components: Components, folder: RunFolder | None, checkpoint: Path | None
+    ) -> None:
+        config = request.config
+        self.config, self.components, self.checkpoint = config, components, checkpoint
+        classes, watched = components.module.classes, config.callbacks
+        self.throughput = ThroughputMonitor(components.flops)
+        self.recorder = MetricsRecorder(folder, self.throughput, classes, request.resolved)
+        self.nan_monitor = NaNMonitor(watched.nan_monitor, classes)
+        self.convergence_monitor = ConvergenceMonitor(watched.convergence_monitor, classes)
+        self.rank_monitor = RankMonitor()
+        self.shutdown = GracefulShutdown(parse_max_time(config.trainer.max_time))
+        images = watched.activation_monitor.images
+        checkpoints = folder.checkpoints if folder else None
+        self.callbacks: list[Callback] = [
+            ProgressBar(),
+            SampleCountCheck(components.datamodule),
+            self.throughput,
+            NetworkFigures(folder, config.model.name),
+            self.recorder,
+            ActivationMonitor(folder, components.datamodule, images, self.recorder.title),
+            self.nan_monitor,
+            self.convergence_monitor,
+            self.rank_monitor,
+            CompilerCheck(config.performance),
+            RNGStateCallback(),
+            *_early_stopping(watched.early_stopping),
+            TrainingCheckpoint(checkpoints, watched.checkpoint, self.shutdown, self.nan_monitor),
+        ]
+
+    def fit(self, logger: WandbLogger | None = None) -> None:
+        """Train to the end, from the checkpoint if there is one."""
+        arguments = trainer_arguments(self.config.trainer, self.config.strategy)
+        if SLURMEnvironment.detect():  # or Lightning would save and requeue in its own way
+            arguments["plugins"].append(SLURMEnvironment(auto_requeue=False))
+        trainer = Trainer(
+            **arguments,
+            callbacks=self.callbacks,
+            logger=logger or False,
+            use_distributed_sampler=False,  # GlobalBatchSampler splits batches over the ranks
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            enable_progress_bar=False,  # ProgressBar instead
+        )
+        module, datamodule = self.components.module, self.components.datamodule
+        with self.shutdown.handling():
+            trainer.fit(module, datamodule, ckpt_path=self.checkpoint, weights_only=True)
+
+    def fit_as_worker(self) -> None:
+        """Train beside the first process, which records the run."""
+        try:
+            self.fit()
+        except InterruptionError as problem:
+            raise SystemExit(1) from problem
+        except RuntimeError as problem:
+            if (lost := self.rank_monitor.explain(problem)) is None:
+                raise
+            if "Rank 0" in lost:  # which cannot report it
+                print_error(lost)
+            raise UserError(lost) from problem
+
+
+def _early_stopping(config: EarlyStoppingConfig) -> list[Callback]:
+    if config.patience is None:
+        return []
+    patience, least = config.patience, config.min_delta
+    return [EarlyStopping("val/top1_error", min_delta=least, patience=patience, check_finite=False)]
