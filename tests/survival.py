@@ -46,7 +46,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     }
     for checkpoint in checkpoints.values():
         del checkpoint["config"]  # names this run's own folder
-        checkpoint.get("callbacks", {}).pop("Throughput", None)
+        checkpoint.get("callbacks", {}).pop("ThroughputMonitor", None)
     return {
         "metrics": rows,
         "result": json.loads((folder / "result.json").read_text()),

@@ -137,7 +137,7 @@ def test_any_path_can_be_typed(value: str) -> None:
 
 
 def test_help_and_mistakes_do_not_wait_for_torch() -> None:
-    modules = "alexnet.cli, alexnet.data.locations"
+    modules = "alexnet.cli, alexnet.data.locations, alexnet.runs.resume, alexnet.training.request"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT / "src", check=True)
 

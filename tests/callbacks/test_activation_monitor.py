@@ -74,8 +74,8 @@ def test_before_training_and_after_every_epoch(probed: Path, command: tuple[str,
 def test_no_bit_of_the_run_changes(probed: Path, command: tuple[str, ...], tmp_path: Path) -> None:
     train(request_of(tmp_path / "run", *command, "callbacks.activation_monitor.images=null"))
     ours, theirs = outcome(probed), outcome(tmp_path / "run")
-    for each in (ours, theirs):
-        del each["checkpoints"]["last.ckpt"]["callbacks"]["LayerProbe"]
+    for run in (ours, theirs):
+        del run["checkpoints"]["last.ckpt"]["callbacks"]["ActivationMonitor"]
     assert differences(ours, theirs) == []
     assert not (tmp_path / "run/layers.csv").exists()
     assert not (tmp_path / "run/figures/layers.png").exists()

@@ -1,1 +1,1 @@
-"""Lightning callbacks, one a file: what watches, records and saves a run."""
+"""Lightning callbacks that watch, record and save a run."""

@@ -1,4 +1,4 @@
-"""What goes on in each layer while a network learns, for the same images after every epoch."""
+"""Statistics of each layer during training, over the same images after every epoch."""
 
 import logging
 from dataclasses import asdict
@@ -22,12 +22,13 @@ AT_A_TIME = 16  # images: little memory, and maps too small for LRN to be compil
 
 
 class ActivationMonitor(Callback):
-    """Rows of layers.csv, layers.png and `layers/<layer>/<measure>` for W&B; `MEASURES` says which.
+    """Measure each layer's activations, gradients and weights on `images` images; None turns this off.
 
-    The images are the first of the validation's mixed order, as validation sees them. They pass through the
-    network in the precision of its weights, and in evaluation mode. Training does not change by a bit:
-    no random number is drawn, no gradient is left behind. Only the first rank measures, which has a
-    `folder`; where the network is divided among the devices nobody does. `images` None: off.
+    Writes `MEASURES` to layers.csv and layers.png, and logs them as `layers/<layer>/<measure>`. The images
+    are the first of the shuffled validation set, cropped as in validation. They pass through the network in
+    evaluation mode and in the precision of its weights. Training stays bit-identical: no random number
+    is drawn, no gradient is left behind. Only the first rank, which has a `folder`, measures; no rank does
+    where the strategy divides the network among devices.
     """
 
     def __init__(
@@ -44,10 +45,10 @@ class ActivationMonitor(Callback):
         elif trainer.global_step == 0 and not self.rows:
             self._measure(trainer, pl_module, epoch=0)
         else:
-            self._write()  # what came after the checkpoint comes again
+            self._write()  # without the epochs after the checkpoint, which come again
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # between two epochs: neither training's time nor waiting for data, see Throughput
+        # between two epochs: ThroughputMonitor counts it neither as training nor as waiting for data
         if self.folder is not None and self.images is not None and pl_module.device_mesh is None:
             self._measure(trainer, pl_module, epoch=trainer.current_epoch + 1)
 
@@ -59,27 +60,27 @@ class ActivationMonitor(Callback):
 
     @cached_property
     def _batches(self) -> list[tuple[Tensor, Tensor]]:
-        """The images that can be read, as squares, and their labels; kept, in case they disappear."""
+        """Readable images, uint8 (N, 3, S, S), and their labels; kept in case the files disappear."""
         data = self.datamodule.data.val
         first = epoch_order(0, 0, len(data))[: self.images]
         read = read_batches(data, first, self.datamodule.config.resize_size, AT_A_TIME)
-        return [(squares, labels) for _, squares, labels in read if len(labels)]
+        return [(images, labels) for _, images, labels in read if len(labels)]
 
     def _measure(self, trainer: Trainer, pl_module: LightningModule, epoch: int) -> None:
         network: Any = pl_module.network
         weight = next(network.parameters())
         crops = self.datamodule.augmentation
         batches = (
-            (crops.center(squares.to(weight.device), weight.dtype), labels.to(weight.device))
-            for squares, labels in self._batches
+            (crops.center(images.to(weight.device), weight.dtype), labels.to(weight.device))
+            for images, labels in self._batches
         )
         with torch.autocast(weight.device.type, enabled=False):
-            found = measure_layers(network, batches, gradients=True)
-        self.rows += [{"epoch": epoch} | asdict(layer) for layer in found]
+            layers = measure_layers(network, batches, gradients=True)
+        self.rows += [{"epoch": epoch} | asdict(layer) for layer in layers]
         self._write()
         values = {
             f"layers/{layer.layer}/{measure}": value
-            for layer in found
+            for layer in layers
             for measure in MEASURES
             if (value := getattr(layer, measure)) is not None
         }

@@ -1,4 +1,4 @@
-"""last.ckpt to go on from, best.ckpt to use; and the end of a run that is asked to stop."""
+"""Saving last.ckpt to resume from and best.ckpt to use, and stopping a run on request."""
 
 import math
 import time
@@ -17,7 +17,7 @@ from alexnet.runs.signals import GracefulShutdown, InterruptionError
 
 
 class _Request(IntEnum):
-    """What a rank wishes to do after a step; the ranks do the largest."""
+    """What a rank requests after a step. All ranks do the largest."""
 
     nothing = 0
     save = 1
@@ -26,12 +26,12 @@ class _Request(IntEnum):
 
 
 class TrainingCheckpoint(Checkpoint):
-    """Saves as each epoch begins, and in between as `config` says, and before the run stops.
+    """Save as each epoch begins, in between as `config` says, and before the run stops.
 
-    last.ckpt holds all that the run needs to end as if it had never stopped, best.ckpt the weights of the
-    epoch with the lowest validation error (top-1). A loss that is no finite number ends the run
-    before it is saved. Raises `InterruptionError` on all ranks where one of them was asked to stop, after
-    the step or between two batches of the validation. `folder` is None on all ranks but the first.
+    last.ckpt holds all that a resumed run needs to be bit-identical to an uninterrupted one, best.ckpt the
+    weights of the epoch with the lowest validation error (top-1). A diverged loss ends the run before
+    it is saved. Raises `InterruptionError` on all ranks if one of them was asked to stop, after the step or
+    between two batches of validation. `folder` is None on all ranks but the first.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class TrainingCheckpoint(Checkpoint):
         shutdown: GracefulShutdown,
         nan_monitor: NaNMonitor,
     ) -> None:
-        self.folder = folder or Path()  # nothing is written from the others
+        self.folder = folder or Path()  # the other ranks write nothing
         self.config, self.shutdown, self.nan_monitor = config, shutdown, nan_monitor
         self.best = math.inf
         self._saved_at = 0.0
-        self._position = (0, 0, 1)  # epoch, batches of it that are done, batches that it has
+        self._position = (0, 0, 1)  # epoch, its batches that are done, its batches
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.shutdown.set_handlers()
@@ -54,7 +54,7 @@ class TrainingCheckpoint(Checkpoint):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         resume_loops(trainer)
-        if trainer.current_epoch and not trainer.fit_loop.is_resuming:  # else it is saved already
+        if trainer.current_epoch and not trainer.fit_loop.is_resuming:  # else it is already saved
             self._save(trainer, 0)
         if self._consensus.wait(self._stop_request()):
             self._end()
@@ -64,9 +64,9 @@ class TrainingCheckpoint(Checkpoint):
     ) -> None:
         done = batch_idx + 1
         failed = self.nan_monitor.update(trainer, outputs["loss"])
-        wish = _Request.fail if failed else self._stop_request() or self._save_request(trainer)
+        request = _Request.fail if failed else self._stop_request() or self._save_request(trainer)
         last = done == trainer.num_training_batches
-        agreed = self._consensus.wait(wish) if last else self._consensus.poll(wish)
+        agreed = self._consensus.wait(request) if last else self._consensus.poll(request)
         if agreed == _Request.fail:
             self.nan_monitor.fail(trainer)
         if agreed != _Request.nothing:
@@ -115,8 +115,8 @@ class TrainingCheckpoint(Checkpoint):
         raise InterruptionError(self.shutdown.requested() or "stopped with another rank")
 
     def _save(self, trainer: Trainer, done: int) -> None:
-        # ranks may learn of a lost loss one step late, and of gradients that are not finite from the next
-        # loss alone: what has become non-finite is not saved
+        # ranks may learn of a diverged loss one step late, and of non-finite gradients only from the next
+        # loss: weights that are not finite are not saved
         non_finite = self.nan_monitor.diverged or not all_finite(trainer.lightning_module.parameters())
         if self._consensus.wait(_Request.fail if non_finite else _Request.nothing):
             self.nan_monitor.fail(trainer)

@@ -1,4 +1,4 @@
-"""Run eagerly where torch.compile does not work on this machine."""
+"""Fallback to eager execution where torch.compile does not work."""
 
 import logging
 from typing import Any
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 def check_compiled(network: nn.Module, performance: PerformanceConfig, device: torch.device) -> None:
-    """Leave a network uncompiled that was to be compiled, where this machine cannot; warn of it.
+    """Turn off a network's compilation, with a warning, where nothing can be compiled for `device`.
 
-    To be called before the first step, which would fail half done. Raises `UserError` where compiling was
-    asked for.
+    To be called before the first step, which would fail halfway. Raises `UserError` where compilation was
+    configured, and not left to `auto`.
     """
     if network._compiled_call_impl is None or (problem := compiler_failure(device)) is None:
         return
@@ -39,7 +39,7 @@ def check_compiled(network: nn.Module, performance: PerformanceConfig, device: t
 
 
 class CompilerCheck(Callback):
-    """`check_compiled` on each rank's own device, which is known when the strategy is set up."""
+    """Call `check_compiled` for each rank's own device, once the strategy is set up."""
 
     def __init__(self, performance: PerformanceConfig) -> None:
         self.performance = performance

@@ -1,4 +1,4 @@
-"""Notice training that does not start to learn."""
+"""Detection of training that does not start to learn."""
 
 import logging
 import math
@@ -18,10 +18,10 @@ HINT = (
 
 
 class ConvergenceMonitor(Callback):
-    """Warn if the loss is still at chance after `config.epochs` epochs and `config.steps` steps.
+    """Warn if the loss is still that of chance after `config.epochs` epochs and `config.steps` steps.
 
-    Chance is a loss of ln(classes). AlexNet's known failure is a loss that stays there for epochs on end
-    (6.9 for 1000 classes). Raises `UserError` where `config.stop` says so.
+    At chance the loss is ln(classes). AlexNet's known failure is a loss that stays there for many epochs
+    (6.9 for 1000 classes). With `config.stop` it raises `UserError` instead of warning.
     """
 
     def __init__(self, config: ConvergenceMonitorConfig, classes: int) -> None:

@@ -1,9 +1,8 @@
-"""Where in a run a checkpoint was made, in Lightning's terms.
+"""The position in a run that a checkpoint holds, as the state of Lightning's loops.
 
-Lightning goes on from a checkpoint that is made after a step with the next epoch's hooks left out, after
-an epoch's last step without its validation, and leaves ReduceLROnPlateau out at the end of the
-epoch that it goes on with. So here a checkpoint says one thing only: the current epoch begins, and so
-many of its batches are done.
+Lightning resumes a checkpoint made after a step without the next epoch's hooks, one made after an epoch's
+last step without its validation, and leaves out ReduceLROnPlateau at the end of the epoch that it resumes.
+So the checkpoints here hold one kind of position: an epoch begins, and some of its batches are done.
 """
 
 from typing import Any
@@ -14,15 +13,15 @@ COUNTS = ("ready", "started", "processed", "completed")
 
 
 def batches_done(trainer: Trainer) -> int:
-    """As an epoch begins: its batches that were trained on before the run was stopped."""
+    """Return, as an epoch begins, how many of its batches were done before the run was stopped."""
     fit_loop = trainer.fit_loop
     return fit_loop.epoch_loop.batch_progress.current.completed if fit_loop.is_resuming else 0
 
 
 def set_loop_position(loops: dict[str, Any], epoch: int, done: int, batches: int) -> None:
-    """Make the loops' state in a checkpoint say that `done` of the `batches` of `epoch` are done.
+    """Set the loops' state in a checkpoint to `done` of the `batches` of `epoch`.
 
-    With all of them done what is left of the epoch is its validation.
+    With all of them done, the validation is what is left of the epoch.
     """
     fit_loop = loops["fit_loop"]
     total = epoch * batches + done
@@ -33,7 +32,7 @@ def set_loop_position(loops: dict[str, Any], epoch: int, done: int, batches: int
         "current": dict.fromkeys(COUNTS, done),
         "is_last_batch": False,
     }
-    validating = done == batches  # interrupted in its first batch, for Lightning
+    validating = done == batches  # to Lightning: interrupted in its first batch
     begun = {"ready": 1, "started": 1} if validating else {}
     fit_loop["epoch_loop.val_loop.batch_progress"] |= {
         "total": dict.fromkeys(COUNTS, 0) | begun,
@@ -45,7 +44,7 @@ def set_loop_position(loops: dict[str, Any], epoch: int, done: int, batches: int
 
 
 def resume_loops(trainer: Trainer) -> None:
-    """Go on from such a checkpoint; to be called as the first epoch begins."""
+    """Resume from such a position; to be called as the first epoch begins."""
     fit_loop = trainer.fit_loop
     if not fit_loop.is_resuming:
         return

@@ -1,4 +1,4 @@
-"""Writes each epoch to the run folder, the terminal and the tracker as soon as it is known."""
+"""Recording of each epoch in the run folder, on the terminal and in the tracker."""
 
 import logging
 import time
@@ -25,9 +25,9 @@ HEADINGS = "  epoch   train: loss  top-1   val: loss  top-1  top-5   images/s  w
 
 
 class MetricsRecorder(Callback):
-    """One row of metrics.csv, one line on the terminal and a redrawn curves.png an epoch.
+    """Add a row to metrics.csv and a line to the terminal after each epoch, and redraw curves.png.
 
-    Errors are percentages. `folder` is None on every rank but the first, which writes.
+    Errors are in percent. `folder` is None on all ranks but the first, which writes.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class MetricsRecorder(Callback):
         self._headed = False
 
     def seconds(self) -> float:
-        """How long the run has taken, over all its starts; of earlier ones up to their last checkpoint."""
+        """Return how long the run has taken; of earlier starts, up to their last checkpoint."""
         return time.perf_counter() - self._began
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.folder is not None:
-            self.folder.write_metrics(self.rows)  # what came after the checkpoint comes again
+            self.folder.write_metrics(self.rows)  # without the epochs after the checkpoint, which come again
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not batches_done(trainer):
@@ -57,7 +57,7 @@ class MetricsRecorder(Callback):
         self._validated = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # on every rank: reading the metrics adds them up over the ranks
+        # on every rank: reading the metrics sums them over the ranks
         known = {key: value.item() for key, value in trainer.callback_metrics.items()}
         if not self._validated:
             known = {key: value for key, value in known.items() if key.startswith("train/")}

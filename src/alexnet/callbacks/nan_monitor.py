@@ -1,4 +1,4 @@
-"""Notice a loss or gradients that are no finite numbers."""
+"""Detection of a loss or gradients that are not finite."""
 
 import math
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ MOST_SKIPPED = 100  # steps in a row: the weights themselves are lost then
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether all numbers that this rank holds of them are finite. Waits for the device."""
+    """Return whether the tensors' parts on this rank are finite. Waits for the device."""
     local = [tensor.to_local() if isinstance(tensor, DTensor) else tensor for tensor in tensors]
     return bool(torch.stack([tensor.detach().isfinite().all() for tensor in local]).all())
 
@@ -27,9 +27,9 @@ def all_finite(tensors: Iterable[Tensor]) -> bool:
 class NaNMonitor(Callback):
     """Track whether the training loss has diverged: it is not finite, or far above that of chance.
 
-    Whoever saves checkpoints asks `diverged` after each step, because all ranks must end together, and
-    before anything is saved. With `config.nonfinite` skip, a step whose gradients are not finite leaves
-    weights and velocities as they are, and is counted in `skipped`.
+    `TrainingCheckpoint` calls `update` after each step, and `fail` on all ranks together, before a checkpoint
+    is saved. With `config.nonfinite` skip, a step whose gradients are not finite leaves weights
+    and velocities as they are, and is counted in `skipped`.
     """
 
     def __init__(self, config: NaNMonitorConfig, classes: int) -> None:
@@ -40,7 +40,7 @@ class NaNMonitor(Callback):
         self._diverged: Tensor | None = None  # on the device, which is not waited for at every step
 
     def update(self, trainer: Trainer, loss: Tensor) -> bool:
-        """Take in a step's loss. Return whether one is known to have diverged; a GPU is asked rarely."""
+        """Note a step's loss. Return whether one has diverged, which on a GPU may show some steps later."""
         diverged = ~(loss.detach() < self.limit)  # true for NaN, too
         if self.config.nonfinite is NonFinite.skip:
             diverged &= loss.detach().isfinite()
@@ -50,11 +50,11 @@ class NaNMonitor(Callback):
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss of any step has diverged. Waits for the device."""
+        """Return whether the loss of any step has diverged. Waits for the device."""
         return self._diverged is not None and bool(self._diverged)
 
     def fail(self, trainer: Trainer) -> None:
-        """Raise `UserError`, which says what happened and what to try."""
+        """Raise `UserError` with what happened and what to try."""
         raise UserError(
             f"The training loss is not finite any more, or over {self.config.divergence_factor:g} times that"
             f" of chance, at step {trainer.global_step} (epoch {trainer.current_epoch + 1}). Try a smaller"

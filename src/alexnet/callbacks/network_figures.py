@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 class NetworkFigures(Callback):
     """Draw columns.png if each device holds a column, and filters.png of the first layer.
 
-    `folder` is None on every rank but the first, which writes; all ranks take part in reading the network.
+    `folder` is None on all ranks but the first, which writes; reading a divided network takes all ranks.
     """
 
     def __init__(self, folder: RunFolder | None, name: str) -> None:
@@ -52,8 +52,8 @@ class NetworkFigures(Callback):
 
 
 def _print_placement(columns: list[Column], copies: int) -> None:
-    """Print what a device holds and sends, if each has a column, or `copies` of them share one."""
-    held = sum(layer.parameters for layer in columns[0])  # the first device has the most of a shared one
+    """Print what a device holds and sends, where each has a column, or `copies` of them share one."""
+    held = sum(layer.parameters for layer in columns[0])  # of a shared column the first device has the most
     sent = format_bytes(sum(layer.sent for layer in columns[0]))
     shared = f"each column shared by {copies}: up to" if copies > 1 else "a column on each:"
     log.info(

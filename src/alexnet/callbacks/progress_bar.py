@@ -1,4 +1,4 @@
-"""The live bar of an epoch."""
+"""A live progress bar for each epoch."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ STEPS_BETWEEN_LOSSES = 10  # reading the loss waits for the device: not at every
 
 
 class ProgressBar(Callback):
-    """Steps of the current epoch, the time that it still takes, and the loss, on the first rank's terminal.
+    """Show the current epoch's steps, the time left and the loss on the first rank's terminal.
 
-    Like Lightning's bar, on this project's console, so that lines of text can pass above it; it
-    counts epochs from 1. Stands before other callbacks, so that it is gone when they write.
+    Unlike Lightning's bar it is on this project's console, so that log lines pass above it, and counts epochs
+    from 1. Comes before other callbacks, so that it is hidden when they print.
     """
 
     def __init__(self) -> None:

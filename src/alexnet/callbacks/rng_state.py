@@ -1,4 +1,4 @@
-"""The state of every library's random number generator, on every rank."""
+"""Checkpointing of the random number generators of all libraries, on every rank."""
 
 import random
 from typing import Any
@@ -11,25 +11,25 @@ from alexnet.distributed.collectives import all_gather_object
 
 
 class RNGStateCallback(Callback):
-    """Keeps in a checkpoint the generators of Python, numpy and torch, and of each rank's GPU.
+    """Save and restore the generators of Python, NumPy and torch, and of each rank's GPU.
 
-    Order, augmentation and dropout do not depend on them (data/order.py); what a change of the
-    code draws from them is as reproducible.
+    Order, augmentation and dropout do not depend on them (data/sampling.py); they make what other code
+    draws from them reproducible, too.
     """
 
     def __init__(self) -> None:
-        self._stopped: list[dict[str, Any]] = []
+        self._saved: list[dict[str, Any]] = []
 
     def state_dict(self) -> dict[str, Any]:
         return {"ranks": all_gather_object(_states())}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._stopped = state_dict["ranks"]
+        self._saved = state_dict["ranks"]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if len(self._stopped) == trainer.world_size:  # others have no generators to go on with
-            _restore(self._stopped[trainer.global_rank])
-        self._stopped = []
+        if len(self._saved) == trainer.world_size:  # with another number of ranks there are none to restore
+            _restore(self._saved[trainer.global_rank])
+        self._saved = []
 
 
 def _states() -> dict[str, Any]:
@@ -51,9 +51,9 @@ def _states() -> dict[str, Any]:
 def _restore(states: dict[str, Any]) -> None:
     version, internal, gauss = states["python"]
     random.setstate((version, tuple(internal), gauss))
-    ours = states["numpy"]
-    key = np.array(ours["key"], dtype=np.uint32)
-    np.random.set_state(("MT19937", key, ours["position"], ours["has_gauss"], ours["gauss"]))
+    legacy = states["numpy"]
+    key = np.array(legacy["key"], dtype=np.uint32)
+    np.random.set_state(("MT19937", key, legacy["position"], legacy["has_gauss"], legacy["gauss"]))
     torch.set_rng_state(states["torch"])
     if states["cuda"] is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(states["cuda"])

@@ -1,4 +1,4 @@
-"""Takes stock of the images after each epoch, over all ranks together."""
+"""A count of the images after each epoch, over all ranks."""
 
 from typing import Any
 
@@ -9,9 +9,10 @@ from alexnet.distributed.collectives import all_gather_object
 
 
 class SampleCountCheck(Callback):
-    """Every rank knows what any rank could not read, and each validation image was counted once.
+    """Check after each epoch that every validation image was counted once.
 
-    Raises `UserError` on all ranks where too many images are unreadable.
+    Shares among the ranks which images any of them could not read. Raises `UserError` on all ranks
+    where these are too many.
     """
 
     def __init__(self, datamodule: ImageDataModule) -> None:
@@ -24,8 +25,8 @@ class SampleCountCheck(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = self.datamodule.data
         for split in (data.train, data.val):
-            for elsewhere in all_gather_object(split.unreadable):
-                split.unreadable |= elsewhere
+            for unreadable in all_gather_object(split.unreadable):
+                split.unreadable |= unreadable
         self.datamodule.check_unreadable(data.newly_unreadable())
         loader = self._validated and trainer.val_dataloaders
         if loader and trainer.num_val_batches == [len(loader)]:

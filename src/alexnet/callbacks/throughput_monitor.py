@@ -1,4 +1,4 @@
-"""How fast a run is, and how long it waits for its images."""
+"""Measurement of how fast a run is, and how long it waits for images."""
 
 from time import perf_counter
 from typing import Any
@@ -11,16 +11,16 @@ from alexnet.distributed.collectives import all_gather_object, data_parallel_gro
 from alexnet.hardware import matrix_rate
 
 MEASURES = ("images_per_second", "data_wait_fraction", "model_flops_per_second", "matrix_rate_fraction")
-KEPT = ("images", "seconds", "waited", "epoch_images", "epoch_seconds", "epoch_waited")
+SAVED = ("images", "seconds", "waited", "epoch_images", "epoch_seconds", "epoch_waited")
 
 
 class ThroughputMonitor(Callback):
-    """Images a second over all devices, and the share of training time spent waiting for data.
+    """Measure images per second over all devices, and the share of training time spent waiting for data.
 
-    Waiting is everything between the end of a step and the start of the next: fetching, copying
-    and augmenting a batch. Validation is not counted. `epoch_*` are of the current epoch.
-    `flops` are those of training on one image; their rate is given as a share of that of a matrix
-    product, too, which is measured on all devices at once as training begins.
+    Waiting is all time between the end of a step and the start of the next: fetching, copying and augmenting
+    a batch. Validation is not counted. `epoch_*` are those of the current epoch. `flops` are those of
+    training on one image; their rate is also given as a fraction of the rate of a matrix product, which
+    is measured on all devices at once as training begins.
     """
 
     def __init__(self, flops: int) -> None:
@@ -64,17 +64,17 @@ class ThroughputMonitor(Callback):
         return elapsed
 
     def state_dict(self) -> dict[str, Any]:
-        return {key: getattr(self, key) for key in KEPT}
+        return {key: getattr(self, key) for key in SAVED}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         vars(self).update(state_dict)
 
     def summary(self) -> dict[str, float]:
-        """Over the whole run so far."""
+        """Return the rates over the whole run so far."""
         return self._rates(self.images, self.seconds, self.waited)
 
     def epoch_summary(self) -> dict[str, float]:
-        """Over the current epoch."""
+        """Return the rates over the current epoch."""
         return self._rates(self.epoch_images, self.epoch_seconds, self.epoch_waited)
 
     def _rates(self, images: int, seconds: float, waited: float) -> dict[str, float]:

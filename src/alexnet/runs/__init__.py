@@ -1,1 +1,1 @@
-"""What a run leaves behind: its folder, figures, environment, log and tracking."""
+"""The run folder: its files, figures, checkpoints and tracking, and how a run is resumed from it."""

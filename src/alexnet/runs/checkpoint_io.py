@@ -1,4 +1,4 @@
-"""Checkpoint files: written atomically, read without executing anything in them."""
+"""Checkpoint files, written atomically and read without executing anything in them."""
 
 import zipfile
 from collections.abc import Callable
@@ -10,14 +10,14 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
-from alexnet.errors import UserError, lacks_memory
+from alexnet.errors import UserError, first_line, lacks_memory
 from alexnet.files import atomic_write
 
-FORMAT = 2  # of what a run is resumed from; raise it when its content changes
+FORMAT = 2  # version of the state that a run is resumed from; raise it when its keys or their meaning change
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's reading and writing of checkpoints, done by the functions below."""
+    """Read and write Lightning's checkpoints with the functions below."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
@@ -34,9 +34,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all; what was there stays until the new one is on the disk.
+    """Write a checkpoint atomically: the previous one stays until the new one is on the disk.
 
-    Raises `UserError` where that cannot be done, for want of space for one; nothing of it is left then.
+    Raises `UserError` where it cannot be written, as on a full disk, and leaves nothing of it.
     """
     try:
         with atomic_write(path) as file:
@@ -49,7 +49,7 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, as `read_plain`. Raises `UserError` where it is none, too."""
+    """Return the content of a checkpoint, read by `read_plain`. Raises `UserError` for other files, too."""
     content = read_plain(path)
     if not is_state(content.get("state_dict")):
         raise UserError(f"{path} is no checkpoint of this program: it has no state_dict of tensors.")
@@ -57,9 +57,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def read_plain(path: Path) -> dict[str, Any]:
-    """What torch has saved in a file, tensors on the CPU. Nothing in it is executed.
+    """Return what torch has saved in a file, with tensors on the CPU. Nothing in it is executed.
 
-    Raises `UserError` where it is not there, damaged (its checksums tell), or holds more than plain data.
+    Raises `UserError` for a file that does not exist, that does not match its checksums, or that holds more
+    than plain data.
     """
     try:
         if (changed := _changed_part(path)) is not None:
@@ -76,18 +77,19 @@ def read_plain(path: Path) -> dict[str, Any]:
     except Exception as error:  # the readers of archives and pickles raise many types for what is damaged
         if lacks_memory(error):
             raise
-        raise UserError(f"{path} is damaged, or no checkpoint: {_first_line(error)}.") from error
+        raise UserError(f"{path} is damaged, or no checkpoint: {first_line(error).rstrip('.')}.") from error
     return content if isinstance(content, dict) else {}
 
 
 def is_state(content: Any) -> bool:
-    """Whether this is a state dict: names and tensors."""
+    """Return whether this is a state dict: names and tensors."""
     return isinstance(content, dict) and all(isinstance(value, Tensor) for value in content.values())
 
 
-def check_resumable(path: Path, checkpoint: dict[str, Any], ours: dict[str, Tensor]) -> None:
-    """Raise `UserError` where a run cannot go on from a checkpoint: it holds weights alone, or they are not
-    of a network with the state `ours`.
+def check_resumable(path: Path, checkpoint: dict[str, Any], expected: dict[str, Tensor]) -> None:
+    """Raise `UserError` for a checkpoint that a run with the state dict `expected` cannot be resumed from.
+
+    That is one of weights alone, of another version of this program, or of another network.
     """
     lacking = sorted({"optimizer_states", "loops", "callbacks", "train_metrics"} - checkpoint.keys())
     if lacking:
@@ -97,22 +99,23 @@ def check_resumable(path: Path, checkpoint: dict[str, Any], ours: dict[str, Tens
             f"{path}: written by another version of this program, which alone can resume the run."
             " evaluate.py, predict.py and compare.py read it here."
         )
-    check_shapes(path, checkpoint["state_dict"], ours)
+    check_shapes(path, checkpoint["state_dict"], expected)
 
 
-def check_shapes(path: Path, theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> None:
-    """Raise `UserError` where weights read from `path` are not of a network with the state `ours`."""
-    for name in sorted(theirs.keys() | ours.keys()):
-        there, here = (tuple(state[name].shape) if name in state else None for state in (theirs, ours))
-        if there != here:
+def check_shapes(path: Path, read: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Raise `UserError` where names or shapes of the weights read from `path` are not those expected."""
+    for name in sorted(read.keys() | expected.keys()):
+        shape, wanted = (tuple(state[name].shape) if name in state else None for state in (read, expected))
+        if shape != wanted:
             raise UserError(
-                f"{path} is of another network: {name} is {_shape(there)} in it, and {_shape(here)} here."
+                f"{path} is of another network: {name} is {_shape(shape)} in it, and {_shape(wanted)} here."
             )
 
 
 def _changed_part(path: Path) -> str | None:
-    """What in a checkpoint is not as torch has written it. torch does not look at its own checksums, and
-    takes a part that is marked as a folder for one of zeros.
+    """Return the name of a part that is not as torch has written it; None if all are.
+
+    torch ignores its own checksums, and reads a part that is marked as a folder as zeros.
     """
     with zipfile.ZipFile(path) as archive:
         marked = (part.filename for part in archive.infolist() if part.external_attr or part.compress_type)
@@ -131,14 +134,10 @@ def _size(content: Any) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """What the system said; torch wraps it."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        seen = seen.__cause__ or seen.__context__
-    return _first_line(error)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    """Return the operating system's reason, which torch wraps in errors of its own."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return first_line(error).rstrip(".")

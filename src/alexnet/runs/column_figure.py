@@ -1,4 +1,4 @@
-"""Figure 2 of the paper, of the network that there is."""
+"""Figure 2 of the paper, drawn of the network that is trained."""
 
 from collections.abc import Iterator
 from itertools import pairwise, product
@@ -23,10 +23,10 @@ NOTE = (
 
 
 def draw_columns(columns: list[Column], title: str, path: Path) -> None:
-    """A row for each column, and lines from row to row where they exchange, as a PNG at `path`.
+    """Draw a row for each column, with lines between rows where they exchange, as a PNG at `path`.
 
-    A block is as high as the side of its maps and as wide as they are many, or as high as its units
-    are many; all by their square roots.
+    A block's height is the square root of the side of its maps, or of the number of its units; its width
+    that of the number of its maps.
     """
     rows = [list(_stages(column)) for column in columns]
     length, depth = STEP * len(rows[0]), APART * (len(rows) - 1)
@@ -41,13 +41,13 @@ def draw_columns(columns: list[Column], title: str, path: Path) -> None:
         held = sum(layer.parameters for layer, _ in row)
         text = f"device {number}\ncolumn {number + 1}\n{held:,}\nparameters"
         axes.text(0.2 - LEFT, y, text, va="center", fontsize=9)
-        for place, (layer, _) in enumerate(row):
-            x = STEP * (place + 0.5)
+        for index, (layer, _) in enumerate(row):
+            x = STEP * (index + 0.5)
             _draw_block(axes, x, y, layer, sizes[layer])
             _draw_label(axes, x, y + 1.32 if number == 0 else y - 0.82, layer)
-    for place, ((before, _), (after, sent)) in enumerate(pairwise(rows[0])):
-        start = STEP * (place + 0.5) + sizes[before][0] / 2
-        end = STEP * (place + 1.5) - sizes[after][0] / 2
+    for index, ((before, _), (after, sent)) in enumerate(pairwise(rows[0])):
+        start = STEP * (index + 0.5) + sizes[before][0] / 2
+        end = STEP * (index + 1.5) - sizes[after][0] / 2
         _draw_lines(axes, start, end, len(rows), sent)
     center = (length - LEFT) / 2
     axes.text(center, ABOVE - 0.2, title, ha="center", va="center", fontsize=10)
@@ -57,7 +57,7 @@ def draw_columns(columns: list[Column], title: str, path: Path) -> None:
 
 
 def _stages(column: Column) -> Iterator[tuple[LayerSummary, int]]:
-    """The layers, and the sums of outputs that are added up; each with the bytes that are sent for it."""
+    """Yield the layers, and the sums over devices that follow them, each with the bytes sent for it."""
     for layer in column:
         yield layer, layer.sent_before
         if layer.sent_after:
@@ -65,9 +65,9 @@ def _stages(column: Column) -> Iterator[tuple[LayerSummary, int]]:
 
 
 def _size(layer: LayerSummary, layers: list[LayerSummary]) -> tuple[float, float]:
-    """Width and height of its block; the largest of its kind is of full size."""
-    alike = [each.shape for each in layers if len(each.shape) == len(layer.shape)]
-    parts = [sqrt(size / max(sizes)) for size, *sizes in zip(layer.shape, *alike, strict=True)]
+    """Return width and height of a layer's block; the largest of its kind has full size."""
+    shapes = [other.shape for other in layers if len(other.shape) == len(layer.shape)]
+    parts = [sqrt(size / max(sizes)) for size, *sizes in zip(layer.shape, *shapes, strict=True)]
     if len(parts) == 1:
         return THINNEST, HIGHEST * parts[0]
     return max(THINNEST, WIDEST * parts[0]), HIGHEST * parts[1]
@@ -86,11 +86,11 @@ def _draw_label(axes: Axes, x: float, top: float, layer: LayerSummary) -> None:
 
 
 def _draw_lines(axes: Axes, start: float, end: float, rows: int, sent: int) -> None:
-    """From each row on to itself, and to the others where bytes are sent."""
-    for here, there in product(range(rows), repeat=2):
-        if here == there or sent:
-            color = FLOW if here == there else EXCHANGE
-            axes.plot((start, end), (-APART * here, -APART * there), color=color, linewidth=1.2, zorder=0)
+    """Draw a line from each row to itself, and to the others if bytes are sent."""
+    for source, target in product(range(rows), repeat=2):
+        if source == target or sent:
+            color = FLOW if source == target else EXCHANGE
+            axes.plot((start, end), (-APART * source, -APART * target), color=color, linewidth=1.2, zorder=0)
     if sent:
         middle = ((start + end) / 2, -APART * (rows - 1) / 2)
         behind = {"facecolor": "white", "edgecolor": "none", "pad": 2}

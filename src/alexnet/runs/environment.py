@@ -1,4 +1,4 @@
-"""On what a run ran: code, packages, hardware."""
+"""The environment of a run: code, packages, hardware."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from alexnet.paths import PROJECT
 
 
 def describe_environment(data_fingerprint: str) -> dict[str, Any]:
-    """Plain data for environment.json. Holds no environment variables: they may be secret."""
+    """Return the content of environment.json, without environment variables, which may be secret."""
     return {
         "git": {
             "commit": _git("rev-parse", "HEAD"),

@@ -20,7 +20,7 @@ TRAIN, VAL, VAL5 = GREY, BLUE, ORANGE
 
 
 def draw_curves(metrics: dict[str, list[float]], classes: int, title: str, path: Path) -> None:
-    """Loss and error over the epochs, with what guessing would give, as a PNG at `path`."""
+    """Draw loss and error over the epochs, beside those of chance, as a PNG at `path`."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = metrics["epoch"]
@@ -45,10 +45,10 @@ def draw_curves(metrics: dict[str, list[float]], classes: int, title: str, path:
 
 
 def draw_filters(weights: NDArray[np.float32], columns: int, path: Path) -> None:
-    """The first layer's filters, (filters, 3, height, width), as in the paper's figure 3; a PNG at `path`.
+    """Draw the first layer's filters, (filters, 3, height, width), as in figure 3, as a PNG at `path`.
 
-    Grey is zero, and each filter's largest weight reaches black or white. With two columns the
-    upper half are the first column's.
+    Grey is zero, and the largest weight of a filter is black or white. With two columns, the upper half shows
+    the first column's filters.
     """
     across = 16
     gap = 1  # pixels between filters
@@ -86,7 +86,7 @@ def _chance_line(axes: Axes, value: float) -> None:
     axes.axhline(value, color=FAINT, linestyle="--", linewidth=1, label="chance")
 
 
-NAMED_LAYERS = 16  # layers in the legend; of more some, evenly
+NAMED_LAYERS = 16  # layers in the legend at most; of more, evenly spaced ones
 PANELS = {
     "activation_rms": "activation, root mean square",
     "gradient_norm": "gradient of the weight, norm",
@@ -96,18 +96,18 @@ PANELS = {
 }
 
 
-class _Plain(LogFormatter):
-    """0.2 for what would be 2e-01."""
+class _PlainFormatter(LogFormatter):
+    """Format 2e-01 as 0.2."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def draw_layers(rows: Sequence[dict[str, Any]], title: str, path: Path) -> None:
-    """A panel for each measure, a line for each layer from the first, dark, to the last; a PNG at `path`.
+    """Draw a panel for each measure with a line for each layer, the first ones dark, as a PNG at `path`.
 
-    A row has `epoch` (0: before training), `layer` and the keys of `PANELS`, None where there is
-    no value. A measure that no layer has gets no panel.
+    A row has `epoch` (0: before training), `layer` and the keys of `PANELS`, None where it has no value. A
+    measure that no layer has gets no panel.
     """
     layers = list(dict.fromkeys(str(row["layer"]) for row in rows))
     colors = mpl.colormaps["turbo"](np.linspace(0.04, 0.92, len(layers)))
@@ -120,7 +120,7 @@ def draw_layers(rows: Sequence[dict[str, Any]], title: str, path: Path) -> None:
         axes.set_title(name, fontsize=10, loc="left")
     for axes in panels[len(shown) :]:
         axes.set_axis_off()
-    named = [(layers[place], colors[place]) for place in evenly_spaced(len(layers), NAMED_LAYERS)]
+    named = [(layers[index], colors[index]) for index in evenly_spaced(len(layers), NAMED_LAYERS)]
     lines = [Line2D([], [], color=color, label=layer, linewidth=2) for layer, color in named]
     figure.legend(handles=lines, loc="outside right center", frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=10)
@@ -139,8 +139,8 @@ def _draw_panel(axes: Axes, rows: Sequence[dict[str, Any]], key: str, colors: di
         axes.set_ylim(-2, max(10.0, axes.get_ylim()[1]))
     else:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(_Plain())
-        axes.yaxis.set_minor_formatter(_Plain(minor_thresholds=(1, 0.4)))
+        axes.yaxis.set_major_formatter(_PlainFormatter())
+        axes.yaxis.set_minor_formatter(_PlainFormatter(minor_thresholds=(1, 0.4)))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)

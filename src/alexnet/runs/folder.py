@@ -1,4 +1,4 @@
-"""The folder of one run, and what every run writes into it."""
+"""The folder of one run, and the files that every run writes to it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,11 +16,11 @@ from alexnet.paths import absolute
 from alexnet.runs.resume import LOCK
 
 RESERVE = ".reserve"
-RESERVE_BYTES = 1 << 18  # kept free for result.json, should the disk be full
+RESERVE_BYTES = 1 << 18  # held for result.json, should the disk be full
 
 
 class RunFolder:
-    """`<outputs>/runs/<date>_<time>_<hash>/`, or the folder that was asked for. Never shared."""
+    """The folder of one run, `<outputs>/runs/<date>_<time>_<hash>/` or the configured one. Never shared."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,7 +30,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, outputs: str, config: dict[str, Any], wanted: str | None = None) -> "RunFolder":
-        """Make a new folder. Raises `UserError` where the wanted one exists or cannot be made."""
+        """Make a new folder. Raises `UserError` if the `wanted` one exists, or it cannot be made."""
         stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{config_hash(config)}"
         path = absolute(wanted or Path(outputs) / "runs" / stamp)
         name, count = path.name, 1
@@ -48,21 +48,21 @@ class RunFolder:
                 raise UserError(f"Cannot make the run folder {path}: {error.strerror}.") from error
         folder = cls(path)
         try:
-            return folder._ready()
+            return folder._prepare()
         except UserError:
             folder._remove()
             raise
 
     @classmethod
     def reopen(cls, path: Path) -> "RunFolder":
-        """The folder of a run that goes on. Raises `UserError` while another process trains it."""
-        folder = cls(path)._ready()
-        for place in (path, folder.checkpoints, folder.figures):
-            remove_leftovers(place)
-        (path / "result.json").unlink(missing_ok=True)  # of a run that has no result any more
+        """Open the folder of a run to resume. Raises `UserError` while another process trains it."""
+        folder = cls(path)._prepare()
+        for subfolder in (path, folder.checkpoints, folder.figures):
+            remove_leftovers(subfolder)
+        (path / "result.json").unlink(missing_ok=True)  # the run has no result any more
         return folder
 
-    def _ready(self) -> "RunFolder":
+    def _prepare(self) -> "RunFolder":
         try:
             self._lock.acquire(timeout=0)
             self.figures.mkdir(exist_ok=True)
@@ -78,16 +78,16 @@ class RunFolder:
         return self
 
     def _remove(self) -> None:
-        """Take back a folder that nothing can be written to: not even a run that failed was here."""
+        """Remove a new folder that cannot be written to, so that no empty run is left."""
         with suppress(OSError):
-            for place in (self.figures, self.checkpoints):
-                place.rmdir()
+            for subfolder in (self.figures, self.checkpoints):
+                subfolder.rmdir()
             (self.path / LOCK).unlink(missing_ok=True)
             self.path.rmdir()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out, until the run has ended."""
+        """Release the folder to other processes when the run has ended."""
         try:
             yield
         finally:
@@ -101,16 +101,16 @@ class RunFolder:
             return []
 
     def use_reserve(self) -> None:
-        """Free the space that was kept for the last files."""
+        """Free the space that is held for the last files."""
         with suppress(OSError):
             (self.path / RESERVE).unlink()
 
     def write_yaml(self, name: str, content: Any) -> None:
-        """Write a YAML file, whole or not at all."""
+        """Write a YAML file atomically."""
         write_text(self.path / name, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
     def write_json(self, name: str, content: Any) -> None:
-        """Write a JSON file, whole or not at all. What is no finite number becomes null."""
+        """Write a JSON file atomically. Numbers that are not finite become null."""
         write_json(self.path / name, content)
 
     def write_environment(self, content: dict[str, Any], *, resumed: bool = False) -> None:
@@ -119,15 +119,16 @@ class RunFolder:
         self.write_json(f"environment.resumed-{earlier}.json" if earlier else "environment.json", content)
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
-        """Write metrics.csv, whole or not at all: a row an epoch, the columns of the first. Without rows
-        there is none.
+        """Write metrics.csv atomically: a row an epoch, with the columns of the first row.
+
+        Without rows, remove it.
         """
         write_csv(self.path / "metrics.csv", rows)
 
     def write_layers(self, rows: list[dict[str, Any]]) -> None:
-        """Write layers.csv in the same way: a row an epoch and layer."""
+        """Write layers.csv in the same way, with a row for each epoch and layer."""
         write_csv(self.path / "layers.csv", rows)
 
     def write_excluded(self, excluded: dict[str, str]) -> None:
-        """Write excluded_files.csv: each file that was set aside, and why."""
+        """Write excluded_files.csv: the files that were set aside, and why."""
         write_text(self.path / "excluded_files.csv", reasons_csv(excluded))

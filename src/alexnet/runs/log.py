@@ -1,4 +1,4 @@
-"""What goes to the terminal, and what goes to train.log."""
+"""Logging to the terminal and to train.log."""
 
 import logging
 from collections.abc import Iterator
@@ -10,24 +10,24 @@ from alexnet.terminal import console
 
 
 class _TerminalHandler(logging.Handler):
-    """Plain lines through rich's console, so that they go above a live progress bar."""
+    """Print plain lines through rich's console, above a live progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         style = "yellow" if record.levelno == logging.WARNING else None
-        encoding = console.encoding or "utf-8"  # what it cannot show, as in a file's name, is escaped
-        shown = record.getMessage().encode(encoding, "backslashreplace").decode(encoding)
-        console.print(shown, markup=False, style=style)
+        encoding = console.encoding or "utf-8"  # characters outside it, as in a file's name, are escaped
+        line = record.getMessage().encode(encoding, "backslashreplace").decode(encoding)
+        console.print(line, markup=False, style=style)
 
 
 class _FileHandler(logging.FileHandler):
-    """A log that cannot be written to, as on a full disk, is no reason to stop, or for a stack trace."""
+    """Ignore errors of writing, as on a full disk: they are no reason to stop, or for a stack trace."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         pass
 
 
 def log_to_terminal(quiet: bool) -> None:
-    """This project's messages on the terminal; those of libraries stay in train.log."""
+    """Show this project's messages on the terminal; those of libraries go to train.log alone."""
     root = logging.getLogger("alexnet")
     root.setLevel(logging.ERROR if quiet else logging.INFO)
     if not root.handlers:
@@ -36,15 +36,15 @@ def log_to_terminal(quiet: bool) -> None:
     logging.getLogger("py.warnings").addHandler(logging.NullHandler())  # or they would go to stderr
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).handlers.clear()  # their own handler on the terminal
-    # on the first compilation it tells of a CUDA toolkit beside no GPU
+    # on the first compilation it warns of a CUDA toolkit without a GPU
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
 
 
 @contextmanager
 def log_to_file(path: Path) -> Iterator[None]:
-    """All messages and warnings, with times, also to the file at `path`.
+    """Write all messages and warnings, with times, to the file at `path`, too.
 
-    Raises `UserError` where it cannot be opened.
+    Raises `UserError` if it cannot be opened.
     """
     try:
         handler = _FileHandler(path, encoding="utf-8", errors="backslashreplace")

@@ -17,9 +17,9 @@ def result_fields(
     rows: list[dict[str, Any]],
     rates: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return the figures of result.json of anything that learns; `rates` are how fast it was.
+    """Return the fields of result.json that all runs have; `rates` say how fast this one was.
 
-    Errors are percentages, of the last epoch that has them.
+    Errors are in percent, of the last epoch that has them.
     """
     splits = {name: split for name in ("train", "val") if (split := _split(rows, name))}
     validated = [row for row in rows if row.get("val/top1_error") is not None]
@@ -44,11 +44,11 @@ def count_parameters(network: nn.Module) -> int:
 
 def _split(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
     for row in reversed(rows):
-        found = {
+        values = {
             key.partition("/")[2]: int(value) if key.endswith("samples") else value
             for key, value in row.items()
             if key.startswith(f"{name}/") and value is not None
         }
-        if found:
-            return found
+        if values:
+            return values
     return {}

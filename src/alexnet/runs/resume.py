@@ -1,4 +1,4 @@
-"""What a start of the program is asked to train."""
+"""Resuming a run: which one, whether it may be, and with what configuration."""
 
 import json
 import os
@@ -15,9 +15,9 @@ from alexnet.paths import absolute
 
 AUTO = "auto"
 LOCK = ".running"  # in a run's folder, held by the process that trains it
-FROM_FIRST_RANK = "ALEXNET_RESUMED"  # what the first process decided, for those that it starts
+FROM_FIRST_RANK = "ALEXNET_RESUMED"  # the first process's choice, for the processes that it starts
 
-# what may be another when a run goes on: where and how long it runs, and how it is watched
+# what may change when a run is resumed: where and how long it runs, and how it is monitored
 CHANGEABLE = (
     *(
         "trainer.max_epochs",
@@ -32,11 +32,11 @@ CHANGEABLE = (
 
 
 def previous_run(config: dict[str, Any]) -> Path | None:
-    """The folder of the run that resume= asks for; None for a new run.
+    """Return the folder of the run to resume, by resume=; None for a new run.
 
-    With auto it is `run_folder`, where that is given and there, or else the newest unfinished run of the same
-    configuration. A job that Slurm has put into the queue again asks for it, too. Raises
-    `UserError` for a folder that holds no such run.
+    With auto it is `run_folder`, if that is given and exists, or else the newest unfinished run of the same
+    configuration. A job that Slurm has requeued means auto, too. Raises `UserError` if `run_folder`
+    holds no such run.
     """
     wanted = config["resume"]
     if wanted is None and int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0:
@@ -51,31 +51,31 @@ def previous_run(config: dict[str, Any]) -> Path | None:
     if _rank() > 0 and FROM_FIRST_RANK in os.environ:
         decided = os.environ[FROM_FIRST_RANK]
         return Path(decided) if decided else None
-    found = _unfinished_run(config)
-    os.environ[FROM_FIRST_RANK] = str(found or "")
-    return found
+    unfinished = _unfinished_run(config)
+    os.environ[FROM_FIRST_RANK] = str(unfinished or "")
+    return unfinished
 
 
 def _unfinished_run(config: dict[str, Any]) -> Path | None:
-    ours = config_hash(config)
+    own_hash = config_hash(config)
     if config["run_folder"] is not None:
         folder = absolute(config["run_folder"])
         if not folder.exists():
             return None
-        if not is_unfinished(folder, ours) and not is_empty_run(folder):
+        if not is_unfinished(folder, own_hash) and not is_empty_run(folder):
             raise UserError(
                 f"run_folder={folder}: holds no unfinished run of this configuration. Give another one, or"
                 " move it away."
             )
         return folder
     runs = absolute(config["outputs"]) / "runs"
-    folders = sorted(runs.glob(f"*_{ours}*"), reverse=True)  # their names begin with the time
-    mine = (folder for folder in folders if is_unfinished(folder, ours))
-    return next((folder for folder in mine if _rank() > 0 or not is_running(folder)), None)
+    folders = sorted(runs.glob(f"*_{own_hash}*"), reverse=True)  # their names begin with the time
+    unfinished = (folder for folder in folders if is_unfinished(folder, own_hash))
+    return next((folder for folder in unfinished if _rank() > 0 or not is_running(folder)), None)
 
 
 def is_unfinished(folder: Path, config_hash_: str) -> bool:
-    """Whether a folder holds a run of this configuration that was interrupted, or killed."""
+    """Return whether a folder holds a run of this configuration that was interrupted, or killed."""
     try:
         same = config_hash(read_run_config(folder)) == config_hash_
     except UserError:
@@ -84,7 +84,7 @@ def is_unfinished(folder: Path, config_hash_: str) -> bool:
 
 
 def is_empty_run(folder: Path) -> bool:
-    """Whether a folder holds nothing yet: of a run that was killed before it had written what it is."""
+    """Return whether a folder holds no run yet, as of one that was killed before it wrote config.yaml."""
     begun = ("checkpoints", "figures", "train.log")
     try:
         names = [path.name for path in (*folder.iterdir(), *folder.glob("checkpoints/*"))]
@@ -94,7 +94,7 @@ def is_empty_run(folder: Path) -> bool:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether a process is training the run in this folder."""
+    """Return whether a process is training the run in this folder."""
     try:
         with FileLock(folder / LOCK, timeout=0):
             return False
@@ -103,7 +103,7 @@ def is_running(folder: Path) -> bool:
 
 
 def status(folder: Path) -> str | None:
-    """The status in a run's result.json; None where there is none, as in a run that was killed."""
+    """Return the status in a run's result.json; None without one, as for a run that was killed."""
     try:
         return json.loads((folder / "result.json").read_text(encoding="utf-8")).get("status")
     except (OSError, ValueError, AttributeError):
@@ -111,12 +111,12 @@ def status(folder: Path) -> str | None:
 
 
 def read_run_config(folder: Path) -> dict[str, Any]:
-    """A run's config.yaml, under today's names. Raises `UserError` where the folder holds no run."""
+    """Return a run's config.yaml with today's names. Raises `UserError` if the folder holds no run."""
     try:
         text = (folder / "config.yaml").read_text(encoding="utf-8")
-        # aliases, of which a few lines can unfold to fill the memory, and values like dates are not ours
-        ours = not any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
-        content = yaml.safe_load(text) if ours else None
+        # no run writes aliases, of which a few lines can unfold to fill the memory, or values like dates
+        aliases = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
+        content = None if aliases else yaml.safe_load(text)
         json.dumps(content)
     except OSError as error:
         raise UserError(f"{folder} is no run's folder: config.yaml in it: {error.strerror}.") from None
@@ -128,15 +128,15 @@ def read_run_config(folder: Path) -> dict[str, Any]:
 
 
 def damaged_config(folder: Path, why: str = "") -> UserError:
-    """What to raise where config.yaml is none that a run has written."""
+    """Return the error for a config.yaml that no run has written so."""
     return UserError(f"{folder / 'config.yaml'} is damaged{f': {why}' if why else '.'}")
 
 
 def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]) -> dict[str, Any]:
-    """The configuration with which the run in `folder` goes on: its own, changed by what was typed.
+    """Return the configuration to resume the run in `folder` with: its own, changed by what was typed.
 
-    `composed` is what the command line gives by itself. Raises `UserError` for a key that would make
-    another run of it, and for a run that has ended and is not asked to train longer.
+    `composed` is the configuration that the command line gives by itself. Raises `UserError` for a key that
+    would change the run's numbers, and for a completed run that is not to be trained longer.
     """
     if composed["resume"] in (None, AUTO) and is_empty_run(folder):
         return composed
@@ -145,7 +145,10 @@ def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]
     if same and composed["resume"] in (None, AUTO):
         return composed
     before, now = flatten(saved), flatten(composed)
-    config = {leaf: now[leaf] for leaf in now if is_under(leaf, CHANGEABLE)} | before  # keys that are new
+    newer = {
+        leaf: now[leaf] for leaf in now if is_under(leaf, CHANGEABLE)
+    }  # than the run, some of these keys
+    config = newer | before
     for key in (override.partition("=")[0].lstrip("+~").replace("/", ".") for override in typed):
         under = [leaf for leaf in now if is_under(leaf, (key,)) and key != "resume"]
         refused = [leaf for leaf in under if now[leaf] != before.get(leaf) and not is_under(leaf, CHANGEABLE)]

@@ -1,4 +1,4 @@
-"""Networks with trained weights: a run's, a checkpoint's, or published ones."""
+"""Networks with trained weights: those of a run, of a checkpoint, or published ones."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -26,9 +26,10 @@ PREFIX = "network."  # of its weights in a checkpoint
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """`network` is in evaluation mode, on the CPU; `crops` makes what it sees of uint8 squares of
-    `resize_size` pixels; `classes` and `class_names` are in the order of its logits. `config` is the
-    resolved configuration of the run, and empty where there was none.
+    """A network in evaluation mode on the CPU, with its preprocessing and classes.
+
+    `crops` makes its inputs from uint8 images (N, 3, S, S), S = `resize_size`. `classes` and `class_names`
+    are in the order of its logits. `config` is the resolved configuration of its run, empty without one.
     """
 
     checkpoint: Path
@@ -41,9 +42,9 @@ class TrainedModel:
 
 
 def load_trained_model(run: str | None, checkpoint: str | None) -> TrainedModel:
-    """The network of a run's folder, with its best weights or else its last; or of a checkpoint by itself.
+    """Load the network of a run, with its best weights or else its last, or that of a `checkpoint`.
 
-    Raises `UserError` where there is none, or where it is not of this program.
+    Raises `UserError` if there is none, or if it is not of this program.
     """
     path = checkpoint_of(absolute(run)) if run is not None else absolute(str(checkpoint))
     content = read_checkpoint(path)
@@ -65,21 +66,23 @@ def load_trained_model(run: str | None, checkpoint: str | None) -> TrainedModel:
 
 
 def training_data_config(saved: dict[str, Any], file: Path, root: str | None) -> DataConfig:
-    """The images that a network was trained on, by the configuration that was saved in `file`; where they lie
-    now, if `root` is given. Raises `UserError` where it does not say.
+    """Return the data that a network was trained on, by its configuration `saved` in `file`.
+
+    `root` is where the images are now, if they have been moved. Raises `UserError` if the configuration
+    names no data.
     """
     try:
-        own = read_saved(saved["data"], DataConfig, file)
+        config = read_saved(saved["data"], DataConfig, file)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{file} does not say on what data it was trained.") from error
     if root is None:
-        return own
-    return replace(own, root=str(absolute(root)), pack=None)  # a pack is of the images where they were
+        return config
+    return replace(config, root=str(absolute(root)), pack=None)  # a pack is of the images at the old root
 
 
 def checkpoint_of(folder: Path) -> Path:
-    """A run's best weights, or else its last. Raises `UserError` where the folder holds none."""
-    read_run_config(folder)  # or it is no run's
+    """Return a run's best checkpoint, or else its last. Raises `UserError` if the folder holds none."""
+    read_run_config(folder)  # raises for a folder that is no run's
     for name in ("best.ckpt", "last.ckpt"):
         if (path := folder / "checkpoints" / name).is_file():
             return path
@@ -87,64 +90,65 @@ def checkpoint_of(folder: Path) -> Path:
 
 
 def without_prefix(state: dict[str, Any]) -> dict[str, Tensor]:
-    """The network's part of a checkpoint's state_dict, under the network's own names."""
+    """Return the network's part of a checkpoint's state dict, under the network's own names."""
     return {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
 
 
-CENTER = 4  # which of the ten crops is the centre
+CENTER = 4  # index of the centre among the ten crops
 
 
-def probabilities(trained: TrainedModel, squares: Tensor, crops: ValCrops, device: torch.device) -> Tensor:
-    """Of each class for uint8 squares (N, 3, S, S): (N, classes), on the CPU.
+def probabilities(trained: TrainedModel, images: Tensor, crops: ValCrops, device: torch.device) -> Tensor:
+    """Return class probabilities (N, classes), on the CPU, of uint8 images (N, 3, S, S).
 
-    With ten crops the mean of their softmax outputs (paper §4.1).
+    With ten crops they are the mean of the crops' softmax outputs (paper §4.1).
     """
-    return probabilities_by_crops(trained, squares, [crops], device)[crops]
+    return probabilities_by_crops(trained, images, [crops], device)[crops]
 
 
 def probabilities_by_crops(
-    trained: TrainedModel, squares: Tensor, kinds: Collection[ValCrops], device: torch.device
+    trained: TrainedModel, images: Tensor, kinds: Collection[ValCrops], device: torch.device
 ) -> dict[ValCrops, Tensor]:
-    """`probabilities` for several kinds of crops, in one pass: the centre is one of the ten."""
-    network, there = trained.network.to(device), squares.to(device)
+    """Return `probabilities` for several kinds of crops in one pass: the centre is one of the ten."""
+    network, images = trained.network.to(device), images.to(device)
     with torch.inference_mode():
         if ValCrops.ten not in kinds:
-            return {ValCrops.center: network(trained.crops.center(there)).softmax(1).cpu()}
-        ten = trained.crops.ten(there)
-        each = [network(crop).softmax(1) for crop in ten.unbind(1)]
-        found = {ValCrops.center: each[CENTER].cpu(), ValCrops.ten: mean_over_crops(each).cpu()}
-        return {kind: found[kind] for kind in kinds}
+            return {ValCrops.center: network(trained.crops.center(images)).softmax(1).cpu()}
+        ten = trained.crops.ten(images)
+        of_crops = [network(crop).softmax(1) for crop in ten.unbind(1)]
+        by_kind = {ValCrops.center: of_crops[CENTER].cpu(), ValCrops.ten: mean_over_crops(of_crops).cpu()}
+        return {kind: by_kind[kind] for kind in kinds}
 
 
-PUBLISHED = "torchvision"  # in the place of a file
+PUBLISHED = "torchvision"  # instead of a file
 
 
 def load_pretrained(network: ImageClassifier, source: str, classes: tuple[str, ...]) -> str:
-    """Load the weights of `source`, a run's folder, a file or "torchvision", and say which.
+    """Load the weights of `source`, a run's folder, a file or "torchvision"; return it in words.
 
-    The last layer keeps its initial weights unless those are for the same `classes` in the same order.
-    Raises `UserError` where there are none, or of another network.
+    The last layer keeps its initial weights unless the source has the same `classes` in the same order.
+    Raises `UserError` if there are no weights, or they are of another network.
     """
-    path, weights, theirs = _read_weights(network.config, source)
-    last, ours = network.last_layer, network.state_dict()
-    of_last = {name for name in ours if name.startswith(f"{last}.")}
-    if theirs is None:  # then their number has to do
-        theirs = classes if all(_shape_of(weights, name) == ours[name].shape for name in of_last) else ()
-    if theirs == classes:
-        check_shapes(path, weights, ours)
+    path, weights, source_classes = _read_weights(network.config, source)
+    last, state = network.last_layer, network.state_dict()
+    of_last = {name for name in state if name.startswith(f"{last}.")}
+    if source_classes is None:  # the same number of them has to do
+        same_number = all(_shape_of(weights, name) == state[name].shape for name in of_last)
+        source_classes = classes if same_number else ()
+    if source_classes == classes:
+        check_shapes(path, weights, state)
         network.load_state_dict(weights)
         return str(path)
     kept = {name: value for name, value in weights.items() if name not in of_last}
-    check_shapes(path, kept, {name: value for name, value in ours.items() if name not in of_last})
+    check_shapes(path, kept, {name: value for name, value in state.items() if name not in of_last})
     network.load_state_dict(kept, strict=False)
     return f"{path}, all but {last}: its classes are others"
 
 
 def load_published(config: ModelConfig, source: str, resize_size: int) -> TrainedModel:
-    """The network with weights for ImageNet that torchvision publishes, from a file or fetched.
+    """Load the ImageNet weights that torchvision publishes of a network, from a file or by download.
 
-    It sees crops of squares of `resize_size` pixels, less the mean colour of ImageNet. Raises `UserError`
-    where the weights cannot be had, or are of another network.
+    Its inputs are crops of images of `resize_size` pixels, less the mean colour of ImageNet. Raises
+    `UserError` if the weights are not available, or are of another network.
     """
     names = class_names()
     classes = tuple(sorted(names))
@@ -154,12 +158,12 @@ def load_published(config: ModelConfig, source: str, resize_size: int) -> Traine
     network.load_state_dict(weights)
     mean = torch.tensor(IMAGENET_MEAN).reshape(3, 1, 1).expand(3, config.image_size, config.image_size)
     crops = Crops(mean.contiguous(), resize_size - config.image_size)
-    named = tuple(names[name] for name in classes)
-    return TrainedModel(path, network.eval(), crops, resize_size, classes, named, config={})
+    in_words = tuple(names[name] for name in classes)
+    return TrainedModel(path, network.eval(), crops, resize_size, classes, in_words, config={})
 
 
 class _Weights(NamedTuple):
-    """Under this program's names; `classes` is None where it is not said which they are for."""
+    """Weights under this program's names; `classes` is None if their file does not name them."""
 
     path: Path
     state: dict[str, Tensor]
@@ -168,7 +172,7 @@ class _Weights(NamedTuple):
 
 def _read_weights(config: ModelConfig, source: str) -> _Weights:
     if source == PUBLISHED:
-        return _Weights(Path(PUBLISHED), _convert_names(config, _fetch(config), Path(PUBLISHED)))
+        return _Weights(Path(PUBLISHED), _convert_names(config, _download(config), Path(PUBLISHED)))
     path = absolute(source)
     if path.is_dir():
         path = checkpoint_of(path)
@@ -189,7 +193,7 @@ def _shape_of(state: dict[str, Tensor], name: str) -> torch.Size | None:
 
 
 def _convert_names(config: ModelConfig, state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """A state dict of torchvision's under the names of this program."""
+    """Rename torchvision's state dict to the names of this program."""
     if isinstance(config, TorchvisionConfig):
         return TorchvisionNetwork.convert_state_dict(state)
     try:
@@ -198,10 +202,10 @@ def _convert_names(config: ModelConfig, state: dict[str, Tensor], path: Path) ->
         raise UserError(f"{path} is of another network: {config.name} has no {error.args[0]}.") from error
 
 
-def _fetch(config: ModelConfig) -> dict[str, Tensor]:
-    theirs = isinstance(config, TorchvisionConfig)
-    name = config.name if theirs else "alexnet"
-    if not theirs and config.name != "alexnet_torchvision":
+def _download(config: ModelConfig) -> dict[str, Tensor]:
+    of_torchvision = isinstance(config, TorchvisionConfig)
+    name = config.name if of_torchvision else "alexnet"
+    if not of_torchvision and config.name != "alexnet_torchvision":
         raise UserError(
             f"torchvision publishes no weights of {config.name}. Choose model=alexnet_torchvision, or a"
             " network of torchvision."
@@ -210,7 +214,7 @@ def _fetch(config: ModelConfig) -> dict[str, Tensor]:
 
     try:
         return models.get_model(name, weights="IMAGENET1K_V1").state_dict()
-    except Exception as error:  # of the network in between, of the disk, or of a name that it does not have
+    except Exception as error:  # of the network, the disk, or an unknown name
         raise UserError(
             f"The weights that torchvision publishes of {name} could not be fetched ({type(error).__name__}:"
             f" {error}). Fetch the file elsewhere, and give its name."

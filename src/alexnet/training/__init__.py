@@ -1,1 +1,1 @@
-"""Training: the update rule, its schedule, the LightningModule and what watches a run."""
+"""Training: the LightningModule, the trainer, and the session of a run."""

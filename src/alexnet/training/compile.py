@@ -1,4 +1,4 @@
-"""Performance options of a training step (conf/performance); none changes a result beyond rounding."""
+"""Performance options of a training step (conf/performance); none changes results beyond rounding."""
 
 import torch
 from torch import nn
@@ -6,13 +6,13 @@ from torch import nn
 from alexnet.config import Compile, PerformanceConfig, Strategy
 from alexnet.models.lrn import LocalResponseNorm
 
-UNDIVIDED = (Strategy.auto, Strategy.single, Strategy.ddp)  # a device holds all of the network
+UNDIVIDED = (Strategy.auto, Strategy.single, Strategy.ddp)  # each device holds the whole network
 
 
 def resolve_compile(performance: PerformanceConfig, accelerator: str, strategy: Strategy) -> Compile:
-    """What of the network is compiled: never `auto`.
+    """Return what of the network is compiled, with `auto` resolved.
 
-    On a CPU the compiler is slower than oneDNN's convolutions: auto leaves them alone.
+    On a CPU the compiler is slower than oneDNN's convolutions: there, `auto` compiles the LRN alone.
     """
     if performance.compile is not Compile.auto:
         return performance.compile
@@ -22,10 +22,10 @@ def resolve_compile(performance: PerformanceConfig, accelerator: str, strategy: 
 def apply_performance_options(
     network: nn.Module, performance: PerformanceConfig, accelerator: str, strategy: Strategy
 ) -> None:
-    """Have `network` computed as `performance` says; its parameters keep their names and values.
+    """Set memory format and compilation of `network`; its parameters keep their names and values.
 
-    To be called before an optimiser is built. A network that is divided over devices gets a compiled
-    LRN only.
+    To be called before an optimizer is built. Of a network that is divided among devices only the LRN is
+    compiled.
     """
     compiled = resolve_compile(performance, accelerator, strategy)
     for module in network.modules():

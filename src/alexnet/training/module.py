@@ -1,4 +1,4 @@
-"""A network, its loss, its errors and its update rule, for Lightning."""
+"""The LightningModule: a network, its loss, its errors and its update rule."""
 
 from typing import Any
 
@@ -26,10 +26,10 @@ from alexnet.runs.checkpoint_io import FORMAT
 
 
 class ClassificationModule(LightningModule):
-    """Trains a classifier by the mean cross-entropy over the global batch (paper §3.5).
+    """Train a classifier by the mean cross-entropy over the global batch (paper §3.5).
 
-    Logs once an epoch: train/loss, train/top1_error, val/loss, val/top1_error, val/top5_error;
-    errors in percent. The training error is that of the augmented images under dropout, as met.
+    Logs once an epoch train/loss, train/top1_error, val/loss, val/top1_error and val/top5_error, errors in
+    percent. The training error is a running average over the epoch, of augmented images under dropout.
     `record`, plain data, goes into every checkpoint as `config`.
     """
 
@@ -45,20 +45,20 @@ class ClassificationModule(LightningModule):
         self.record = record
         self.network = network
         self.classes = classes
-        self._placed = False
+        self._parallelized = False
         self._counted: list[dict[str, dict[str, Tensor]]] = []
         self.optimizer, self.scheduler = optimizer, scheduler
         self.train_metrics = SplitMetrics("train", {1})
         self.val_metrics = SplitMetrics("val", {1, 5} if classes >= MIN_CLASSES_FOR_TOP5 else {1})
 
     def configure_model(self) -> None:
-        """Divide the network among the devices, where the strategy asks for it; once."""
-        if self.device_mesh is None or self._placed:
+        """Divide the network among the devices, once, if the strategy does."""
+        if self.device_mesh is None or self._parallelized:
             return
         parallelize(self.network, self.device_mesh)
         for metric in (*self.train_metrics.values(), *self.val_metrics.values()):
             metric.process_group = self.device_mesh["data_parallel"].get_group()
-        self._placed = True
+        self._parallelized = True
 
     def forward(self, images: Tensor, *dropout_seeds: Tensor) -> Tensor:
         return self.network(images, *dropout_seeds)
@@ -73,38 +73,38 @@ class ClassificationModule(LightningModule):
         return loss
 
     def _share_of_sum(self, samples: int) -> Tensor | float:
-        """Factor from a replica's sum of losses to its part of the global batch's mean.
+        """Return the factor from a replica's sum of losses to its part of the global batch's mean.
 
-        DDP and FSDP average the replicas' gradients; where their shares differ in size, that average is
-        the global batch's only if each counts with its number of samples.
+        DDP and FSDP average the replicas' gradients. If their shares differ in size, that average is the
+        global batch's only if each is weighted by its number of samples.
         """
         copies = data_parallel_group(self.trainer)
         if copies.count == 1:
             return 1 / samples
-        mine = torch.tensor(float(samples), device=self.device)
-        return copies.count / self.trainer.strategy.reduce(mine, copies.group, reduce_op="sum")
+        own = torch.tensor(float(samples), device=self.device)
+        return copies.count / self.trainer.strategy.reduce(own, copies.group, reduce_op="sum")
 
     def on_train_start(self) -> None:
         use_fused_step(self.trainer.optimizers[0])
 
     def on_train_epoch_start(self) -> None:
         apply_freezing(self.trainer.optimizers[0], self.current_epoch / (self.trainer.max_epochs or 1))
-        self._count_on()
+        self._restore_counts()
         self.log_dict(self.train_metrics, on_step=False, on_epoch=True)  # computed when the epoch ends
 
-    def _count_on(self) -> None:
-        """Take up what had been counted of the epoch when the run was stopped."""
+    def _restore_counts(self) -> None:
+        """Restore what had been counted of the epoch when the run was stopped."""
         counted, self._counted = self._counted, []
         copies = data_parallel_group(self.trainer)
         if len(counted) == copies.count:
             counted = [counted[copies.rank]]
         elif copies.rank > 0:
-            counted = []  # other copies than before: the first one takes all
+            counted = []  # another number of copies than before: the first one takes all
         for states in counted:
             self.train_metrics.add(states)
 
     def on_validation_epoch_start(self) -> None:
-        self.val_metrics.reset()  # of a validation that was stopped
+        self.val_metrics.reset()  # a validation may have been stopped
         self.log_dict(self.val_metrics, on_step=False, on_epoch=True)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -114,20 +114,20 @@ class ClassificationModule(LightningModule):
         self.val_metrics.count(losses, logits, labels)
 
     def _mean_over_crops(self, images: Tensor) -> Tensor:
-        """Logarithms of the mean probabilities over crops (N, crops, 3, H, W) (paper §4.1)."""
-        probabilities = [self(crop).float().softmax(1) for crop in images.unbind(1)]  # few at a time: memory
+        """Return the logarithm of the mean probabilities over crops (N, crops, 3, H, W) (paper §4.1)."""
+        probabilities = [self(crop).float().softmax(1) for crop in images.unbind(1)]  # one by one: memory
         return mean_over_crops(probabilities).log()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.record
         checkpoint["state_dict"] = contiguous(checkpoint["state_dict"])
-        if "optimizer_states" not in checkpoint:  # weights to use: nobody goes on from them
+        if "optimizer_states" not in checkpoint:  # weights to use, not to resume from
             del checkpoint["loops"]
             return
         checkpoint["format"] = FORMAT
-        of_ranks = all_gather_object((data_parallel_group(self.trainer).rank, self.train_metrics.states()))
-        checkpoint["train_metrics"] = [states for _, states in sorted(dict(of_ranks).items())]
-        if self.device_mesh is None:  # else they are so already
+        by_copy = all_gather_object((data_parallel_group(self.trainer).rank, self.train_metrics.states()))
+        checkpoint["train_metrics"] = [states for _, states in sorted(dict(by_copy).items())]
+        if self.device_mesh is None:  # else they are already in this order
             (state,) = checkpoint["optimizer_states"]
             checkpoint["optimizer_states"] = [to_module_order(self, self.trainer.optimizers[0], state)]
 

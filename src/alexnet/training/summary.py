@@ -1,4 +1,4 @@
-"""What a run prints: the plan before, the outcome after."""
+"""What a training run prints: its plan before, its outcome after."""
 
 import logging
 from typing import Any
@@ -18,17 +18,17 @@ from alexnet.training.trainer_args import copies_of_network, workers_per_device
 
 log = logging.getLogger(__name__)
 
-WORTH_ADVICE = 60  # seconds that a run takes
+WORTH_ADVICE = 60  # seconds; of shorter runs the input's speed does not matter
 
 
 def print_plan(session: RunSession, config: TrainConfig, network: nn.Module, init_from: str | None) -> None:
     """Print what is about to happen."""
     model, trainer = config.model, config.trainer
-    said = "".join(f", {feature}" for feature in model.features)
+    features = "".join(f", {feature}" for feature in model.features)
     devices = trainer.devices * trainer.num_nodes
-    each = config.data.batch_size // copies_of_network(trainer, config.strategy)
-    split = f" ({devices} devices, {each} images each)" if devices > 1 else ""
-    log.info(f"Model     {model.name}: {count_parameters(network):,} parameters{said}")
+    share = config.data.batch_size // copies_of_network(trainer, config.strategy)
+    split = f" ({devices} devices, {share} images each)" if devices > 1 else ""
+    log.info(f"Model     {model.name}: {count_parameters(network):,} parameters{features}")
     if init_from:
         log.info(f"Begins    with the weights of {init_from}")
     if model.freeze:
@@ -45,7 +45,7 @@ def print_plan(session: RunSession, config: TrainConfig, network: nn.Module, ini
 def print_success(
     result: dict[str, Any], folder: RunFolder, logger: WandbLogger | None, config: TrainConfig
 ) -> None:
-    """Print how a completed run went, where everything is, and what to try next."""
+    """Print how a completed run went, where its files are, and what to try next."""
     log.info(
         f"Done in {duration(result['wall_seconds'])}: {result['images_per_second']:.3g} images/s,"
         f" {result['data_wait_fraction']:.0%} of the time waiting for data;"

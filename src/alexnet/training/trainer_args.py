@@ -1,4 +1,4 @@
-"""From the trainer's and strategy's configuration to Lightning's arguments."""
+"""Lightning's arguments from the configuration of trainer and strategy."""
 
 import os
 from typing import Any
@@ -13,11 +13,11 @@ from alexnet.errors import UserError
 from alexnet.hardware import resolve_accelerator, resolve_precision
 from alexnet.runs.checkpoint_io import AtomicCheckpointIO
 
-PROCESSES_PER_CORE = 4  # on the CPU more than that only stands in its own way
+PROCESSES_PER_CORE = 4  # on the CPU; more only slow each other down
 
 
 def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, columns: int, batch_size: int) -> None:
-    """Raise `UserError` for devices that are not there, or that network or batch do not divide over."""
+    """Raise `UserError` for devices that do not exist, or that network or batch do not divide over."""
     accelerator = resolve_accelerator(trainer.accelerator)
     cores = os.cpu_count() or 1
     most, what = {
@@ -30,9 +30,9 @@ def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, columns: int
             f"trainer.devices={trainer.devices}: more than this machine's {most} {what}."
             f" Choose trainer.devices from 1 to {most}."
         )
-    everywhere = trainer.devices * trainer.num_nodes
-    if strategy.name is Strategy.single and everywhere > 1:
-        raise UserError(f"strategy=single: runs on one device, not on {everywhere}. Choose strategy=ddp.")
+    total = trainer.devices * trainer.num_nodes
+    if strategy.name is Strategy.single and total > 1:
+        raise UserError(f"strategy=single: runs on one device, not on {total}. Choose strategy=ddp.")
     if trainer.precision == "64-true" and accelerator == "mps":
         raise UserError(
             "trainer.precision=64-true: Apple's GPUs have no float64."
@@ -40,7 +40,7 @@ def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, columns: int
         )
     copies = copies_of_network(trainer, strategy)
     if strategy.name is Strategy.model_parallel:
-        _check_columns(columns, copies, everywhere)
+        _check_columns(columns, copies, total)
     divided = strategy.name in (Strategy.fsdp, Strategy.model_parallel)
     if divided and trainer.precision == "16-mixed":  # its loss scaling does not work on divided gradients
         raise UserError(
@@ -49,14 +49,14 @@ def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, columns: int
     if batch_size % copies:
         raise UserError(
             f"data.batch_size={batch_size}: the global batch does not divide over {copies}"
-            f" {'devices' if copies == everywhere else 'copies of the network'}."
+            f" {'devices' if copies == total else 'copies of the network'}."
         )
 
 
 def copies_of_network(trainer: TrainerConfig, strategy: StrategyConfig) -> int:
-    """How many parts the global batch is cut into."""
-    everywhere = trainer.devices * trainer.num_nodes
-    return strategy.data_parallel_size if strategy.name is Strategy.model_parallel else everywhere
+    """Return the number of copies of the network, over which the global batch is divided."""
+    devices = trainer.devices * trainer.num_nodes
+    return strategy.data_parallel_size if strategy.name is Strategy.model_parallel else devices
 
 
 def _check_columns(columns: int, copies: int, devices: int) -> None:
@@ -73,7 +73,7 @@ def _check_columns(columns: int, copies: int, devices: int) -> None:
 
 
 def workers_per_device(workers: int | None, trainer: TrainerConfig) -> int:
-    """Threads that read images for one device: as configured, or from the number of cores.
+    """Return how many threads read images for one device: as configured, or by the number of cores.
 
     On the CPU the network itself needs the cores, and one thread keeps up with it.
     """
@@ -85,9 +85,9 @@ def workers_per_device(workers: int | None, trainer: TrainerConfig) -> int:
 
 
 def trainer_arguments(trainer: TrainerConfig, strategy: StrategyConfig) -> dict[str, Any]:
-    """Keyword arguments of Lightning's Trainer that come from the configuration.
+    """Return the keyword arguments of Lightning's Trainer that come from the configuration.
 
-    Not max_time: Lightning would validate first, and call the run ended.
+    max_time is left out: Lightning would validate first, and report the run as completed.
     """
     return {
         "accelerator": resolve_accelerator(trainer.accelerator),
@@ -107,7 +107,7 @@ def trainer_arguments(trainer: TrainerConfig, strategy: StrategyConfig) -> dict[
 
 def _precision(precision: str) -> dict[str, Any]:
     plugins = [AtomicCheckpointIO()]
-    if precision == "64-true":  # as a plugin: by name Lightning does not let it meet ModelParallelStrategy
+    if precision == "64-true":  # as a plugin: Lightning refuses the name with ModelParallelStrategy
         return {"plugins": [*plugins, DoublePrecision()]}
     return {"precision": precision, "plugins": plugins}
 
