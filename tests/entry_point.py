@@ -13,16 +13,16 @@ from alexnet.runs.resume import FROM_FIRST_RANK
 from conftest import PROJECT
 
 
-class Told(NamedTuple):
-    """What a start of the program said, and its exit status; 70 after a stack trace."""
+class ProgramOutput(NamedTuple):
+    """The output of a start of the program, and its exit status; 70 after a stack trace."""
 
     status: int
     out: str
     err: str
 
 
-def run_train(*arguments: str) -> Told:
-    """`python src/train.py ...`, one process, as a user would type it."""
+def run_train(*arguments: str) -> ProgramOutput:
+    """Run `python src/train.py ...` in one process, as a user would type it."""
     out, err, status = io.StringIO(), io.StringIO(), 0
     argv = [str(PROJECT / "src/train.py"), *arguments]
     with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "argv", argv), patch.dict(os.environ):
@@ -36,13 +36,13 @@ def run_train(*arguments: str) -> Told:
         except BaseException:
             status = 70
             traceback.print_exc()
-    return Told(status, out.getvalue(), err.getvalue())
+    return ProgramOutput(status, out.getvalue(), err.getvalue())
 
 
 def refused(*arguments: str) -> str:
-    """The one line with which train.py refuses such a command line; nothing else is said."""
-    told = run_train(*arguments)
-    assert told.status == 1, told
-    (line,) = told.err.splitlines()
+    """Return the one line with which train.py refuses such a command line, its only output on stderr."""
+    done = run_train(*arguments)
+    assert done.status == 1, done
+    (line,) = done.err.splitlines()
     assert line.startswith("Error: "), line
     return line

@@ -1,8 +1,8 @@
 """Kill a run again and again, and compare: python tests/kill_at_random.py [--kills 25] [overrides]
 
 One run is left alone; another, of the same configuration, is killed with SIGKILL, its whole process group,
-and started again each time. After each kill every checkpoint is read; in the end both have left the same
-to the last bit, or this ends with status 1. Kills come at random moments: while the program starts, in
+and started again each time. After each kill every checkpoint is read; in the end the files of both
+are bit-identical, or this ends with status 1. Kills come at random moments: while the program starts, in
 training and validation, and while a checkpoint is written.
 """
 
@@ -54,8 +54,8 @@ class Kill(NamedTuple):
 
     moment: Moment
     seconds: float  # since the start that it ended
-    place: str  # where the run can go on from
-    cut: bool  # a file was left half written
+    resumes_from: str  # the position of the last checkpoint
+    cut: bool  # a file was left partly written
 
 
 Process = subprocess.Popen[bytes] | multiprocessing.context.ForkServerProcess
@@ -63,7 +63,7 @@ Start = Callable[[list[str], Path], Process]
 
 
 def start_fresh(command: list[str], log: Path) -> Process:
-    """train.py as a shell starts it, in a process group of its own."""
+    """Start train.py as a shell does, in a process group of its own."""
     with log.open("ab") as file:
         return subprocess.Popen(
             [sys.executable, str(PROJECT / "src/train.py"), *command],
@@ -75,7 +75,7 @@ def start_fresh(command: list[str], log: Path) -> Process:
 
 
 def start_warm(command: list[str], log: Path, meddle: Callable[[], object] = int) -> Process:
-    """The same from a process that has loaded torch, and no more: it starts in half a second.
+    """Start it from a process that has only loaded torch, which takes half a second.
 
     `meddle` is called in the new process first; a function of a module.
     """
@@ -99,13 +99,13 @@ def _train(command: list[str], log: Path, meddle: Callable[[], object]) -> None:
 
 
 def kill_at_random(
-    place: Path, kills: int, seed: int, overrides: tuple[str, ...] = (), start: Start = start_fresh
+    folder: Path, kills: int, seed: int, overrides: tuple[str, ...] = (), start: Start = start_fresh
 ) -> tuple[list[Kill], list[str]]:
-    """The kills, and where the two runs differ in the end: nowhere, if all is well."""
-    epochs = kills + 3  # a kill comes less than one after the other
-    drawn, log = random.Random(seed), place / "train.log"
+    """Return the kills, and where the two runs differ in the end: nowhere, if all is well."""
+    epochs = kills + 3  # between two kills there is less than one
+    drawn, log = random.Random(seed), folder / "train.log"
     command = [*RUN, f"trainer.max_epochs={epochs}", *overrides]
-    whole, killed = place / "left alone", place / "killed"
+    whole, killed = folder / "left alone", folder / "killed"
     began = time.monotonic()
     process = start([*command, f"run_folder={whole}"], log)
     _wait(lambda: (whole / "checkpoints/last.ckpt").exists(), process)
@@ -119,8 +119,8 @@ def kill_at_random(
     while len(made) < kills:
         moment = drawn.choice([Moment.starting, Moment.training, Moment.training, Moment.writing])
         known = (killed / "config.yaml").exists()
-        go_on = [f"resume={killed}"] if known else [*command, "resume=auto", f"run_folder={killed}"]
-        began, process = time.monotonic(), start(go_on, log)
+        resume = [f"resume={killed}"] if known else [*command, "resume=auto", f"run_folder={killed}"]
+        began, process = time.monotonic(), start(resume, log)
         if moment is Moment.starting:
             time.sleep(drawn.uniform(0, startup))
         else:
@@ -145,7 +145,7 @@ def kill_at_random(
         made.append(Kill(moment, seconds, where, cut))
         print(
             f"{len(made):3}. killed {moment.value}, after {seconds:4.1f} s"
-            f"{', in the middle of a file' if cut else ''}; goes on from {where}",
+            f"{', in the middle of a file' if cut else ''}; resumes from {where}",
             flush=True,
         )
     process = start([f"resume={killed}"], log)
@@ -154,7 +154,7 @@ def kill_at_random(
 
 
 def _saved(folder: Path) -> int:
-    """When last.ckpt was written; changes when it is written anew."""
+    """Return when last.ckpt was written, which changes when it is written again."""
     with suppress(OSError):
         return (folder / "checkpoints/last.ckpt").stat().st_mtime_ns
     return 0
@@ -191,14 +191,14 @@ def main() -> int:
     given = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        made, found = kill_at_random(Path(folder), given.kills, given.seed, tuple(given.overrides))
-    for difference in found:
+        made, differing = kill_at_random(Path(folder), given.kills, given.seed, tuple(given.overrides))
+    for difference in differing:
         print(difference)
     cut = sum(kill.cut for kill in made)
-    verdict = f"{len(found)} differences" if found else "the same to the last bit"
+    verdict = f"{len(differing)} differences" if differing else "bit-identical"
     seconds = time.monotonic() - began
     print(f"{len(made)} kills, {cut} of them in the middle of a file, in {seconds:.0f} s: {verdict}")
-    return int(bool(found))
+    return int(bool(differing))
 
 
 if __name__ == "__main__":

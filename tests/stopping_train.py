@@ -1,4 +1,4 @@
-"""train.py, with a signal that one of its ranks gets in one of its training steps.
+"""train.py with a signal sent to one of its ranks in one of its training steps.
 
     STOP=<rank>,<step>,<signal> python tests/stopping_train.py <override> ...
 

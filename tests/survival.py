@@ -1,4 +1,4 @@
-"""Whether a run that was stopped and went on ended as one that was not."""
+"""Comparison of a run that was stopped and resumed with one that was not."""
 
 import csv
 import json
@@ -8,37 +8,37 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# what depends on the machine's mood
+# what differs between two runs of the same configuration
 MEASURED = {
     *("images_per_second", "data_wait_fraction", "model_flops_per_second", "matrix_rate_fraction"),
     *("input_bound", "wall_seconds", "seconds", "peak_memory_mb"),
 }
 
 
-def differences(ours: Any, expected: Any, where: str = "") -> list[str]:
-    """Where two nested structures of plain data are not the same to the last bit."""
-    if isinstance(ours, dict) and isinstance(expected, dict):
-        keys = (ours.keys() | expected.keys()) - MEASURED
+def differences(actual: Any, expected: Any, where: str = "") -> list[str]:
+    """List where two nested structures of plain data are not bit-identical."""
+    if isinstance(actual, dict) and isinstance(expected, dict):
+        keys = (actual.keys() | expected.keys()) - MEASURED
         return [
-            found
+            difference
             for key in sorted(keys, key=str)
-            for found in differences(ours.get(key), expected.get(key), f"{where}/{key}")
+            for difference in differences(actual.get(key), expected.get(key), f"{where}/{key}")
         ]
-    if isinstance(ours, list) and isinstance(expected, list) and len(ours) == len(expected):
+    if isinstance(actual, list) and isinstance(expected, list) and len(actual) == len(expected):
         return [
-            found
-            for index, (one, other) in enumerate(zip(ours, expected, strict=True))
-            for found in differences(one, other, f"{where}/{index}")
+            difference
+            for index, (one, other) in enumerate(zip(actual, expected, strict=True))
+            for difference in differences(one, other, f"{where}/{index}")
         ]
-    if isinstance(ours, Tensor) and isinstance(expected, Tensor):
-        same = ours.dtype == expected.dtype and torch.equal(ours, expected)
+    if isinstance(actual, Tensor) and isinstance(expected, Tensor):
+        same = actual.dtype == expected.dtype and torch.equal(actual, expected)
         return [] if same else [f"{where}: another tensor"]
-    same = type(ours) is type(expected) and (ours == expected or ours != ours)
-    return [] if same else [f"{where}: {ours} and not {expected}"]
+    same = type(actual) is type(expected) and (actual == expected or actual != actual)
+    return [] if same else [f"{where}: {actual} and not {expected}"]
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """Everything that a run leaves that must not depend on its having been stopped."""
+    """Return all files of a run that must not depend on its having been stopped."""
     with (folder / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     checkpoints = {

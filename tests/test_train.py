@@ -21,7 +21,7 @@ from PIL import Image
 from conftest import PROJECT, SMALL, Train, real_images, save_image, shown_on_a_terminal
 
 
-def test_leaves_everything_that_the_contract_names(train: Train, synthetic: tuple[str, ...]) -> None:
+def test_leaves_all_files_of_a_run(train: Train, synthetic: tuple[str, ...]) -> None:
     """The default logger too: W&B, offline where nobody is logged in, without a prompt."""
     done = train(*SMALL, *synthetic, "seed=3", "callbacks.activation_monitor.images=4")
     assert done.status == 0, done.err
@@ -55,8 +55,8 @@ def test_leaves_everything_that_the_contract_names(train: Train, synthetic: tupl
             assert image.width > 500
     assert "val/loss" not in (done.folder / "train.log").read_text()[:10]
     with (done.folder / "layers.csv").open() as file:
-        probed = list(csv.DictReader(file))
-    assert [row["epoch"] for row in probed if row["layer"] == "fc7"] == ["0", "1", "2"]
+        measured = list(csv.DictReader(file))
+    assert [row["epoch"] for row in measured if row["layer"] == "fc7"] == ["0", "1", "2"]
 
     for line in (str(done.folder / "figures/curves.png"), "wandb sync", "Next"):
         assert line in done.out
@@ -174,7 +174,7 @@ def test_without_wandb_installed(train: Train, synthetic: tuple[str, ...], tmp_p
     fast = ("debug=fast", "trainer.accelerator=cpu", *synthetic)
     done = train(*fast, "trainer.limit_val_batches=1", "logger=csv", environment=environment)
     assert done.status == 0, done.err
-    assert done.result["val"]["samples"] == 15  # counted, not taken from the length of the list
+    assert done.result["val"]["samples"] == 15  # counted, not the length of the list
     done = train(*fast, "run_folder=w", environment=environment)
     assert done.status == 1
     assert "use logger=csv" in done.err
@@ -182,7 +182,7 @@ def test_without_wandb_installed(train: Train, synthetic: tuple[str, ...], tmp_p
 
 @pytest.mark.slow
 def test_wandb_that_does_not_answer(train: Train, synthetic: tuple[str, ...]) -> None:
-    """Logged in, but the server is a black hole: the run goes on offline."""
+    """Logged in, but the server accepts and never answers: the run continues offline."""
     with socket.socket() as hole:
         hole.bind(("127.0.0.1", 0))
         hole.listen()

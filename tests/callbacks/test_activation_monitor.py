@@ -1,4 +1,4 @@
-"""What goes on in the layers, epoch by epoch: nothing else changes by it."""
+"""Statistics of the layers after each epoch, which change nothing else."""
 
 import csv
 import logging
@@ -34,8 +34,8 @@ def command(synthetic: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def probed(command: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("probed") / "run"
+def monitored(command: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("monitored") / "run"
     train(request_of(folder, *command))
     return folder
 
@@ -45,13 +45,13 @@ def table(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_before_training_and_after_every_epoch(probed: Path, command: tuple[str, ...]) -> None:
+def test_before_training_and_after_every_epoch(monitored: Path, command: tuple[str, ...]) -> None:
     """The last rows are those of the weights at the end, by .backward() over the same images."""
-    rows = table(probed)
+    rows = table(monitored)
     layers = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
     assert [(row["epoch"], row["layer"]) for row in rows] == [(e, name) for e in "012" for name in layers]
-    trained = load_trained_model(None, str(probed / "checkpoints/last.ckpt"))
-    data = load_image_data(request_of(probed, *command).config.data).val
+    trained = load_trained_model(None, str(monitored / "checkpoints/last.ckpt"))
+    data = load_image_data(request_of(monitored, *command).config.data).val
     first = epoch_order(0, 0, len(data))[:IMAGES]
     squares = np.zeros((IMAGES, 3, 256, 256), np.uint8)
     labels = torch.tensor(
@@ -68,12 +68,12 @@ def test_before_training_and_after_every_epoch(probed: Path, command: tuple[str,
     assert float(last["fc8"]["activation_rms"]) == pytest.approx(rms, rel=1e-4)
     assert last["fc8"]["dead_fraction"] == ""
     assert 0 <= float(last["fc7"]["dead_fraction"]) <= 1
-    assert (probed / "figures/layers.png").stat().st_size > 10_000
+    assert (monitored / "figures/layers.png").stat().st_size > 10_000
 
 
-def test_no_bit_of_the_run_changes(probed: Path, command: tuple[str, ...], tmp_path: Path) -> None:
+def test_the_run_stays_bit_identical(monitored: Path, command: tuple[str, ...], tmp_path: Path) -> None:
     train(request_of(tmp_path / "run", *command, "callbacks.activation_monitor.images=null"))
-    ours, theirs = outcome(probed), outcome(tmp_path / "run")
+    ours, theirs = outcome(monitored), outcome(tmp_path / "run")
     for run in (ours, theirs):
         del run["checkpoints"]["last.ckpt"]["callbacks"]["ActivationMonitor"]
     assert differences(ours, theirs) == []
@@ -82,8 +82,8 @@ def test_no_bit_of_the_run_changes(probed: Path, command: tuple[str, ...], tmp_p
 
 
 @pytest.mark.parametrize("step", [1, 6])
-def test_stopped_and_gone_on(
-    probed: Path, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+def test_stopped_and_resumed(
+    monitored: Path, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     """In the first epoch and in the second: the same table as without a stop."""
     monkeypatch.setattr(activation_monitor, "draw_layers", lambda *_: None)
@@ -102,8 +102,8 @@ def test_stopped_and_gone_on(
     epochs = {row["epoch"] for row in table(folder)}
     assert epochs == ({"0"} if step == 1 else {"0", "1"})
     train(request_of(folder, *command, previous=folder))
-    assert table(folder) == table(probed)
-    assert differences(outcome(folder), outcome(probed)) == []
+    assert table(folder) == table(monitored)
+    assert differences(outcome(folder), outcome(monitored)) == []
 
 
 def test_its_time_is_neither_training_nor_waiting(

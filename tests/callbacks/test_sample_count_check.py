@@ -17,7 +17,7 @@ from alexnet.errors import UserError
 from conftest import SMALL, Train, compose_config
 
 
-def census(root: Path, most: float = 0.001) -> SampleCountCheck:
+def sample_count_check(root: Path, most: float = 0.001) -> SampleCountCheck:
     cache = f"data.cache={root.parent}/cache"
     config = compose_config("data=folder", f"data.root={root}", cache).data
     data = ImageDataModule(load_image_data(config), config, crop=227, seed=0, workers=0)
@@ -34,27 +34,27 @@ def trainer(samples: int, unreadable: int = 0, batches: int = 1) -> Any:
 
 def test_validation_counts_each_image_once(image_tree: Path) -> None:
     module: Any = None
-    for told in (trainer(6), trainer(4, 2), trainer(3, batches=0)):
-        watch = census(image_tree)
-        watch.on_validation_end(told, module)
-        watch.on_train_epoch_end(told, module)
-    for told in (trainer(7), trainer(5)):
-        watch = census(image_tree)
-        watch.on_train_epoch_end(told, module)  # nothing was validated
-        watch.on_validation_end(told, module)
+    for validated in (trainer(6), trainer(4, 2), trainer(3, batches=0)):
+        check = sample_count_check(image_tree)
+        check.on_validation_end(validated, module)
+        check.on_train_epoch_end(validated, module)
+    for validated in (trainer(7), trainer(5)):
+        check = sample_count_check(image_tree)
+        check.on_train_epoch_end(validated, module)  # nothing was validated
+        check.on_validation_end(validated, module)
         with pytest.raises(RuntimeError, match="not each of 6 once"):
-            watch.on_train_epoch_end(told, module)
+            check.on_train_epoch_end(validated, module)
 
 
 def test_too_many_unreadable(image_tree: Path) -> None:
-    watch = census(image_tree, 0.1)
+    check = sample_count_check(image_tree, 0.1)
     module: Any = None
-    data = watch.datamodule.data
+    data = check.datamodule.data
     data.train.unreadable["a"] = "gone"
-    watch.on_train_epoch_end(trainer(0), module)
+    check.on_train_epoch_end(trainer(0), module)
     data.val.unreadable["b"] = "gone"
     with pytest.raises(UserError, match="2 of 18 images"):
-        watch.on_train_epoch_end(trainer(0), module)
+        check.on_train_epoch_end(trainer(0), module)
 
 
 @pytest.mark.slow

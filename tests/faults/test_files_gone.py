@@ -1,4 +1,4 @@
-"""What is there when a run begins, and is not any more later; and what cannot be written to."""
+"""Files that disappear during a run, and folders that cannot be written to."""
 
 import csv
 import json
@@ -71,18 +71,18 @@ def test_the_run_folder(command: tuple[str, ...], tmp_path: Path, monkeypatch: p
     at_step(monkeypatch, 4, lambda: shutil.rmtree(folder))
     line = refused(*command)
     assert str(folder) in line
-    assert line.endswith(": No such file or directory.")  # and no advice to go on
+    assert line.endswith(": No such file or directory.")  # without a resume hint
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("asked", ["outputs={}", "run_folder={}/new", "resume={}/run"])
-def test_a_read_only_folder(command: tuple[str, ...], tmp_path: Path, asked: str) -> None:
+@pytest.mark.parametrize("option", ["outputs={}", "run_folder={}/new", "resume={}/run"])
+def test_a_read_only_folder(command: tuple[str, ...], tmp_path: Path, option: str) -> None:
     disk = tmp_path / "disk"
     (disk / "run").mkdir(parents=True)
-    if asked.startswith("resume"):
+    if option.startswith("resume"):
         assert run_train(*command[:-1], f"run_folder={disk / 'run/made'}").status == 0
     with read_only(disk) as reason:
-        line = refused(*command[:-1], asked.format(disk)) if "resume" not in asked else resumed(disk)
+        line = refused(*command[:-1], option.format(disk)) if "resume" not in option else resumed(disk)
     assert line.startswith(("Error: Cannot make the run folder ", "Error: Cannot write to the run folder "))
     assert line.endswith(f": {reason}.")
 
@@ -106,7 +106,7 @@ def test_memory_for_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_thread_that_reads(
     command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error that nobody has foreseen, in a thread: the run ends, and says which."""
+    """An unforeseen error in a thread: the run ends, and result.json has it."""
     read, times = ImageDataset.read, []
 
     def failing(images: ImageDataset, index: int, out: Any) -> int:
@@ -116,9 +116,9 @@ def test_a_thread_that_reads(
         return read(images, index, out)
 
     monkeypatch.setattr(ImageDataset, "read", failing)
-    told = run_train(*command, "data.workers=2")
-    assert told.status == 70  # a bug, which keeps its stack trace
-    assert told.err.rstrip().endswith("ZeroDivisionError: in a thread")
+    done = run_train(*command, "data.workers=2")
+    assert done.status == 70  # a bug, which keeps its stack trace
+    assert done.err.rstrip().endswith("ZeroDivisionError: in a thread")
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert (result["status"], result["error"]) == ("failed", "ZeroDivisionError: in a thread")
     assert read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["global_step"] == 3

@@ -1,4 +1,4 @@
-"""The disk with the run folder fills: a clear line, whole files, and the run can go on."""
+"""The disk with the run folder fills: a clear line, complete files, and a run that can be resumed."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ def undisturbed(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFac
 
 
 def left_by(folder: Path) -> dict[str, Any]:
-    """The result of a run that failed. Everything that it left is whole."""
+    """Return the result of a run that failed, after checking that all its files are complete."""
     for checkpoint in folder.glob("checkpoints/*.ckpt"):
         read_checkpoint(checkpoint)
     names = {path.name for path in folder.rglob("*") if "wandb" not in path.parts}
@@ -65,7 +65,7 @@ def test_nothing_fits(synthetic: tuple[str, ...], tmp_path: Path) -> None:
 def test_full_after_a_while(
     synthetic: tuple[str, ...], undisturbed: dict[str, Any], tmp_path: Path, size: str, file: str
 ) -> None:
-    """The command that is told, typed when there is room, ends the run as if nothing had been."""
+    """The printed command, typed once there is room, ends the run as if it had not been interrupted."""
     command = (*SMALL, *synthetic, "logger=csv")
     with small_disk(tmp_path / "disk", size) as disk:
         folder = disk / "a run"

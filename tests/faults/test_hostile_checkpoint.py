@@ -74,16 +74,16 @@ def test_flipped_bits_of_the_directory(small: Path, bits: range) -> None:
     data, content = small.read_bytes(), read_checkpoint(small)
     with zipfile.ZipFile(small) as archive:
         begin = archive.start_dir
-    for place in range(begin, len(data)):
+    for offset in range(begin, len(data)):
         for bit in bits:
             flipped = bytearray(data)
-            flipped[place] ^= 1 << (bit + place) % 8
+            flipped[offset] ^= 1 << (bit + offset) % 8
             read = refuse_or_read(small, flipped)
-            assert read is None or differences(read, content) == [], (place - begin, bit)
+            assert read is None or differences(read, content) == [], (offset - begin, bit)
 
 
 def test_marked_as_a_folder(small: Path) -> None:
-    """One bit, with which torch reads zeros in the place of a tensor."""
+    """One bit, with which torch reads zeros instead of a tensor."""
     data = small.read_bytes()
     with zipfile.ZipFile(small) as archive:
         place = archive.start_dir
@@ -113,7 +113,7 @@ FORMS: dict[str, Callable[[Any, Path], object]] = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("whole", [True, False], ids=["in a checkpoint", "alone"])
 def test_code(tmp_path: Path, run: Path, content: dict[str, Any], form: str, whole: bool) -> None:
-    """Nothing of a pickle is executed, neither when it is read nor when a run goes on with it."""
+    """Nothing of a pickle is executed, neither when it is read nor when a run is resumed from it."""
     marker = Marker(tmp_path / "marker")
     FORMS[form](content | {"callbacks": {"x": marker}} if whole else marker, tmp_path / "bad.ckpt")
     with pytest.raises(UserError, match=r"run code|no checkpoint"):
@@ -125,7 +125,7 @@ def test_code(tmp_path: Path, run: Path, content: dict[str, Any], form: str, who
 
 
 def resume_with(run: Path, tmp_path: Path, write: Callable[[Path], object]) -> str:
-    """The line with which the run is refused, when its last.ckpt has been written so."""
+    """Return the line with which the run is refused once its last.ckpt has been replaced."""
     folder = tmp_path / "run"
     folder.symlink_to(run)
     last = run / "checkpoints/last.ckpt"
@@ -138,8 +138,8 @@ def resume_with(run: Path, tmp_path: Path, write: Callable[[Path], object]) -> s
         last.write_bytes(before)
 
 
-def test_what_resume_says(run: Path, content: dict[str, Any], tmp_path: Path) -> None:
-    """Of everything that may lie in the place of last.ckpt."""
+def test_what_resume_reports(run: Path, content: dict[str, Any], tmp_path: Path) -> None:
+    """For all that may be found instead of last.ckpt."""
     state = content["state_dict"]
     other = state | {"network.conv1.weight": torch.zeros(3, 3)}
     less = {key: value for key, value in state.items() if key != "network.fc6.bias"}

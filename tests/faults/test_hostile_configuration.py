@@ -1,4 +1,4 @@
-"""What a command line, or the config.yaml of a run, must not bring about."""
+"""Command lines, and config.yaml files of runs, that try to build objects or run code."""
 
 from pathlib import Path
 from typing import Any
@@ -62,9 +62,9 @@ def test_another_folder_of_configuration() -> None:
     """One that builds nothing is as good as ever."""
     Path("mine/model").mkdir(parents=True)
     Path("mine/model/tiny.yaml").write_text("defaults: [alexnet, _self_]\nwidth: 7\n")
-    told = run_train("--config-dir=mine", "--cfg", "job", "model=tiny")
-    assert (told.status, told.err) == (0, "")
-    assert "width: 7.0" in told.out
+    done = run_train("--config-dir=mine", "--cfg", "job", "model=tiny")
+    assert (done.status, done.err) == (0, "")
+    assert "width: 7.0" in done.out
 
 
 @pytest.fixture(scope="module")

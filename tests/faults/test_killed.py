@@ -28,8 +28,8 @@ def one_thread() -> Iterator[None]:
 @pytest.mark.parametrize("warm", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_at_random_moments(synthetic: tuple[str, ...], tmp_path: Path, warm: bool) -> None:
     kills, start = (2, start_warm) if warm else (25, start_fresh)
-    made, found = kill_at_random(tmp_path, kills, 0, synthetic, start)
-    assert found == []
+    made, differing = kill_at_random(tmp_path, kills, 0, synthetic, start)
+    assert differing == []
     assert len(made) == kills
     if not warm:
         assert sum(kill.cut for kill in made) >= 3

@@ -1,4 +1,4 @@
-"""A loss that is not finite any more, or explodes."""
+"""A loss that is not finite any more, or diverges."""
 
 import json
 from collections.abc import Callable
@@ -12,17 +12,17 @@ from torch import Tensor
 from alexnet.runs.checkpoint_io import read_checkpoint
 from alexnet.training.module import ClassificationModule
 from conftest import SMALL
-from entry_point import Told, run_train
+from entry_point import ProgramOutput, run_train
 
 SKIP = "callbacks.nan_monitor.nonfinite=skip"
 POISONED = 5  # the second step of the second epoch of four steps
 
 
 @pytest.fixture
-def start(synthetic: tuple[str, ...], tmp_path: Path) -> Callable[..., Told]:
+def start(synthetic: tuple[str, ...], tmp_path: Path) -> Callable[..., ProgramOutput]:
     """Runs train.py with further arguments, the run folder <name> and without reading ahead."""
 
-    def run(name: str, *overrides: str) -> Told:
+    def run(name: str, *overrides: str) -> ProgramOutput:
         command = (*SMALL, *synthetic, "logger=csv", f"run_folder={tmp_path / name}")
         return run_train(*command, *overrides)
 
@@ -47,15 +47,17 @@ def state(folder: Path) -> list[Tensor]:
     return [*last["state_dict"].values(), *velocities]
 
 
-@pytest.mark.parametrize("by", [float("nan"), 1e6], ids=["nan", "explosion"])
+@pytest.mark.parametrize("by", [float("nan"), 1e6], ids=["nan", "diverged"])
 def test_stops_before_it_is_saved(
-    start: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: float
+    start: Callable[..., ProgramOutput], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: float
 ) -> None:
     poison(monkeypatch, POISONED, by=by)
-    told = start("run", "callbacks.checkpoint.every_n_steps=1")
-    assert told.status == 1
-    (line,) = told.err.splitlines()
-    assert line.startswith("Error: The training loss is not finite any more, or over 1000 times that of")
+    done = start("run", "callbacks.checkpoint.every_n_steps=1")
+    assert done.status == 1
+    (line,) = done.err.splitlines()
+    assert line.startswith(
+        "Error: The training loss is not finite any more, or over 1000 times that of chance, "
+    )
     assert "at step 6 (epoch 2). Try a smaller optimizer.lr (it is 0.0025)" in line
     assert "callbacks.nan_monitor.nonfinite=skip" in line
     result = json.loads((tmp_path / "run/result.json").read_text())
@@ -65,9 +67,9 @@ def test_stops_before_it_is_saved(
 
 
 def test_gradients_that_are_not_finite(
-    start: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., ProgramOutput], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loss of their step is as good as any: the weights say that there is nothing to save."""
+    """Under a loss that is finite: the weights are checked before they are saved."""
     before = ClassificationModule.training_step
 
     def training_step(module: ClassificationModule, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
@@ -77,24 +79,24 @@ def test_gradients_that_are_not_finite(
         return loss
 
     monkeypatch.setattr(ClassificationModule, "training_step", training_step)
-    told = start("run", "callbacks.checkpoint.every_n_steps=1")
-    assert told.status == 1
-    assert "at step 6 (epoch 2)" in told.err
+    done = start("run", "callbacks.checkpoint.every_n_steps=1")
+    assert done.status == 1
+    assert "at step 6 (epoch 2)" in done.err
     assert read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["global_step"] == POISONED
     assert all(tensor.isfinite().all() for tensor in state(tmp_path / "run"))
 
 
-def test_a_rate_that_is_too_large(start: Callable[..., Told], tmp_path: Path) -> None:
-    told = start("run", "optimizer.lr=1e30")
-    assert told.status == 1
-    assert "Try a smaller optimizer.lr (it is 1e+30)" in told.err
+def test_a_rate_that_is_too_large(start: Callable[..., ProgramOutput], tmp_path: Path) -> None:
+    done = start("run", "optimizer.lr=1e30")
+    assert done.status == 1
+    assert "Try a smaller optimizer.lr (it is 1e+30)" in done.err
     assert not list(tmp_path.glob("run/checkpoints/*"))
 
 
-def test_goes_on_where_the_user_says_so(
-    start: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_skips_the_step_if_configured(
+    start: Callable[..., ProgramOutput], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One step is left out and counted: the weights are those of a run that did not take it."""
+    """One step is skipped and counted: the weights are those of a run that did not take it."""
     with monkeypatch.context() as patches:
         poison(patches, POISONED)
         assert start("run", SKIP).status == 0
@@ -120,19 +122,19 @@ def test_goes_on_where_the_user_says_so(
 
     monkeypatch.setattr(ClassificationModule, "optimizer_step", optimizer_step)
     assert start("without it").status == 0
-    for ours, theirs in zip(state(tmp_path / "run"), state(tmp_path / "without it"), strict=True):
-        assert torch.equal(ours, theirs)
+    for ours, expected in zip(state(tmp_path / "run"), state(tmp_path / "without it"), strict=True):
+        assert torch.equal(ours, expected)
         assert ours.isfinite().all()
 
 
-def test_nothing_but_lost_steps(
-    start: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_too_many_skipped_steps(
+    start: Callable[..., ProgramOutput], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Skipping has an end: the weights themselves are lost then, or the data."""
+    """Skipping has a limit: beyond it the weights themselves are lost, or the data."""
     monkeypatch.setattr("alexnet.callbacks.nan_monitor.MOST_SKIPPED", 3)
     poison(monkeypatch, *range(2, 8))
-    told = start("run", SKIP)
-    assert told.status == 1
-    assert "at step 5 (epoch 2)" in told.err
+    done = start("run", SKIP)
+    assert done.status == 1
+    assert "at step 5 (epoch 2)" in done.err
     assert json.loads((tmp_path / "run/result.json").read_text())["skipped_steps"] == 4
     assert all(tensor.isfinite().all() for tensor in state(tmp_path / "run"))

@@ -1,4 +1,4 @@
-"""Run folders with any name: what is told can be pasted into a shell."""
+"""Run folders with any name: the printed command can be pasted into a shell."""
 
 import json
 import re
@@ -27,21 +27,21 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stopped(folder: Path, synthetic: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> str:
-    """What a run said that was interrupted."""
+    """Return what an interrupted run prints."""
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patches:
         patches.setattr(ClassificationModule, "training_step", stop)
-        told = run_train(*SMALL, *synthetic, "logger=csv", f"run_folder={folder}")
-    assert told.status == 1
+        done = run_train(*SMALL, *synthetic, "logger=csv", f"run_folder={folder}")
+    assert done.status == 1
     assert json.loads((folder / "result.json").read_text())["status"] == "interrupted"
     assert read_run_config(folder)["run_folder"] == str(folder)
-    return told.err
+    return done.err
 
 
-def test_what_is_told_can_be_pasted(folder: Path, stopped: str) -> None:
+def test_the_printed_command_can_be_pasted(folder: Path, stopped: str) -> None:
     typed = re.search(r"To resume: python (src/train.py .*)", stopped, re.DOTALL)
     assert typed
     command = f"{sys.executable} -c 'import sys; print(sys.argv[1:])' {typed[1]}"
@@ -58,19 +58,19 @@ def test_in_a_shell(synthetic: tuple[str, ...], tmp_path: Path, monkeypatch: pyt
     folder = tmp_path / "it's here"
     with monkeypatch.context() as patches:
         patches.setattr(ClassificationModule, "training_step", lambda *_: exit())
-        told = run_train(*SMALL, *synthetic, "logger=csv", f"run_folder={folder}")
-    line = told.err.partition("To resume: python ")[2]
+        done = run_train(*SMALL, *synthetic, "logger=csv", f"run_folder={folder}")
+    line = done.err.partition("To resume: python ")[2]
     subprocess.run(["bash", "-c", f"{sys.executable} {line}"], cwd=PROJECT, check=True, capture_output=True)
     assert json.loads((folder / "result.json").read_text())["status"] == "completed"
 
 
 def test_outputs_behind_a_link(synthetic: tuple[str, ...], tmp_path: Path) -> None:
-    """And above the place where one is: outputs=<link>/../outputs."""
+    """Also above a link: outputs=<link>/../outputs."""
     (tmp_path / "disk/large").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "disk/large")
     fast = ("trainer.limit_train_batches=1", "trainer.limit_val_batches=1", "trainer.max_epochs=1")
     for outputs in ("link/outputs", "link/../outputs"):
-        told = run_train(*SMALL, *synthetic, *fast, "logger=csv", f"outputs={tmp_path / outputs}")
-        assert told.status == 0
+        done = run_train(*SMALL, *synthetic, *fast, "logger=csv", f"outputs={tmp_path / outputs}")
+        assert done.status == 0
     assert len(list(tmp_path.glob("disk/large/outputs/runs/*/result.json"))) == 1
     assert len(list(tmp_path.glob("disk/outputs/runs/*/result.json"))) == 1

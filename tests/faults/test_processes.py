@@ -1,4 +1,4 @@
-"""Faults of whole processes: memory runs out, the loss of one rank is lost."""
+"""Faults of whole processes: memory runs out, the loss of one rank diverges."""
 
 import json
 import os
@@ -37,14 +37,14 @@ def meddled(folder: Path, fault: str, step: int, *arguments: str) -> Ended:
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits memory as Linux does")
 def test_memory_runs_out(synthetic: tuple[str, ...], tmp_path: Path) -> None:
-    """In the second epoch, where a layer's output of 35 MB finds no place, for want of kept memory."""
+    """In the second epoch, where a layer's output of 35 MB does not fit."""
     large = ("model.width=0.5", "data.batch_size=61", "data.workers=0", "logger=csv", "performance=plain")
     command = [*SMALL, *synthetic, *large, f"run_folder={tmp_path / 'run'}"]
     process = start_warm(command, tmp_path / "log", partial(meddle, little_memory, 1))
     process.join(120)
-    told = (tmp_path / "log").read_text()
-    assert process.exitcode == 1, told
-    (line,) = (line for line in told.splitlines() if "Error" in line)
+    output = (tmp_path / "log").read_text()
+    assert process.exitcode == 1, output
+    (line,) = (line for line in output.splitlines() if "Error" in line)
     assert line.startswith("Error: Out of memory. What takes less: a smaller data.batch_size or model.width,")
     assert line.endswith(f"To resume: python src/train.py resume={tmp_path / 'run'}")
     result = json.loads((tmp_path / "run/result.json").read_text())
@@ -54,8 +54,8 @@ def test_memory_runs_out(synthetic: tuple[str, ...], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_lost_on_one_rank(synthetic: tuple[str, ...], tmp_path: Path) -> None:
-    """All ranks end, before it is saved, and one of them says why."""
+def test_a_loss_that_diverges_on_one_rank(synthetic: tuple[str, ...], tmp_path: Path) -> None:
+    """All ranks end before it is saved, and one of them prints why."""
     every = ("trainer.devices=2", "callbacks.checkpoint.every_n_steps=1")
     done, result = meddled(tmp_path / "run", "lost_loss", 5, *synthetic, *every)
     assert done.returncode == 1
@@ -68,7 +68,7 @@ def test_a_loss_that_is_lost_on_one_rank(synthetic: tuple[str, ...], tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_step_that_is_left_out_on_all_ranks(synthetic: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_step_that_is_skipped_on_all_ranks(synthetic: tuple[str, ...], tmp_path: Path) -> None:
     every = ("trainer.devices=2", "callbacks.nan_monitor.nonfinite=skip")
     done, result = meddled(tmp_path / "run", "lost_loss", 5, *synthetic, *every)
     assert (done.returncode, done.stderr) == (0, "")

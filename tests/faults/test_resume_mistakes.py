@@ -1,4 +1,4 @@
-"""Asking to go on with what cannot go on: one line, and the folder stays as it is."""
+"""Resuming what cannot be resumed: one line, and the folder stays as it is."""
 
 import shutil
 from pathlib import Path
@@ -29,7 +29,7 @@ def finished(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def run(finished: Path, tmp_path: Path) -> Path:
-    """The same run, killed before it could say that it had ended."""
+    """The same run, killed before it wrote its result."""
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
     (folder / "result.json").unlink()
@@ -105,11 +105,11 @@ def test_other_images(image_tree: Path, tmp_path: Path) -> None:
 
 
 def test_without_a_checkpoint(run: Path, finished: Path) -> None:
-    """It was killed in its first epoch: it begins again, and says so."""
+    """It was killed in its first epoch: it begins again, and prints so."""
     shutil.rmtree(run / "checkpoints")
-    told = run_train(f"resume={run}")
-    assert told.status == 0
-    assert "Resuming  from the beginning: there is no last.ckpt" in told.out
+    done = run_train(f"resume={run}")
+    assert done.status == 0
+    assert "Resuming  from the beginning: there is no last.ckpt" in done.out
     assert differences(outcome(run), outcome(finished)) == []
 
 

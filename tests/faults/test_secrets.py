@@ -16,8 +16,8 @@ NAMES = ("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "GITHUB_TOKEN", "
 ENVIRONMENT = dict.fromkeys(NAMES, SECRET)
 
 
-def told(folder: Path) -> list[Path]:
-    """Files in which a secret is."""
+def files_with_secret(folder: Path) -> list[Path]:
+    """List the files that hold the secret."""
     return [path for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
 
 
@@ -40,13 +40,13 @@ def test_secrets_stay_where_they_are(synthetic: tuple[str, ...], tmp_path: Path)
     process.join(120)
     assert process.exitcode == 0, (tmp_path / "log").read_text()
     assert list(tmp_path.glob("run/wandb/offline-run-*/*.wandb"))
-    assert told(tmp_path / "run") == []
+    assert files_with_secret(tmp_path / "run") == []
     assert SECRET not in (tmp_path / "log").read_text()
 
 
 @pytest.mark.slow
 def test_nor_do_they_reach_a_report(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
-    """And a run that fails, or is refused, does not tell them either."""
+    """Nor does a run that fails, or is refused, print them."""
     command = (*SMALL, *synthetic, "trainer.max_epochs=1", "logger=csv")
     for arm in ("true", "false"):
         assert train(*command, f"model.lrn={arm}", environment=ENVIRONMENT).status == 0
@@ -60,4 +60,4 @@ def test_nor_do_they_reach_a_report(train: Train, synthetic: tuple[str, ...], tm
     assert compared.status == 0, compared.err
     assert (tmp_path / "report/report.html").exists()
     assert SECRET not in compared.out + compared.err
-    assert told(tmp_path / "report") == told(tmp_path / "outputs") == []
+    assert files_with_secret(tmp_path / "report") == files_with_secret(tmp_path / "outputs") == []

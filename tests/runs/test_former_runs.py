@@ -31,16 +31,16 @@ def former(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("key", [key for key in RENAMED_KEYS if key not in ("growth", "programs")])
-def test_a_former_key_is_told_with_its_new_name(key: str) -> None:
+def test_a_former_key_is_reported_with_its_new_name(key: str) -> None:
     name = {"callbacks.learning_guard": f"{key}.steps", "callbacks.layer_probe": f"{key}.images"}.get(
         key, key
     )
-    told = mistake(f"{name}=1")
-    assert told in (f"{name}: renamed to {new_name(name)}.", f"{key}: renamed to {RENAMED_KEYS[key]}.")
+    message = mistake(f"{name}=1")
+    assert message in (f"{name}: renamed to {new_name(name)}.", f"{key}: renamed to {RENAMED_KEYS[key]}.")
 
 
 @pytest.mark.parametrize(("key", "value"), RENAMED_VALUES)
-def test_a_former_value_is_told_with_its_new_name(key: str, value: str) -> None:
+def test_a_former_value_is_reported_with_its_new_name(key: str, value: str) -> None:
     assert mistake(f"{key}={value}") == f"{key}={value}: renamed to {key}={RENAMED_VALUES[key, value]}."
 
 

@@ -1,4 +1,4 @@
-"""Weights to begin with: from runs, checkpoints and torchvision's files."""
+"""Pretrained weights: from runs, checkpoints and torchvision's files."""
 
 import re
 from pathlib import Path
@@ -39,9 +39,9 @@ def same(one: ImageClassifier, other: ImageClassifier) -> dict[str, bool]:
 def test_the_same_classes_keep_every_layer(tmp_path: Path) -> None:
     source, begun = network(6), network(6)
     assert not all(same(source, begun).values())
-    told = load_pretrained(begun, saved(tmp_path / "a.ckpt", source, CLASSES), CLASSES)
+    source_in_words = load_pretrained(begun, saved(tmp_path / "a.ckpt", source, CLASSES), CLASSES)
     assert all(same(source, begun).values())
-    assert told == str(tmp_path / "a.ckpt")
+    assert source_in_words == str(tmp_path / "a.ckpt")
 
 
 @pytest.mark.parametrize("classes", [tuple("abc"), tuple("abcdeg"), tuple("bacdef")])
@@ -49,8 +49,8 @@ def test_other_classes_keep_all_but_the_last_layer(tmp_path: Path, classes: tupl
     """As many classes that are others, or in another order, are other classes, too."""
     source, begun = network(6), network(len(classes))
     fresh = begun.get_parameter("fc8.weight").clone()
-    told = load_pretrained(begun, saved(tmp_path / "a.ckpt", source, CLASSES), classes)
-    assert "all but fc8" in told
+    source_in_words = load_pretrained(begun, saved(tmp_path / "a.ckpt", source, CLASSES), classes)
+    assert "all but fc8" in source_in_words
     theirs = source.state_dict()
     for name, value in begun.state_dict().items():
         assert name.startswith("fc8") or torch.equal(value, theirs[name])
@@ -94,7 +94,7 @@ def test_mistakes(tmp_path: Path) -> None:
     torch.save({"epoch": 3}, tmp_path / "nothing.pt")
     begun = network(6)
     before = {name: value.clone() for name, value in begun.state_dict().items()}
-    for source, told in (
+    for source, message in (
         (str(tmp_path), "is no run's folder"),
         (str(tmp_path / "none.ckpt"), "there is no such checkpoint"),
         (other, r"is of another network: conv1.bias is 12 in it, and 6 here"),
@@ -102,7 +102,7 @@ def test_mistakes(tmp_path: Path) -> None:
         (str(tmp_path / "nothing.pt"), "holds no weights"),
         ("torchvision", "publishes no weights of alexnet. Choose model=alexnet_torchvision"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             load_pretrained(begun, source, CLASSES)
     assert all(torch.equal(value, before[name]) for name, value in begun.state_dict().items())
 
@@ -125,15 +125,15 @@ def test_fine_tuning(synthetic: tuple[str, ...], image_tree: Path, tmp_path: Pat
     theirs_on = (f"data.root={image_tree}", "data=folder", "data.batch_size=4", "logger=csv", cache)
     begun = (f"model.pretrained={first}", f"model.freeze=[{','.join(frozen)}]")
     fit.train(request_of(second, *SMALL, *theirs_on, *begun))
-    told = (second / "train.log").read_text()
-    assert re.search(r"Begins +with the weights of .*best.ckpt, all but fc8: its classes are others", told)
-    assert "Frozen    conv1, conv2, conv3" in told
+    log = (second / "train.log").read_text()
+    assert re.search(r"Begins +with the weights of .*best.ckpt, all but fc8: its classes are others", log)
+    assert "Frozen    conv1, conv2, conv3" in log
     weights = (first / "checkpoints" / "best.ckpt", second / "checkpoints" / "last.ckpt")
     theirs, ours = (torch.load(path, weights_only=True)["state_dict"] for path in weights)
     for name, value in ours.items():
         kept = name.split(".")[1] in frozen
         assert value.shape[0] != theirs[name].shape[0] or torch.equal(value, theirs[name]) == kept, name
-    (first / "checkpoints" / "best.ckpt").unlink()  # a run that goes on does not need it any more
+    (first / "checkpoints" / "best.ckpt").unlink()  # a resumed run does not need it any more
     (first / "checkpoints" / "last.ckpt").unlink()
     fit.train(request_of(second, *SMALL, *theirs_on, *begun, "trainer.max_epochs=3", previous=second))
     assert len((second / "metrics.csv").read_text().splitlines()) == 4

@@ -1,4 +1,4 @@
-"""Which run resume= means, and what may change in it."""
+"""Which run resume= means, and what may change when it is resumed."""
 
 import json
 from pathlib import Path

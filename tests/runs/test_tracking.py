@@ -1,4 +1,4 @@
-"""What W&B is told. Whole offline runs are in test_train.py."""
+"""Tags and mode of a W&B run. Whole offline runs are in test_train.py."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from alexnet.config import WandbMode
 from alexnet.runs import tracking
 
 
-def test_tags_tell_the_difference_and_no_places() -> None:
+def test_tags_are_what_differs_without_paths() -> None:
     overrides = [
         "model.lrn=false",
         "data=imagenette",

@@ -100,7 +100,7 @@ def test_a_run_is_the_same_run(tmp_path: Path, synthetic: tuple[str, ...]) -> No
 
 
 def test_a_checkpoint_does_not_show_the_layout(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
-    """Other placements read it as it lies in memory; the run itself goes on with what it had."""
+    """Other strategies read it in plain memory order; the run itself continues in its own."""
     fit.train(request_of(tmp_path / "run", *SMALL, *synthetic, "logger=csv", "trainer.max_epochs=1"))
     stored = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
     velocities = [entry["momentum_buffer"] for entry in stored["optimizer_states"][0]["state"].values()]

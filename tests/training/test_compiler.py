@@ -113,8 +113,8 @@ def test_the_run_is_the_eager_one(
     monkeypatch.setattr("alexnet.training.components.apply_performance_options", as_on_a_gpu)
     train(request_of(tmp_path / "run", *command))
     ours, theirs = outcome(tmp_path / "run"), outcome(tmp_path / "plain")
-    told = (tmp_path / "run/train.log").read_text()
-    assert told.count("The network is not compiled, and slower") == 1
+    log = (tmp_path / "run/train.log").read_text()
+    assert log.count("The network is not compiled, and slower") == 1
     weights = [each["checkpoints"]["last.ckpt"]["state_dict"] for each in (ours, theirs)]
     assert differences(*weights) == []
 

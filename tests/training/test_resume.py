@@ -1,4 +1,4 @@
-"""A run that is stopped anywhere and goes on ends as one that was not, to the last bit."""
+"""A run that is stopped anywhere and resumed is bit-identical to one that was not."""
 
 import json
 import os
@@ -112,7 +112,7 @@ def test_stopped_at_a_step(
 
 
 def test_from_a_pack(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
-    """What began with files goes on with a pack of them."""
+    """A run that began with files is resumed with a pack of them."""
     packed = f"data.pack={tmp_path / 'pack'}"
     make_pack(PrepareConfig(request_of(tmp_path, *command, packed).config.data, PackFormat.raw, 90))
     train(request_of(tmp_path / "whole", *command))
@@ -210,7 +210,7 @@ def test_a_crash_between_an_epoch_s_row_and_its_checkpoint(
 def test_stopped_before_the_first_step(
     stops: Stops, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is saved yet; it goes on from the beginning."""
+    """Nothing is saved yet; it is resumed from the beginning."""
     train(request_of(tmp_path / "whole", *command))
     folder, made = tmp_path / "stopped", ImageDataModule.train_dataloader
 

@@ -41,7 +41,7 @@ def test_apples_gpus_have_no_float64(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         (("trainer.devices=2",), "the network has only one. Add model.columns=2"),
         (("trainer.devices=3", "model.columns=2", "data.batch_size=21"), "trainer.devices=2 in all, not 3"),
@@ -53,8 +53,8 @@ def test_apples_gpus_have_no_float64(monkeypatch: pytest.MonkeyPatch) -> None:
         (("trainer.devices=2", "model.columns=2", "trainer.precision=16-mixed"), "Choose bf16-mixed"),
     ],
 )
-def test_columns_need_devices_that_suit_them(overrides: tuple[str, ...], told: str) -> None:
-    with pytest.raises(UserError, match=re.escape(told)):
+def test_columns_need_devices_that_suit_them(overrides: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
         check("strategy=model_parallel", *overrides)
 
 

@@ -1,4 +1,4 @@
-"""`python src/train.py` that is stopped from outside, and goes on with resume=."""
+"""`python src/train.py`, stopped from outside and resumed with resume=."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def command(synthetic: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def run(root: Path, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """A Python program as a user starts it, whatever signals pytest was told to ignore."""
+    """A Python program as a user starts it, whatever signals pytest ignores."""
     return subprocess.run(
         [sys.executable, *command],
         cwd=root,
@@ -54,7 +54,7 @@ def result(folder: Path) -> dict[str, object]:
 def test_one_rank_is_asked_to_stop(
     command: tuple[str, ...], tmp_path: Path, devices: tuple[str, ...], rank: int, step: int
 ) -> None:
-    """All of them stop after the same step, and go on to the very same end."""
+    """All of them stop after the same step; resumed, the run is bit-identical to an undisturbed one."""
     whole, folder = tmp_path / "whole", tmp_path / "stopped"
     done = run(tmp_path, TRAIN, *command, *devices, f"run_folder={whole}")
     assert done.returncode == 0, done.stderr
@@ -70,7 +70,7 @@ def test_one_rank_is_asked_to_stop(
 
 @pytest.mark.slow  # as above
 def test_slurm_warns_and_starts_again(command: tuple[str, ...], tmp_path: Path) -> None:
-    """SIGUSR1: saved, and scontrol is asked to requeue; the same command then goes on."""
+    """SIGUSR1: saved, and scontrol requeues the job; the same command then resumes the run."""
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> "{tmp_path}/asked"\n')
