@@ -73,10 +73,10 @@ def test_before_training_and_after_every_epoch(monitored: Path, command: tuple[s
 
 def test_the_run_stays_bit_identical(monitored: Path, command: tuple[str, ...], tmp_path: Path) -> None:
     train(request_of(tmp_path / "run", *command, "callbacks.activation_monitor.images=null"))
-    ours, theirs = outcome(monitored), outcome(tmp_path / "run")
-    for run in (ours, theirs):
+    actual, expected = outcome(monitored), outcome(tmp_path / "run")
+    for run in (actual, expected):
         del run["checkpoints"]["last.ckpt"]["callbacks"]["ActivationMonitor"]
-    assert differences(ours, theirs) == []
+    assert differences(actual, expected) == []
     assert not (tmp_path / "run/layers.csv").exists()
     assert not (tmp_path / "run/figures/layers.png").exists()
 

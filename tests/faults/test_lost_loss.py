@@ -122,9 +122,9 @@ def test_skips_the_step_if_configured(
 
     monkeypatch.setattr(ClassificationModule, "optimizer_step", optimizer_step)
     assert start("without it").status == 0
-    for ours, expected in zip(state(tmp_path / "run"), state(tmp_path / "without it"), strict=True):
-        assert torch.equal(ours, expected)
-        assert ours.isfinite().all()
+    for actual, expected in zip(state(tmp_path / "run"), state(tmp_path / "without it"), strict=True):
+        assert torch.equal(actual, expected)
+        assert actual.isfinite().all()
 
 
 def test_too_many_skipped_steps(

@@ -32,8 +32,8 @@ def saved(path: Path, trained: ImageClassifier, classes: tuple[str, ...]) -> str
 
 def same(one: ImageClassifier, other: ImageClassifier) -> dict[str, bool]:
     """Layer by layer: whether all weights are equal."""
-    theirs = other.state_dict()
-    return {name: torch.equal(value, theirs[name]) for name, value in one.state_dict().items()}
+    reference = other.state_dict()
+    return {name: torch.equal(value, reference[name]) for name, value in one.state_dict().items()}
 
 
 def test_the_same_classes_keep_every_layer(tmp_path: Path) -> None:
@@ -51,38 +51,38 @@ def test_other_classes_keep_all_but_the_last_layer(tmp_path: Path, classes: tupl
     fresh = begun.get_parameter("fc8.weight").clone()
     source_in_words = load_pretrained(begun, saved(tmp_path / "a.ckpt", source, CLASSES), classes)
     assert "all but fc8" in source_in_words
-    theirs = source.state_dict()
+    reference = source.state_dict()
     for name, value in begun.state_dict().items():
-        assert name.startswith("fc8") or torch.equal(value, theirs[name])
+        assert name.startswith("fc8") or torch.equal(value, reference[name])
     assert torch.equal(begun.get_parameter("fc8.weight"), fresh)
 
 
 def test_torchvisions_file_of_its_alexnet(tmp_path: Path) -> None:
-    """Equal outputs, theirs for images of unit variance and ours for 0-255 less the mean."""
+    """Equal outputs, the reference for images of unit variance and actual for 0-255 less the mean."""
     torch.manual_seed(0)
-    theirs = models.alexnet(weights=None).double().eval()
-    torch.save(theirs.state_dict(), tmp_path / "alexnet.pth")
+    reference = models.alexnet(weights=None).double().eval()
+    torch.save(reference.state_dict(), tmp_path / "alexnet.pth")
     config = model_config("model=alexnet_torchvision")
     published = load_published(config, str(tmp_path / "alexnet.pth"), 256)
     assert len(published.classes) == 1000 and published.classes[0] == "n01440764"
     assert published.class_names[0].startswith("tench")
     squares = torch.randint(0, 256, (2, 3, 256, 256), dtype=torch.uint8)
     mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    theirs_see = (squares[..., 16:240, 16:240].double() / 255 - mean) / std
-    ours = published.network(published.crops.center(squares))
-    torch.testing.assert_close(ours.double(), theirs(theirs_see), rtol=1e-3, atol=1e-5)
+    reference_images = (squares[..., 16:240, 16:240].double() / 255 - mean) / std
+    actual = published.network(published.crops.center(squares))
+    torch.testing.assert_close(actual.double(), reference(reference_images), rtol=1e-3, atol=1e-5)
 
 
 def test_torchvisions_file_of_another_network(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    theirs = models.squeezenet1_1(weights=None, num_classes=7).double().eval()
-    torch.save(theirs.state_dict(), tmp_path / "squeezenet.pth")
+    reference = models.squeezenet1_1(weights=None, num_classes=7).double().eval()
+    torch.save(reference.state_dict(), tmp_path / "squeezenet.pth")
     named = ("model=torchvision", "model.name=squeezenet1_1", "model.image_size=64")
     begun = network(7, *named).double().eval()
     load_pretrained(begun, str(tmp_path / "squeezenet.pth"), tuple("abcdefg"))
     images = torch.randn(2, 3, 64, 64, dtype=torch.float64) * 50
     std = torch.tensor(IMAGENET_STD).double().reshape(3, 1, 1)
-    torch.testing.assert_close(begun(images), theirs(images / std))
+    torch.testing.assert_close(begun(images), reference(images / std))
     assert "all but net.classifier.1" in load_pretrained(
         network(3, *named), str(tmp_path / "squeezenet.pth"), CLASSES
     )
@@ -122,18 +122,18 @@ def test_fine_tuning(synthetic: tuple[str, ...], image_tree: Path, tmp_path: Pat
     first, second = tmp_path / "first", tmp_path / "second"
     cache = f"data.cache={tmp_path / 'cache'}"
     fit.train(request_of(first, *SMALL, *synthetic, cache, "logger=csv"))
-    theirs_on = (f"data.root={image_tree}", "data=folder", "data.batch_size=4", "logger=csv", cache)
+    other_data = (f"data.root={image_tree}", "data=folder", "data.batch_size=4", "logger=csv", cache)
     begun = (f"model.pretrained={first}", f"model.freeze=[{','.join(frozen)}]")
-    fit.train(request_of(second, *SMALL, *theirs_on, *begun))
+    fit.train(request_of(second, *SMALL, *other_data, *begun))
     log = (second / "train.log").read_text()
     assert re.search(r"Begins +with the weights of .*best.ckpt, all but fc8: its classes are others", log)
     assert "Frozen    conv1, conv2, conv3" in log
     weights = (first / "checkpoints" / "best.ckpt", second / "checkpoints" / "last.ckpt")
-    theirs, ours = (torch.load(path, weights_only=True)["state_dict"] for path in weights)
-    for name, value in ours.items():
+    reference, actual = (torch.load(path, weights_only=True)["state_dict"] for path in weights)
+    for name, value in actual.items():
         kept = name.split(".")[1] in frozen
-        assert value.shape[0] != theirs[name].shape[0] or torch.equal(value, theirs[name]) == kept, name
+        assert value.shape[0] != reference[name].shape[0] or torch.equal(value, reference[name]) == kept, name
     (first / "checkpoints" / "best.ckpt").unlink()  # a resumed run does not need it any more
     (first / "checkpoints" / "last.ckpt").unlink()
-    fit.train(request_of(second, *SMALL, *theirs_on, *begun, "trainer.max_epochs=3", previous=second))
+    fit.train(request_of(second, *SMALL, *other_data, *begun, "trainer.max_epochs=3", previous=second))
     assert len((second / "metrics.csv").read_text().splitlines()) == 4

@@ -40,10 +40,10 @@ def config(outputs: Path, **changes: Any) -> dict[str, Any]:
 
 def run(outputs: Path, name: str, status: str | None, **changes: Any) -> Path:
     """A run's folder; `name` is in the place of the time when it was made."""
-    ours = config(outputs, **changes)
-    folder = outputs / "runs" / f"{name}_{config_hash(ours)}"
+    saved = config(outputs, **changes)
+    folder = outputs / "runs" / f"{name}_{config_hash(saved)}"
     folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(ours))
+    (folder / "config.yaml").write_text(yaml.safe_dump(saved))
     if status:
         (folder / "result.json").write_text(json.dumps({"status": status}))
     return folder

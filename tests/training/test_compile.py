@@ -56,8 +56,8 @@ def test_the_compiled_network_gives_the_same() -> None:
     plain, fast = small_network("performance=plain"), small_network("performance.compile=network")
     assert list(fast.state_dict()) == list(plain.state_dict())
     for count in (4, 3, 4):
-        ours, theirs = (logits_and_gradients(network, *batch(count)) for network in (fast, plain))
-        for one, other in zip(ours, theirs, strict=True):
+        actual, expected = (logits_and_gradients(network, *batch(count)) for network in (fast, plain))
+        for one, other in zip(actual, expected, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
     fast.eval(), plain.eval()
     torch.testing.assert_close(fast(batch(2)[0]), plain(batch(2)[0]), rtol=1e-6, atol=1e-9)

@@ -112,10 +112,10 @@ def test_the_run_is_the_eager_one(
     train(request_of(tmp_path / "plain", *command, "performance.compile=none"))
     monkeypatch.setattr("alexnet.training.components.apply_performance_options", as_on_a_gpu)
     train(request_of(tmp_path / "run", *command))
-    ours, theirs = outcome(tmp_path / "run"), outcome(tmp_path / "plain")
+    actual, expected = outcome(tmp_path / "run"), outcome(tmp_path / "plain")
     log = (tmp_path / "run/train.log").read_text()
     assert log.count("The network is not compiled, and slower") == 1
-    weights = [each["checkpoints"]["last.ckpt"]["state_dict"] for each in (ours, theirs)]
+    weights = [each["checkpoints"]["last.ckpt"]["state_dict"] for each in (actual, expected)]
     assert differences(*weights) == []
 
 

@@ -55,8 +55,8 @@ def test_ten_crops_average_probabilities() -> None:
     logits = torch.stack([network(crops[:, k]) for k in range(10)], 1).detach().numpy()
     probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     with torch.no_grad():
-        ours = module._mean_over_crops(crops).exp().numpy()
-    np.testing.assert_allclose(ours, probabilities.mean(1), rtol=1e-5)
+        actual = module._mean_over_crops(crops).exp().numpy()
+    np.testing.assert_allclose(actual, probabilities.mean(1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("classes", [7, 10, 1000])
@@ -68,5 +68,5 @@ def test_ten_crops_of_an_image_are_averaged_the_same_in_any_batch(classes: int) 
         expected += crop
     expected /= np.float32(10)
     for size in (1, 2, 3, 7, 50):
-        ours = torch.cat([mean_over_crops(part.unbind(0)) for part in each.split(size, 1)])
-        np.testing.assert_array_equal(ours.numpy(), expected)
+        actual = torch.cat([mean_over_crops(part.unbind(0)) for part in each.split(size, 1)])
+        np.testing.assert_array_equal(actual.numpy(), expected)

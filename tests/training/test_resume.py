@@ -120,11 +120,11 @@ def test_from_a_pack(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         train(request_of(tmp_path / "stopped", *command))
     train(request_of(tmp_path / "stopped", *command, packed, previous=tmp_path / "stopped"))
-    ours, theirs = outcome(tmp_path / "stopped"), outcome(tmp_path / "whole")
-    assert ours["result"].pop("config_hash") != theirs["result"].pop(
+    actual, expected = outcome(tmp_path / "stopped"), outcome(tmp_path / "whole")
+    assert actual["result"].pop("config_hash") != expected["result"].pop(
         "config_hash"
     )  # a pack could be of others
-    assert differences(ours, theirs) == []
+    assert differences(actual, expected) == []
 
 
 def test_stopped_again_and_again(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
@@ -178,8 +178,8 @@ def test_trained_longer(stops: Stops, command: tuple[str, ...], tmp_path: Path) 
     train(request_of(tmp_path / "whole", *command, "trainer.max_epochs=3"))
     train(request_of(tmp_path / "longer", *command))
     train(request_of(tmp_path / "longer", *command, "trainer.max_epochs=3", previous=tmp_path / "longer"))
-    ours, theirs = outcome(tmp_path / "longer"), outcome(tmp_path / "whole")
-    assert differences(ours, theirs) == []
+    actual, expected = outcome(tmp_path / "longer"), outcome(tmp_path / "whole")
+    assert differences(actual, expected) == []
 
 
 def test_one_process_a_run(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
