@@ -62,7 +62,7 @@ def test_too_many_unreadable(image_tree: Path) -> None:
 def test_two_processes_share_what_they_could_not_read(
     train: Train, image_tree: Path, tmp_path: Path, most: float, ends: str
 ) -> None:
-    """Files that vanish after the survey: whichever rank meets them, all are named, or both ranks stop."""
+    """Files that vanish after the scan: whichever rank meets them, all are named, or both ranks stop."""
     arguments = [
         *SMALL,
         *("data=folder", f"data.root={image_tree}", "data.batch_size=4", "logger=csv"),
@@ -71,7 +71,7 @@ def test_two_processes_share_what_they_could_not_read(
     first = train(*arguments, "debug=fast", "run_folder=first", f"data.max_unreadable={most}")
     assert first.status == 0, first.err
     gone = ["train/cat/cat0.jpg", "train/cat/cat1.jpg", "train/dog/dog1.jpg", "val/dog/dog2.jpg"]
-    # the list and the survey are remembered under the times of the files, so these stay as they were
+    # the list and the scan are remembered under the times of the files, so these stay as they were
     for name in gone:
         path = image_tree / name
         status = path.stat()

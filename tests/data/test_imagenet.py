@@ -108,7 +108,7 @@ def test_damage_is_named(pictures: Path, tmp_path: Path) -> None:
         whole = (tmp_path / tar).read_bytes()
         (tmp_path / tar).write_bytes(whole[: len(whole) // 2])
         assert f"{tar}: " in missing(tmp_path)
-        assert "Fetch it again." in missing(tmp_path)
+        assert "Download it again." in missing(tmp_path)
         (tmp_path / tar).write_bytes(whole)
     listed(tmp_path)
 

@@ -57,7 +57,7 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, 
         raise OSError("no route to host")
 
     monkeypatch.setattr(getattr(torchvision.datasets, kind), "__init__", unreachable)
-    with pytest.raises(UserError, match=r"could not be fetched .*no route to host.*Put a copy"):
+    with pytest.raises(UserError, match=r"could not be downloaded .*no route to host.*Put a copy"):
         ensure_downloaded(data(f"data={name}", f"data.root={tmp_path}"), 1)
 
 

@@ -142,7 +142,7 @@ def test_missing_data_is_reported_as_by_train(tmp_path: Path) -> None:
             needs_download(compose_config(*given).data)
 
 
-def test_what_has_to_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_to_be_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = compose_config("data=imagenette", f"data.root={tmp_path}").data
     assert needs_download(config)
     monkeypatch.setattr(data_check, "check_reachable", lambda url, seconds: None)
@@ -154,7 +154,7 @@ def test_what_has_to_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         raise OSError("no route to host")
 
     monkeypatch.setattr(data_check, "check_reachable", unreachable)
-    with pytest.raises(UserError, match=r"could not be fetched .*no route to host.*Put a copy"):
+    with pytest.raises(UserError, match=r"could not be downloaded .*no route to host.*Put a copy"):
         list(check_download(config))
     assert list(tmp_path.iterdir()) == []
 
@@ -166,6 +166,6 @@ def test_downloads_are_torchvisions() -> None:
     assert imagenette.url.endswith(f"/{imagenette.unpacked}.tgz")
 
 
-def test_torchvisions_copy_is_not_fetched_again(tmp_path: Path) -> None:
+def test_torchvisions_copy_is_not_downloaded_again(tmp_path: Path) -> None:
     (tmp_path / "cifar-10-batches-py").mkdir()
     assert not needs_download(compose_config("data=cifar10", f"data.root={tmp_path}").data)

@@ -164,7 +164,7 @@ def test_a_run_through_the_program(train: Train, runs: Runs) -> None:
     assert content["figures"]["center"]["loss"] == pytest.approx(expected["loss"], rel=1e-4)
     assert "ten" not in content["figures"]
     assert re.search(r"first +centre +\d+\.\d\d ± ", done.out)
-    assert done.out.count("taken for") == 3
+    assert done.out.count("predicted as") == 3
     (part,) = set(runs.first.glob("wandb/offline-run-*")) - before
     (file,) = part.glob("run-*.wandb")
     assert file.name in {other.name for earlier in before for other in earlier.glob("run-*.wandb")}

@@ -33,7 +33,7 @@ class _Grey(ImageDataset):
 
 
 def fabricated(classes: int, *, perfect: bool = False) -> Evaluation:
-    """Return an evaluation of 5 images of each class; those of the second class are taken for the third."""
+    """Return an evaluation of 5 images of each class; the second class is predicted as the third."""
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(classes), 5)
     scores = rng.normal(0, 1, (len(labels), classes))
@@ -116,7 +116,7 @@ def test_every_file_of_a_thousand_classes(tmp_path: Path, capsys: pytest.Capture
     print_evaluation(evaluation)
     printed = capsys.readouterr().out
     assert printed.count("measured here") == 2
-    assert "goldfish taken for great white shark: 5 of 5" in printed
+    assert "goldfish predicted as great white shark: 5 of 5" in printed
     for name in ("confusion", "per_class", "worst"):
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
 

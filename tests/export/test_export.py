@@ -225,7 +225,7 @@ def test_the_largest_difference(tmp_path: Path) -> None:
 def test_images_to_compare_with(
     tmp_path: Path, synthetic: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Validation images where the data is there; never fetched; elsewhere noise around the mean."""
+    """Validation images where the data is there; never downloaded; elsewhere noise around the mean."""
 
     def sample(*overrides: str) -> Sample:
         write_checkpoint(tmp_path / "weights.ckpt", *overrides)

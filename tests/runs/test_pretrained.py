@@ -107,12 +107,12 @@ def test_mistakes(tmp_path: Path) -> None:
     assert all(torch.equal(value, before[name]) for name, value in begun.state_dict().items())
 
 
-def test_weights_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(*_: Any, **__: Any) -> None:
         raise OSError("no route to host")
 
     monkeypatch.setattr(models, "get_model", fetch)
-    with pytest.raises(UserError, match=r"could not be fetched \(OSError: no route to host\)\. Fetch"):
+    with pytest.raises(UserError, match=r"could not be downloaded \(OSError: no route to host\)\. Download"):
         load_pretrained(network(5, "model=alexnet_torchvision", "model.width=0.0625"), "torchvision", CLASSES)
 
 

@@ -134,7 +134,7 @@ def tar_members(root: Path, tars: list[Path]) -> list[Entry]:
                         advance(offset // MEGABYTE - done)
                         done = offset // MEGABYTE
             except (tarfile.TarError, OSError) as error:
-                raise UserError(f"{path}: not a whole tar archive ({error}). Fetch it again.") from error
+                raise UserError(f"{path}: not a whole tar archive ({error}). Download it again.") from error
             advance(size - done)
     return entries
 

@@ -175,7 +175,7 @@ def _ground_truth(walk: Walk, bases: list[Path], images: Path) -> tuple[Truth, P
             except UserError:
                 raise
             except Exception as error:  # a damaged file makes the readers raise many types
-                raise UserError(f"{path}: cannot be read ({error}). Fetch it again.") from error
+                raise UserError(f"{path}: cannot be read ({error}). Download it again.") from error
     raise UserError(
         f"{images}: no file gives the classes of these images. Put into {root} {DEVKIT}.tar.gz (from"
         f" image-net.org: ILSVRC2012, Development kit, Task 1 & 2) or {KAGGLE_TRUTH} (from Kaggle: ImageNet"

@@ -22,7 +22,7 @@ from alexnet.data.sources import ensure_downloaded, missing_download
 from alexnet.data.statistics import Statistics
 from alexnet.errors import UserError
 
-SCAN_CACHE = "surveys"  # folder of the data cache
+SCAN_CACHE = "scans"  # folder of the data cache
 ADJECTIVES = {"train": "training", "val": "validation"}
 
 

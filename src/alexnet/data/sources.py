@@ -69,18 +69,18 @@ def ensure_downloaded(config: DataConfig, workers: int) -> Path:
         return copy  # used as it is; it may be read-only
     try:
         with FileLock(root / ".lock"):  # ranks and runs that start together: one works, the others wait
-            return _make_or_fetch(config, root, workers)
+            return _make_or_download(config, root, workers)
     except PermissionError as error:
         raise UserError(f"data.root={config.root}: may not be written to ({error.strerror}).") from error
 
 
-def _make_or_fetch(config: DataConfig, root: Path, workers: int) -> Path:
+def _make_or_download(config: DataConfig, root: Path, workers: int) -> Path:
     if config.source is DataSource.synthetic:
         if config.synthetic is None:
             raise UserError("data.synthetic=null: the size of the synthetic data is not given.")
         return make_synthetic(root, config.synthetic, workers)
-    fetch = _fetch_cifar10 if config.source is DataSource.cifar10 else _fetch_imagenette
-    return _find_copy(root) or fetch(root)
+    download = _download_cifar10 if config.source is DataSource.cifar10 else _download_imagenette
+    return _find_copy(root) or download(root)
 
 
 def _find_copy(root: Path) -> Path | None:
@@ -91,7 +91,7 @@ def _find_copy(root: Path) -> Path | None:
     return None
 
 
-def _fetch_imagenette(root: Path) -> Path:
+def _download_imagenette(root: Path) -> Path:
     from torchvision.datasets import Imagenette
 
     _announce(DOWNLOADS[DataSource.imagenette], root)
@@ -102,7 +102,7 @@ def _fetch_imagenette(root: Path) -> Path:
     return root / DOWNLOADS[DataSource.imagenette].unpacked
 
 
-def _fetch_cifar10(root: Path) -> Path:
+def _download_cifar10(root: Path) -> Path:
     """Write CIFAR-10 as PNG files, from torchvision's copy, which is downloaded where it is missing."""
     from torchvision.datasets import CIFAR10
 
@@ -129,12 +129,12 @@ def _fetch_cifar10(root: Path) -> Path:
 
 
 def _announce(download: Download, root: Path) -> None:
-    console.print(f"Fetching {download.name} to {root} (about {download.bytes / 1e6:.0f} MB)")
+    console.print(f"Downloading {download.name} to {root} (about {download.bytes / 1e6:.0f} MB)")
 
 
 def download_error(name: str, root: Path, error: Exception) -> UserError:
     """Return the error for a data set that cannot be downloaded."""
     return UserError(
-        f"{name} is not in {root} and could not be fetched ({type(error).__name__}: {error})."
+        f"{name} is not in {root} and could not be downloaded ({type(error).__name__}: {error})."
         f" Put a copy with the folders train and val (or test) there, or give data.root=<its folder>."
     )

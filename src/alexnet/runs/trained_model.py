@@ -216,6 +216,6 @@ def _download(config: ModelConfig) -> dict[str, Tensor]:
         return models.get_model(name, weights="IMAGENET1K_V1").state_dict()
     except Exception as error:  # of the network, the disk, or an unknown name
         raise UserError(
-            f"The weights that torchvision publishes of {name} could not be fetched ({type(error).__name__}:"
-            f" {error}). Fetch the file elsewhere, and give its name."
+            f"The weights that torchvision publishes of {name} could not be downloaded"
+            f" ({type(error).__name__}: {error}). Download the file elsewhere, and give its path."
         ) from error
