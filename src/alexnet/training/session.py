@@ -126,7 +126,7 @@ class RunSession(ABC):
         if status == "completed":
             self.print_success(result)
         else:
-            log.error(f"The run {OUTCOMES[status]}. What there is of it: {self.folder.path}")
+            log.error(f"The run {OUTCOMES[status]}. Partial results: {self.folder.path}")
         self.close(result)
         if unwritten and status == "completed":
             raise UserError(self._with_hint(unwritten))
