@@ -145,10 +145,8 @@ def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]
     if same and composed["resume"] in (None, AUTO):
         return composed
     before, now = flatten(saved), flatten(composed)
-    newer = {
-        leaf: now[leaf] for leaf in now if is_under(leaf, CHANGEABLE)
-    }  # than the run, some of these keys
-    config = newer | before
+    changeable = {leaf: value for leaf, value in now.items() if is_under(leaf, CHANGEABLE)}
+    config = changeable | before  # the run may be older than some of these keys
     for key in (override.partition("=")[0].lstrip("+~").replace("/", ".") for override in typed):
         under = [leaf for leaf in now if is_under(leaf, (key,)) and key != "resume"]
         refused = [leaf for leaf in under if now[leaf] != before.get(leaf) and not is_under(leaf, CHANGEABLE)]
