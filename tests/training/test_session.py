@@ -174,7 +174,8 @@ def test_the_monitor_abandons_the_run(session: Any, tmp_path: Path) -> None:
     """The monitor's thread records the run, and requeues nothing."""
     session.trainer.shutdown.requeue = True
     with session.folder.locked():
-        thread = threading.Thread(target=session.trainer.rank_monitor.abandon, args=("Rank 1 is gone",))
+        on_rank_lost = session.trainer.rank_monitor.on_rank_lost
+        thread = threading.Thread(target=on_rank_lost, args=("Rank 1 is gone",))
         thread.start()
         thread.join()
     assert outcome(tmp_path / "run") == ("failed", "Rank 1 is gone")

@@ -21,7 +21,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
     for rank, pair in enumerate(evaluation.predictions.most_confused(3)):
         head = "Confused " if rank == 0 else " " * 9
         share = f"{pair.confused} of {pair.images}"
-        console.print(f"{head} {names[pair.label]} taken for {names[pair.predicted]}: {share}", markup=False)
+        what = f"{names[pair.label]} predicted as {names[pair.predicted]}"
+        console.print(f"{head} {what}: {share}", markup=False)
     for path, reason in list(evaluation.unreadable.items())[:LISTED]:
         console.print(f"Left out  {path}: {reason}", style="yellow", markup=False)
     if len(evaluation.unreadable) > LISTED:
