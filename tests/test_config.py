@@ -1,5 +1,6 @@
 """The configuration tree: every choice composes, every mistake is reported."""
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +135,11 @@ def test_any_path_can_be_typed(value: str) -> None:
     """As one argument, without quotes for Hydra inside the shell's."""
     root = compose_config("data=folder", quote_override(f"data.root={value}")).data.root
     assert root == {"'quoted one'": "quoted one"}.get(value, value)
+
+
+def test_the_store_of_schemas_is_not_copied() -> None:
+    """Hydra would copy it for each group that --help lists."""
+    assert copy.deepcopy([ConfigStore.instance()])[0] is ConfigStore.instance()
 
 
 def test_help_and_mistakes_do_not_wait_for_torch() -> None:

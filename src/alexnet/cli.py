@@ -26,6 +26,8 @@ from alexnet.paths import CONF, PROJECT
 for family, form in MODEL_CONFIGS.items():
     ConfigStore.instance().store(group="model", name=f"_{family}", node=form)
 OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
+# Hydra copies the store along with its list of sources; for --help a hundred times, most of the time it takes
+vars(ConfigStore.instance())["__deepcopy__"] = lambda memo: ConfigStore.instance()
 
 
 def entry_point(
