@@ -33,6 +33,7 @@ from alexnet.config import (
 from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.data.synthetic import make_synthetic
 from alexnet.training.request import TrainRequest
+from program_server import ProgramServer
 
 cli.register("train", TrainConfig)
 cli.register("prepare", PrepareConfig)
@@ -149,9 +150,19 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     )
 
 
+@pytest.fixture(scope="session")
+def program_server() -> Iterator[ProgramServer]:
+    server = ProgramServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def train(tmp_path: Path) -> Train:
-    """Runs `python src/train.py ...` as a user would, with outputs and caches in a temporary folder."""
+def train(tmp_path: Path, program_server: ProgramServer) -> Train:
+    """Runs `python src/train.py ...` as a user would, with outputs and caches in a temporary folder.
+
+    With an `environment` in a process that loads its packages itself, else in a fork of one that has.
+    """
 
     def run(
         *arguments: str,
@@ -161,11 +172,14 @@ def train(tmp_path: Path) -> Train:
     ) -> Finished:
         outputs = tmp_path / "outputs"
         where = [f"outputs={outputs}"] if program in ("train.py", "doctor.py", "benchmark.py") else []
-        own = {"HOME": str(tmp_path), "ALEXNET_CACHE": str(tmp_path / "cache")}
+        command = [str(PROJECT / "src" / program), *arguments, *where]
+        own = os.environ | {"HOME": str(tmp_path), "ALEXNET_CACHE": str(tmp_path / "cache")}
+        if environment is None:
+            return Finished(*program_server.run(command, tmp_path, own, timeout), outputs)
         done = subprocess.run(
-            [sys.executable, str(PROJECT / "src" / program), *arguments, *where],
+            [sys.executable, *command],
             cwd=tmp_path,
-            env=os.environ | own | (environment or {}),
+            env=own | environment,
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
