@@ -77,6 +77,7 @@ def test_plain(variant: Variant, given: tuple[str, ...]) -> None:
     assert variant_config(Variant.ours_plain, benchmark_config()) == benchmark_config("performance=plain")
 
 
+@pytest.mark.slow
 def test_compiled_whole() -> None:
     assert build(Variant.ours_compiled).network._compiled_call_impl is not None
 

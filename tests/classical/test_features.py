@@ -124,7 +124,7 @@ class Noise(ImageDataset):
         out[...] = self.pixels[index]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_extraction_equals_a_plain_loop(tmp_path: Path, workers: int) -> None:
     """In order, over several chunks, without those that do not decode; no file is left."""
     broken = (0, 5, CHUNK + 1)

@@ -94,7 +94,8 @@ def test_an_error_comes_out() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory from /proc")
-@pytest.mark.parametrize("packed", ["files", "raw", pytest.param("jpeg", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("packed", ["files", "raw", "jpeg"])
 def test_memory_does_not_grow_over_epochs(image_tree: Path, packed: str) -> None:
     program = f"""
         import sys

@@ -140,6 +140,7 @@ def test_two_columns_times_two_copies() -> None:
     run(2, 2, (check_steps, SMALL))
 
 
+@pytest.mark.slow
 def test_copies_that_hold_parts_of_every_layer() -> None:
     run(2, 1, (check_steps, SMALL))
 

@@ -44,6 +44,7 @@ def test_every_placement() -> None:
     assert held["model_parallel"] == format_bytes(6 * (parameters + 1000))
 
 
+@pytest.mark.slow
 def test_a_batch_that_does_not_divide() -> None:
     command = [sys.executable, str(PROJECT / "benchmarks/placement.py"), "--batch=5"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)

@@ -87,7 +87,7 @@ STEP = ("scheduler=step", "model.columns=2", "optimizer.freeze=[conv1]", "model.
             marks=pytest.mark.slow,
             id="every step",
         ),
-        pytest.param(("data.workers=0", *PLATEAU), (1, BATCHES, 6, 11), id="plateau"),
+        pytest.param(("data.workers=0", *PLATEAU), (1, BATCHES, 6, 11), id="plateau", marks=pytest.mark.slow),
         pytest.param(("data.workers=2", *STEP), (2, BATCHES + 1, 9), id="step"),
     ],
 )
