@@ -1,5 +1,7 @@
 """Shared by all tests: the real configuration tree, small image folders, runs in a subprocess."""
 
+import copy
+import functools
 import json
 import os
 import pty
@@ -57,10 +59,15 @@ def _own_environment() -> Iterator[None]:
         yield
 
 
-def compose_config(*overrides: str) -> TrainConfig:
-    """conf/train.yaml with overrides, as train.py reads it."""
+@functools.cache
+def _composed(overrides: tuple[str, ...]) -> TrainConfig:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         return read_config(compose("train", list(overrides)), TrainConfig)
+
+
+def compose_config(*overrides: str) -> TrainConfig:
+    """conf/train.yaml with overrides, as train.py reads it."""
+    return copy.deepcopy(_composed(overrides))
 
 
 def benchmark_config(*overrides: str) -> BenchmarkConfig:

@@ -17,7 +17,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PRELOADED = ("torch", "lightning.pytorch", "torchvision", "torchmetrics", "hydra", "matplotlib.figure")
+PRELOADED = (
+    "torch",
+    "lightning.pytorch",
+    "torchvision",
+    "torchmetrics",
+    "hydra",
+    "matplotlib.figure",
+    "scipy.stats",
+)
 
 
 class Ended(NamedTuple):

@@ -92,7 +92,11 @@ CASES = {
     "recipe_2012": f"experiment=alexnet_2012 {NARROW} {SHORT_EPOCHS}",
     "recipe_caffe": f"experiment=alexnet_caffe {NARROW} {SHORT_EPOCHS}",
 }
-SLOW = {"vgg16", "googlenet", "resnet18"}  # more than five seconds each
+# run by `make test-slow`: more than five seconds each, or near to another case
+SLOW = {
+    *("vgg16", "googlenet", "resnet18", "sigmoid", "identity", "no_communication", "init_pytorch", "init_he"),
+    *("zero_biases", "removed", "frozen", "freeze_from", "no_augmentation", "color_until_epoch"),
+}
 
 
 class _Losses(Callback):

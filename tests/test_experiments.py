@@ -86,7 +86,16 @@ def test_says_what_it_tests(name: str) -> None:
         assert f"{abs(claim['top1']):g}" in header or "over 1 point" in header or "37.5" in header
 
 
-@pytest.mark.parametrize("name", [*FACTORS, "lenet5", "resnet18"])  # the others: torchvision's, too
+FAST = ("baseline", "alexnet_2012", "two_columns", "ten_crops", "lenet5")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in FAST else pytest.mark.slow)
+        for name in (*FACTORS, "lenet5", "resnet18")  # the others: torchvision's, too
+    ],
+)
 def test_trains_for_a_step(name: str, image_tree: Path, tmp_path: Path) -> None:
     overrides = [
         *(f"experiment={name}", "data=folder", f"data.root={image_tree}", f"data.cache={tmp_path}/cache"),

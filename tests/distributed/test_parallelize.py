@@ -91,7 +91,7 @@ def test_the_numbers_of_a_single_device(placed: Placed, name: str) -> None:
         assert result[split]["loss"] == pytest.approx(expected_result[split]["loss"], rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["ddp", SLOW("fsdp"), "columns", SLOW("both")])
+@pytest.mark.parametrize("name", ["ddp", SLOW("fsdp"), SLOW("columns"), SLOW("both")])
 def test_one_form_of_checkpoint(placed: Placed, name: str) -> None:
     ours, theirs = (
         torch.load(placed(each) / "checkpoints/last.ckpt", weights_only=True) for each in (name, "single")

@@ -58,7 +58,7 @@ def test_nothing_fits(synthetic: tuple[str, ...], tmp_path: Path) -> None:
     [
         ("270k", ""),
         SLOW("500k", "checkpoints/best.ckpt"),
-        ("1500k", "checkpoints/last.ckpt"),
+        SLOW("1500k", "checkpoints/last.ckpt"),
         SLOW("2m", "checkpoints/last.ckpt"),
     ],
 )

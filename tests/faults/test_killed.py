@@ -25,7 +25,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("warm", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("warm", [True, False])
 def test_at_random_moments(synthetic: tuple[str, ...], tmp_path: Path, warm: bool) -> None:
     kills, start = (2, start_warm) if warm else (25, start_fresh)
     made, differing = kill_at_random(tmp_path, kills, 0, synthetic, start)

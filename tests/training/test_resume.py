@@ -111,6 +111,7 @@ def test_stopped_at_a_step(
         assert differences(outcome(folder), whole) == [], f"stopped in step {step}"
 
 
+@pytest.mark.slow
 def test_from_a_pack(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
     """A run that began with files is resumed with a pack of them."""
     packed = f"data.pack={tmp_path / 'pack'}"
@@ -143,7 +144,12 @@ def test_stopped_again_and_again(stops: Stops, command: tuple[str, ...], tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("kept", "saved"), [("every_n_steps=5", 5), ("every_n_seconds=0.0001", 5), ("every_n_steps=null", 4)]
+    ("kept", "saved"),
+    [
+        ("every_n_steps=5", 5),
+        pytest.param("every_n_seconds=0.0001", 5, marks=pytest.mark.slow),
+        ("every_n_steps=null", 4),
+    ],
 )
 def test_after_a_crash(
     stops: Stops,

@@ -30,7 +30,7 @@ def test_layers_are_measured(gradients: bool) -> None:
 @pytest.mark.parametrize(
     "overrides",
     [
-        ("trainer.precision=32-true",),
+        pytest.param(("trainer.precision=32-true",), marks=pytest.mark.slow),
         ("trainer.precision=bf16-mixed", "data.val_crops=ten", "callbacks.nan_monitor.nonfinite=skip"),
         ("trainer.precision=32-true", "model.columns=2", "scheduler=plateau", "optimizer=cuda_convnet_2012"),
     ],
