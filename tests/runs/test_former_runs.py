@@ -15,6 +15,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from alexnet.config.renamed import RENAMED_KEYS, RENAMED_VALUES, migrate, new_name
 from conftest import PROJECT, Train, compose_config, save_image
@@ -26,8 +27,15 @@ FORMER = Path(__file__).with_name("former_runs")
 
 @pytest.fixture
 def former(tmp_path: Path) -> Path:
-    """A copy of the runs, as a study."""
-    return shutil.copytree(FORMER, tmp_path / "former")
+    """A copy of the runs, as a study; the cache that they name, a folder of the checkout, is elsewhere."""
+    folder = shutil.copytree(FORMER, tmp_path / "former")
+    for path in folder.glob("*/*/config.yaml"):
+        path.write_text(path.read_text().replace("cache: cache\n", f"cache: {tmp_path / 'cache'}\n"))
+    for path in folder.glob("*/*/checkpoints/*.ckpt"):
+        content = torch.load(path, weights_only=True)
+        content["config"]["data"]["cache"] = str(tmp_path / "cache")
+        torch.save(content, path)
+    return folder
 
 
 @pytest.mark.parametrize("key", [key for key in RENAMED_KEYS if key not in ("growth", "programs")])
