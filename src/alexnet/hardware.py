@@ -99,7 +99,7 @@ def matrix_rate(device: torch.device, precision: str) -> float:
     Training can exceed it: on some processors the library for convolutions is faster than that for matrix
     products. `precision` is Lightning's name for it. Takes less than a second.
     """
-    dtype, side = _dtype(precision), FIRST_SIDE
+    dtype, side = precision_dtype(precision), FIRST_SIDE
     while side < LARGEST_SIDE and 2 * side**3 / product_rate(side, dtype, device, 0) < OCCUPYING_SECONDS:
         side *= 2
     rate = product_rate(side, dtype, device, MEASURED_SECONDS)
@@ -135,7 +135,8 @@ def synchronize(device: torch.device) -> None:
         torch.accelerator.synchronize(device)
 
 
-def _dtype(precision: str) -> torch.dtype:
+def precision_dtype(precision: str) -> torch.dtype:
+    """Return the type that most of the arithmetic has in Lightning's precision of that name."""
     types = {"64": torch.float64, "32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
     return types[precision.partition("-")[0]]
 

@@ -23,6 +23,7 @@ BASE = rounds(4.0, 8.0, 2.0)
 OURS = rounds(1.0, 4.0, 2.0)
 RESULTS = Results(
     "a machine; a configuration",
+    "float32",
     [
         VariantResult.of("ours", "this program", OURS, BASE, 128, 2e12),
         VariantResult.of("stock_float32", "stock modules, float32", BASE, BASE, 128, 2e12),
@@ -58,6 +59,7 @@ def test_tables() -> None:
     text = tables(RESULTS)
     assert "this program" in text
     assert "LRN    75.0%" in text
+    assert "a product of two float32 matrices" in text
     assert "Time of an image in a batch of 64, against one of 16: 0.75" in text
     rows = [line.split() for line in text.splitlines()]
     assert ["64", "600.0", "500.0", "700.0", "106.7", "9.38"] in rows

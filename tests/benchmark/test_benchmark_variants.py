@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet.benchmark import variants
+from alexnet.benchmark import measure, variants
 from alexnet.benchmark.variants import (
     TITLES,
     TORCHVISION,
@@ -162,6 +162,25 @@ def test_variants_without_new_information_are_left_out(monkeypatch: pytest.Monke
     assert set(here) == {*list(Variant)[:4], Variant.torchvision_float32}
     asked = benchmark_config(*SMALL, "variants=[stock_bfloat16,ours,ours]")
     assert choose_variants(asked) == [Variant.stock_bfloat16, Variant.ours]
+
+
+@pytest.mark.parametrize(("bfloat16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+@pytest.mark.parametrize("variant", [Variant.ours, Variant.stock_float32])
+def test_the_product_beside_a_step_is_of_a_native_type(
+    variant: Variant, bfloat16: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere bfloat16 is emulated: a product of two matrices of side 4096 takes minutes."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": bfloat16})
+    multiplied: list[torch.dtype] = []
+
+    def product_rate(side: int, dtype: torch.dtype, device: torch.device, seconds: float) -> float:
+        multiplied.append(dtype)
+        return 1e9
+
+    monkeypatch.setattr(measure, "product_rate", product_rate)
+    monkeypatch.setattr(measure, "build_step", lambda *_: lambda: None)
+    measure.measure(variant, benchmark_config(*SMALL, "trainer.accelerator=cpu"), profiled=False)
+    assert multiplied == [dtype]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from alexnet.benchmark.variants import (
     choose_variants,
     device_of,
     flops_of_step,
+    native_dtype,
 )
 from alexnet.config import AlexNetConfig, BenchmarkConfig, Variant
 from alexnet.data.datamodule import check_crop
@@ -80,7 +81,8 @@ def _measure_all(config: BenchmarkConfig, heading: str, flops: dict[Variant, flo
         for variant, measurements in rounds.items()
     ]
     parts = rounds[Variant.ours][-1].parts if Variant.ours in rounds else None
-    return Results(heading, variants, parts or {}, by_batch_size, by_data_size)
+    dtype = str(native_dtype(config)).removeprefix("torch.")
+    return Results(heading, dtype, variants, parts or {}, by_batch_size, by_data_size)
 
 
 def _measure_variants(

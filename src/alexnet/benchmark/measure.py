@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from alexnet.benchmark.variants import build_step, device_of
+from alexnet.benchmark.variants import build_step, device_of, native_dtype
 from alexnet.config import BenchmarkConfig, Compile, Variant
 from alexnet.hardware import peak_memory_mb, product_rate, resolve_accelerator, synchronize
 from alexnet.training.compile import resolve_compile
@@ -25,8 +25,8 @@ class Measurement:
 
     `seconds` is the time of a step, `first` that of the first step, which compiles. `peak` is the most bytes
     that tensors took; on a CPU, what the process took beyond its start. `product` is the rate of a product of
-    two bfloat16 matrices right afterwards, in floating-point operations a second. `parts` holds each part's
-    share of a step's time.
+    two matrices of `native_dtype` right afterwards, in floating-point operations a second. `parts` holds
+    each part's share of a step's time.
     """
 
     seconds: float
@@ -44,7 +44,7 @@ def measure(variant: Variant, config: BenchmarkConfig, *, profiled: bool) -> Mea
     step = build_step(variant, config)
     first, seconds = _first_and_following(step, config.steps, device)
     peak = 1e6 * (peak_memory_mb(accelerator) - before)
-    product = product_rate(config.matrix, torch.bfloat16, device, PRODUCT_SECONDS)
+    product = product_rate(config.matrix, native_dtype(config), device, PRODUCT_SECONDS)
     compiled = resolve_compile(config.performance, accelerator, config.strategy.name) is Compile.network
     parts = profile_step(step, device, "compiled kernels" if compiled else "LRN") if profiled else None
     return Measurement(seconds, first, peak, product, parts)

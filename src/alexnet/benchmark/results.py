@@ -98,6 +98,7 @@ class Results:
     """
 
     heading: str  # machine and configuration, in a line
+    product_dtype: str  # type of the matrices whose product the steps are measured against
     variants: list[VariantResult]
     parts: dict[str, float]
     by_batch_size: list[Point]
@@ -117,7 +118,7 @@ class Results:
 TABLE_WIDTH = 1000  # characters, more than any table has: nothing is wrapped
 NOTES = (
     "ratio: images a second against stock modules in float32, round by round.",
-    "of a product: arithmetic a second, as a share of what a product of two bfloat16 matrices reached right"
+    "of a product: arithmetic a second, as a share of what a product of two {dtype} matrices reached right"
     " afterwards. Medians over the rounds, with the least and the most.",
     "first step: seconds, compilation included; new: nothing compiled before; again: from the cache on disk."
     " Torchvision's network is a smaller one, without LRN, always of width 1.",
@@ -126,7 +127,8 @@ NOTES = (
 
 def tables(results: Results) -> str:
     """Return tables of all that was measured, as text."""
-    sections = [_variants(results), *NOTES]
+    notes = [note.format(dtype=results.product_dtype) for note in NOTES]
+    sections = [_variants(results), *notes]
     if results.parts:
         shares = [(part, f"{share:.1%}") for part, share in results.parts.items()]
         sections += ["", "Where a step of this program spends its time", format_table((), shares)]

@@ -21,7 +21,13 @@ from alexnet.callbacks.compiler_check import check_compiled
 from alexnet.config import AlexNetConfig, BenchmarkConfig, Compile, DropoutScaling, Strategy, Variant
 from alexnet.data.datamodule import MIXED
 from alexnet.errors import UserError
-from alexnet.hardware import resolve_accelerator, resolve_device, resolve_precision, retain_malloc
+from alexnet.hardware import (
+    precision_dtype,
+    resolve_accelerator,
+    resolve_device,
+    resolve_precision,
+    retain_malloc,
+)
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.build import build_network
 from alexnet.models.dropout import Dropout
@@ -80,10 +86,15 @@ def choose_variants(config: BenchmarkConfig) -> list[Variant]:
     assert isinstance(config.model, AlexNetConfig)  # BenchmarkConfig checks it
     if (plain.performance, plain.trainer) == (config.performance, config.trainer) or not config.model.lrn:
         variants.remove(Variant.ours_plain)  # without LRN it is the same as the stock modules
-    if resolve_precision(replace(config.trainer, precision="auto")) != "bf16-mixed":
+    if native_dtype(config) is not torch.bfloat16:
         for variant in (Variant.stock_bfloat16, Variant.torchvision_bfloat16, Variant.torchvision_compiled):
-            variants.remove(variant)  # slow where the device has no bfloat16 instructions
+            variants.remove(variant)  # slow where bfloat16 is emulated
     return variants
+
+
+def native_dtype(config: BenchmarkConfig) -> torch.dtype:
+    """Return bfloat16 if the device computes in it natively, else float32."""
+    return precision_dtype(resolve_precision(replace(config.trainer, precision="auto")))
 
 
 def variant_config(variant: Variant, config: BenchmarkConfig) -> BenchmarkConfig:
