@@ -9,9 +9,10 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -168,25 +169,27 @@ def program_server() -> Iterator[ProgramServer]:
 def train(tmp_path: Path, program_server: ProgramServer) -> Train:
     """Runs `python src/train.py ...` as a user would, with outputs and caches in a temporary folder.
 
-    With an `environment` in a process that loads its packages itself, else in a fork of one that has.
+    In a fork of a process that has loaded torch, or with `own_process` in one that loads all itself.
     """
 
     def run(
         *arguments: str,
         program: str = "train.py",
-        environment: dict[str, str] | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
         timeout: int = 240,
+        own_process: bool = False,
     ) -> Finished:
         outputs = tmp_path / "outputs"
         where = [f"outputs={outputs}"] if program in ("train.py", "doctor.py", "benchmark.py") else []
         command = [str(PROJECT / "src" / program), *arguments, *where]
-        own = os.environ | {"HOME": str(tmp_path), "ALEXNET_CACHE": str(tmp_path / "cache")}
-        if environment is None:
-            return Finished(*program_server.run(command, tmp_path, own, timeout), outputs)
+        caches = {"HOME": str(tmp_path), "ALEXNET_CACHE": str(tmp_path / "cache")}
+        variables = os.environ | caches | environment
+        if not own_process:
+            return Finished(*program_server.run(command, tmp_path, variables, timeout), outputs)
         done = subprocess.run(
             [sys.executable, *command],
             cwd=tmp_path,
-            env=own | environment,
+            env=variables,
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,

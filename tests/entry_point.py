@@ -2,19 +2,18 @@
 
 import io
 import os
-import runpy
 import sys
-import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
 from unittest.mock import patch
 
 from alexnet.runs.resume import FROM_FIRST_RANK
 from conftest import PROJECT
+from program_server import run_program
 
 
 class ProgramOutput(NamedTuple):
-    """The output of a start of the program, and its exit status; 70 after a stack trace."""
+    """The output of a start of the program, and its exit status."""
 
     status: int
     out: str
@@ -23,19 +22,11 @@ class ProgramOutput(NamedTuple):
 
 def run_train(*arguments: str) -> ProgramOutput:
     """Run `python src/train.py ...` in one process, as a user would type it."""
-    out, err, status = io.StringIO(), io.StringIO(), 0
+    out, err = io.StringIO(), io.StringIO()
     argv = [str(PROJECT / "src/train.py"), *arguments]
     with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "argv", argv), patch.dict(os.environ):
         os.environ.pop(FROM_FIRST_RANK, None)
-        try:
-            runpy.run_path(argv[0], run_name="__main__")
-        except SystemExit as ended:
-            status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-            if isinstance(ended.code, str):
-                print(ended.code, file=sys.stderr)
-        except BaseException:
-            status = 70
-            traceback.print_exc()
+        status = run_program(argv[0])
     return ProgramOutput(status, out.getvalue(), err.getvalue())
 
 

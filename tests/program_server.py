@@ -1,21 +1,25 @@
 """Starts Python programs as forks of one process that has loaded torch and Lightning: that takes seconds.
 
 A program finds what it would find in a process of its own: arguments, environment, folder and streams. Only
-what the packages read from the environment as they are loaded is the server's.
+what Python and the packages read from the environment as they are loaded is the server's, PYTHONPATH apart.
 
 Requests and answers are lines of JSON on the server's standard input and output.
 """
 
+import atexit
+import gc
 import json
 import os
 import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 PRELOADED = (
     "torch",
@@ -72,15 +76,31 @@ def _serve() -> None:
     """Answer requests. In the fork of a request, run its program instead."""
     for name in PRELOADED:
         __import__(name)
+    gc.freeze()  # a fork that looked for garbage among all this would take a second more
     while line := sys.stdin.readline():
         request = json.loads(line)
         if (child := os.fork()) == 0:
             _become(request)
-            return
         print(json.dumps(_wait(child, request["timeout"])), flush=True)
+    os._exit(0)  # what is frozen would be reported as leaked
 
 
-def _become(request: dict[str, Any]) -> None:
+def run_program(program: str) -> int:
+    """Run a program as `__main__` in this process, with the arguments in sys.argv; return its exit status."""
+    try:
+        runpy.run_path(program, run_name="__main__")
+    except SystemExit as ended:
+        if ended.code is None or isinstance(ended.code, int):
+            return ended.code or 0
+        print(ended.code, file=sys.stderr)
+        return 1
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _become(request: dict[str, Any]) -> NoReturn:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
@@ -88,9 +108,16 @@ def _become(request: dict[str, Any]) -> None:
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         os.dup2(opened, descriptor)
         os.close(opened)
+    given = os.environ.get("PYTHONPATH")
+    sys.path[:1] = [str(Path(request["command"][0]).parent), *(given.split(os.pathsep) if given else ())]
     sys.argv[:] = request["command"]
-    sys.path[0] = str(Path(sys.argv[0]).parent)
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    status = run_program(sys.argv[0])
+    # as Python ends, but for taking all modules apart, which takes as long as a small program does
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _wait(child: int, timeout: int) -> int | None:

@@ -36,6 +36,27 @@ def test_ends_as_in_a_process_of_its_own(
         assert ended.out == f"['a b', 'c'] this {tmp_path}  beside True\n"
 
 
+def test_what_is_left_to_do_is_done(program_server: ProgramServer, tmp_path: Path) -> None:
+    """Other threads end, exit handlers run, and what is buffered is written."""
+    code = (
+        "import atexit, threading, time\n"
+        "atexit.register(print, 'handler')\n"
+        "threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()\n"
+    )
+    ended = program_server.run([write(tmp_path, code)], tmp_path, dict(os.environ), 60)
+    assert (ended.status, ended.out, ended.err) == (0, "thread\nhandler\n", "")
+
+
+def test_modules_on_pythonpath_are_found(program_server: ProgramServer, tmp_path: Path) -> None:
+    """After those beside the program, before those that are installed."""
+    for name in ("helper", "sklearn"):
+        (tmp_path / "first").mkdir(exist_ok=True)
+        (tmp_path / f"first/{name}.py").write_text("NAME = 'first'\n")
+    program = write(tmp_path, "import helper, sklearn; print(helper.NAME, sklearn.NAME)")
+    environment = {"PYTHONPATH": f"{tmp_path / 'first'}{os.pathsep}/none"}
+    assert program_server.run([program], tmp_path, environment, 60).out == "beside first\n"
+
+
 def test_a_stack_trace(program_server: ProgramServer, tmp_path: Path) -> None:
     ended = program_server.run([write(tmp_path, "1 / 0")], tmp_path, dict(os.environ), 60)
     assert ended.status == 1

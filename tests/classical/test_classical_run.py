@@ -270,7 +270,9 @@ def test_mistakes_are_reported_in_one_line(typed: str, message: str) -> None:
 
 
 def test_help_does_not_wait_for_torch(train: Train) -> None:
-    shown = train("--help", program="classical.py", environment={"PYTHONPROFILEIMPORTTIME": "1"})
+    shown = train(
+        "--help", program="classical.py", environment={"PYTHONPROFILEIMPORTTIME": "1"}, own_process=True
+    )
     assert shown.status == 0
     assert "hog_and_color" in shown.out
     modules = {line.rpartition("|")[2].strip() for line in shown.err.splitlines()}
