@@ -53,8 +53,8 @@ def test_mistakes_in_one_line(train: Train, tmp_path: Path) -> None:
     )
     (tmp_path / "file").write_text("")
     for arguments, expected in (
-        ((), "Give what to compare: either study=<folder> or runs='<pattern>'."),
-        (("study=a", "runs=b"), "Give what to compare"),
+        ((), "Specify what to compare: either study=<folder> or runs='<pattern>'."),
+        (("study=a", "runs=b"), "Specify what to compare"),
         (("study=/nowhere/study",), "there is no such folder"),
         (("runs=nothing*",), "no run's folder among the 0 that match"),
         ((f"study={study}", "stduy=x"), "Did you mean study?"),

@@ -40,9 +40,9 @@ def test_from_a_pack_as_from_the_files(train: Train, synthetic: tuple[str, ...],
 def test_mistakes_in_one_line(train: Train, image_tree: Path) -> None:
     for arguments, expected in (
         (("data.rot=/x",), "Did you mean root?"),
-        (("data=imagenet",), "data.root is not set. Give it: data.root=..."),
+        (("data=imagenet",), "data.root is not set. Set it: data.root=..."),
         (("data=imagenet", "data.root=/nowhere"), "there is no such folder"),
-        (("data=imagenet", f"data.root={image_tree}"), "'cat' is none of ImageNet's 1,000 classes"),
+        (("data=imagenet", f"data.root={image_tree}"), "'cat' is not one of ImageNet's 1,000 classes"),
         (("format=png",), "Choices: jpeg, raw."),
         (("quality=0",), "quality=0: expected a JPEG quality from 1 to 100."),
     ):

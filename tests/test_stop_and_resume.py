@@ -82,7 +82,7 @@ def test_slurm_warns_and_starts_again(command: tuple[str, ...], tmp_path: Path) 
     done = run(tmp_path, STOPPING, *command, **slurm, STOP="0,6,SIGUSR1")
     assert done.returncode == 1
     assert "stopped by SIGUSR1" in done.stderr
-    assert "Slurm starts job 41 again" in done.stdout
+    assert "Slurm has requeued job 41" in done.stdout
     assert (tmp_path / "asked").read_text() == "requeue 41\n"
     done = run(tmp_path, TRAIN, *command, **slurm, SLURM_RESTART_COUNT="1")
     assert done.returncode == 0, done.stderr

@@ -23,22 +23,22 @@ from alexnet.config.security import check_builds_nothing
 from alexnet.errors import UserError
 from alexnet.paths import CONF, PROJECT
 
-for family, form in MODEL_CONFIGS.items():
-    ConfigStore.instance().store(group="model", name=f"_{family}", node=form)
+for family, model_config in MODEL_CONFIGS.items():
+    ConfigStore.instance().store(group="model", name=f"_{family}", node=model_config)
 OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
-# Hydra copies the store along with its list of sources; for --help a hundred times, most of the time it takes
+# Hydra deep-copies the store with its list of sources; --help does so a hundred times, most of its run time
 vars(ConfigStore.instance())["__deepcopy__"] = lambda memo: ConfigStore.instance()
 
 
 def entry_point(
     name: str, schema: type, *, groups: bool = True, sweeps: bool = True
 ) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
-    """Make a function the Hydra program <name>.py; a user's mistake ends it with one line and status 1.
+    """Decorate the main function of the Hydra program <name>.py; user errors end it with a line and status 1.
 
-    Its configuration is conf/<name>.yaml, whose form is `schema`, registered as <name>_schema. In a sweep a
-    mistake ends its own job alone; mistakes are printed at the end, by the process that the user started,
-    since a launcher may run jobs in others. Without `groups` the folders of conf/ are not this
-    program's, and its keys may have their names. Without `sweeps`, -m is a mistake.
+    Its configuration is conf/<name>.yaml with the schema `schema`, which is registered as <name>_schema. In a
+    sweep a user error ends only its own job; the errors are printed at the end, by the process that the user
+    started, since a launcher may run jobs in other processes. Without `groups` the program does not use the
+    folders of conf/, and its keys may have the same names. Without `sweeps`, -m is refused.
     """
     register(name, schema)
     if not groups:
@@ -55,7 +55,7 @@ def entry_point(
             except (UserError, OmegaConfBaseException) as error:
                 if os.getpid() != main_process:
                     raise UserError(format_error(error, schema)) from error  # the launcher passes it on
-                mistakes.append(format_error(error, schema))  # Hydra would print more than that one line
+                mistakes.append(format_error(error, schema))  # Hydra would print more than one line
                 return None
 
         folder = str(CONF) if groups else None
@@ -87,7 +87,7 @@ def entry_point(
 
 
 def _exit(mistakes: list[str]) -> NoReturn:
-    """Exit with status 1; the first process of this machine prints the mistakes."""
+    """Exit with status 1; the first process on this machine prints the mistakes."""
     local_rank = os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))
     if local_rank != "0":
         sys.exit(1)
@@ -95,26 +95,26 @@ def _exit(mistakes: list[str]) -> NoReturn:
 
 
 def register(name: str, schema: type) -> None:
-    """Make a schema known to Hydra as <name>_schema."""
+    """Register a schema with Hydra as <name>_schema."""
     ConfigStore.instance().store(name=f"{name}_schema", node=schema)
 
 
 def typed_overrides() -> list[str]:
-    """Return what was typed on the command line, for this job of a sweep."""
+    """Return the overrides typed on the command line, in a sweep those of this job."""
     return list(HydraConfig.get().overrides.task)
 
 
 def check_study_is_swept(run_folder: str | None) -> None:
-    """Raise `UserError` for a study that is started as one run. A job of a study is given its folder."""
+    """Raise `UserError` for a study that is started as a single run. Jobs of a study have a `run_folder`."""
     hydra_config = HydraConfig.get()
     study = hydra_config.runtime.choices.get("study")
     if study is not None and hydra_config.mode is RunMode.RUN and run_folder is None:
         raise UserError(
-            f"study={study}: a study is many runs. Start it with -m: train.py -m study={study} ..."
+            f"study={study}: a study consists of many runs. Start it with -m: train.py -m study={study} ..."
         )
 
 
 def shares_process() -> bool:
-    """Return whether other jobs of a sweep run in this process, as under Hydra's basic launcher alone."""
+    """Return whether other jobs of a sweep run in this process: only with Hydra's basic launcher."""
     hydra_config = HydraConfig.get()
     return hydra_config.mode is RunMode.MULTIRUN and hydra_config.runtime.choices["hydra/launcher"] == "basic"

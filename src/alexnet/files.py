@@ -22,10 +22,10 @@ PARTIAL = ".partial"  # suffix of what is still being written
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file that replaces `path` once it is on the disk; on failure nothing is left of it.
+    """Yield a file that replaces `path` once it is on the disk; on failure nothing of it is left.
 
-    What was at `path` stays until then. An `OSError` names the file, which the system does not do for a full
-    disk.
+    The previous file at `path` stays until then. An `OSError` names the file, which the system omits for a
+    full disk.
     """
     partial = partial_path(path)
     try:
@@ -47,8 +47,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 def atomic_write_files(folder: Path) -> Iterator[Path]:
     """Yield a folder whose files move to `folder` once all are on the disk; on failure nothing is left.
 
-    Files of the same names are removed before the first of them arrives, so that old and new ones never
-    stand side by side. An `OSError` names the folder.
+    Existing files of the same names are removed before the first new one is moved, so that old and new files
+    are never mixed. An `OSError` names the folder.
     """
     try:
         with TemporaryDirectory(prefix=".", suffix=PARTIAL, dir=folder) as partial:
@@ -68,21 +68,21 @@ def atomic_write_files(folder: Path) -> Iterator[Path]:
 
 
 def make_output_folder(folder: Path, failure: str = "Cannot write to", *, setting: str = "out") -> None:
-    """Make the folder that results go to, with those above it, and test that it takes files.
+    """Create an output folder, with its parents, and check that it is writable.
 
-    Where it does not, raises a `UserError` that begins with `failure` and names the setting to change.
+    Raises a `UserError` that begins with `failure` and names the setting to change.
     """
     probe = folder / ".writable"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process may have removed it
     except OSError as error:
         raise UserError(f"{failure} {folder}: {error.strerror}. Give another: {setting}=...") from error
 
 
 def partial_path(path: Path) -> Path:
-    """Return where `atomic_write` writes first; a process that is killed meanwhile leaves it there."""
+    """Return the temporary path that `atomic_write` writes to; a process that is killed leaves it behind."""
     return path.with_name(f".{path.name}{PARTIAL}")
 
 
@@ -95,7 +95,7 @@ def remove_leftovers(folder: Path) -> None:
 def _sync(path: Path) -> None:
     """Flush a file, or a folder, to the disk.
 
-    A renamed file survives a power cut only if its folder has been flushed, too.
+    A renamed file survives a power failure only if its folder has been flushed, too.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -105,20 +105,20 @@ def _sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file; a file name in it that is not UTF-8 keeps its bytes."""
+    """Write a UTF-8 text file; the bytes of file names in it that are not UTF-8 are kept."""
     with atomic_write(path) as file:
         file.write(text.encode(errors="surrogateescape"))
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file. Numbers that are not finite become null."""
+    """Write a JSON file. Non-finite numbers become null."""
     write_text(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write a CSV file with the columns of the first row; without rows, remove it.
 
-    Numbers have six digits; an empty cell is a value that is missing or not a number.
+    Floats are written with six significant digits; missing and NaN values are empty cells.
     """
     if not rows:
         path.unlink(missing_ok=True)
@@ -128,7 +128,7 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return the text of a CSV file, formatted as `write_csv` does."""
+    """Return the text of a CSV file, formatted as in `write_csv`."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(columns)
@@ -158,7 +158,7 @@ def _cell(value: Any) -> Any:
 
 
 def reasons_csv(reasons: dict[str, str]) -> str:
-    """Return the text of a CSV file that lists files and the reasons why they were set aside."""
+    """Return the text of a CSV file that lists files set aside, with the reasons."""
     return csv_text(("file", "reason"), sorted(reasons.items()))
 
 
@@ -168,7 +168,7 @@ NOTES = "notes"
 
 
 def save_npz(path: Path, arrays: Arrays, notes: Any = None) -> None:
-    """Write arrays and JSON-like notes atomically to an .npz file."""
+    """Write arrays and JSON-serializable notes atomically to an .npz file."""
     text = np.frombuffer(json.dumps(notes).encode(), np.uint8)
     with atomic_write(path) as file:
         np.savez(file, allow_pickle=False, **{NOTES: text}, **arrays)
@@ -179,6 +179,6 @@ def load_npz(path: Path) -> tuple[Arrays, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except BadZipFile as error:
-        raise ValueError(f"{path.name} is cut off") from error
+    except (BadZipFile, EOFError) as error:
+        raise ValueError(f"{path.name} is truncated") from error
     return arrays, json.loads(arrays.pop(NOTES, np.array([], np.uint8)).tobytes() or "null")

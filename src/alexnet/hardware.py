@@ -1,4 +1,4 @@
-"""What this machine has: accelerators, native precisions, memory, speed of arithmetic, a compiler."""
+"""Hardware of this machine: accelerators, native precisions, memory, arithmetic throughput, a compiler."""
 
 import ctypes
 import functools
@@ -38,23 +38,23 @@ def resolve_device(accelerator: Accelerator) -> torch.device:
 
 
 def resolve_precision(trainer: TrainerConfig) -> str:
-    """Return Lightning's name for the precision; auto is bf16-mixed where the device supports it natively.
+    """Return Lightning's name for the precision; auto is bf16-mixed on devices with native bfloat16.
 
-    Elsewhere bfloat16 is emulated, many times slower.
+    On others, where bfloat16 is emulated and many times slower, it is 32-true.
     """
     if trainer.precision != "auto":
         return trainer.precision
     accelerator = resolve_accelerator(trainer.accelerator)
     if accelerator == "gpu":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:  # an older torch cannot tell
+    else:  # older versions of torch have no get_capabilities
         capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         native = accelerator == "cpu" and any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
     return "bf16-mixed" if native else "32-true"
 
 
 def cpu_model() -> str:
-    """Return the processor's own name for itself."""
+    """Return the processor's model name."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8").splitlines():
@@ -67,12 +67,12 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of glibc'
 
 
 def retain_malloc() -> bool:
-    """Make the C library keep this process's freed memory; return whether it can (glibc only).
+    """Make malloc retain the memory that this process frees; return whether it can (glibc only).
 
-    By default malloc returns each large tensor to the system when it is freed, and the system clears the
-    pages of the next one as they are first touched: on two cores a third of AlexNet's training step. With
-    this the pages stay in the process, whose memory remains at its peak, about 15% higher than otherwise.
-    Call it before the first large tensor; it affects tensors on the CPU only.
+    By default malloc returns the memory of each large tensor to the system when it is freed, and the system
+    clears the pages of the next one when they are first touched: on two cores this takes a third of AlexNet's
+    training step. With this setting the pages stay in the process, whose memory remains at its peak, which is
+    about 15% higher. Call it before the first large tensor is created; it affects CPU tensors only.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
@@ -81,7 +81,7 @@ def retain_malloc() -> bool:
 
 
 def peak_memory_mb(accelerator: str) -> float:
-    """Return the peak memory so far, in 10^6 bytes: on a GPU that of its tensors, else of the process."""
+    """Return the peak memory so far, in 10^6 bytes: that of tensors on a GPU, else that of the process."""
     if accelerator == "gpu":
         return torch.cuda.max_memory_allocated() / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB on Linux, in bytes on macOS
@@ -94,25 +94,25 @@ FIRST_SIDE, LARGEST_SIDE = 256, 8192
 
 
 def matrix_rate(device: torch.device, precision: str) -> float:
-    """Measure the floating-point operations per second of a large matrix product, the device's speed roughly.
+    """Measure the floating-point operations per second of a large matrix product, as a device's rough speed.
 
     Training can exceed it: on some processors the library for convolutions is faster than that for matrix
-    products. `precision` is Lightning's name for it. Takes less than a second.
+    products. `precision` is Lightning's name for the precision. Takes less than a second.
     """
     dtype, side = precision_dtype(precision), FIRST_SIDE
     while side < LARGEST_SIDE and 2 * side**3 / product_rate(side, dtype, device, 0) < OCCUPYING_SECONDS:
         side *= 2
     rate = product_rate(side, dtype, device, MEASURED_SECONDS)
-    if device.type == "cuda":  # the memory of these matrices is not the run's
+    if device.type == "cuda":  # these matrices do not count towards the run's peak
         torch.cuda.reset_peak_memory_stats(device)
     return rate
 
 
 def product_rate(side: int, dtype: torch.dtype, device: torch.device, seconds: float) -> float:
-    """Measure the floating-point operations per second of a product of two (side, side) matrices.
+    """Measure the floating-point operations per second of the product of two (side, side) matrices.
 
-    Returns the median of products repeated for at least `seconds`, after one that is not counted; with 0
-    seconds a single product. Draws nothing from torch's default generators.
+    Returns the median over at least `seconds` of repetitions, after a warm-up; 0 seconds measures a single
+    product. Does not advance torch's default generators.
     """
     # the import warns of a CUDA toolkit without a GPU
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
@@ -136,7 +136,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def precision_dtype(precision: str) -> torch.dtype:
-    """Return the type that most of the arithmetic has in Lightning's precision of that name."""
+    """Return the dtype of most of the arithmetic under a precision of Lightning's."""
     types = {"64": torch.float64, "32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
     return types[precision.partition("-")[0]]
 
@@ -150,23 +150,23 @@ OTHER_COMPILER_ADVICE = "torch.compile may not support this device"
 
 @functools.cache
 def compiler_failure(device: torch.device) -> str | None:
-    """Compile a tiny function for the device; return the compiler's error in one line, None if it works.
+    """Compile a tiny function for the device; return the compiler's error in one line, or None if it works.
 
-    Caches of earlier processes are not used: they would hide that there is no compiler.
+    Caches of earlier processes are not used: they would hide a missing compiler.
     """
     try:
         compiled = torch.compile(_tiny, fullgraph=True, options={"force_disable_caches": True})
         if compiled(torch.zeros(64, device=device)).sum().item() == 64:
             return None
         return "compiled code gives wrong results"
-    except Exception as error:  # any of the compiler's tools may raise its own
+    except Exception as error:  # each of the compiler's tools may raise its own
         if lacks_memory(error):
             raise
         return first_line(error)
 
 
 def compiler_advice(device: torch.device) -> str:
-    """Return what to do where nothing can be compiled, without a full stop."""
+    """Return advice for a device without a working compiler, without a full stop."""
     return COMPILER_ADVICE.get(device.type, OTHER_COMPILER_ADVICE)
 
 

@@ -14,8 +14,8 @@ MIN_CLASSES_FOR_TOP5 = 6
 class TopKError(Metric):
     """Percentage of readable images whose class is not among the k most probable.
 
-    Equals 100 (1 - torchmetrics' MulticlassAccuracy), which synchronizes with the device at every step when
-    it ignores some of the images.
+    Equals 100 (1 - accuracy) by torchmetrics' MulticlassAccuracy, which synchronizes with the device at every
+    step if it is to ignore some of the images.
     """
 
     higher_is_better = False

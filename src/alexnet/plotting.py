@@ -19,7 +19,7 @@ from alexnet.files import atomic_write
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of a theme; those of series are Okabe and Ito's, distinct for colour-blind readers."""
+    """The colours of a theme; those of data series are from Okabe and Ito's colour-blind-safe palette."""
 
     background: str
     text: str
@@ -50,14 +50,14 @@ def themed(theme: Theme) -> Iterator[None]:
         **dict.fromkeys(("axes.edgecolor", "grid.color"), theme.faint),
         "font.size": 10,
         "axes.titlesize": 10,
-        "svg.hashsalt": "alexnet",  # the same chart gives the same file
+        "svg.hashsalt": "alexnet",  # identical charts give identical files
     }
     with mpl.rc_context(settings):
         yield
 
 
 def render(draw: Callable[[Theme], Figure], theme: Theme, form: str) -> bytes:
-    """Return a chart as the bytes of a file; `form` is png or svg."""
+    """Return a chart as the bytes of an image file; `form` is png or svg."""
     with themed(theme):
         file = io.BytesIO()
         draw(theme).savefig(file, format=form, dpi=150, metadata={"Date": None} if form == "svg" else {})
@@ -65,7 +65,7 @@ def render(draw: Callable[[Theme], Figure], theme: Theme, form: str) -> bytes:
 
 
 def tidy(axes: Axes) -> None:
-    """Remove the box around a chart, and put a grid behind it."""
+    """Remove the top and right borders of a chart, and draw a grid behind it."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.5, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -73,7 +73,10 @@ def tidy(axes: Axes) -> None:
 
 
 def wrap_name(name: str, width: int = 24) -> str:
-    """Break a name into at most three lines of about `width` characters, after _, = or a space."""
+    """Break a name after _, = or a space into at most three lines of about `width` characters.
+
+    A longer part is cut off.
+    """
     lines = [""]
     for part in re.split(r"(?<=[_= ])", name):
         if lines[-1] and len(lines[-1] + part) > width:
@@ -88,16 +91,17 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(file, format="png", dpi=110)
 
 
-IMAGES_IN_ROW, MOST_IMAGES = 4, 12  # in a sheet
+IMAGES_IN_ROW, MOST_IMAGES = 4, 12  # of a sheet
 CORRECT = "#d98a9c"  # bar of the correct class, as in the paper's figure 4
 MAX_NAME = 26  # characters of a class's name
 
 
 @dataclass(frozen=True)
 class SheetImage:
-    """An image (3, S, S) with its title, and its most probable classes.
+    """An image (3, S, S) with its title and its most probable classes.
 
-    `classes` are indices, with `probabilities`; `label` is the index of its correct class, None if unknown.
+    `classes` are indices, with their `probabilities`; `label` is the index of the correct class, None if
+    unknown.
     """
 
     image: NDArray[np.uint8]
@@ -112,8 +116,8 @@ def draw_image_sheet(
 ) -> None:
     """Draw images with a bar for the probability of each of their classes, as a PNG at `path`.
 
-    `names` are those of all classes. As on the left of the paper's Figure 4; the bar of the correct class is
-    red.
+    The layout is that of the left half of the paper's figure 4; the bar of the correct class is red. `names`
+    are those of all classes.
     """
     columns = min(IMAGES_IN_ROW, len(images))
     rows = -(-len(images) // columns)
@@ -124,10 +128,11 @@ def draw_image_sheet(
     for index, item in enumerate(images):
         image, bars = (cells[2 * (index // columns) + part][index % columns] for part in (0, 1))
         image.imshow(item.image.transpose(1, 2, 0), interpolation="antialiased")
-        image.set_title(shorten(item.title), fontsize=9, color=TEXT)
+        image.set_title(shorten(item.title), fontsize=9, color=TEXT, parse_math=False)
         for row, (number, probability) in enumerate(zip(item.classes, item.probabilities, strict=True)):
             bars.barh(row, probability, color=CORRECT if number == item.label else PALE_BLUE, height=0.9)
-            bars.text(0.02, row, shorten(names[number]), va="center", fontsize=8, color=TEXT)
+            name = shorten(names[number])
+            bars.text(0.02, row, name, va="center", fontsize=8, color=TEXT, parse_math=False)
         bars.set(xlim=(0, 1), ylim=(len(item.classes) - 0.4, -0.6))
     if heading:
         figure.suptitle(heading, fontsize=10, color=TEXT)
@@ -135,5 +140,5 @@ def draw_image_sheet(
 
 
 def shorten(name: str, longest: int = MAX_NAME) -> str:
-    """Shorten a name to at most `longest` characters, the last of them an ellipsis."""
+    """Shorten a name to at most `longest` characters, ending in an ellipsis if it was longer."""
     return name if len(name) <= longest else f"{name[: longest - 1]}…"

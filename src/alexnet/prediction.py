@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from rich.bar import Bar
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from alexnet.config import PredictConfig
@@ -39,10 +40,10 @@ class Prediction:
 
 
 def predict(config: PredictConfig) -> None:
-    """Predict the classes of the images of a configuration, print them, and write its files.
+    """Predict the classes of the configured images, print them, and write the requested files.
 
-    Images that do not decode are named and left out. Raises `UserError` for a run or images that do not
-    exist, where no image decodes, and where a file cannot be written.
+    Images that do not decode are named and skipped. Raises `UserError` if the run or an image does not exist,
+    if no image decodes, or if a file cannot be written.
     """
     paths = find_images(config.images)
     trained = load_trained_model(config.run, config.checkpoint)
@@ -59,10 +60,10 @@ def predict(config: PredictConfig) -> None:
 
 
 def find_images(images: Any) -> list[Path]:
-    """Return the files that `images=` refers to, each once, in the order given; those of a folder by name.
+    """Return the files that `images=` refers to, without duplicates, in the order given; a folder's by name.
 
-    `images` is a file, a folder (with its subfolders), a pattern, a .txt file with one of these a line, or a
-    list of them. Raises `UserError` for a path that does not exist, and where there is no image at all.
+    `images` is a file, a folder (with its subfolders), a pattern, a .txt file with one of these per line, or
+    a list of these. Raises `UserError` for a path that does not exist, or if there are no images at all.
     """
     items = images if isinstance(images, list) else [images]
     paths = list(dict.fromkeys(path for item in items for path in _expand(str(item))))
@@ -74,7 +75,7 @@ def find_images(images: Any) -> list[Path]:
 
 
 def _expand(item: str, *, in_list: bool = False) -> Iterable[Path]:
-    """Return the files of one item of `images=`; a list named in a list is taken for an image."""
+    """Return the files of one item of `images=`; a .txt file named in a .txt file is taken for an image."""
     path = absolute(item)
     if path.is_dir():
         return (file for file in sorted(path.rglob("*")) if file.suffix.lower() in EXTENSIONS)
@@ -87,7 +88,7 @@ def _expand(item: str, *, in_list: bool = False) -> Iterable[Path]:
 
 
 def _read_list(path: Path) -> Iterable[Path]:
-    """Return the files of the items in a .txt file, relative to its folder."""
+    """Return the files of the items in a .txt file, which are relative to its folder."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
@@ -118,8 +119,9 @@ def predict_images(
 def _read_batches(
     paths: Sequence[Path], size: int, batch_size: int
 ) -> Iterator[tuple[list[Path], Tensor, dict[Path, str]]]:
-    """Yield, for each `batch_size` paths, those that decode, their images (N, 3, size, size) uint8, and the
-    reasons for the others.
+    """Yield, for every `batch_size` paths, the readable ones, their images, and the reasons for the others.
+
+    The images are (N, 3, size, size) uint8.
     """
 
     def read(path: Path) -> NDArray[np.uint8] | str:
@@ -148,7 +150,7 @@ def print_predictions(predictions: Sequence[Prediction], trained: TrainedModel) 
         console.print(f"\n{prediction.path}", style="bold", markup=False)
         table = Table.grid(padding=(0, 1))
         for label, probability in zip(prediction.classes, prediction.probabilities, strict=True):
-            name = trained.class_names[label]
+            name = Text(trained.class_names[label])  # a plain string would be parsed as markup
             table.add_row(f"  {probability:6.1%}", Bar(1, 0, probability, width=BAR_WIDTH), name)
         console.print(table)
 
@@ -156,7 +158,7 @@ def print_predictions(predictions: Sequence[Prediction], trained: TrainedModel) 
 def write_predictions(
     predictions: Sequence[Prediction], unreadable: dict[Path, str], trained: TrainedModel, path: Path
 ) -> None:
-    """Write the predictions as JSON at `path`. Raises `UserError` where that fails."""
+    """Write the predictions as JSON to `path`. Raises `UserError` if that fails."""
     content = {
         "checkpoint": str(trained.checkpoint),
         "images": [
@@ -183,9 +185,9 @@ def write_predictions(
 
 
 def draw_sheet(predictions: Sequence[Prediction], trained: TrainedModel, path: Path) -> None:
-    """Draw some of the images with their predictions as a PNG at `path`. Raises `UserError` where that fails.
+    """Draw some of the images with their predictions as a PNG at `path`. Raises `UserError` if that fails.
 
-    An image in a folder that is named like a class is titled by that class, whose bar is red.
+    An image in a folder that has the name of a class is titled with that class, whose bar is red.
     """
     chosen = np.unique(np.linspace(0, len(predictions) - 1, MOST_IMAGES).round().astype(int))
     try:

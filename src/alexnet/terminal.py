@@ -1,4 +1,4 @@
-"""Terminal output, of rank 0 only: console, tables, progress bars, durations and sizes as text."""
+"""Terminal output, from rank 0 only: console, tables, progress bars, durations and sizes as text."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("LOCAL_R
 
 
 def live_progress(period: float = 30.0) -> Progress:
-    """Return a progress bar with count and time left, removed when done; hidden without a terminal.
+    """Return a progress bar with count and remaining time, removed when done; hidden without a terminal.
 
-    The time left is estimated from the last `period` seconds, which should span several updates.
+    The remaining time is estimated from the last `period` seconds, which should span several updates.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = not console.is_terminal
@@ -23,7 +23,7 @@ def live_progress(period: float = 30.0) -> Progress:
 
 def print_table(table: Table) -> None:
     """Print a table; without a terminal, wide enough for every cell."""
-    wide = console if console.is_terminal else Console(width=200, highlight=False)
+    wide = console if console.is_terminal else Console(width=200, highlight=False, quiet=console.quiet)
     wide.print(table, soft_wrap=False)
 
 
@@ -31,7 +31,7 @@ def print_table(table: Table) -> None:
 def progress_bar(
     description: str, total: int, done: int = 0, *, period: float = 30.0
 ) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` are done and the time left; yield a function that adds to the count.
+    """Show how many of `total` are done and the remaining time; yield a function that adds to the count.
 
     `done` is the count to start from; `period` is that of `live_progress`.
     """

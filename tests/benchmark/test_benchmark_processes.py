@@ -16,7 +16,7 @@ def test_new_processes() -> None:
         assert cache == call(os.getenv, "TORCHINDUCTOR_CACHE_DIR")
         assert cache is not None
         assert os.listdir(cache) == []  # noqa: PTH208
-        with pytest.raises(UserError, match="rising numbers"):
+        with pytest.raises(UserError, match="increasing numbers"):
             call(ScalingConfig, [2, 1], [])
         with pytest.raises(UserError, match="was killed, likely for its memory"):
             call(os._exit, 9)

@@ -44,7 +44,7 @@ def test_the_configuration_is_that_of_training() -> None:
 
 
 def test_only_alexnets_family_is_measured() -> None:
-    with pytest.raises(UserError, match=r"model=resnet18: expected one of AlexNet's family"):
+    with pytest.raises(UserError, match=r"model=resnet18: expected a network of the family alexnet"):
         benchmark_config("model=resnet18")
 
 

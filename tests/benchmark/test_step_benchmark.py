@@ -61,7 +61,7 @@ def test_mistakes_in_one_line(train: Train) -> None:
     for arguments, expected in (
         (("rounds=0",), "rounds=0: expected a whole number from 1 up."),
         (("variants=[ours,stock]",), "Choices: ours, ours_compiled,"),
-        (("scaling.batch_sizes=[4,2]",), "expected rising numbers of images, from 1 up, or []."),
+        (("scaling.batch_sizes=[4,2]",), "expected increasing numbers of images, from 1 up, or []."),
     ):
         done = train(*arguments, program="benchmark.py")
         assert (done.status, done.out) == (1, ""), arguments

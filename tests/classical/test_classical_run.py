@@ -97,7 +97,7 @@ def test_it_learns_and_writes_what_train_writes(
         *("config.yaml", "overrides.yaml", "environment.json", "excluded_files.csv", "result.json"),
         *("metrics.csv", "train.log", "figures", "checkpoints", ".running"),
     }
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         start(folder, *cached, "seed=3")
 
 

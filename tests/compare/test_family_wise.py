@@ -133,7 +133,7 @@ def test_the_note_names_what_stays_resolved(tmp_path: Path) -> None:
     (note,) = (note for note in notes(comparison) if note.startswith("3 arms"))
     assert note.endswith(
         "about 0.15 of them would still be called resolved. By the family-wise intervals (Dunnett), "
-        "still resolved: large; no longer resolved: small; resolved only so: noisy."
+        "still resolved: large; no longer resolved: small; resolved only by these: noisy."
     )
     nothing = compared(tmp_path / "nothing", {name: [20.0, 21.0, 22.0] for name in ("baseline", "a", "b")})
     assert any("(Dunnett), none is resolved." in note for note in notes(nothing))

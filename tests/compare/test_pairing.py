@@ -220,7 +220,7 @@ def test_commits_that_leave_src_alone_are_the_same_code(
     ("prepare", "given", "expected"),
     [
         ("nothing", {}, "there is no such folder"),
-        ("empty", {}, "there are no <arm>/seed=<n>/ folders in it. For runs in another order: runs="),
+        ("empty", {}, "there are no <arm>/seed=<n>/ folders in it. For runs in another layout: runs="),
         ("no_baseline", {}, "No arm is called baseline. Give one: baseline=<arm>. Arms: no_lrn, tanh."),
         ("no_two_columns", {}, "No arm is called two_columns. Give one: baseline=<arm>. Arms: baseline."),
         ("study", {"baseline": "nolrn"}, "there is no such arm. Did you mean no_lrn?"),

@@ -50,8 +50,8 @@ def test_what_did_not_complete(tmp_path: Path, status: str) -> None:
 
 def test_what_is_not_whole(tmp_path: Path) -> None:
     for name, expected in (
-        ("config.yaml", "no config.yaml: it never began"),
-        ("result.json", "no result.json: it still runs, or was killed"),
+        ("config.yaml", "no config.yaml: it never started"),
+        ("result.json", "no result.json: it is still running, or was killed"),
     ):
         folder = write_run(tmp_path / name, 20.0)
         (folder / name).unlink()

@@ -92,5 +92,5 @@ def test_runs_without_wandb(study: Path) -> None:
 def test_a_server_that_refuses(study: Path) -> None:
     done = compare(study, WANDB_BASE_URL="http://127.0.0.1:9", WANDB_API_KEY=KEY)
     assert done.returncode == 1
-    assert "W&B did not take the report" in done.stderr
+    assert "W&B did not accept the report" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -84,7 +84,7 @@ def test_refusals(image_tree: Path, tmp_path: Path) -> None:
         listed(image_tree)
     (image_tree / "train/bird").rmdir()
     save_image(image_tree / "val/fish/a.jpg", np.random.default_rng(0))
-    with pytest.raises(UserError, match=r"val/fish: a class that is not among the training images"):
+    with pytest.raises(UserError, match=r"val/fish: there is no such class among the training images"):
         listed(image_tree)
 
 

@@ -86,9 +86,9 @@ def missing(root: Path) -> str:
 
 
 def test_what_is_missing_is_named(pictures: Path, tmp_path: Path) -> None:
-    assert "Put there ILSVRC2012_img_train.tar (from image-net.org" in missing(tmp_path)
+    assert "Put ILSVRC2012_img_train.tar there (from image-net.org" in missing(tmp_path)
     train_tar(pictures, tmp_path)
-    assert "no validation images. Put there ILSVRC2012_img_val.tar (from image-net.org" in missing(tmp_path)
+    assert "no validation images. Put ILSVRC2012_img_val.tar there (from image-net.org" in missing(tmp_path)
     val_tar(pictures, tmp_path)
     reason = missing(tmp_path)
     assert "ILSVRC2012_img_val.tar: no file gives the classes of these images" in reason
@@ -96,7 +96,7 @@ def test_what_is_missing_is_named(pictures: Path, tmp_path: Path) -> None:
     assert "LOC_val_solution.csv (from Kaggle" in reason
     truth_file = tmp_path / "ILSVRC2012_validation_ground_truth.txt"
     truth_file.write_text("1\n")
-    assert "meta.mat, which gives their classes, is not beside it" in missing(tmp_path)
+    assert "meta.mat, which explains them, is not in the same folder" in missing(tmp_path)
     truth_file.unlink()
     devkit_tar(pictures, tmp_path)
     listed(tmp_path)
@@ -123,7 +123,7 @@ def test_a_ground_truth_of_other_images(pictures: Path, tmp_path: Path) -> None:
 def test_other_classes(pictures: Path, tmp_path: Path) -> None:
     class_folders(pictures, tmp_path)
     save_image(tmp_path / "train/cat/cat.JPEG", np.random.default_rng(0))
-    assert "'cat' is none of ImageNet's 1,000 classes. For other classes: data=folder" in missing(tmp_path)
+    assert "'cat' is not one of ImageNet's 1,000 classes. For other classes: data=folder" in missing(tmp_path)
 
 
 def test_completeness(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,4 +183,4 @@ def test_a_tar_without_images(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     with tarfile.open(tmp_path / "ILSVRC2012_img_train.tar", "w") as tar:
         tar.add(tmp_path / "notes.txt", "notes.txt")
-    assert "ILSVRC2012_img_train.tar: no images in it." in missing(tmp_path)
+    assert "ILSVRC2012_img_train.tar contains no images." in missing(tmp_path)

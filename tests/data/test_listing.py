@@ -83,5 +83,7 @@ def test_a_damaged_list_is_made_again(config: DataConfig, walks: list[int]) -> N
 def test_a_cache_that_cannot_be_written_to(config: DataConfig, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     config.cache = str(tmp_path / "file")
-    with pytest.raises(UserError, match=r"data.cache=.*cannot be written to \(.*\). Give another."):
+    with pytest.raises(
+        UserError, match=r"Cannot write to the data cache .*/file/lists: .*\. Give another: data\.cache="
+    ):
         list_images(config, Path(config.root))

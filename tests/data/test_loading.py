@@ -56,5 +56,5 @@ def test_nothing_is_downloaded(tmp_path: Path) -> None:
 
 def test_a_pack_of_another_size(config: DataConfig) -> None:
     folder = make_pack(PrepareConfig(config, PackFormat.raw, 90)).folder
-    with pytest.raises(UserError, match="a pack of images of 32 pixels, not of 64"):
+    with pytest.raises(UserError, match="a pack of images of 32 pixels, not 64"):
         load_image_data(replace(config, pack=str(folder), resize_size=64))

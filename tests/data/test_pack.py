@@ -125,7 +125,7 @@ def test_each_setting_has_its_own(image_tree: Path) -> None:
 def test_another_format_in_the_same_place(image_tree: Path) -> None:
     made(config(image_tree))
     assert made(config(image_tree)).format is PackFormat.raw
-    with pytest.raises(UserError, match="a pack of format raw is there already"):
+    with pytest.raises(UserError, match="already holds a pack of format raw"):
         made(config(image_tree), PackFormat.jpeg)
 
 
@@ -258,7 +258,7 @@ def test_a_damaged_pack_is_refused(image_tree: Path, harm: str) -> None:
     else:
         manifest = json.loads((folder / "manifest.json").read_text())
         (folder / "manifest.json").write_text(json.dumps(manifest | {"version": 99}))
-    with pytest.raises(UserError, match="not a whole pack"):
+    with pytest.raises(UserError, match="not a complete pack"):
         open_pack(folder)
 
 
@@ -289,11 +289,11 @@ def test_a_class_of_bad_files(image_tree: Path) -> None:
 
 
 def test_too_many_bad_files(bad_tree: Path) -> None:
-    """All are named first; once so many are allowed, what was decoded is used."""
+    """All are listed first; once so many are allowed, what was decoded is used."""
     settings = config(bad_tree, "data.max_unreadable=0.1")
-    with pytest.raises(UserError, match=r"2 of 18 images \(11%\).*All are named in (.*\.csv)") as refused:
+    with pytest.raises(UserError, match=r"2 of 18 images \(11%\).*All are listed in (.*\.csv)") as refused:
         made(settings)
-    named = Path(str(refused.value).partition("named in ")[2].partition(".csv")[0] + ".csv").read_text()
+    named = Path(str(refused.value).partition("listed in ")[2].partition(".csv")[0] + ".csv").read_text()
     assert "train/cat/cat2.jpg,empty file" in named
     assert "val/dog/dog0.jpg,cannot identify image file" in named
     with pytest.raises(UserError, match="2 of 18 images"):  # from the files as well

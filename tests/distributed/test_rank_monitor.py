@@ -45,7 +45,7 @@ def first(processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPa
 def test_names_the_one_that_was_killed(first: RankMonitor) -> None:
     second = first._others[1]
     second.kill()
-    assert first.explain(GLOO) == "Rank 2 of 3 was killed by SIGKILL, perhaps for want of memory"
+    assert first.explain(GLOO) == "Rank 2 of 3 was killed by SIGKILL, perhaps for lack of memory"
     assert first._others[0].wait(5) != 0  # it could only have waited
 
 

@@ -41,4 +41,4 @@ def test_not_wanted(compiled: Compile, device: str, monkeypatch: pytest.MonkeyPa
 def test_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "compiler_failure", lambda _: None)
     (finding,) = check_compiler(compose_config().performance, Compile.network, torch.device("cuda"))
-    assert (finding.status, finding.message) == (Status.ok, "compiles for cuda, as is wanted for the network")
+    assert (finding.status, finding.message) == (Status.ok, "compiles for cuda, as needed for the network")

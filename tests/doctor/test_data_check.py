@@ -78,7 +78,7 @@ def test_from_a_pack(config: DataConfig, image_tree: Path) -> None:
     (bad,) = check_sample(config, opened, 2)
     assert bad.status is Status.failed
     assert "12 of 18 images read" in bad.message
-    assert "the pack has been cut off; and 3 more" in bad.message
+    assert "the pack is truncated; and 3 more" in bad.message
 
 
 def test_bad_files_are_named(config: DataConfig, image_tree: Path) -> None:

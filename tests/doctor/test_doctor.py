@@ -79,7 +79,7 @@ def test_data_that_is_not_there(tmp_path: Path) -> None:
     lines = examined("data=folder", f"data.root={tmp_path}/none", f"outputs={tmp_path}/outputs")
     (data,) = [line for line in lines if line.startswith("FAILED")]
     assert data == f"FAILED  data         data.root={tmp_path}/none: there is no such folder."
-    assert any("1,000 classes, assumed while the data is not there" in line for line in lines)
+    assert any("1,000 classes, assumed while the data is missing" in line for line in lines)
 
 
 def test_a_crop_larger_than_the_images(image_tree: Path, tmp_path: Path) -> None:

@@ -253,19 +253,19 @@ def test_mistakes(runs: Runs, image_tree: Path, tmp_path: Path) -> None:
         runs.second, tmp_path / "second", lambda text: text.replace(str(runs.images), str(fewer))
     )
     for overrides, message in (
-        ([], "Give what to evaluate: run=<run folder> or checkpoint=<file>"),
-        (["run=x", "checkpoint=y"], "Give what to evaluate: run=<run folder> or checkpoint=<file>"),
+        ([], "Specify what to evaluate: run=<run folder> or checkpoint=<file>"),
+        (["run=x", "checkpoint=y"], "Specify what to evaluate: run=<run folder> or checkpoint=<file>"),
         (["run=[]"], "run=[]: expected at least one path"),
         (["run={a:1}"], "expected a path, or a list"),
         (["run=x", "crops=[]"], "crops=[]: expected"),
         (["run=x", "batch_size=0"], "batch_size=0: expected"),
         (["run=x", "data=folder", "data.root=y", "data_root=z"], "data_root=z: with data=..."),
-        (["run=/nowhere"], "/nowhere is no run's folder"),
+        (["run=/nowhere"], "/nowhere is not a run folder"),
         (["checkpoint=/nowhere.ckpt"], "there is no such checkpoint"),
-        ([f"run={bare}"], "has kept no checkpoint"),
+        ([f"run={bare}"], "has no checkpoint"),
         (
             [f"run={gone}"],
-            "gone: its images are no longer at /nowhere/images. Give where they lie now: data_root=",
+            "gone: its images are no longer at /nowhere/images. Give their new location: data_root=",
         ),
         ([f"run={runs.first}", "data_root=/nowhere"], "data_root=/nowhere: there is no such folder."),
         ([f"run=[{runs.first},{runs.first}]"], "is given twice"),
@@ -273,7 +273,7 @@ def test_mistakes(runs: Runs, image_tree: Path, tmp_path: Path) -> None:
             [f"run={runs.first}", "data=folder", f"data.root={image_tree}"],
             "Not the same classes: 2 classes in",
         ),
-        ([f"run=[{runs.first},{second}]"], "The networks have other validation images: "),
+        ([f"run=[{runs.first},{second}]"], "The networks have different validation images: "),
         ([f"run={runs.first}", f"out={runs.first}/config.yaml"], "Cannot write to"),
     ):
         with pytest.raises(UserError, match=re.escape(message)) as raised:
@@ -292,7 +292,7 @@ def test_mistakes(runs: Runs, image_tree: Path, tmp_path: Path) -> None:
     [
         ("crops=[tne]", "crops.*"),
         ("data=foldr", "data=foldr: there is no such choice. Did you mean folder.*"),
-        ("data.root=y", "data.root: nothing is chosen for data. Choose it, too: data=<choice>"),
+        ("data.root=y", "data.root: no data is chosen. Add data=<choice>."),
     ],
 )
 def test_a_mistake_is_one_line(train: Train, typed: str, message: str) -> None:

@@ -70,9 +70,9 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["weights=torchvision"], "give their network and images, too"),
-        (["weights=torchvision", "run=a", "model=resnet18", "data=synthetic"], "Give what to evaluate"),
-        (["run=a", "model=resnet18"], "goes with weights="),
+        (["weights=torchvision"], "needs a network and images, too"),
+        (["weights=torchvision", "run=a", "model=resnet18", "data=synthetic"], "Specify what to evaluate"),
+        (["run=a", "model=resnet18"], "only valid with weights="),
     ],
 )
 def test_what_does_not_go_together(overrides: list[str], message: str) -> None:

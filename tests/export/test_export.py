@@ -290,10 +290,10 @@ def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for changes, message in (
         ({"format": "onxx"}, r"format=onxx: .* Did you mean onnx\? Choices: onnx, safetensors, torch_export"),
         ({"format": ["safetensors", "pt"]}, "format=pt: no such value. Choices: "),
-        ({"format": []}, "a format, or several"),
+        ({"format": []}, "at least one format"),
         ({"checkpoint": None}, "either run=<run folder> or checkpoint=<file>"),
         ({"run": "x"}, "either run=<run folder> or checkpoint=<file>"),
-        ({"run": str(tmp_path), "checkpoint": None}, "is no run's folder"),
+        ({"run": str(tmp_path), "checkpoint": None}, "is not a run folder"),
         ({"checkpoint": "/nowhere.ckpt"}, "there is no such checkpoint"),
         ({"tolerance": 0.0}, "tolerance=0.0"),
         ({"opset": 17}, "opset=17: expected .* from 18 up"),

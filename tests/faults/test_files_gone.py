@@ -83,7 +83,7 @@ def test_a_read_only_folder(command: tuple[str, ...], tmp_path: Path, option: st
         assert run_train(*command[:-1], f"run_folder={disk / 'run/made'}").status == 0
     with read_only(disk) as reason:
         line = refused(*command[:-1], option.format(disk)) if "resume" not in option else resumed(disk)
-    assert line.startswith(("Error: Cannot make the run folder ", "Error: Cannot write to the run folder "))
+    assert line.startswith(("Error: Cannot create the run folder ", "Error: Cannot write to the run folder "))
     assert line.endswith(f": {reason}.")
 
 

@@ -116,7 +116,7 @@ def test_code(tmp_path: Path, run: Path, content: dict[str, Any], form: str, who
     """Nothing of a pickle is executed, neither when it is read nor when a run is resumed from it."""
     marker = Marker(tmp_path / "marker")
     FORMS[form](content | {"callbacks": {"x": marker}} if whole else marker, tmp_path / "bad.ckpt")
-    with pytest.raises(UserError, match=r"run code|no checkpoint"):
+    with pytest.raises(UserError, match=r"run code|not a checkpoint"):
         read_checkpoint(tmp_path / "bad.ckpt")
     assert not marker.path.exists()
     with suppress(RuntimeError):  # not of torch's own form
@@ -144,8 +144,8 @@ def test_what_resume_reports(run: Path, content: dict[str, Any], tmp_path: Path)
     other = state | {"network.conv1.weight": torch.zeros(3, 3)}
     less = {key: value for key, value in state.items() if key != "network.fc6.bias"}
     wrong: dict[str, tuple[Callable[[Path], object], str]] = {
-        "nothing": (lambda path: path.write_bytes(b""), "is damaged, or no checkpoint"),
-        "text": (lambda path: path.write_text("epoch,loss\n1,2.3\n"), "is damaged, or no checkpoint"),
+        "nothing": (lambda path: path.write_bytes(b""), "is damaged, or not a checkpoint"),
+        "text": (lambda path: path.write_text("epoch,loss\n1,2.3\n"), "is damaged, or not a checkpoint"),
         "a tensor": (lambda path: torch.save(torch.zeros(3), path), "has no state_dict"),
         "a list": (lambda path: torch.save([1], path), "has no state_dict"),
         "numbers": (lambda path: torch.save({"state_dict": {"a": 1}}, path), "has no state_dict of tensors"),
@@ -160,7 +160,7 @@ def test_what_resume_reports(run: Path, content: dict[str, Any], tmp_path: Path)
         ),
         "a smaller network": (
             lambda path: torch.save(content | {"state_dict": less}, path),
-            "is of another network: network.fc6.bias is not there in it",
+            "is of another network: network.fc6.bias is missing in it",
         ),
     }
     for name, (write, expected) in wrong.items():

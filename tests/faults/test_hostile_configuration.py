@@ -54,7 +54,7 @@ def test_nothing_is_built_from_the_command_line(arguments: list[str]) -> None:
     evil.write_text(
         '# @package hydra.callbacks\nx: {"\\x5ftarget_": shutil.copyfile, src: victim, dst: marker}\n'
     )
-    assert "not taken from" in refused(*arguments, "resume=nowhere")
+    assert "not allowed" in refused(*arguments, "resume=nowhere")
     assert not Path("marker").exists()
 
 
@@ -100,8 +100,8 @@ def changed(saved: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
         ("seed", [1], "seed"),
         ("seed", None, "seed"),
         ("model", None, "model.family"),
-        ("trainer.max_epochs", None, "trainer.max_epochs is no number."),
-        ("trainer.max_epochs", "many", "trainer.max_epochs is no number."),
+        ("trainer.max_epochs", None, "trainer.max_epochs is not a number."),
+        ("trainer.max_epochs", "many", "trainer.max_epochs is not a number."),
         ("data.root", "${oc.env:HOME}", "data.root=${oc.env:HOME}: there is no such folder."),
         ("data.root", "${nothing}", "data.root=${nothing}: there is no such folder."),
     ],

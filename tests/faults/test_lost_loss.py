@@ -1,4 +1,4 @@
-"""A loss that is not finite any more, or diverges."""
+"""A loss that is no longer finite, or diverges."""
 
 import json
 from collections.abc import Callable
@@ -56,7 +56,7 @@ def test_stops_before_it_is_saved(
     assert done.status == 1
     (line,) = done.err.splitlines()
     assert line.startswith(
-        "Error: The training loss is not finite any more, or over 1000 times that of chance, "
+        "Error: The training loss is no longer finite, or over 1000 times the loss at chance, "
     )
     assert "at step 6 (epoch 2). Try a smaller optimizer.lr (it is 0.0025)" in line
     assert "callbacks.nan_monitor.nonfinite=skip" in line

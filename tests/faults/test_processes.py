@@ -60,7 +60,7 @@ def test_a_loss_that_diverges_on_one_rank(synthetic: tuple[str, ...], tmp_path: 
     done, result = meddled(tmp_path / "run", "lost_loss", 5, *synthetic, *every)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("Error: The training loss is not finite any more")
+    assert line.startswith("Error: The training loss is no longer finite")
     assert (result["status"], f"Error: {result['error']}") == ("failed", line)
     last = read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")
     assert last["global_step"] in (4, 5)  # the ranks agree on saving one step later

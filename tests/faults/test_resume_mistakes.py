@@ -39,11 +39,11 @@ def run(finished: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["model.lrn=false"], "model.lrn is True in this run, or its numbers would be those of no one run."),
+        (["model.lrn=false"], "model.lrn is True in this run and cannot be changed."),
         (["seed=1"], "seed is 0 in this run"),
         (["data.batch_size=10"], "data.batch_size is 20 in this run"),
         (["model=alexnet_paper"], "model."),
-        (["run_folder=elsewhere"], "resumes in its own folder. Leave run_folder out."),
+        (["run_folder=elsewhere"], "a run is resumed in its own folder. Leave run_folder out."),
         (["model.lnr=false"], "Did you mean lrn?"),
     ],
 )
@@ -56,7 +56,7 @@ def test_of_another_configuration(run: Path, overrides: list[str], expected: str
 
 def test_as_a_sweep(run: Path) -> None:
     before = listing(run)
-    expected = f"Error: resume={run}: one run, and not a sweep's. Leave -m out."
+    expected = f"Error: resume={run}: resumes one run, not a sweep. Leave -m out."
     assert refused("-m", f"resume={run}", "trainer.max_epochs=3,4") == expected
     assert listing(run) == before
 
@@ -74,7 +74,7 @@ def test_no_run(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
     before = listing(tmp_path)
     for folder, reason in ((tmp_path / "other", "No such file"), (tmp_path / "none", "No such file")):
         assert refused(f"resume={folder}").startswith(
-            f"Error: {folder} is no run's folder: config.yaml in it: {reason}"
+            f"Error: {folder} is not a run folder: config.yaml in it: {reason}"
         )
     assert "Not a directory" in refused(f"resume={tmp_path}/other/letter.txt")
     folder = tmp_path / "other"

@@ -14,6 +14,7 @@ from PIL import Image
 
 from alexnet.config import Accelerator, InspectConfig
 from alexnet.data.dataset import ImageDataset
+from alexnet.data.image import UNREADABLE
 from alexnet.errors import UserError
 from alexnet.inspection.inspect import inspect_run, load_inspected_model
 from alexnet.inspection.neighbours import feature_vectors
@@ -133,10 +134,10 @@ def test_mistakes(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     shutil.copytree(tmp_path / "others/train", tmp_path / "others/val")
     (tmp_path / "file").touch()
     for changes, message in (
-        ({"run": "/nowhere"}, "is no run's folder"),
+        ({"run": "/nowhere"}, "is not a run folder"),
         ({"checkpoint": "/nowhere.ckpt"}, "there is no such checkpoint"),
         ({"run": str(moved)}, "data.root=/gone: there is no such folder.* data_root=<folder>"),
-        ({"run": str(run), "data_root": "/gone"}, "/gone: there is no such folder. Make it, or"),
+        ({"run": str(run), "data_root": "/gone"}, "/gone: there is no such folder. Create it, or"),
         (
             {"run": str(moved), "data_root": str(tmp_path / "others")},
             "has 2 classes, cat to dog, and the network",
@@ -148,8 +149,15 @@ def test_mistakes(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert "\n" not in str(raised.value)
     for file in (moved / "checkpoints").iterdir():
         file.unlink()
-    with pytest.raises(UserError, match="has kept no checkpoint"):
+    with pytest.raises(UserError, match="has no checkpoint"):
         inspect_run(config_of(run=str(moved)))
+
+
+def test_queries_that_cannot_be_read(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alexnet.inspection.inspect._inspect_layers", lambda *_: [])
+    monkeypatch.setattr(ImageDataset, "read", lambda *_: UNREADABLE)
+    with pytest.raises(UserError, match=r"None of the 3 queries of .* can be read"):
+        inspect_run(config_of(run=str(run), out=str(tmp_path)))
 
 
 @pytest.mark.parametrize(

@@ -59,3 +59,10 @@ def test_share_of_that_rate() -> None:
         "model_flops_per_second": 500_000,
         "matrix_rate_fraction": 0.5,
     }
+
+
+def test_rates_of_a_resumed_run_that_has_not_started_training() -> None:
+    throughput = ThroughputMonitor(flops=2_000)
+    throughput.load_state_dict({"images": 500, "seconds": 2.0, "waited": 0.5})
+    assert throughput.summary()["images_per_second"] == 250
+    assert throughput.summary()["matrix_rate_fraction"] == 0

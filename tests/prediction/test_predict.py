@@ -128,7 +128,7 @@ def test_mistakes(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
     for model, images, message in (
         ((None, None), "x.jpg", "either run=<run folder> or checkpoint=<file>"),
         ((str(run), "x.ckpt"), "x.jpg", "either run=<run folder> or checkpoint=<file>"),
-        (("/nowhere", None), tmp_path / "broken.jpg", "is no run's folder"),
+        (("/nowhere", None), tmp_path / "broken.jpg", "is not a run folder"),
         ((None, "/nowhere.ckpt"), tmp_path / "broken.jpg", "there is no such checkpoint"),
         ((None, str(tmp_path / "weights.ckpt")), tmp_path / "broken.jpg", "is damaged"),
         ((str(run), None), tmp_path / "empty", "no images there"),
@@ -138,7 +138,7 @@ def test_mistakes(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
             predict(PredictConfig(*model, str(images), *rest))
     for file in (run / "checkpoints").iterdir():
         file.unlink()
-    with pytest.raises(UserError, match="has kept no checkpoint"):
+    with pytest.raises(UserError, match="has no checkpoint"):
         load_trained_model(str(run), None)
 
 

@@ -28,13 +28,13 @@ def test_hash_is_of_what_changes_the_result() -> None:
 def test_wanted_folder(tmp_path: Path) -> None:
     wanted = str(tmp_path / "täglich run")
     assert RunFolder.create("unused", CONFIG, wanted).path == Path(wanted)
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         RunFolder.create("unused", CONFIG, wanted)
 
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="Cannot make the run folder"):
+    with pytest.raises(UserError, match="Cannot create the run folder"):
         RunFolder.create(str(tmp_path / "file"), CONFIG)
 
 

@@ -123,4 +123,4 @@ def test_compares(former: Path, train: Train) -> None:
 def test_is_not_resumed(former: Path, synthetic_like_the_former: str) -> None:
     where = (f"resume={former / 'baseline/seed=0'}", f"data.root={synthetic_like_the_former}")
     line = refused(*where, "trainer.max_epochs=2")
-    assert "written by another version of this program, which alone can resume the run" in line
+    assert "written by another version of this program, which is needed to resume the run" in line

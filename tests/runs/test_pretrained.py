@@ -50,7 +50,7 @@ def test_other_classes_keep_all_but_the_last_layer(tmp_path: Path, classes: tupl
     source, begun = network(6), network(len(classes))
     fresh = begun.get_parameter("fc8.weight").clone()
     source_in_words = load_pretrained(begun, saved(tmp_path / "a.ckpt", source, CLASSES), classes)
-    assert "all but fc8" in source_in_words
+    assert "except fc8" in source_in_words
     reference = source.state_dict()
     for name, value in begun.state_dict().items():
         assert name.startswith("fc8") or torch.equal(value, reference[name])
@@ -83,7 +83,7 @@ def test_torchvisions_file_of_another_network(tmp_path: Path) -> None:
     images = torch.randn(2, 3, 64, 64, dtype=torch.float64) * 50
     std = torch.tensor(IMAGENET_STD).double().reshape(3, 1, 1)
     torch.testing.assert_close(begun(images), reference(images / std))
-    assert "all but net.classifier.1" in load_pretrained(
+    assert "except net.classifier.1" in load_pretrained(
         network(3, *named), str(tmp_path / "squeezenet.pth"), CLASSES
     )
 
@@ -95,12 +95,12 @@ def test_mistakes(tmp_path: Path) -> None:
     begun = network(6)
     before = {name: value.clone() for name, value in begun.state_dict().items()}
     for source, message in (
-        (str(tmp_path), "is no run's folder"),
+        (str(tmp_path), "is not a run folder"),
         (str(tmp_path / "none.ckpt"), "there is no such checkpoint"),
         (other, r"is of another network: conv1.bias is 12 in it, and 6 here"),
         (str(tmp_path / "squeezenet.pth"), "is of another network: alexnet has no features.3.squeeze"),
         (str(tmp_path / "nothing.pt"), "holds no weights"),
-        ("torchvision", "publishes no weights of alexnet. Choose model=alexnet_torchvision"),
+        ("torchvision", "publishes no weights for alexnet. Choose model=alexnet_torchvision"),
     ):
         with pytest.raises(UserError, match=message):
             load_pretrained(begun, source, CLASSES)
@@ -126,7 +126,7 @@ def test_fine_tuning(synthetic: tuple[str, ...], image_tree: Path, tmp_path: Pat
     begun = (f"model.pretrained={first}", f"model.freeze=[{','.join(frozen)}]")
     fit.train(request_of(second, *SMALL, *other_data, *begun))
     log = (second / "train.log").read_text()
-    assert re.search(r"Begins +with the weights of .*best.ckpt, all but fc8: its classes are others", log)
+    assert re.search(r"Begins +with the weights of .*best.ckpt, except fc8: its classes differ", log)
     assert "Frozen    conv1, conv2, conv3" in log
     weights = (first / "checkpoints" / "best.ckpt", second / "checkpoints" / "last.ckpt")
     reference, actual = (torch.load(path, weights_only=True)["state_dict"] for path in weights)

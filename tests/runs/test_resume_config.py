@@ -90,7 +90,7 @@ def test_a_folder_of_one_s_own(tmp_path: Path) -> None:
     assert previous_run(config(tmp_path, resume="auto", run_folder=str(tmp_path / "new"))) is None
     with pytest.raises(UserError, match="holds no unfinished run of this configuration"):
         previous_run(config(tmp_path, resume="auto", run_folder=str(folder), seed=1))
-    with pytest.raises(UserError, match="resumes in its own folder"):
+    with pytest.raises(UserError, match="a run is resumed in its own folder"):
         previous_run(config(tmp_path, resume=str(folder), run_folder="x"))
 
 
@@ -112,7 +112,7 @@ def test_what_was_typed_changes_what_may_change(tmp_path: Path) -> None:
         ("model=alexnet_2012", {"model__columns": 2}, "model.columns is 1"),
         ("seed=3", {"seed": 3}, "seed is 0"),
         ("data.batch_size=9", {"data__batch_size": 9}, "data.batch_size is 8"),
-        ("experiment=no_lrn", {"model__lrn": False}, "experiment is decided"),
+        ("experiment=no_lrn", {"model__lrn": False}, "experiment is fixed"),
     ],
 )
 def test_refused_by_name(tmp_path: Path, typed: str, changes: dict[str, Any], named: str) -> None:

@@ -103,7 +103,7 @@ def test_a_failure_is_its_own_job_s_only(tmp_path: Path, capsys: pytest.CaptureF
     statuses = run(make_jobs(tmp_path, "fail", "ok", "silent", "unfinished", "ok"))
     assert [status.state.value for status in statuses] == ["failed", "done", "failed", "failed", "done"]
     assert statuses[0].reason == "the weights are gone."
-    assert "without saying why" in statuses[2].reason
+    assert "or an error message" in statuses[2].reason
     assert "without a result" in statuses[3].reason
     out = capsys.readouterr().out
     assert "Started  job=0" in out
@@ -147,7 +147,7 @@ def test_stopping_leaves_no_process(tmp_path: Path, number: signal.Signals) -> N
         out, err = sweep.communicate(timeout=60)
     assert sweep.returncode == 1
     assert "Stopping 3 jobs: 2 s" in out
-    assert err == "Stopped: 0 of 4 jobs done. The same command does the rest.\n"
+    assert err == "Stopped: 0 of 4 jobs done. The same command runs the rest.\n"
     assert [group_members(group) for group in groups] == [[], [], []]
     assert json.loads((jobs[0] / "result.json").read_text())["status"] == "interrupted"
     assert not (jobs[1] / "result.json").exists()

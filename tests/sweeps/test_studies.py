@@ -55,7 +55,7 @@ def test_folders_are_distinguished_but_not_named() -> None:
 def test_a_study_is_no_single_run(train: Train) -> None:
     refused = train("study=innovations")
     assert refused.status == 1
-    assert "study=innovations: a study is many runs. Start it with -m:" in refused.err
+    assert "study=innovations: a study consists of many runs. Start it with -m:" in refused.err
 
 
 def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...]) -> None:

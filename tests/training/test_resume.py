@@ -137,7 +137,7 @@ def test_stopped_again_and_again(stops: Stops, command: tuple[str, ...], tmp_pat
         with pytest.raises(KeyboardInterrupt, match=f"stopped by {number.name}"):
             train(request_of(folder, *command, previous=previous))
         previous = folder
-    with pytest.raises(KeyboardInterrupt, match=r"trainer\.max_time is over"):
+    with pytest.raises(KeyboardInterrupt, match=r"trainer\.max_time has elapsed"):
         train(request_of(folder, *command, "trainer.max_time=00:00:00:00", previous=folder))
     train(request_of(folder, *command, previous=folder))
     assert differences(outcome(folder), outcome(tmp_path / "whole")) == []

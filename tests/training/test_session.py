@@ -194,3 +194,14 @@ def test_requeues_after_it_has_recorded(
     with session.folder.locked(), pytest.raises(KeyboardInterrupt, match=r"SIGUSR1\. To resume: python"):
         session.run()
     assert session.requeued == [("interrupted", "stopped by SIGUSR1")]
+
+
+def test_a_run_that_failed_is_not_requeued(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        session.trainer.shutdown.requeue = True
+        raise UserError("Diverged.")
+
+    monkeypatch.setattr(RunTrainer, "fit", fail)
+    with session.folder.locked(), pytest.raises(UserError, match="Diverged"):
+        session.run()
+    assert session.requeued == []

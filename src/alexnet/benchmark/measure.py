@@ -37,7 +37,7 @@ class Measurement:
 
 
 def measure(variant: Variant, config: BenchmarkConfig, *, profiled: bool) -> Measurement:
-    """Time a variant. To be called once in a process."""
+    """Time a variant. Call this once in a process."""
     device = device_of(config)
     accelerator = resolve_accelerator(config.trainer.accelerator)
     before = peak_memory_mb(accelerator)
@@ -51,7 +51,7 @@ def measure(variant: Variant, config: BenchmarkConfig, *, profiled: bool) -> Mea
 
 
 def step_seconds(config: BenchmarkConfig) -> float:
-    """Return the time of a step of this program as configured. To be called once in a process."""
+    """Return the time of a step of this program as configured. Call this once in a process."""
     step = build_step(Variant.ours, config)
     return _first_and_following(step, config.steps, device_of(config))[1]
 
@@ -72,7 +72,7 @@ def _seconds(run: Callable[[], object], times: int, device: torch.device) -> flo
     return (time.perf_counter() - began) / times
 
 
-# words in the profiler's event names that tell the part, the first match counts
+# words in the profiler's event names that identify the part; the first match counts
 PARTS = {
     "convolutions, backward": ("convolution_backward", "dgrad", "wgrad"),
     "convolutions, forward": ("convolution", "conv2d", "fprop"),

@@ -44,7 +44,7 @@ def new_processes() -> Iterator[RunInProcess]:
                     return pool.submit(function, *args, **kwargs).result()
                 except BrokenProcessPool as error:
                     raise UserError(
-                        "A process that measures was killed, likely for its memory. What takes less: a"
+                        "A measuring process was killed, perhaps for lack of memory. What takes less: a"
                         " smaller data.batch_size, scaling.batch_sizes or model.width."
                     ) from error
                 except Exception as error:

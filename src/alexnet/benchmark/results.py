@@ -107,7 +107,7 @@ class Results:
     def cost_of_an_image(self) -> float | None:
         """Return the time of an image in the largest batch over that in the smallest.
 
-        Below 1 large batches are cheaper by the image; None if fewer than two batch sizes were measured.
+        Below 1, large batches are cheaper per image; None if fewer than two batch sizes were measured.
         """
         if len(self.by_batch_size) < 2:
             return None

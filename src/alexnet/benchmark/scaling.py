@@ -77,7 +77,7 @@ TRAINING_IMAGES_PER_VAL_IMAGE = 25  # about ImageNet's
 
 
 def write_empty_pack(folder: Path, images: int, config: BenchmarkConfig) -> None:
-    """Write a raw pack of so many black training images; its pixels are a hole in a file and take no disk."""
+    """Write a raw pack of `images` black training images, whose pixels are a hole and take no disk space."""
     folder.mkdir()
     size = config.data.resize_size
     counts = {"train": images, "val": max(1, images // TRAINING_IMAGES_PER_VAL_IMAGE)}
@@ -107,7 +107,7 @@ def write_empty_pack(folder: Path, images: int, config: BenchmarkConfig) -> None
 def startup_seconds(config: BenchmarkConfig, pack: Path) -> float:
     """Return the seconds from a pack on disk to its first augmented batch on the device, as in train.py.
 
-    The time includes neither the imports of libraries nor a network. To be called once in a process.
+    The time includes neither the imports of libraries nor a network. Call this once in a process.
     """
     module = _FirstBatch()
     began = time.perf_counter()

@@ -119,7 +119,7 @@ def flops_of_step(variant: Variant, config: BenchmarkConfig) -> float:
 def build_step(variant: Variant, config: BenchmarkConfig) -> Callable[[], None]:
     """Return a function that computes a training step on a batch of random images.
 
-    To be called once in a process, before large tensors are allocated on the CPU.
+    Call this once in a process, before large tensors are allocated on the CPU.
     """
     torch.manual_seed(config.seed)
     device = device_of(config)

@@ -45,7 +45,7 @@ class ActivationMonitor(Callback):
         elif trainer.global_step == 0 and not self.rows:
             self._measure(trainer, pl_module, epoch=0)
         else:
-            self._write()  # without the epochs after the checkpoint, which come again
+            self._write()  # without the epochs after the checkpoint, which are repeated
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # between two epochs: ThroughputMonitor counts it neither as training nor as waiting for data

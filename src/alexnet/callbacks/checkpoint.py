@@ -45,7 +45,7 @@ class TrainingCheckpoint(Checkpoint):
         self.config, self.shutdown, self.nan_monitor = config, shutdown, nan_monitor
         self.best = math.inf
         self._saved_at = 0.0
-        self._position = (0, 0, 1)  # epoch, its batches that are done, its batches
+        self._position = (0, 0, 1)  # epoch, how many of its batches are done, how many it has
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.shutdown.set_handlers()

@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 def check_compiled(network: nn.Module, performance: PerformanceConfig, device: torch.device) -> None:
     """Turn off a network's compilation, with a warning, where nothing can be compiled for `device`.
 
-    To be called before the first step, which would fail halfway. Raises `UserError` where compilation was
-    configured, and not left to `auto`.
+    Call this before the first step, which would fail halfway. Raises `UserError` where compilation was
+    requested explicitly, not by `auto`.
     """
     if network._compiled_call_impl is None or (problem := compiler_failure(device)) is None:
         return
@@ -30,7 +30,7 @@ def check_compiled(network: nn.Module, performance: PerformanceConfig, device: t
         )
     log.warning(
         f"The network is not compiled, and slower: nothing can be compiled for {device.type} here: {problem}"
-        f" {compiler_advice(device)}; performance.compile=none is silent."
+        f" {compiler_advice(device)}; performance.compile=none silences this warning."
     )
     network._compiled_call_impl = None
     for module in network.modules():

@@ -18,7 +18,7 @@ HINT = (
 
 
 class ConvergenceMonitor(Callback):
-    """Warn if the loss is still that of chance after `config.epochs` epochs and `config.steps` steps.
+    """Warn if the loss is still at chance after `config.epochs` epochs and `config.steps` steps.
 
     At chance the loss is ln(classes). AlexNet's known failure is a loss that stays there for many epochs
     (6.9 for 1000 classes). With `config.stop` it raises `UserError` instead of warning.

@@ -1,7 +1,7 @@
 """The position in a run that a checkpoint holds, as the state of Lightning's loops.
 
 Lightning resumes a checkpoint made after a step without the next epoch's hooks, one made after an epoch's
-last step without its validation, and leaves out ReduceLROnPlateau at the end of the epoch that it resumes.
+last step without its validation, and skips ReduceLROnPlateau at the end of the epoch that it resumes.
 So the checkpoints here hold one kind of position: an epoch begins, and some of its batches are done.
 """
 
@@ -21,7 +21,7 @@ def batches_done(trainer: Trainer) -> int:
 def set_loop_position(loops: dict[str, Any], epoch: int, done: int, batches: int) -> None:
     """Set the loops' state in a checkpoint to `done` of the `batches` of `epoch`.
 
-    With all of them done, the validation is what is left of the epoch.
+    If all of them are done, only the epoch's validation is left.
     """
     fit_loop = loops["fit_loop"]
     total = epoch * batches + done
@@ -44,7 +44,7 @@ def set_loop_position(loops: dict[str, Any], epoch: int, done: int, batches: int
 
 
 def resume_loops(trainer: Trainer) -> None:
-    """Resume from such a position; to be called as the first epoch begins."""
+    """Resume from such a position. Call this as the first epoch begins."""
     fit_loop = trainer.fit_loop
     if not fit_loop.is_resuming:
         return

@@ -42,12 +42,13 @@ class MetricsRecorder(Callback):
         self._headed = False
 
     def seconds(self) -> float:
-        """Return how long the run has taken; of earlier starts, up to their last checkpoint."""
+        """Return how long the run has taken; earlier starts count up to their last checkpoint."""
         return time.perf_counter() - self._began
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.folder is not None:
-            self.folder.write_metrics(self.rows)  # without the epochs after the checkpoint, which come again
+            # without the epochs after the checkpoint, which are repeated
+            self.folder.write_metrics(self.rows)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not batches_done(trainer):

@@ -25,7 +25,7 @@ def all_finite(tensors: Iterable[Tensor]) -> bool:
 
 
 class NaNMonitor(Callback):
-    """Track whether the training loss has diverged: it is not finite, or far above that of chance.
+    """Track whether the training loss has diverged: it is not finite, or far above the loss at chance.
 
     `TrainingCheckpoint` calls `update` after each step, and `fail` on all ranks together, before a checkpoint
     is saved. With `config.nonfinite` skip, a step whose gradients are not finite leaves weights
@@ -40,7 +40,7 @@ class NaNMonitor(Callback):
         self._diverged: Tensor | None = None  # on the device, which is not waited for at every step
 
     def update(self, trainer: Trainer, loss: Tensor) -> bool:
-        """Note a step's loss. Return whether one has diverged, which on a GPU may show some steps later."""
+        """Record a step's loss. Return whether any has diverged, which on a GPU may show some steps later."""
         diverged = ~(loss.detach() < self.limit)  # true for NaN, too
         if self.config.nonfinite is NonFinite.skip:
             diverged &= loss.detach().isfinite()
@@ -56,8 +56,8 @@ class NaNMonitor(Callback):
     def fail(self, trainer: Trainer) -> None:
         """Raise `UserError` with what happened and what to try."""
         raise UserError(
-            f"The training loss is not finite any more, or over {self.config.divergence_factor:g} times that"
-            f" of chance, at step {trainer.global_step} (epoch {trainer.current_epoch + 1}). Try a smaller"
+            f"The training loss is no longer finite, or over {self.config.divergence_factor:g} times the loss"
+            f" at chance, at step {trainer.global_step} (epoch {trainer.current_epoch + 1}). Try a smaller"
             f" optimizer.lr (it is {trainer.optimizers[0].param_groups[0]['lr']:g}). If single batches are to"
             " blame: callbacks.nan_monitor.nonfinite=skip."
         )

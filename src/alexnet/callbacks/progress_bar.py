@@ -14,8 +14,8 @@ STEPS_BETWEEN_LOSSES = 10  # reading the loss waits for the device: not at every
 class ProgressBar(Callback):
     """Show the current epoch's steps, the time left and the loss on the first rank's terminal.
 
-    Unlike Lightning's bar it is on this project's console, so that log lines pass above it, and counts epochs
-    from 1. Comes before other callbacks, so that it is hidden when they print.
+    Unlike Lightning's bar it is on this project's console, so that log lines appear above it, and counts
+    epochs from 1. Comes before other callbacks, so that it is hidden when they print.
     """
 
     def __init__(self) -> None:

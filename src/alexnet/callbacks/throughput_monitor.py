@@ -81,5 +81,7 @@ class ThroughputMonitor(Callback):
         if seconds == 0:
             return dict.fromkeys(MEASURES, 0.0)
         flops = self.flops * images / seconds
-        values = (images / seconds, waited / seconds, flops, flops / self._matrix_rate)
+        # a resumed run that ends before training starts has not measured the product
+        fraction = flops / self._matrix_rate if self._matrix_rate else 0.0
+        values = (images / seconds, waited / seconds, flops, fraction)
         return dict(zip(MEASURES, values, strict=True))

@@ -47,9 +47,8 @@ class LinearClassifier:
 
     def fit(self, images: FeatureMatrix) -> str | None:
         """Fit to standardised features of images of all classes; return a warning if it has not converged."""
-        inverse_decay = 1 / (
-            self.config.alpha * len(images.labels)
-        )  # scikit-learn's C, against the sum over images
+        # scikit-learn's C is relative to the sum over images
+        inverse_decay = 1 / (self.config.alpha * len(images.labels))
         linear = LogisticRegression(C=inverse_decay, max_iter=self.config.max_iterations)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)

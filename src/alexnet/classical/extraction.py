@@ -121,7 +121,7 @@ def feature_pool(workers: int) -> Iterator[ComputeFeatures]:
             return pool.submit(compute_features, images, config).result()
         except BrokenProcessPool as error:
             raise UserError(
-                "A process that computes features was killed, perhaps for want of memory. Try fewer:"
+                "A process that computes features was killed, perhaps for lack of memory. Try fewer:"
                 f" data.workers={max(0, workers // 2)}."
             ) from error
 

@@ -28,16 +28,16 @@ from alexnet.training.session import RunSession, print_validation_error
 log = logging.getLogger(__name__)
 
 PRECISION = "32-true"  # features and weights
-# what train.py measures of a network's training steps, which there are none of here
+# measured by train.py over the training steps, of which there are none here
 NO_STEPS = ("data_wait_fraction", "model_flops_per_second", "matrix_rate_fraction", "input_bound")
 
 
 def run(config: ClassicalConfig, resolved: dict[str, Any], overrides: list[str]) -> float:
     """Extract features, fit, evaluate; return the validation top-1 error in percent.
 
-    Raises `UserError` before anything is written for a configuration that cannot run; whatever happens after
-    the run folder exists is recorded in its result.json. A run folder that is given, and holds an unfinished
-    run of the same configuration, is used again.
+    Raises `UserError` for a configuration that cannot run, before anything is written. Once the run folder
+    exists, every outcome is recorded in its result.json. A given run folder with an unfinished run of the
+    same configuration is reused.
     """
     log_to_terminal(quiet=False)
     data = load_image_data(config.data)

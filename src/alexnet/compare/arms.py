@@ -49,7 +49,7 @@ def read_study(folder: Path, baseline: str | None) -> Arms:
     paths = sorted(path for path in folder.glob("*/seed=*") if path.is_dir() and SEED.fullmatch(path.name))
     if not paths:
         raise UserError(
-            f"study={folder}: there are no <arm>/seed=<n>/ folders in it. For runs in another order:"
+            f"study={folder}: there are no <arm>/seed=<n>/ folders in it. For runs in another layout:"
             f" runs='{folder}/*'"
         )
     arms: dict[str, dict[int, Run]] = {path.parent.name: {} for path in paths}

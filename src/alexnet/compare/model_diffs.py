@@ -1,4 +1,4 @@
-"""Which differences are reported of an arm that is another model than the baseline."""
+"""Selection of the differences to report for an arm whose model is not the baseline's."""
 
 import re
 from collections.abc import Iterable
@@ -17,10 +17,10 @@ Changes = dict[str, tuple[Any, Any]]  # key -> the baseline's value and the arm'
 
 
 def reported_changes(changed: Changes, arm: dict[str, Any], factors: frozenset[str] = frozenset()) -> Changes:
-    """Select from what an arm of these settings changes what the name of its model does not imply.
+    """Select the changes of an arm with the settings `arm` that the name of its model does not imply.
 
-    That is all of it where both are the same network, or where the arm is a network without a preset that
-    has the baseline's keys. For another network it is the name, what both have outside of `model`, what
+    These are all changes where both are the same network, or where the arm is a network without a preset that
+    has the baseline's keys. For another network they are the name, what both have outside of `model`, what
     departs from its preset under `model`, and the `factors` that it has. All the rest, such as keys that
     only one of the two has, makes it that network.
     """

@@ -13,7 +13,7 @@ CAPTIONS = {
     "effects": (
         "Differences",
         "Right of zero the arm errs more than the baseline. A hollow mark is not resolved; an arrow is an"
-        " interval that continues outside the chart, and with a number an arm that lies there.",
+        " interval that continues outside the chart or, with a number, an arm that lies outside it.",
     ),
     "learning_curves": (
         "Learning curves",
@@ -51,7 +51,7 @@ def method(comparison: Comparison) -> list[str]:
         " points, after the last epoch; the mean over the seeds is shown. Above zero, the arm errs more.",
         f"The interval is a two-sided {comparison.confidence:.0%} interval of that mean by Student's t on the"
         " paired differences. It covers the spread between seeds, on these validation images; other images"
-        " would add theirs. Where it holds zero, the difference is not resolved.",
+        " would add theirs. Where it contains zero, the difference is not resolved.",
     ]
     if comparison.family.intervals:
         sentences.append(
@@ -61,8 +61,8 @@ def method(comparison: Comparison) -> list[str]:
         )
     return [
         *sentences,
-        "Claims are written as differences too, arm minus baseline. Each is of one run a side and of another"
-        " data set or split than this one, so that size and sign compare, not digits.",
+        "Claims are written as differences too, arm minus baseline. Each compares single runs, on another"
+        " data set or split than this one: size and sign are comparable, digits are not.",
         f"Epochs to {comparison.training_error:g}% count up to the first epoch whose top-1 error in training,"
         " with dropout and augmentation on, is no higher; in brackets, how many times the baseline's. It is"
         " the measure of the paper's Figure 1, whose networks had no regularisation, each with the learning"

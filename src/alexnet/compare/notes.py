@@ -50,7 +50,7 @@ def _family_wise(comparison: Comparison) -> str:
     parts = [
         f"still resolved: {', '.join(stay)}" if stay else "",
         f"no longer resolved: {', '.join(lost)}" if lost else "",
-        f"resolved only so: {', '.join(gained)}" if gained else "",
+        f"resolved only by these: {', '.join(gained)}" if gained else "",
     ]
     return f"By the family-wise intervals (Dunnett), {'; '.join(filter(None, parts)) or 'none is resolved'}."
 
@@ -74,7 +74,7 @@ def _notes_on_factors(comparison: Comparison) -> list[str]:
         names = ", ".join(dict.fromkeys(arm.network for arm in (comparison.baseline, *other_models)))
         lines.append(
             f"Not one factor: these are different models ({names}). A difference is that of everything"
-            " which sets two of them apart; the report lists it under Settings."
+            " that sets two of them apart; the report lists it under Settings."
         )
     lines += [line for arm in comparison.arms if (line := _note_on_keys(arm))]
     without = [arm.name for arm in comparison.all_variants if not arm.has_epochs]
@@ -97,7 +97,7 @@ def _note_on_keys(arm: ArmResult) -> str | None:
 
 
 def _notes_on_conditions(comparison: Comparison) -> list[str]:
-    """Name what else than the factor differs between the runs."""
+    """Name what differs between the runs besides the factor."""
     first, runs = comparison.baseline.runs[0], [run for arm in comparison.all_variants for run in arm.runs]
     lines = []
     if any(run.data_fingerprint != first.data_fingerprint for run in runs):
@@ -110,7 +110,7 @@ def _notes_on_conditions(comparison: Comparison) -> list[str]:
     if not all(same_code(run.code, first.code) for run in runs):
         lines.append("The runs differ in their code, as allowed.")
     if first.code.commit is None:
-        lines.append("These runs do not say with which code they were made.")
+        lines.append("These runs do not record with which code they were made.")
     for what, values in (
         ("hardware, so that their speeds say little", {run.hardware for run in runs}),
         ("versions of torch", {str(run.torch) for run in runs}),

@@ -1,4 +1,4 @@
-"""Run folders read back: what a comparison needs of a run, or why a run does not count."""
+"""Reading of run folders: what a comparison needs of a run, or why a run does not count."""
 
 import json
 import re
@@ -68,7 +68,7 @@ class Tracked:
 class Run:
     """A completed run. Errors are percentages, of validation after the last epoch.
 
-    `settings` is the resolved configuration with dotted keys, less what cannot be a factor.
+    `settings` is the resolved configuration with dotted keys, without what cannot be a factor.
     """
 
     path: Path
@@ -141,9 +141,9 @@ def read_run(path: Path, name: str) -> Run | ExcludedRun:
     """Read a run folder; a run that is not complete, or cannot be read, is excluded under `name`."""
     try:
         if not (path / "config.yaml").is_file():
-            return ExcludedRun(name, "it has no config.yaml: it never began")
+            return ExcludedRun(name, "it has no config.yaml: it never started")
         if not (path / "result.json").is_file():
-            return ExcludedRun(name, "it has no result.json: it still runs, or was killed")
+            return ExcludedRun(name, "it has no result.json: it is still running, or was killed")
         result = json.loads((path / "result.json").read_text(encoding="utf-8"))
         if result.get("status") != "completed":
             error = first_line(str(result.get("error") or "no reason given"))

@@ -12,7 +12,7 @@ from alexnet.compare.runs import Run, Tracked
 from alexnet.compare.tables import costs_table, effects_table, excluded_table
 from alexnet.errors import UserError, first_line
 
-LONGEST_TITLE = 128  # characters that W&B takes
+LONGEST_TITLE = 128  # characters that W&B accepts
 CURVES = (
     ("val/top1_error", "validation top-1 error (percent)"),
     ("train/top1_error", "training top-1 error (percent)"),
@@ -29,7 +29,7 @@ def publish(comparison: Comparison) -> tuple[str, int]:
     """Save a new report in the project of the runs; return its address, and how many runs W&B lacks.
 
     Raises `UserError` where wandb-workspaces is not installed, nobody is logged in, the runs were
-    not tracked or are in several projects, or the server does not take the report.
+    not tracked or are in several projects, or the server does not accept the report.
     """
     tracked = _tracked(run for arm in comparison.all_variants for run in arm.runs)
     try:
@@ -52,7 +52,7 @@ def publish(comparison: Comparison) -> tuple[str, int]:
         )
         report.save()
     except Exception as error:  # wandb raises many types
-        raise UserError(f"wandb=true: W&B did not take the report ({first_line(error)}).") from error
+        raise UserError(f"wandb=true: W&B did not accept the report ({first_line(error)}).") from error
     return report.url, sum(not run.uploaded for run in tracked)
 
 
@@ -107,7 +107,7 @@ def _blocks(comparison: Comparison, reports: Any, entity: str, tracked: list[Tra
         )
         for column, (metric, title) in enumerate(BARS)
     ]
-    pictures = reports.MediaBrowser(
+    filters = reports.MediaBrowser(
         title="filters of conv1", media_keys=["filters"], layout=reports.Layout(w=24, h=10)
     )
     excluded = [markdown_table(excluded_table(comparison.excluded))] if comparison.excluded else []
@@ -121,7 +121,7 @@ def _blocks(comparison: Comparison, reports: Any, entity: str, tracked: list[Tra
         text(markdown_table(costs_table(comparison))),
         panels(*bars),
         reports.H2(text="What the first layer learned"),
-        panels(pictures),
+        panels(filters),
         reports.H2(text="To keep in mind"),
         text(*excluded, markdown_list([*notes(comparison), *method(comparison)])),
     ]

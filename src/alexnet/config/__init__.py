@@ -1,8 +1,9 @@
 """The schema of the configuration: every key, its type and its valid range.
 
-Values are in `conf/`, one YAML file for each choice, with the source of each number. A field without a
-default here must be set there. Hydra checks keys and types while it composes; `check` checks ranges when the
-typed objects are built. Nothing here imports torch, so that `--help` and configuration errors are immediate.
+Values are in `conf/`, one YAML file per choice, with the source of each number. A field without a default
+here must be set there. Hydra checks keys and types when it composes a configuration; `check` checks ranges
+when the typed objects are built. Nothing here imports torch, so that `--help` and configuration errors do not
+wait for it.
 """
 
 from alexnet.config.base import ValidatedConfig

@@ -1,4 +1,4 @@
-"""The base class of all configuration, and range checks."""
+"""The base class of all configurations, and range checks."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from alexnet.errors import UserError
 
 
 def check(valid: bool, key: str, value: Any, expected: str) -> None:
-    """Raise `UserError`, which names the key, its value and what was expected, unless `valid`."""
+    """Raise a `UserError` that names the key, its value and what was expected, unless `valid`."""
     if not valid:
         raise UserError(f"{key}={value}: expected {expected}.")
 
@@ -19,12 +19,12 @@ def check_fraction(key: str, value: float) -> None:
 
 
 def check_positive(key: str, value: float | None) -> None:
-    """Check that a value is above 0, or None."""
+    """Check that a value is above 0 or None."""
     check(value is None or value > 0, key, value, "a number above 0")
 
 
 class ValidatedConfig:
-    """A configuration that checks its own values when it is built."""
+    """A configuration that checks its values when it is built."""
 
     def __post_init__(self) -> None:
         if MISSING not in vars(self).values():  # OmegaConf reads the schema from an unfilled instance

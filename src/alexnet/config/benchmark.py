@@ -1,4 +1,4 @@
-"""Configuration of `benchmark.py`: a training run, and what to measure of it."""
+"""Configuration of `benchmark.py`: a training run, and what to measure."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -33,14 +33,14 @@ class ScalingConfig(ValidatedConfig):
     def check(self) -> None:
         for key in ("batch_sizes", "data_sizes"):
             sizes = getattr(self, key)
-            expected = "rising numbers of images, from 1 up, or []"
-            rising = sizes == sorted(set(sizes)) and min(sizes, default=1) >= 1
-            check(rising, f"scaling.{key}", sizes, expected)
+            expected = "increasing numbers of images, from 1 up, or []"
+            increasing = sizes == sorted(set(sizes)) and min(sizes, default=1) >= 1
+            check(increasing, f"scaling.{key}", sizes, expected)
 
 
 @dataclass
 class BenchmarkConfig(TrainConfig):
-    """Configuration of `benchmark.py`: that of `train.py`, and what to measure.
+    """Configuration of `benchmark.py`: that of `train.py`, with what to measure.
 
     If `variants` is None, `benchmark.py` chooses those that are informative on this machine.
     """
@@ -56,14 +56,14 @@ class BenchmarkConfig(TrainConfig):
 
     def check(self) -> None:
         super().check()
-        is_alexnet = isinstance(self.model, AlexNetConfig)
-        check(
-            is_alexnet,
-            "model",
-            self.model.name,
-            "one of AlexNet's family, whose stock implementation it is compared with",
-        )
+        expected = "a network of the family alexnet, to compare with its stock implementation"
+        check(isinstance(self.model, AlexNetConfig), "model", self.model.name, expected)
         for key in ("rounds", "steps", "matrix"):
             check(getattr(self, key) >= 1, key, getattr(self, key), "a whole number from 1 up")
         check(self.classes >= 2, "classes", self.classes, "2 or more")
-        check(self.variants is None or len(self.variants) > 0, "variants", self.variants, "some, or null")
+        check(
+            self.variants is None or len(self.variants) > 0,
+            "variants",
+            self.variants,
+            "at least one, or null",
+        )

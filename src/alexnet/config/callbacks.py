@@ -1,4 +1,4 @@
-"""Configuration of the callbacks, which monitor, save and end a run."""
+"""Configuration of the callbacks, which monitor, save and stop a run."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -31,7 +31,7 @@ class CheckpointConfig(ValidatedConfig):
 
 @dataclass
 class EarlyStoppingConfig(ValidatedConfig):
-    """When to end a run that no longer improves."""
+    """When to stop a run that no longer improves."""
 
     patience: int | None = MISSING
     min_delta: float = MISSING
@@ -43,7 +43,7 @@ class EarlyStoppingConfig(ValidatedConfig):
 
 @dataclass
 class NaNMonitorConfig(ValidatedConfig):
-    """Reaction to a non-finite loss or gradient, and the loss from which a run has diverged."""
+    """Reaction to a non-finite loss or gradient, and the loss above which a run counts as diverged."""
 
     nonfinite: NonFinite = MISSING
     divergence_factor: float = MISSING
@@ -55,7 +55,7 @@ class NaNMonitorConfig(ValidatedConfig):
 
 @dataclass
 class ConvergenceMonitorConfig(ValidatedConfig):
-    """When to warn that a run does not begin to learn."""
+    """When to warn that a run has not begun to learn."""
 
     epochs: int = MISSING
     steps: int = MISSING
@@ -70,7 +70,7 @@ class ConvergenceMonitorConfig(ValidatedConfig):
 
 @dataclass
 class ActivationMonitorConfig(ValidatedConfig):
-    """Statistics of each layer after every epoch, over a number of validation `images`."""
+    """Statistics of each layer after every epoch, over `images` validation images; None is off."""
 
     images: int | None = MISSING
 

@@ -19,14 +19,14 @@ class DataSource(Enum):
 
 
 class PackFormat(Enum):
-    """Content of a pack: raw pixels, or JPEG files of about a tenth of their size."""
+    """Content of a pack: raw pixels, or JPEG files of about a tenth of the size."""
 
     raw = "raw"
     jpeg = "jpeg"
 
 
 class MeanKind(Enum):
-    """The mean that is subtracted: one for each pixel, one for each channel, or none."""
+    """The mean that is subtracted: one per pixel, one per channel, or none."""
 
     pixel = "pixel"
     channel = "channel"
@@ -34,7 +34,7 @@ class MeanKind(Enum):
 
 
 class ValCrops(Enum):
-    """Crops that validation evaluates: the centre, or ten, whose probabilities are averaged."""
+    """Crops evaluated in validation: the centre, or ten whose probabilities are averaged."""
 
     center = "center"
     ten = "ten"
@@ -72,7 +72,7 @@ class AugmentConfig(ValidatedConfig):
 
 @dataclass
 class SyntheticConfig(ValidatedConfig):
-    """Size of the synthetic data set, which is generated anew when any of these values changes."""
+    """Size and seed of the synthetic data set, which is regenerated when any of these values changes."""
 
     train_images: int = MISSING
     val_images: int = MISSING

@@ -11,13 +11,13 @@ UNHASHED_KEYS = (
     *("callbacks.checkpoint", "callbacks.activation_monitor"),
 )
 
-# the location of the data and the seed are not factors of an experiment. They are hashed all the same:
-# another data.root may hold other images.
+# the location of the data and the seed are not factors of an experiment, but they are hashed: another
+# data.root may hold other images
 NON_FACTOR_KEYS = (*UNHASHED_KEYS, "data.root", "data.pack", "data.max_unreadable", "seed")
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """Hash everything in the resolved configuration that can change the result."""
+    """Hash all values of the resolved configuration that can change the result."""
     hashed = {key: value for key, value in flatten(config).items() if not is_under(key, UNHASHED_KEYS)}
     return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:8]
 

@@ -42,13 +42,13 @@ def format_error(error: BaseException, schema: type) -> str:
             return f"{match[1]}: renamed to {key}={renamed}."
         return f"{match[1]}: {_expected(match[1], reason)}"
     if isinstance(error, OverrideParseException):
-        return f"Cannot read '{error.override}'. Expected key=value, in quotes where need be."
+        return f"Cannot read '{error.override}'. Expected key=value, quoted where necessary."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:2])
 
 
 def quote_override(argument: str) -> str:
-    """Quote the value of key=value if Hydra could not parse it otherwise, as a path with spaces."""
+    """Quote the value of key=value if Hydra cannot parse it otherwise, such as a path with spaces."""
     key, equals, value = argument.partition("=")
     if argument.startswith("-") or not equals:
         return argument
@@ -62,18 +62,18 @@ def quote_override(argument: str) -> str:
 
 
 def format_missing_choice(arguments: list[str]) -> str:
-    """Explain that a key belongs to a group without a choice, as data.root while data is null."""
+    """Explain that a key belongs to a group without a choice, such as data.root while data is null."""
     keys = [argument.partition("=")[0].lstrip("+") for argument in arguments]
     below = next(key for key in keys if "." in key and key.partition(".")[0] not in (*keys, "hydra"))
     group = below.partition(".")[0]
-    return f"{below}: nothing is chosen for {group}. Choose it, too: {group}=<choice>"
+    return f"{below}: no {group} is chosen. Add {group}=<choice>."
 
 
 def _unknown_key(key: str, schema: type, text: str) -> str:
     if (renamed := new_name(key)) is not None:
         return f"{key}: renamed to {renamed}."
     if key.startswith("hydra."):
-        return f"{key}: Hydra has no such key. Those that it has: python src/train.py --cfg hydra"
+        return f"{key}: Hydra has no such key. To list its keys: python src/train.py --cfg hydra"
     node = OmegaConf.structured(schema)
     if has_network(schema):
         named = (config for config in MODEL_CONFIGS.values() if config.__name__ in text)
@@ -85,7 +85,7 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
             choices = node.keys() if isinstance(node, DictConfig) else []
             return f"{path}: there is no such key.{_list_choices(part, map(str, choices))}"
         node = node._get_node(part)
-    return f"{key}: cannot be set like this."
+    return f"{key}: cannot be set this way."
 
 
 def _expected(override: str, reason: str) -> str:

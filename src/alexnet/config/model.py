@@ -1,4 +1,4 @@
-"""Configuration of the network: one class for each family."""
+"""Configuration of the network: one class per family."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -41,7 +41,7 @@ class Layer1Order(Enum):
 
 
 class DropoutScaling(Enum):
-    """Where dropout is scaled: by 1 - p at test time, or by 1 / (1 - p) in training."""
+    """When dropout scales activations: by 1 - p at test time, or by 1 / (1 - p) in training."""
 
     test = "test"
     train = "train"
@@ -66,7 +66,7 @@ class Init(Enum):
 
 @dataclass
 class ModelConfig(ValidatedConfig):
-    """Configuration that all networks share. A family adds its own keys, see `for_family`."""
+    """Configuration shared by all networks. A family adds its own keys, see `for_family`."""
 
     family: Family = MISSING
     name: str = MISSING
@@ -76,7 +76,7 @@ class ModelConfig(ValidatedConfig):
 
     @property
     def columns(self) -> int:
-        """Number of columns that the network is divided into."""
+        """Number of columns into which the network is divided."""
         return 1
 
     @property
@@ -145,13 +145,13 @@ class AlexNetConfig(ModelConfig):
             set(self.remove_layers) <= middle,
             "model.remove_layers",
             self.remove_layers,
-            "some of conv3, conv4, conv5",
+            "a list of some of conv3, conv4, conv5",
         )
         check(len(self.filters) == 5, "model.filters", self.filters, "five numbers, conv1 to conv5")
         check(len(self.fc_units) == 2, "model.fc_units", self.fc_units, "two numbers, fc6 and fc7")
-        check(
-            min(*self.filters, *self.fc_units) > 0, "model.filters and model.fc_units", 0, "numbers above 0"
-        )
+        for key in ("filters", "fc_units"):
+            numbers = getattr(self, key)
+            check(min(numbers) > 0, f"model.{key}", numbers, "numbers above 0")
         check(self.conv1_padding >= 0, "model.conv1_padding", self.conv1_padding, "0 or more pixels")
         check(
             self.lrn_size > 0 and self.lrn_size % 2 == 1,
@@ -171,7 +171,7 @@ class AlexNetConfig(ModelConfig):
 
 @dataclass
 class LeNet5Config(ModelConfig):
-    """LeNet-5. Images are divided by `input_std`, in grey levels, and averaged down to 32x32 pixels."""
+    """LeNet-5. Images are divided by `input_std`, in grey levels, and average-pooled to 32x32 pixels."""
 
     family: Family = Family.lenet5
     input_std: float = MISSING

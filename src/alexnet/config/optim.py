@@ -62,7 +62,7 @@ class SchedulerConfig(ValidatedConfig):
             all(0 < m < 1 for m in self.milestones) and list(self.milestones) == sorted(self.milestones),
             "scheduler.milestones",
             self.milestones,
-            "rising fractions of the run between 0 and 1",
+            "increasing fractions of the run between 0 and 1",
         )
         check(self.patience >= 0, "scheduler.patience", self.patience, "0 or more epochs")
         check(self.reductions >= 0, "scheduler.reductions", self.reductions, "0 or more")

@@ -1,4 +1,4 @@
-"""Configuration of the programs other than `train.py` and `benchmark.py`, one class for each."""
+"""Configuration of the programs other than `train.py` and `benchmark.py`, one class per program."""
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
@@ -63,13 +63,13 @@ class EvaluateConfig(ValidatedConfig):
     def check(self) -> None:
         if sum(source is not None for source in (self.run, self.checkpoint, self.weights)) != 1:
             raise UserError(
-                "Give what to evaluate: run=<run folder> or checkpoint=<file>, or a list of them, or"
+                "Specify what to evaluate: run=<run folder> or checkpoint=<file>, or a list of either, or"
                 " weights=torchvision model=<network>."
             )
         if self.weights is not None and (self.model is None or self.data is None):
-            raise UserError(f"weights={self.weights}: give their network and images, too: model=... data=...")
+            raise UserError(f"weights={self.weights}: needs a network and images, too: model=... data=...")
         if self.weights is None and self.model is not None:
-            raise UserError("model=...: goes with weights=. Runs and checkpoints know their network.")
+            raise UserError("model=...: only valid with weights=. Runs and checkpoints define their network.")
         for key in ("run", "checkpoint"):
             given = getattr(self, key)
             is_list = isinstance(given, list) and all(isinstance(path, str | int) for path in given)
@@ -112,7 +112,7 @@ class PredictConfig(ValidatedConfig):
 
     def check(self) -> None:
         if (self.run is None) == (self.checkpoint is None):
-            raise UserError("Give what to predict with: either run=<run folder> or checkpoint=<file>.")
+            raise UserError("Specify what to predict with: either run=<run folder> or checkpoint=<file>.")
         for key in ("top", "batch_size"):
             check(getattr(self, key) >= 1, key, getattr(self, key), "a whole number from 1 up")
 
@@ -134,13 +134,13 @@ class InspectConfig(ValidatedConfig):
 
     def check(self) -> None:
         if (self.run is None) == (self.checkpoint is None):
-            raise UserError("Give what to look into: either run=<run folder> or checkpoint=<file>.")
+            raise UserError("Specify what to inspect: either run=<run folder> or checkpoint=<file>.")
         for key in ("images", "queries", "neighbours", "batch_size"):
             value = getattr(self, key)
             check(value is None or value >= 1, key, value, "a whole number from 1 up")
 
 
-OLDEST_OPSET = 18  # the oldest that torch writes; for an older one it would silently write this
+OLDEST_OPSET = 18  # the oldest that torch writes; asked for an older one, it silently writes this one
 
 
 @dataclass
@@ -162,8 +162,8 @@ class ExportConfig(ValidatedConfig):
 
     def check(self) -> None:
         if (self.run is None) == (self.checkpoint is None):
-            raise UserError("Give what to export: either run=<run folder> or checkpoint=<file>.")
-        check(bool(self.formats), "format", self.format, "a format, or several")
+            raise UserError("Specify what to export: either run=<run folder> or checkpoint=<file>.")
+        check(bool(self.formats), "format", self.format, "at least one format")
         check_positive("tolerance", self.tolerance)
         expected = f"a version of ONNX's operators from {OLDEST_OPSET} up"
         check(self.opset is None or self.opset >= OLDEST_OPSET, "opset", self.opset, expected)
@@ -193,14 +193,14 @@ class CompareConfig(ValidatedConfig):
 
     def check(self) -> None:
         if (self.study is None) == (self.runs is None):
-            raise UserError("Give what to compare: either study=<folder> or runs='<pattern>'.")
+            raise UserError("Specify what to compare: either study=<folder> or runs='<pattern>'.")
         expected = "a percentage from 0 to 100"
         check(0 <= self.training_error <= 100, "training_error", self.training_error, expected)
         check(0 < self.confidence < 1, "confidence", self.confidence, "a number between 0 and 1")
 
 
 class Features(StrEnum):
-    """Hand-made features of `classical.py`. A StrEnum, because model.name takes its value."""
+    """Hand-made features of `classical.py`. A StrEnum, because model.name is set to its value."""
 
     hog = "hog"
     color = "color"
@@ -232,7 +232,7 @@ class HandMadeConfig(ValidatedConfig):
 
 @dataclass
 class NameConfig:
-    """Name of the run's model, where it is compared with networks."""
+    """Name of the run's model in comparisons with networks."""
 
     name: str = MISSING
 

@@ -18,7 +18,7 @@ def read_config(raw: DictConfig, schema: type[Typed]) -> Typed:
     """Convert to the typed configuration. Raises `UserError` for a missing or invalid value."""
     missing = sorted(OmegaConf.missing_keys(raw))
     if missing:
-        raise UserError(f"{missing[0]} is not set. Give it: {missing[0]}=...")
+        raise UserError(f"{missing[0]} is not set. Set it: {missing[0]}=...")
     given = OmegaConf.create(OmegaConf.to_container(raw))
     assert isinstance(given, DictConfig)
     typed = OmegaConf.to_object(OmegaConf.merge(_schema_for(schema, given), given))  # refuses +key=value
@@ -39,7 +39,7 @@ def _schema_for(schema: type, given: DictConfig) -> DictConfig:
 def read_saved(saved: dict[str, Any], schema: type[Typed], file: Path) -> Typed:
     """Convert the configuration saved in `file`, in which `${...}` is plain text.
 
-    Raises `UserError`, which names the file, for content that does not match the schema.
+    Raises a `UserError` that names the file for content that does not match the schema.
     """
     try:
         return read_config(OmegaConf.create(_escape_interpolations(saved)), schema)

@@ -1,13 +1,14 @@
 """Former names of keys and values: rejected on the command line, translated in saved configurations.
 
-A run's config.yaml and its checkpoints keep the names of their time; whatever reads them calls `migrate`.
+A run's config.yaml and its checkpoints keep the names that were current when they were written; all code that
+reads them calls `migrate`.
 """
 
 from typing import Any
 
 from alexnet.config.hashing import flatten, is_under, nest
 
-# former key or group: current name
+# former key or group -> current name
 RENAMED_KEYS = {
     "model.hidden": "model.fc_units",
     "model.removed": "model.remove_layers",
@@ -25,13 +26,13 @@ RENAMED_KEYS = {
     "growth": "scaling",
     "programs": "variants",
 }
-# (key or group, former value): current value
+# (key or group, former value) -> current value
 RENAMED_VALUES = {
     ("model.init", "program_2012"): "cuda_convnet_2012",
     ("optimizer", "program_2012"): "cuda_convnet_2012",
     ("study", "speed"): "performance",
 }
-# duplicates in saved configurations of `optimizer.lr` and `trainer.max_epochs`
+# in saved configurations these duplicate `optimizer.lr` and `trainer.max_epochs`
 DROPPED_KEYS = ("data.lr", "data.epochs")
 
 

@@ -1,4 +1,4 @@
-"""Refusal of command lines that would have Hydra build objects of any class."""
+"""Rejection of command lines that would make Hydra build objects of arbitrary classes."""
 
 import re
 from itertools import zip_longest
@@ -9,25 +9,25 @@ import yaml
 from alexnet.config.hashing import is_under
 from alexnet.errors import UserError, first_line
 
-# what Hydra builds of any class; for launchers and sweepers it accepts its plugins alone
+# Hydra builds these from any class; for launchers and sweepers it accepts only its plugins
 BUILT_BY_HYDRA = ("hydra.callbacks", "hydra.job_logging", "hydra.hydra_logging", "hydra.searchpath")
 BUILDERS = ("_target_", "oc.decode", "oc.create")  # the last two can assemble the first from pieces
 
 
 def check_builds_nothing(arguments: list[str]) -> None:
-    """Raise `UserError` for an argument that would have Hydra build an object of any class.
+    """Raise `UserError` for an argument that would make Hydra build an object of an arbitrary class.
 
-    Hydra's callbacks and logging handlers are such objects, a search path leads to more of them, and a run
-    that Hydra has recorded is a pickle.
+    Hydra's callbacks and logging handlers are such objects, a search path can add more, and a run that Hydra
+    has recorded is a pickle.
     """
     for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
         if "_target_" in argument:
-            raise UserError(f"{argument}: _target_ is not taken from the command line.")
+            raise UserError(f"{argument}: _target_ is not allowed on the command line.")
         option = argument.partition("=")[0]
         keys = option.lstrip("+~").replace("/", ".").split("@")
         builds = any(key == "hydra" or is_under(key, BUILT_BY_HYDRA) for key in keys)
         if builds or re.match("--e|--config-p|-cp", option):
-            raise UserError(f"{argument}: not taken from the command line.")
+            raise UserError(f"{argument}: not allowed on the command line.")
         if config_dir := re.match("(?:--config-d[a-z]*|-cd)=?(.*)", argument):
             _check_folder_builds_nothing(Path(config_dir[1] or following))
 
@@ -40,4 +40,4 @@ def _check_folder_builds_nothing(folder: Path) -> None:
             raise UserError(f"Cannot read {file}: {first_line(error)}.") from error
         for builder in BUILDERS:
             if builder in content:
-                raise UserError(f"{file}: {builder} is not taken from there.")
+                raise UserError(f"{file}: {builder} is not allowed in it.")

@@ -49,7 +49,7 @@ class Logger(Enum):
 
 
 class WandbMode(Enum):
-    """Mode of W&B; `auto` is online if a user is logged in, else offline."""
+    """Mode of W&B; `auto` is online if the user is logged in, else offline."""
 
     auto = "auto"
     online = "online"
@@ -70,7 +70,7 @@ class StrategyConfig(ValidatedConfig):
             size == 1 or self.name is Strategy.model_parallel,
             "strategy.data_parallel_size",
             size,
-            f"1 with strategy={self.name.value}; elsewhere trainer.devices says how many copies there are",
+            f"1 with strategy={self.name.value}, as only model_parallel uses it",
         )
 
 
@@ -117,7 +117,7 @@ class TrainerConfig(ValidatedConfig):
             self.max_time is None or re.fullmatch(r"\d+:\d\d:\d\d:\d\d", self.max_time) is not None,
             "trainer.max_time",
             self.max_time,
-            "days:hours:minutes:seconds, 00:08:00:00 for eight hours",
+            "days:hours:minutes:seconds, such as 00:08:00:00 for eight hours",
         )
 
 
@@ -182,5 +182,5 @@ class TrainConfig(ValidatedConfig):
             not (divided and self.performance.compile is Compile.network),
             "performance.compile",
             "network",
-            f"auto, lrn or none with strategy={self.strategy.name.value}, which divides the network",
+            f"auto, lrn or none with strategy={self.strategy.name.value}, which splits the network",
         )

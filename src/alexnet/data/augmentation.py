@@ -49,18 +49,18 @@ def epoch_augmentation_params(
     return AugmentationParams(corners, flips, colors, dropout_seeds)
 
 
-CPU_CHUNK = 4  # images that a CPU augments at a time: they stay in the processor's cache
+CPU_CHUNK = 4  # images augmented at a time on a CPU: they stay in the processor's cache
 
 
 class Crops:
     """Mean-subtracted float crops (N, 3, size, size) of uint8 images (N, 3, S, S).
 
-    Runs where the images are: on the CPU or on an accelerator. The arithmetic is in float32 at the least
-    (0-255 minus a mean needs more than bfloat16's 8 bits), and the result is rounded to the requested dtype.
+    They are computed on the device of the images. The arithmetic is in at least float32 (0-255 minus a mean
+    needs more than bfloat16's 8 bits), and the result is rounded to the requested dtype.
     """
 
     def __init__(self, mean: Tensor, margin: int) -> None:
-        """Take a mean (3, size, size), used wherever the crop is; images are `margin` pixels larger."""
+        """Take the mean (3, size, size) of crops at any position; images are `margin` pixels larger."""
         self.mean = mean
         self.size = mean.shape[-1]
         self.margin = margin
@@ -89,13 +89,13 @@ class Crops:
 
 
 class Augmentation(Crops):
-    """Random crops, flips and colour noise for training, beside the crops of validation."""
+    """Random crops, flips and colour noise for training, in addition to the crops of validation."""
 
     def __init__(self, config: AugmentConfig, size: int, mean: Tensor, color_axes: Tensor) -> None:
         """Take the mean image (3, S, S) and the colour axes (3, 3) of `statistics.color_axes`."""
         margin = mean.shape[-1] - size
         border = margin // 2
-        # 2012 source, convdata.py:137: the centre of the mean image, wherever the crop is
+        # 2012 source, convdata.py:137: the centre of the mean image, whatever the position of the crop
         super().__init__(mean[:, border : border + size, border : border + size].contiguous(), margin)
         self.config = config
         self.color_axes = color_axes
@@ -119,10 +119,10 @@ class Augmentation(Crops):
         return result
 
     def color_shifts(self, params: AugmentationParams, dtype: torch.dtype) -> Tensor:
-        """Return what is added to red, green and blue of each image, (N, 3), computed on the CPU.
+        """Return the shifts of red, green and blue of each image, (N, 3), computed on the CPU.
 
-        The products are added one after the other, those of the shortest axis first. A matrix product would
-        round differently with the number of rows, and an image's pixels would depend on its batch.
+        The products are added one by one, those of the shortest axis first. The rounding of a matrix product
+        depends on the number of rows, so that an image's pixels would depend on its batch.
         """
         lengths = torch.from_numpy(params.colors).to(dtype) * self.config.color_std
         axes = self.color_axes.to(dtype)
@@ -136,7 +136,7 @@ class Augmentation(Crops):
         if shifts is not None:
             x += shifts
             if self.config.color_scale is ColorScale.standard_deviation:
-                # 2012 source, convdata.py:205: so that training and test images have one scale
+                # 2012 source, convdata.py:205: training and test images then have the same scale
                 x /= 1 + self.config.color_std
         return x
 
@@ -144,7 +144,7 @@ class Augmentation(Crops):
         """Crop and flip images at random, (N, 3, size, size) uint8."""
         corners = np.full((len(images), 2), self.margin // 2)
         if self.config.crop:
-            # margin + 1 positions along each side, as in the program (convdata.py:253)
+            # margin + 1 positions along each side (2012 source, convdata.py:253)
             corners = (params.corners * (self.margin + 1)).astype(np.int64)
         flips = params.flips & self.config.flip
         if images.device.type == "cpu":
@@ -152,7 +152,7 @@ class Augmentation(Crops):
         return self._gather(images, corners, flips)
 
     def _slice_each(self, images: Tensor, corners: NDArray[np.int64], flips: NDArray[np.bool_]) -> Tensor:
-        """Crop one image after the other: on a CPU ten times as fast as gathering pixel by pixel."""
+        """Crop images one by one: on a CPU ten times as fast as gathering pixel by pixel."""
         crops = [
             image[:, top : top + self.size, left : left + self.size]
             for image, (top, left) in zip(images, corners.tolist(), strict=True)
@@ -160,9 +160,9 @@ class Augmentation(Crops):
         return torch.stack([crop.flip(2) if flip else crop for crop, flip in zip(crops, flips, strict=True)])
 
     def _gather(self, images: Tensor, corners: NDArray[np.int64], flips: NDArray[np.bool_]) -> Tensor:
-        """Crop all images at once, in few kernel launches, as suits an accelerator."""
+        """Crop all images at once, in few kernel launches, for accelerators."""
         device = images.device
-        # a view of the crops at all positions, from which one is taken for each image
+        # a view of the crops at all positions, from which each image's is taken
         windows = images.unfold(2, self.size, 1).unfold(3, self.size, 1)
         sample = torch.arange(len(images), device=device)
         top, left = move_to_device(torch.from_numpy(corners), device).unbind(1)

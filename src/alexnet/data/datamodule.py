@@ -25,7 +25,7 @@ MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 def check_crop(crop: int, resize_size: int) -> None:
-    """Raise `UserError` where the network's input is larger than the stored images."""
+    """Raise `UserError` if the network's input is larger than the stored images."""
     if crop > resize_size:
         raise UserError(f"model.image_size={crop}: larger than data.resize_size={resize_size}.")
 
@@ -33,9 +33,9 @@ def check_crop(crop: int, resize_size: int) -> None:
 class ImageDataModule(LightningDataModule):
     """Global batches of augmented images.
 
-    `batch_size` is that of all devices together. A batch is (images (N, 3, crop, crop) float, labels (N,),
-    dropout_seeds (N,)); in validation there are no dropout_seeds, and with ten crops the images are
-    (N, 10, 3, crop, crop). A label `UNREADABLE` counts neither in the loss nor in the error.
+    `config.batch_size` is that of all devices together. A batch is (images (N, 3, crop, crop) float, labels
+    (N,), dropout_seeds (N,)); in validation there are no dropout_seeds, and with ten crops the images are
+    (N, 10, 3, crop, crop). Images with the label `UNREADABLE` are excluded from the loss and the errors.
     """
 
     def __init__(self, data: ImageData, config: DataConfig, *, crop: int, seed: int, workers: int) -> None:
@@ -53,7 +53,7 @@ class ImageDataModule(LightningDataModule):
         return self._loader(self.data.train, self.seed, self._position)
 
     def val_dataloader(self) -> BatchLoader:
-        # always the same shuffled order, of which any number of batches is a fair sample
+        # always the same shuffled order, so that any number of batches is a fair sample
         return self._loader(self.data.val, 0, lambda: (0, 0))
 
     def _loader(
@@ -83,16 +83,16 @@ class ImageDataModule(LightningDataModule):
         return self.trainer.current_epoch
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Any:
-        """Look up the augmentation's draws. Raises `UserError` for too many unreadable images."""
+        """Look up the augmentation parameters. Raises `UserError` for too many unreadable images."""
         assert self.trainer is not None
-        # a single rank must not stop alone: SampleCountCheck stops all of them, after the epoch
+        # one of several ranks must not stop alone: SampleCountCheck stops all of them after the epoch
         if self.trainer.world_size == 1 and (batch.labels == UNREADABLE).any():
             self.check_unreadable(self.data.newly_unreadable())
         params = self._params(batch.indices) if self.trainer.training else None
         return batch.images, batch.labels, params
 
     def check_unreadable(self, unreadable: dict[str, str]) -> None:
-        """Raise `UserError` where too many images, these among them, cannot be read."""
+        """Raise `UserError` if these and the images set aside earlier are too many."""
         earlier = self.data.unreadable
         images = len(self.data.train) + len(self.data.val) + earlier
         origin = f"Data from {self.data.origin}"

@@ -39,7 +39,7 @@ class ImageDataset(ABC):
 
     @abstractmethod
     def path(self, index: int) -> str:
-        """Return the path of an image's file, or of the file that it was packed from."""
+        """Return the path of an image's file, or of the file from which it was packed."""
 
     @abstractmethod
     def _read(self, index: int, out: NDArray[np.uint8]) -> None: ...

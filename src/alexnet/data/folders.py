@@ -20,7 +20,7 @@ VAL_NAMES = ("val", "validation", "valid", "test")
 
 @dataclass
 class Walk:
-    """A walk through the folders under `root` that records the modification times of what it has read."""
+    """A walk through the folders under `root` that records the modification times of all that it reads."""
 
     root: Path
     mtimes: dict[str, int] = field(default_factory=dict)  # path relative to the root -> ns
@@ -44,7 +44,7 @@ class Walk:
                 try:
                     status = entry.stat()
                     size, time = status.st_size, status.st_mtime_ns
-                except OSError:  # a broken link: it is reported when it is read
+                except OSError:  # a broken link, which is reported when it is read
                     size, time = 0, 0
                 yield Entry(prefix + entry.name, label, size, time)
 
@@ -54,7 +54,7 @@ class Walk:
 
 
 def is_image(path: str) -> bool:
-    """Return whether a file is an image by its name; hidden files are not."""
+    """Return whether a file name is that of an image; hidden files are not images."""
     name = os.path.basename(path)  # noqa: PTH119 - a Path for each of a million files is slow
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122
 
@@ -62,11 +62,11 @@ def is_image(path: str) -> bool:
 def list_folders(walk: Walk, val_fraction: float) -> tuple[ImageList, ImageList]:
     """List the training and validation images under the root.
 
-    Reads root/train/<class>/ with root/val/<class>/ (or validation, valid, test); or
-    root/<class>/, or a train folder alone, of which `val_fraction` of each class is held out,
-    chosen by a hash of the path, so that adding files moves few of the others.
+    The layout is root/train/<class>/ with root/val/<class>/ (or validation, valid, test); or root/<class>/,
+    or a train folder alone, of which `val_fraction` of each class is held out, chosen by a hash of the path,
+    so that adding files moves few of the others.
 
-    Raises `UserError` for a class without images, or a class that is not among the training images.
+    Raises `UserError` for a class without images, or a validation class without training images.
     """
     root = walk.root
     train_folder = next((root / name for name in TRAIN_NAMES if (root / name).is_dir()), None)
@@ -84,7 +84,7 @@ def list_class_folders(walk: Walk, folder: Path, classes: tuple[str, ...] | None
         raise UserError(f"{folder}: no class folders. Expected {folder}/<class>/<image files>.")
     unknown = sorted(set(names) - set(classes or names))
     if unknown:
-        raise UserError(f"{folder}/{unknown[0]}: a class that is not among the training images.")
+        raise UserError(f"{folder}/{unknown[0]}: there is no such class among the training images.")
     classes = classes or names
     labels = {name: label for label, name in enumerate(classes)}
     entries: list[Entry] = []
@@ -100,7 +100,7 @@ def list_class_folders(walk: Walk, folder: Path, classes: tuple[str, ...] | None
 
 
 def _hold_out(images: ImageList, fraction: float) -> tuple[ImageList, ImageList]:
-    """Split each class by the hashes of its paths; each side gets at least one image of it."""
+    """Split each class by the hashes of its paths, with at least one image in each split."""
     held = np.zeros(len(images), np.bool_)
     for label, name in enumerate(images.classes):
         rows = np.flatnonzero(images.labels == label)
@@ -119,11 +119,11 @@ def tar_members(root: Path, tars: list[Path]) -> list[Entry]:
     """List the files in uncompressed tars, and in the tars inside them, without labels.
 
     Their paths are <tar>/<member>; in an inner tar <tar>/<inner tar without its .tar>/<member>.
-    Raises `UserError` for a file that is not a whole tar.
+    Raises `UserError` for a file that is not a complete tar archive.
     """
     entries = []
     sizes = [tar.stat().st_size // MEGABYTE for tar in tars]
-    with progress_bar("Looking through the tars, MB", sum(sizes)) as advance:
+    with progress_bar("Listing the tar archives, MB", sum(sizes)) as advance:
         for path, size in zip(tars, sizes, strict=True):
             name, done = path.relative_to(root).as_posix(), 0
             tar_length = len(os.fsencode(name))
@@ -134,15 +134,17 @@ def tar_members(root: Path, tars: list[Path]) -> list[Entry]:
                         advance(offset // MEGABYTE - done)
                         done = offset // MEGABYTE
             except (tarfile.TarError, OSError) as error:
-                raise UserError(f"{path}: not a whole tar archive ({error}). Download it again.") from error
+                raise UserError(
+                    f"{path}: not a complete tar archive ({error}). Download it again."
+                ) from error
             advance(size - done)
     return entries
 
 
 def _tar_files(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, int]]:
-    """Yield each file, and the offset of its first byte in the outermost tar."""
+    """Yield each file with the offset of its first byte in the outermost tar."""
     for member in tar:
-        tar.members = []  # type: ignore[attr-defined]  # or it would keep all of them in memory
+        tar.members = []  # type: ignore[attr-defined]  # otherwise tarfile keeps all of them in memory
         member.name = member.name.removeprefix("./")
         if member.isfile() and member.name.endswith(".tar"):
             with tarfile.open(fileobj=tar.extractfile(member), mode="r:") as inner:

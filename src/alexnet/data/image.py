@@ -1,4 +1,4 @@
-"""Decode image files to RGB arrays of one size, as the paper's data set was made (§2)."""
+"""Decode image files to RGB arrays of one size, as the paper does (§2)."""
 
 from io import BytesIO
 
@@ -12,11 +12,11 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from alexnet.errors import lacks_memory
 
-UNREADABLE = -1  # label of an image that does not decode: counts neither in the loss nor in the error
+UNREADABLE = -1  # label of an image that does not decode: excluded from the loss and the errors
 
 EXTENSIONS = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".webp", ".ppm", ".gif", ".tif", ".tiff"})
 
-# a JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves this many times the requested size to resize from
+# a JPEG is decoded at 1/2, 1/4 or 1/8 if at least this many times the requested size is left for resizing
 SCALED_DECODING = 2
 
 
@@ -27,9 +27,9 @@ class ImageError(Exception):
 def decode_image(data: bytes, size: int) -> NDArray[np.uint8]:
     """Decode the centre square of an image, resized to `size`: (3, size, size) RGB.
 
-    This equals resizing the shorter side to `size` and cropping the centre, except for what the outermost
-    pixels take from beyond the crop. The image is turned upright by its EXIF tag; grey, CMYK, 16-bit and
-    palette images become RGB. Raises `ImageError` for whatever cannot be decoded to its end.
+    This equals resizing the shorter side to `size` and cropping the centre, except that the outermost pixels
+    do not use those beyond the crop. The image is rotated according to its EXIF tag; grey, CMYK, 16-bit and
+    palette images become RGB. Raises `ImageError` for data that does not decode completely.
     """
     if not data:
         raise ImageError("empty file")
@@ -42,7 +42,7 @@ def decode_image(data: bytes, size: int) -> NDArray[np.uint8]:
         if side != size:
             square = interpolate(square[None], (size, size), mode="bilinear", antialias=True)[0]
         return square.numpy()
-    except Exception as error:  # decoders raise many types for a broken file
+    except Exception as error:  # decoders raise many types for a damaged file
         if lacks_memory(error):
             raise  # the file is not to blame
         raise ImageError(str(error).split(" '")[0].split(" <")[0] or type(error).__name__) from error
@@ -56,16 +56,16 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
 
 
 def _decode(data: bytes, size: int) -> Tensor:
-    """Decode all pixels, (3, height, width) uint8; those of a large JPEG on a coarser grid."""
+    """Decode all pixels, (3, height, width) uint8; those of a large JPEG at a reduced resolution."""
     header = _jpeg_header(data)
     if header is not None:
         *shape, components = header
         if components in (1, 3) and min(shape) < 2 * SCALED_DECODING * size:
-            try:  # a third faster than Pillow, and other threads run meanwhile
+            try:  # a third faster than Pillow, and releases the interpreter lock
                 encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
                 return decode_jpeg(encoded, ImageReadMode.RGB, apply_exif_orientation=True)
             except RuntimeError:
-                pass  # Pillow gives the better reason
+                pass  # Pillow reports a better reason
     with Image.open(BytesIO(data)) as image:
         image.draft(None, (SCALED_DECODING * size, SCALED_DECODING * size))
         image.load()
@@ -90,7 +90,7 @@ def _jpeg_header(data: bytes) -> tuple[int, int, int] | None:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # a broken EXIF block does not make the pixels wrong
+    except Exception:  # the pixels are valid even if the EXIF block is damaged
         return image
 
 

@@ -1,4 +1,4 @@
-"""The files of a split's images as arrays: a million of them take a hundred megabytes."""
+"""The files of a split's images as arrays, of which a million files take a hundred megabytes."""
 
 import hashlib
 import os
@@ -19,21 +19,21 @@ ARRAYS = ("paths", "labels", "sizes", "times", "offsets", "tar_lengths")
 
 
 class Entry(NamedTuple):
-    """An image's file, or its member in a tar."""
+    """An image's file, or its member of a tar."""
 
     path: str  # relative to the root; for a member of a tar: <tar>/<member>
     label: int
     size: int  # bytes
     time: int = 0  # modification time, ns; 0 in a tar
     offset: int = 0  # of the image's first byte in the tar
-    tar_length: int = 0  # bytes of `path` that name the tar; 0 for a file of its own
+    tar_length: int = 0  # bytes of `path` that name the tar; 0 for a separate file
 
 
 @dataclass(frozen=True, eq=False)
 class ImageList:
-    """Images of one split, by class and then by file name: the same order from folders and from tars.
+    """Images of one split, sorted by class and file name: the order is the same for folders and tars.
 
-    The arrays hold the fields of `Entry`; `paths` are encoded as file names are. `ignored` holds the
+    The arrays hold the fields of `Entry`; `paths` are in the encoding of the file system. `ignored` lists the
     files that are not images by their names.
     """
 
@@ -51,7 +51,7 @@ class ImageList:
     def of(
         cls, root: Path, classes: tuple[str, ...], entries: Iterable[Entry], ignored: Iterable[str] = ()
     ) -> "ImageList":
-        """Make a list of `entries`, sorted."""
+        """Create the list from `entries` in any order."""
         rows = sorted(entries, key=lambda entry: (entry.label, _name(entry.path), entry.path))
         paths = np.array([os.fsencode(row.path) for row in rows], dtype=np.bytes_)
         numbers = np.array([row[1:] for row in rows], np.int64).reshape(-1, 5).T
@@ -66,7 +66,7 @@ class ImageList:
         return self.paths[index].decode(errors="backslashreplace")
 
     def decode(self, index: int, size: int) -> NDArray[np.uint8]:
-        """Read and decode an image: (3, size, size) RGB. Raises `ImageError` where that fails."""
+        """Read and decode an image: (3, size, size) RGB. Raises `ImageError` if that fails."""
         try:
             return decode_image(self._read_bytes(index), size)
         except OSError as error:
@@ -81,7 +81,7 @@ class ImageList:
             return file.readall()
 
     def files(self) -> Iterator[tuple[str, int, int]]:
-        """Yield path, size and modification time of each image that is a file of its own."""
+        """Yield path, size and modification time of each image that is a separate file."""
         rows = np.flatnonzero(self.tar_lengths == 0)
         arrays = (self.paths, self.sizes, self.times)
         for path, size, time in zip(*(array[rows].tolist() for array in arrays), strict=True):
@@ -98,7 +98,7 @@ class ImageList:
         return self.select(kept)
 
     def by_path(self, reasons: dict[int, str]) -> dict[str, str]:
-        """Map the paths of images to reasons, from a map of their rows."""
+        """Convert a mapping from rows to reasons to one from paths to reasons."""
         return {self.path(row): reason for row, reason in reasons.items()}
 
     def ignored_reasons(self) -> dict[str, str]:
@@ -114,9 +114,9 @@ class ImageList:
 
 
 def check_classes(images: ImageList) -> None:
-    """Raise `UserError` where a class has no image to learn from, or there is only one class."""
+    """Raise `UserError` if a class has no images, or if there is only one class."""
     if len(images.classes) < 2:
-        raise UserError(f"{images.root}: only one class, '{images.classes[0]}': nothing to tell apart.")
+        raise UserError(f"{images.root}: only one class, '{images.classes[0]}'. Training needs at least two.")
     empty = np.flatnonzero(np.bincount(images.labels, minlength=len(images.classes)) == 0)
     if len(empty):
         name = images.classes[empty[0]]
@@ -124,7 +124,7 @@ def check_classes(images: ImageList) -> None:
 
 
 def fingerprint(*splits: ImageList) -> str:
-    """Hash every image's name, class and size in bytes: the same anywhere, from folders or tars."""
+    """Hash every image's name, class and size in bytes: the same at any location, for folders and tars."""
     digest = hashlib.sha256()
     for split in splits:
         for path, label, size in zip(split.paths.tolist(), split.labels.tolist(), split.sizes, strict=True):

@@ -1,8 +1,8 @@
-"""List ImageNet (ILSVRC-2012) in the layouts in which people have it.
+"""List ImageNet (ILSVRC-2012) in its common layouts.
 
-Training images: the official tar of tars, a folder of its inner tars, or a folder for each class.
-Validation images: the official flat tar, a flat folder, or a folder for each class; the flat ones
-need a file of the ground truth. Kaggle's layout is the same under ILSVRC/Data/CLS-LOC.
+Training images: the official tar of tars, a folder of its inner tars, or a folder per class.
+Validation images: the official flat tar, a flat folder, or a folder per class; the flat ones need a file
+with the ground truth. Kaggle's layout is the same under ILSVRC/Data/CLS-LOC.
 """
 
 import csv
@@ -33,7 +33,7 @@ Truth = dict[str, str]  # name of a validation image, without its suffix -> wnid
 
 @cache
 def class_names() -> dict[str, str]:
-    """Return each wnid's words, n01440764 -> "tench, Tinca tinca" and so on, in the order of the labels."""
+    """Map each wnid to its words, such as n01440764 to "tench, Tinca tinca", in the order of the labels."""
     lines = Path(__file__).with_name("ilsvrc2012_synsets.txt").read_text(encoding="utf-8").splitlines()
     return dict(line.split(" ", 1) for line in lines)
 
@@ -41,7 +41,7 @@ def class_names() -> dict[str, str]:
 def list_imagenet(walk: Walk) -> tuple[ImageList, ImageList]:
     """List the training and validation images; labels are in the order of the wnids.
 
-    A subset of the 1000 classes is allowed. Raises `UserError` that names what is missing.
+    A subset of the 1000 classes is allowed. Raises a `UserError` that names what is missing.
     """
     root = walk.root
     bases = [root, *(base for base in _kaggle_folders(root) if base.is_dir())]
@@ -49,13 +49,13 @@ def list_imagenet(walk: Walk) -> tuple[ImageList, ImageList]:
     unknown = sorted(set(train.classes) - set(class_names()))
     if unknown:
         raise UserError(
-            f"{root}: '{unknown[0]}' is none of ImageNet's 1,000 classes. For other classes: data=folder."
+            f"{root}: '{unknown[0]}' is not one of ImageNet's 1,000 classes. For other classes: data=folder."
         )
     return train, _list_val(walk, bases, train.classes)
 
 
 def completeness(train: ImageList, val: ImageList) -> str | None:
-    """Describe what is missing of ILSVRC-2012; None where it is complete."""
+    """Describe what is missing from ILSVRC-2012; None if it is complete."""
     counts = (len(train.classes), len(train), len(val))
     complete = (CLASSES, TRAIN_IMAGES, VAL_IMAGES)
     if counts == complete:
@@ -63,7 +63,7 @@ def completeness(train: ImageList, val: ImageList) -> str | None:
     kinds = ("classes", "training images", "validation images")
     rows = zip(counts, complete, kinds, strict=True)
     parts = [f"{count:,} of {expected:,} {kind}" for count, expected, kind in rows if count != expected]
-    return f"Not all of ImageNet: {', '.join(parts)}."
+    return f"ImageNet is incomplete: {', '.join(parts)}."
 
 
 def _kaggle_folders(root: Path) -> list[Path]:
@@ -80,7 +80,7 @@ def _list_train(walk: Walk, bases: list[Path]) -> ImageList:
         if tars := sorted(folder.glob("*.tar")):
             return _by_folder(walk, tars)
     raise UserError(
-        f"{walk.root}: no training images. Put there {TRAIN_TAR} (from image-net.org: ILSVRC2012,"
+        f"{walk.root}: no training images. Put {TRAIN_TAR} there (from image-net.org: ILSVRC2012,"
         " Training images, Task 1 & 2), a folder train/ with a folder for each class, or Kaggle's ILSVRC/."
     )
 
@@ -94,7 +94,7 @@ def _list_val(walk: Walk, bases: list[Path], classes: tuple[str, ...]) -> ImageL
             return list_class_folders(walk, folder, classes)
         return _by_truth(walk, bases, classes, list(walk.files(folder)), folder)
     raise UserError(
-        f"{walk.root}: no validation images. Put there {VAL_TAR} (from image-net.org: ILSVRC2012,"
+        f"{walk.root}: no validation images. Put {VAL_TAR} there (from image-net.org: ILSVRC2012,"
         " Validation images), or a folder val/ with these images, flat or in a folder for each class."
     )
 
@@ -108,12 +108,12 @@ def _folders(bases: list[Path], names: tuple[str, ...]) -> list[Path]:
 
 
 def _by_folder(walk: Walk, tars: list[Path]) -> ImageList:
-    """List the members of tars; their class is the folder, or the inner tar, that they are in."""
+    """List the members of tars; the class of each is the folder, or the inner tar, that contains it."""
     for tar in tars:
         walk.record(tar)
     images, ignored = _split_images(tar_members(walk.root, tars))
     if not images:
-        raise UserError(f"{tars[0]}: no images in it.")
+        raise UserError(f"{tars[0]} contains no images.")
     wnids = [entry.path.split("/")[-2].removesuffix(".tar") for entry in images]
     classes = tuple(sorted(set(wnids)))
     labels = {wnid: label for label, wnid in enumerate(classes)}
@@ -124,10 +124,10 @@ def _by_folder(walk: Walk, tars: list[Path]) -> ImageList:
 def _by_truth(
     walk: Walk, bases: list[Path], classes: tuple[str, ...], files: list[Entry], source: Path
 ) -> ImageList:
-    """List images whose classes are those that the ground truth gives for their names."""
+    """List images whose classes the ground truth gives by their names."""
     images, ignored = _split_images(files)
     if not images:
-        raise UserError(f"{source}: no images in it.")
+        raise UserError(f"{source} contains no images.")
     truth, truth_file = _ground_truth(walk, bases, source)
     labels = {wnid: label for label, wnid in enumerate(classes)}
     entries = []
@@ -136,7 +136,7 @@ def _by_truth(
         if wnid is None:
             raise UserError(f"{truth_file} does not give the class of {entry.path}. Is it for these images?")
         if wnid not in labels:
-            raise UserError(f"{entry.path} is a {wnid}, and there are no training images of that class.")
+            raise UserError(f"{entry.path} is of class {wnid}, of which there are no training images.")
         entries.append(entry._replace(label=labels[wnid]))
     return ImageList.of(walk.root, classes, entries, ignored)
 
@@ -164,7 +164,7 @@ def _ground_truth(walk: Walk, bases: list[Path], images: Path) -> tuple[Truth, P
         CAFFE_TRUTH: _read_caffe,
     }
     root = walk.root
-    # a root inside Kaggle's layout, which has the file at its top
+    # for a root inside Kaggle's layout, which has the file in its top folder
     above = [up for up in root.parents[:3] if root.is_relative_to(up / KAGGLE_IMAGES)]
     in_devkit = [base / folder for folder in (f"{DEVKIT}/data", "data") for base in bases]
     for name, read in readers.items():
@@ -174,12 +174,12 @@ def _ground_truth(walk: Walk, bases: list[Path], images: Path) -> tuple[Truth, P
                 return read(path), path
             except UserError:
                 raise
-            except Exception as error:  # a damaged file makes the readers raise many types
+            except Exception as error:  # the readers raise many types for a damaged file
                 raise UserError(f"{path}: cannot be read ({error}). Download it again.") from error
     raise UserError(
-        f"{images}: no file gives the classes of these images. Put into {root} {DEVKIT}.tar.gz (from"
+        f"{images}: no file gives the classes of these images. Put {DEVKIT}.tar.gz (from"
         f" image-net.org: ILSVRC2012, Development kit, Task 1 & 2) or {KAGGLE_TRUTH} (from Kaggle: ImageNet"
-        " Object Localization Challenge), or sort them into a folder for each class."
+        f" Object Localization Challenge) into {root}, or sort them into a folder for each class."
     )
 
 
@@ -210,7 +210,7 @@ def _read_devkit(path: Path) -> Truth:
     meta = path.with_name(DEVKIT_META)
     if not meta.is_file():
         raise UserError(
-            f"{path} gives numbers, and {DEVKIT_META}, which gives their classes, is not beside it."
+            f"{path} gives class numbers; {DEVKIT_META}, which explains them, is not in the same folder."
             f" Both are in {DEVKIT}.tar.gz, from image-net.org."
         )
     return _truth_of_ids(path.read_text(encoding="utf-8"), meta.read_bytes())

@@ -1,6 +1,6 @@
 """The lists of a data set's images, kept in the data cache.
 
-A list is kept with the modification time of every folder, archive and file that it came from, and made
+A list is stored with the modification time of every folder, archive and file that it depends on, and is made
 again when one of these has changed.
 """
 
@@ -16,17 +16,17 @@ from alexnet.config import DataConfig, DataSource
 from alexnet.data.folders import Walk, list_folders
 from alexnet.data.image_list import ARRAYS, ImageList
 from alexnet.data.imagenet import completeness, list_imagenet
-from alexnet.errors import UserError
-from alexnet.files import load_npz, save_npz
+from alexnet.files import load_npz, make_output_folder, save_npz
+from alexnet.paths import absolute
 from alexnet.terminal import console
 
 VERSION = 1  # increase it when the format of a list, or what counts as an image, changes
 SPLITS = ("train", "val")
-SETTLED_NS = 1_000_000_000  # within a second a file may change again without a new modification time
+SETTLED_NS = 1_000_000_000  # within a second a file may change again with the same modification time
 
 
 class Listing(NamedTuple):
-    """The images of both splits, and the modification times of what they were listed from (`Walk.mtimes`)."""
+    """The images of both splits, and the modification times of their sources (`Walk.mtimes`)."""
 
     train: ImageList
     val: ImageList
@@ -36,7 +36,7 @@ class Listing(NamedTuple):
 def list_images(config: DataConfig, root: Path) -> Listing:
     """List the training and validation images under `root`, in the layout of the data source.
 
-    Raises `UserError` for what cannot be trained on.
+    Raises `UserError` for data that cannot be trained on.
     """
     settings = f"{VERSION} {config.source} {config.val_fraction} {root.resolve()}"
     key = hashlib.sha256(settings.encode(errors="surrogateescape")).hexdigest()[:24]
@@ -64,7 +64,7 @@ def _report_completeness(config: DataConfig, listing: Listing) -> None:
 
 
 def unchanged(root: Path, mtimes: dict[str, int]) -> bool:
-    """Return whether all modification times are still the same: nothing was added, removed or renamed."""
+    """Return whether all modification times are the same: nothing has been added, removed or renamed."""
     base = os.fspath(root)
     try:
         return all(os.stat(f"{base}/{name}").st_mtime_ns == time_ns for name, time_ns in mtimes.items())  # noqa: PTH116
@@ -73,14 +73,9 @@ def unchanged(root: Path, mtimes: dict[str, int]) -> bool:
 
 
 def cache_folder(config: DataConfig, kind: str) -> Path:
-    """Return a folder in the data cache, made if necessary. Raises `UserError` if it cannot be written to."""
-    folder = Path(config.cache).expanduser().absolute() / kind
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".writable").touch()
-    except OSError as error:
-        reason = f"cannot be written to ({error.strerror}). Give another."
-        raise UserError(f"data.cache={config.cache}: {reason}") from error
+    """Return a folder in the data cache, created if necessary. Raises `UserError` if it is not writable."""
+    folder = absolute(config.cache) / kind
+    make_output_folder(folder, "Cannot write to the data cache", setting="data.cache")
     return folder
 
 
@@ -96,7 +91,7 @@ def _save(path: Path, listing: Listing) -> None:
 
 
 def _load(path: Path, root: Path) -> Listing | None:
-    """Load a list, if every folder and file has kept its size and modification time."""
+    """Load a list if the sizes and modification times of all its folders and files are the same."""
     try:
         arrays, notes = load_npz(path)
     except (OSError, ValueError):

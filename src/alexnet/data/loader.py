@@ -29,15 +29,15 @@ class Batch(NamedTuple):
 
 
 CHUNK = 16  # images of a batch that a thread reads at a time
-AHEAD = 2  # batches that are read while one is used
+AHEAD = 2  # batches that are read ahead
 
 
 class BatchLoader:
     """This rank's batches of an epoch, in order; Lightning uses it in place of a DataLoader.
 
-    `position` returns the epoch and the number of its first batch, and is called at the start of an
-    iteration: an interrupted epoch is resumed where it stopped. Where `device` is a GPU, the images are
-    copied there while it computes.
+    `position` returns the epoch and the number of its first batch, and is called at the start of each
+    iteration: an interrupted epoch is resumed where it stopped. If `device` is a GPU, images are copied to it
+    while it computes.
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class BatchLoader:
         return batch, rows.stop == len(labels)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what identifies the batches: Lightning then resumes the epoch, at `position`."""
+        """Return what identifies the batches; with it Lightning resumes the epoch, at `position`."""
         return {"samples": self.batches.samples, "batch_size": self.batches.batch_size}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raise `UserError` where the interrupted epoch consisted of other batches."""
+        """Raise `UserError` if the interrupted epoch had other batches."""
         current = self.state_dict()
         if state != current:
             raise UserError(
@@ -101,7 +101,7 @@ def read_batches(
 ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
     """Yield indices (N,), images (N, 3, size, size) uint8 and labels (N,) of the images that decode.
 
-    `dataset.unreadable` has the reasons for the others.
+    `dataset.unreadable` holds the reasons for the others.
     """
 
     def read(index: np.int64) -> tuple[NDArray[np.uint8], int]:
@@ -126,7 +126,7 @@ def prefetch_map(
 ) -> Generator[Result, None, None]:
     """Yield `function` of each item, in order, computed by `workers` threads up to `ahead` items ahead.
 
-    Without workers each is computed when it is requested. (Executor.map would submit all items at once.)
+    With 0 workers each is computed on demand. (Executor.map would submit all items at once.)
     """
     if workers == 0:
         yield from map(function, items)
@@ -145,16 +145,16 @@ def prefetch_map(
 
 
 def move_to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor to a device, without waiting for the device where that is safe.
+    """Copy a tensor to a device, without waiting for the device if that is safe.
 
-    CUDA has read memory that is not pinned when the call returns. MPS may read it later, when it has been
-    freed and reused (pytorch#189690).
+    CUDA has read unpinned memory when the call returns. MPS may read it later, when it has been freed and
+    reused (pytorch#189690).
     """
     return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 def prefetch_to_cuda(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """Yield batches with their images on a GPU; the next one is copied from pinned memory meanwhile."""
+    """Yield batches with their images on a GPU, while the next batch is copied from pinned memory."""
     copy_stream = torch.cuda.Stream(device)
 
     def start_copy(batch: Batch) -> tuple[Batch, torch.cuda.Event]:
@@ -165,7 +165,7 @@ def prefetch_to_cuda(batches: Iterable[Batch], device: torch.device) -> Iterator
     def wait_for_copy(batch: Batch, copied: torch.cuda.Event) -> Batch:
         current = torch.cuda.current_stream(device)
         current.wait_event(copied)
-        batch.images.record_stream(current)  # or its memory might be reused too early
+        batch.images.record_stream(current)  # otherwise its memory might be reused too early
         return batch
 
     pending = None

@@ -1,4 +1,4 @@
-"""Open the configured data set, from its pack where there is one, else from its files."""
+"""Open the configured data set, from its pack if there is one, else from its files."""
 
 import hashlib
 import os
@@ -30,11 +30,10 @@ ADJECTIVES = {"train": "training", "val": "validation"}
 class OpenData:
     """An open data set; images known to be unreadable are left out of `train` and `val`.
 
-    `origin` describes where the images are read from; `listed` counts all of them, readable or not. Of the
-    splits that were asked for, `excluded` maps the path of every file that was set aside to the reason, and
-    `unreadable` counts those of them that did not decode, None where a split has not been scanned yet.
-    `statistics` are those of the training images, None where they have not been scanned. `fingerprint`
-    computes a hash of all readable images.
+    `origin` describes where the images are read from; `listed` counts all of them, readable or not. For the
+    requested splits, `excluded` maps the path of every file set aside to the reason, and `unreadable` counts
+    those of them that did not decode, None if a split has not been scanned yet. `statistics` are those of the
+    training images, None if they have not been scanned. `fingerprint` computes a hash of all readable images.
     """
 
     classes: tuple[str, ...]
@@ -54,11 +53,11 @@ class OpenData:
 def open_data(
     config: DataConfig, splits: Sequence[str] = SPLITS, *, scan: bool = True, download: bool = True
 ) -> OpenData:
-    """Open a data set, from its pack where there is one, else from its files.
+    """Open a data set, from its pack if there is one, else from its files.
 
-    The files of `splits` are decoded once, to know which are unreadable; where `scan` is False, only what an
-    earlier scan found is used. The other split is listed, and not scanned. Where `download` is False nothing
-    is downloaded. Raises `UserError` for what the user has to correct, a missing download included.
+    The files of `splits` are decoded once, to find the unreadable ones; with `scan=False` only the result of
+    an earlier scan is used. The other split is listed, but not scanned. With `download=False` nothing is
+    downloaded. Raises `UserError` for what the user has to correct, a missing download included.
     """
     require_data(config)
     folder = pack_folder(config)
@@ -73,13 +72,13 @@ def _open_pack(config: DataConfig, folder: Path, splits: Sequence[str]) -> OpenD
     pack = open_pack(folder)
     check_current(pack, asked_for=config.pack is not None)
     if (size := pack.statistics.mean.shape[-1]) != config.resize_size:
-        raise UserError(f"{folder}: a pack of images of {size} pixels, not of {config.resize_size}.")
+        raise UserError(f"{folder}: a pack of images of {size} pixels, not {config.resize_size}.")
     unreadable: list[str] = []
     for name in splits:
         split = pack.train if name == "train" else pack.val
         unreadable += [split.path(int(row)) for row in np.flatnonzero(split.labels == UNREADABLE)]
     excluded = pack.excluded
-    if set(splits) != set(SPLITS):  # the split of a file that is not an image by its name is not known
+    if set(splits) != set(SPLITS):  # it does not record the split of an ignored file
         excluded = {path: excluded.get(path, "cannot be read") for path in unreadable}
     return OpenData(
         pack.classes,
@@ -139,8 +138,8 @@ def _scan(config: DataConfig, name: str, images: ImageList, cache: Path, scan: b
 class ImageData:
     """A data set ready for training: readable images only.
 
-    `excluded` maps the path of every file that was set aside to the reason; `unreadable` counts those of them
-    that did not decode; `origin` describes where the images are read from.
+    `excluded` maps the path of every file set aside to the reason; `unreadable` counts those of them that did
+    not decode; `origin` describes where the images are read from.
     """
 
     classes: tuple[str, ...]
@@ -154,12 +153,12 @@ class ImageData:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes: the words of ImageNet's wnids, other classes as they are."""
+        """Names of the classes: the words for ImageNet's wnids, other classes unchanged."""
         names = class_names()
         return tuple(names.get(name, name) for name in self.classes)
 
     def newly_unreadable(self) -> dict[str, str]:
-        """Map the paths of images that have stopped decoding since the data was loaded to the reasons."""
+        """Map the paths of images that have become unreadable since the data was loaded to the reasons."""
         return self.train.unreadable | self.val.unreadable
 
 
@@ -183,9 +182,9 @@ def load_image_data(config: DataConfig) -> ImageData:
 class ValData:
     """The validation images alone: readable ones only.
 
-    `excluded` maps the path of every validation file that was set aside to the reason; `unreadable` counts
-    those of them that did not decode; `listed` counts the images of the whole data set, with those for
-    training. `fingerprint` is a hash of every image's name and class, the same from files and from a pack.
+    `excluded` maps the path of every validation file set aside to the reason; `unreadable` counts those of
+    them that did not decode; `listed` counts the images of the whole data set, including those for training.
+    `fingerprint` is a hash of every image's name and class, the same for files and for a pack.
     """
 
     classes: tuple[str, ...]

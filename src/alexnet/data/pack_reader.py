@@ -4,13 +4,13 @@ A pack is a folder, made by `alexnet.data.pack_writer`:
 
     manifest.json                    version, format, counts, classes and their names, files set aside
     statistics.npz                   mean image and channels; colour components and their standard deviations
-    <split>_labels.npy               int64 (images,), -1 where a file did not decode
+    <split>_labels.npy               int64 (images,), -1 if the file did not decode
     <split>_names.npy                the file of each image
     <split>_images.npy               format raw: uint8 (images, 3, size, size)
     <split>_images.jpegs, _ends.npy  format jpeg: the JPEG files one after the other, and the end of each
 
-An image takes one read, in any order, from any number of threads, processes and machines, as full
-shuffling, sharding and exact restarts need; numpy.load maps every .npy file.
+An image takes one read, in any order, from any number of threads, processes and machines, as is needed for
+full shuffling, sharding and exact restarts; numpy.load can map every .npy file.
 """
 
 import json
@@ -34,9 +34,9 @@ from alexnet.terminal import console
 
 @dataclass(frozen=True)
 class PackSplit:
-    """One split of a pack; `rows` are the indices of its readable images among all those stored.
+    """One split of a pack; `rows` are the indices of the readable images among all stored ones.
 
-    `images` are mapped pixels, or the bytes of all JPEG files, of which row i stops before ends[i].
+    `images` maps the pixels, or the bytes of all JPEG files, of which that of row i ends before ends[i].
     """
 
     file: Path
@@ -51,20 +51,20 @@ class PackSplit:
         return os.open(self.file, os.O_RDONLY)
 
     def path(self, row: int) -> str:
-        """Return the path of the file that a row was packed from, in printable form."""
+        """Return the path of the file from which a row was packed, in printable form."""
         return self.names[row].decode(errors="backslashreplace")
 
     def read(self, descriptor: int, row: int, out: NDArray[np.uint8]) -> None:
         """Write the image of a row into `out` (3, size, size). Raises `ImageError`.
 
-        Reads instead of copying from the map: one request to the disk for the whole image, and
-        no pages that keep counting as the process's memory.
+        Reads the file instead of copying from the map: one request to the disk for the whole image, and no
+        pages that keep counting as the process's memory.
         """
         start = self.images.offset
         try:
             if self.ends is None:
                 if os.preadv(descriptor, [out.data], start + row * out.nbytes) != out.nbytes:
-                    raise ImageError("the pack has been cut off")
+                    raise ImageError("the pack is truncated")
                 return
             begin = int(self.ends[row - 1]) if row else 0
             out[...] = decode_image(os.pread(descriptor, int(self.ends[row]) - begin, begin), out.shape[-1])
@@ -89,7 +89,7 @@ class Pack:
 
 
 def open_pack(folder: Path) -> Pack:
-    """Open a pack. Raises `UserError` if the folder is not a pack, or a damaged one."""
+    """Open a pack. Raises `UserError` if the folder does not hold a pack, or holds a damaged one."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         if manifest["version"] != PACK_VERSION:
@@ -97,34 +97,33 @@ def open_pack(folder: Path) -> Pack:
         packed = PackFormat(manifest["format"])
         train, val = (_open_split(folder, name, packed, manifest["images"][name]) for name in SPLITS)
         arrays, _ = load_npz(folder / "statistics.npz")
-        statistics = Statistics(*(arrays[name] for name in Statistics._fields))
-    except (OSError, KeyError, ValueError) as error:
+        return Pack(
+            folder,
+            packed,
+            tuple(manifest["classes"]),
+            train,
+            val,
+            Statistics(*(arrays[name] for name in Statistics._fields)),
+            manifest["excluded"],
+            manifest["fingerprint"],
+            Path(manifest["root"]),
+            manifest["seen"],
+        )
+    except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{folder}: not a whole pack ({error}). Give another data.pack, or remove this one and"
-            " make it again with prepare.py."
+            f"{folder}: not a complete pack ({error}). Give another data.pack, or remove this one and make it"
+            " again with prepare.py."
         ) from error
-    return Pack(
-        folder,
-        packed,
-        tuple(manifest["classes"]),
-        train,
-        val,
-        statistics,
-        manifest["excluded"],
-        manifest["fingerprint"],
-        Path(manifest["root"]),
-        manifest["seen"],
-    )
 
 
 def check_current(pack: Pack, asked_for: bool) -> None:
-    """Raise `UserError` if the images have changed since they were packed; if `asked_for`, only report it."""
+    """Raise `UserError` if the images have changed since they were packed; if `asked_for`, only print it."""
     if not pack.root.is_dir() or unchanged(pack.root, pack.mtimes):
         return
     changed = f"The images in {pack.root} have changed since they were packed."
     if not asked_for:
         raise UserError(f"{changed} Remove {pack.folder}, and make it again with prepare.py.")
-    console.print(f"{changed} {pack.folder} is used as it is.")
+    console.print(f"{changed} {pack.folder} is used unchanged.", markup=False)
 
 
 def _open_split(folder: Path, name: str, packed: PackFormat, images: int) -> PackSplit:

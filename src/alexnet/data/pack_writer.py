@@ -1,5 +1,6 @@
-"""Make packs: decode every image of a data set once, and compute its statistics on the way."""
+"""Make packs: decode every image of a data set once, and compute its statistics at the same time."""
 
+import errno
 import json
 import os
 import shutil
@@ -28,9 +29,9 @@ from alexnet.files import PARTIAL, load_npz, save_npz, write_json
 from alexnet.terminal import console, progress_bar
 
 CHUNK = 32  # images that a thread decodes before it returns them
-SAVE_SECONDS = 5.0  # the work that a kill may cost
+SAVE_SECONDS = 5.0  # interval at which progress is saved
 JPEG_BYTES_PER_PIXEL = 0.5  # more than photographs take at the default quality
-PLAN = "plan.json"  # what an unfinished pack is to become
+PLAN = "plan.json"  # description of the pack that an unfinished one is to become
 
 
 @dataclass
@@ -59,15 +60,15 @@ class _Progress:
 def make_pack(config: PrepareConfig) -> Pack:
     """Decode a data set into its pack, or open an existing pack.
 
-    All CPU cores are used. A run that was killed is resumed where it stopped; the folder gets its name only
-    when the pack is complete. Raises `UserError` for data that cannot be trained on, too little disk space,
-    or a pack of another format in the same folder.
+    All CPU cores are used. Packing that was killed is resumed where it stopped; the folder gets its name only
+    when the pack is complete. Raises `UserError` for data that cannot be trained on, for too little disk
+    space, or for a pack of another format in the same folder.
     """
     folder = pack_folder(config.data)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = f"cannot be made ({error.strerror}). Give another folder: data.pack=<folder>."
+        reason = f"cannot be created ({error.strerror}). Give another folder: data.pack=<folder>."
         raise UserError(f"{folder.parent}: {reason}") from error
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if not folder.is_dir():
@@ -76,14 +77,14 @@ def make_pack(config: PrepareConfig) -> Pack:
     check_current(pack, asked_for=config.data.pack is not None)
     if pack.format is not config.format:
         raise UserError(
-            f"{folder}: a pack of format {pack.format.value} is there already. Use it, remove it,"
-            " or give another folder: data.pack=<folder>."
+            f"{folder} already holds a pack of format {pack.format.value}. Use it, remove it, or give another"
+            " folder: data.pack=<folder>."
         )
     return pack
 
 
 def _make(config: PrepareConfig, folder: Path) -> None:
-    """Write the pack to a partial folder, which is renamed in the end."""
+    """Write the pack to a partial folder, which is renamed at the end."""
     workers = os.cpu_count() or 1
     root = ensure_downloaded(config.data, workers)
     listing = list_images(config.data, root)
@@ -128,7 +129,7 @@ def _make(config: PrepareConfig, folder: Path) -> None:
 
 
 def _resume_or_begin(partial: Path, config: PrepareConfig, lists: dict[str, ImageList]) -> None:
-    """Begin with an empty folder, unless an earlier attempt at the same pack can be resumed."""
+    """Start with an empty folder, unless an earlier attempt at the same pack can be resumed."""
     size = config.data.resize_size
     plan = {
         "version": PACK_VERSION,
@@ -139,7 +140,7 @@ def _resume_or_begin(partial: Path, config: PrepareConfig, lists: dict[str, Imag
     }
     path = partial / PLAN
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) == plan:
-        console.print(f"Resuming {partial}")
+        console.print(f"Resuming {partial}", markup=False)
         return
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -147,9 +148,9 @@ def _resume_or_begin(partial: Path, config: PrepareConfig, lists: dict[str, Imag
     needed = sum(map(len, lists.values())) * bytes_per_pixel * size**2
     free = shutil.disk_usage(partial).free
     if needed > free:
-        smaller = ", or use format=jpeg, which takes less" if config.format is PackFormat.raw else ""
+        smaller = ", or use format=jpeg, which is smaller" if config.format is PackFormat.raw else ""
         raise UserError(
-            f"The pack needs about {needed / 1e9:.1f} GB in {partial.parent}, where {free / 1e9:.1f} GB are"
+            f"The pack needs about {needed / 1e9:.1f} GB in {partial.parent}, where {free / 1e9:.1f} GB is"
             f" free. Give another folder: data.pack=<folder>{smaller}."
         )
     for name, images in lists.items():
@@ -160,7 +161,7 @@ def _resume_or_begin(partial: Path, config: PrepareConfig, lists: dict[str, Imag
 def _write_split(
     partial: Path, name: str, images: ImageList, config: PrepareConfig, workers: int
 ) -> _Progress:
-    """Decode and store the images of a split that are not on disk yet."""
+    """Decode and store the images of a split that are not yet on disk."""
     size = config.data.resize_size
     saved = partial / f"{name}_progress.npz"
     progress = _Progress.load(saved, size)
@@ -212,7 +213,9 @@ class _RawWriter:
 
     def encode(self, row: int, image: NDArray[np.uint8]) -> bytes:
         pixels = np.ascontiguousarray(image)
-        os.pwrite(self.file.fileno(), pixels.data, self.offset + row * pixels.nbytes)
+        written = os.pwrite(self.file.fileno(), pixels.data, self.offset + row * pixels.nbytes)
+        if written < pixels.nbytes:  # the write that fills a disk may end early without an error
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.file.name)
         return b""
 
     def append(self, rows: range, encoded: list[bytes]) -> None:
@@ -227,7 +230,7 @@ class _RawWriter:
 
 
 class _JpegWriter:
-    """Writer of JPEG files, one after the other, in order."""
+    """Writer of JPEG files to one file, one after the other."""
 
     def __init__(self, path: Path, ends: Path, images: int, quality: int, done: int) -> None:
         self.quality = quality

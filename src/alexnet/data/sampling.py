@@ -1,11 +1,12 @@
-"""The random streams of an epoch, and the order and the batches in which it visits its samples.
+"""The random streams of an epoch, and the order and batches in which it visits its samples.
 
-Everything random about the data is a function of (seed, epoch, sample) alone: neither workers nor ranks nor
-a restart changes the order of an epoch or what a sample looks like.
+All randomness of the data is a function of (seed, epoch, sample) alone: neither workers nor ranks nor a
+restart changes the order of an epoch or the augmentation of a sample.
 """
 
 from collections.abc import Iterator
 from enum import IntEnum
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 class RandomStream(IntEnum):
     """The independent random streams of an epoch.
 
-    Each augmentation draws from a stream of its own: switching one off, or adding one, leaves the draws of
-    the others alone. A new augmentation takes the next free number; a number in use never changes its
-    meaning, or earlier runs could not be repeated.
+    Each augmentation draws from its own stream: switching one off, or adding one, does not change the draws
+    of the others. A new augmentation takes the next free number; a number in use never changes its meaning,
+    or earlier runs could not be reproduced.
     """
 
     order = 0
@@ -29,8 +30,8 @@ class RandomStream(IntEnum):
 def epoch_generator(seed: int, epoch: int, stream: RandomStream) -> np.random.Generator:
     """Return a generator at the beginning of one stream of an epoch.
 
-    Draw for all samples of the epoch at once, one row per sample of the data set: a sample's draws then
-    depend neither on the order nor on the batches.
+    Draw for all samples of the epoch at once, one row per sample of the data set: a sample's draws then do
+    not depend on the order or the batches.
     """
     return np.random.default_rng([seed, epoch, stream])
 
@@ -43,9 +44,9 @@ def epoch_order(seed: int, epoch: int, samples: int) -> NDArray[np.int64]:
 class GlobalBatchSampler:
     """This rank's share of each global batch.
 
-    Every sample is visited exactly once an epoch, over all ranks together, and every rank takes
-    the same number of steps. Where `batch_size` does not divide the samples, all batches are a little
-    smaller, of equal size but for one sample: a small last one would weigh each of its samples more, and
+    Every sample is visited exactly once per epoch, over all ranks together, and every rank takes the same
+    number of steps. If `batch_size` does not divide the number of samples, all batches are a little smaller,
+    and their sizes differ by at most one: a small last batch would give each of its samples more weight, and
     might not reach every rank.
     """
 
@@ -62,18 +63,18 @@ class GlobalBatchSampler:
 
     @property
     def largest(self) -> int:
-        """Largest number of samples that this rank has in a batch."""
+        """Largest number of samples of this rank in a batch."""
         return -(-int(np.diff(self.bounds).max()) // self.ranks)
 
     def of_epoch(self, epoch: int, first: int = 0) -> Iterator[NDArray[np.int64]]:
         """Yield the samples of each batch of an epoch, from batch number `first` on."""
         order = epoch_order(self.seed, epoch, self.samples)
-        for start, end in list(zip(self.bounds, self.bounds[1:], strict=False))[first:]:
+        for start, end in pairwise(self.bounds[first:]):
             yield np.array_split(order[start:end], self.ranks)[self.rank]
 
 
 def evenly_spaced(total: int, count: int | None) -> NDArray[np.int64]:
-    """Return `count` of the numbers from 0 to total - 1, as far apart as possible; all where None."""
+    """Return `count` of the numbers from 0 to total - 1, as far apart as possible; all of them if None."""
     if count is None or count >= total:
         return np.arange(total)
     return (np.arange(count) * total + total // 2) // count

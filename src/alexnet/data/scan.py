@@ -18,7 +18,7 @@ from alexnet.files import load_npz, reasons_csv, save_npz, write_text
 from alexnet.terminal import progress_bar
 
 VERSION = 2  # increase it when decoding changes, so that old scans are repeated
-CHUNK = 32  # files that a thread decodes before it returns its sums
+CHUNK = 32  # files that a thread decodes before it returns their sums
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class DatasetScan:
 
 
 def scan_images(images: ImageList, size: int, cache: Path, workers: int, description: str) -> DatasetScan:
-    """Decode all of `images` at `size` once; later calls read the result from the folder `cache`.
+    """Decode all of `images` at `size` once; later calls load the result from the folder `cache`.
 
-    Raises `UserError` where none of the files is a readable image.
+    Raises `UserError` if none of the files is a readable image.
     """
     path = _cache_path(images, size, cache)
     with FileLock(path.with_suffix(".lock")):  # of several processes one scans, the others wait
@@ -44,11 +44,11 @@ def scan_images(images: ImageList, size: int, cache: Path, workers: int, descrip
 
 
 def cached_scan(images: ImageList, size: int, cache: Path) -> DatasetScan | None:
-    """Load the scan of `images` at `size` from the folder `cache`; None where there is none yet."""
-    path = _cache_path(images, size, cache)
-    if not path.is_file():
+    """Load the scan of `images` at `size` from the folder `cache`; None if it is missing or damaged."""
+    try:
+        arrays, unreadable = load_npz(_cache_path(images, size, cache))
+    except (OSError, ValueError):
         return None
-    arrays, unreadable = load_npz(path)
     return DatasetScan(dict(unreadable), Statistics(**arrays))
 
 
@@ -89,10 +89,10 @@ def check_unreadable(
     earlier: int = 0,
     names: Path | None = None,
 ) -> None:
-    """Raise `UserError` where more than the share `most` of `images` cannot be read.
+    """Raise `UserError` if more than the fraction `most` of `images` cannot be read.
 
-    `unreadable` maps paths to reasons; all of them are written to the CSV file `names` first. `earlier` is
-    how many more had been set aside before. `origin` begins the message.
+    `unreadable` maps paths to reasons; all of them are written to the CSV file `names` first. `earlier`
+    counts further images that were set aside before. The message begins with `origin`.
     """
     count = len(unreadable) + earlier
     if not unreadable or count <= most * images:
@@ -100,17 +100,17 @@ def check_unreadable(
     if names is not None:
         write_text(names, reasons_csv(unreadable))
     path, reason = next(iter(unreadable.items()))
-    listed = f" All are named in {names}." if names and len(unreadable) > 1 else ""
+    listed = f" All are listed in {names}." if names and len(unreadable) > 1 else ""
     share = count / images
     raise UserError(
         f"{origin}: {count:,} of {images:,} images ({100 * share:.2g}%) cannot be read, more than"
-        f" data.max_unreadable={most:g}. One is {path}: {reason}.{listed} Mend or remove them, or allow"
-        f" so many: data.max_unreadable={_above(share)}."
+        f" data.max_unreadable={most:g}. One is {path}: {reason}.{listed} Repair or remove them, or allow"
+        f" more: data.max_unreadable={_above(share)}."
     )
 
 
 def _above(share: float) -> str:
-    """Round a share up to few digits."""
+    """Round a fraction up to few digits."""
     for digits in range(1, 6):
         if (rounded := round(share + 0.5 * 10**-digits, digits)) <= 2 * share:
             return f"{min(rounded, 1):g}"

@@ -1,6 +1,6 @@
-"""The sources of data sets: folders that the user has, synthetic images, downloads."""
+"""The sources of data sets: the user's folders, synthetic images, downloads."""
 
-import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from alexnet.terminal import console, progress_bar
 
 @dataclass(frozen=True)
 class Download:
-    """A data set that torchvision downloads; `bytes` are the archive's, `on_disk` with all made of it."""
+    """A data set that torchvision downloads, with the `bytes` of its archive, and in total `on_disk`."""
 
     name: str
     url: str
@@ -45,7 +45,7 @@ DOWNLOADS = {
 
 
 def missing_download(config: DataConfig) -> Download | None:
-    """Return the download that `ensure_downloaded` would make; None where none is needed.
+    """Return the download that `ensure_downloaded` would start; None if none is needed.
 
     Raises `UserError` for a root that does not exist.
     """
@@ -57,27 +57,27 @@ def missing_download(config: DataConfig) -> Download | None:
 
 
 def ensure_downloaded(config: DataConfig, workers: int) -> Path:
-    """Return the folder that holds the images, made or downloaded first if necessary.
+    """Return the folder of the images, which are generated or downloaded first if necessary.
 
-    Raises `UserError` where there is no copy and none can be downloaded.
+    Raises `UserError` if there is no copy and none can be downloaded.
     """
     root = require_root(config)
     if config.source in USER_SUPPLIED:
         return root
     root.mkdir(parents=True, exist_ok=True)
     if config.source is not DataSource.synthetic and (copy := _find_copy(root)):
-        return copy  # used as it is; it may be read-only
+        return copy  # used unchanged; it may be read-only
     try:
-        with FileLock(root / ".lock"):  # ranks and runs that start together: one works, the others wait
+        with FileLock(root / ".lock"):  # of ranks and runs that start together one works, the others wait
             return _make_or_download(config, root, workers)
     except PermissionError as error:
-        raise UserError(f"data.root={config.root}: may not be written to ({error.strerror}).") from error
+        raise UserError(f"data.root={config.root}: not writable ({error.strerror}).") from error
 
 
 def _make_or_download(config: DataConfig, root: Path, workers: int) -> Path:
     if config.source is DataSource.synthetic:
         if config.synthetic is None:
-            raise UserError("data.synthetic=null: the size of the synthetic data is not given.")
+            raise UserError("data.synthetic=null: the size of the synthetic data is not set.")
         return make_synthetic(root, config.synthetic, workers)
     download = _download_cifar10 if config.source is DataSource.cifar10 else _download_imagenette
     return _find_copy(root) or download(root)
@@ -94,16 +94,21 @@ def _find_copy(root: Path) -> Path | None:
 def _download_imagenette(root: Path) -> Path:
     from torchvision.datasets import Imagenette
 
-    _announce(DOWNLOADS[DataSource.imagenette], root)
+    download = DOWNLOADS[DataSource.imagenette]
+    folder, partial = root / download.unpacked, root / f"{download.unpacked}{PARTIAL}"
+    _announce(download, root)
+    shutil.rmtree(partial / download.unpacked, ignore_errors=True)  # torchvision would take it for complete
     try:
-        Imagenette(str(root), size="320px", download=True)
+        Imagenette(str(partial), size="320px", download=True)
     except Exception as error:
-        raise download_error("Imagenette", root, error) from error
-    return root / DOWNLOADS[DataSource.imagenette].unpacked
+        raise download_error(download.name, root, error) from error
+    (partial / download.unpacked).rename(folder)
+    shutil.rmtree(partial)
+    return folder
 
 
 def _download_cifar10(root: Path) -> Path:
-    """Write CIFAR-10 as PNG files, from torchvision's copy, which is downloaded where it is missing."""
+    """Write CIFAR-10 as PNG files, from torchvision's copy, which is downloaded if it is missing."""
     from torchvision.datasets import CIFAR10
 
     download = DOWNLOADS[DataSource.cifar10]
@@ -114,9 +119,10 @@ def _download_cifar10(root: Path) -> Path:
             name: CIFAR10(str(root), train=name == "train", download=True) for name in ("train", "test")
         }
     except Exception as error:
-        raise download_error("CIFAR-10", root, error) from error
+        raise download_error(download.name, root, error) from error
 
-    folder, partial = root / "png", root / f"png.{os.getpid()}{PARTIAL}"
+    folder, partial = root / "png", root / f"png{PARTIAL}"
+    shutil.rmtree(partial, ignore_errors=True)
     with progress_bar("Writing CIFAR-10 as PNG files", sum(map(len, splits.values()))) as advance:
         for name, split in splits.items():
             for label in split.classes:
@@ -129,12 +135,13 @@ def _download_cifar10(root: Path) -> Path:
 
 
 def _announce(download: Download, root: Path) -> None:
-    console.print(f"Downloading {download.name} to {root} (about {download.bytes / 1e6:.0f} MB)")
+    size = f"{download.bytes / 1e6:.0f} MB"
+    console.print(f"Downloading {download.name} to {root} (about {size})", markup=False)
 
 
 def download_error(name: str, root: Path, error: Exception) -> UserError:
     """Return the error for a data set that cannot be downloaded."""
     return UserError(
         f"{name} is not in {root} and could not be downloaded ({type(error).__name__}: {error})."
-        f" Put a copy with the folders train and val (or test) there, or give data.root=<its folder>."
+        f" Put a copy with the folders train and val (or test) there, or set data.root to its folder."
     )

@@ -36,7 +36,7 @@ class Statistics(NamedTuple):
 class PixelSums:
     """Running sums from which the statistics follow.
 
-    They are integers, exact in int64 and below 2**53 in float64: the result does not depend on the order in
+    They are integers, exact in int64 and, below 2**53, in float64: the result does not depend on the order in
     which images are added.
     """
 
@@ -73,7 +73,7 @@ class PixelSums:
 
 
 def mean_image(statistics: Statistics, kind: MeanKind) -> Tensor:
-    """Return the mean to subtract, (3, S, S): of each pixel, of each channel, or zero."""
+    """Return the mean to subtract, (3, S, S): per pixel, per channel, or zero."""
     mean = torch.from_numpy(statistics.mean)
     if kind is MeanKind.pixel:
         return mean
@@ -85,9 +85,10 @@ def mean_image(statistics: Statistics, kind: MeanKind) -> Tensor:
 def color_axes(statistics: Statistics, scale: ColorScale) -> Tensor:
     """Return the colour shifts (3, 3) of one standard normal draw, one principal component per column.
 
-    `standard_deviation` is the 2012 program (convdata.py:113), on ImageNet about 122, 37 and 20
-    grey levels before the factor 0.1. `eigenvalue` is the paper's text in units where white is
-    1, as later ports have it: about 55, 5 and 1. (Taken in grey levels it would be 14,831.)
+    `standard_deviation` is that of the 2012 program (convdata.py:113): on ImageNet about 122, 37 and 20 grey
+    levels before the factor 0.1. `eigenvalue` is that of the paper's text, in units where white is 1, as in
+    later reimplementations: about 55, 5 and 1 grey levels. (Computed in grey levels the first would be
+    14,831.)
     """
     variances = torch.from_numpy(statistics.eigenvalues)
     lengths = variances.sqrt() if scale is ColorScale.standard_deviation else variances / 255

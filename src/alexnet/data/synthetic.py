@@ -1,7 +1,7 @@
 """The synthetic data set: ten patterns as JPEG files in ImageNet's folder layout.
 
-A class is a pattern. Its colours, size, position, slant, contrast, light, noise, image size and
-JPEG quality are drawn anew for every image, so that no average colour or single pixel gives it away.
+A class is a pattern. Its colours, size, position, slant, contrast, illumination, noise, image size and JPEG
+quality are random in every image, so that no average colour or single pixel gives the class away.
 """
 
 import colorsys
@@ -22,7 +22,7 @@ from alexnet.terminal import progress_bar
 
 Field = NDArray[np.floating[Any]]
 
-VERSION = 1  # increase it when the images change, so that old ones are made again
+VERSION = 1  # increase it when the images change, so that old ones are regenerated
 HUE_SPREAD = 0.06  # standard deviation around a class's hue, in turns of the colour circle
 
 
@@ -63,7 +63,7 @@ CLASSES = tuple(PATTERNS)
 
 
 def draw(pattern: str, rng: np.random.Generator) -> Image.Image:
-    """Draw an image of `pattern`, 150 to 320 pixels a side."""
+    """Draw an image of `pattern`, with sides of 150 to 320 pixels."""
     height, width = (int(side) for side in rng.integers(150, 321, 2))
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / min(height, width)
     centre_x, centre_y = width / min(height, width) / 2, height / min(height, width) / 2
@@ -83,7 +83,7 @@ def draw(pattern: str, rng: np.random.Generator) -> Image.Image:
     inside = (1 + _soft(radius - distance))[..., None] / 2
     picture = ground + (surface - ground) * inside
 
-    tilt = rng.normal(0, 0.2, 2)  # light falls from one side
+    tilt = rng.normal(0, 0.2, 2)  # the light comes from one side
     picture *= (1 + tilt[0] * (x - centre_x) + tilt[1] * (y - centre_y))[..., None]
     picture += rng.normal(0, rng.uniform(2, 12), picture.shape)
     return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
@@ -110,9 +110,9 @@ def _write(job: tuple[str, int, str], seed: int, folder: Path) -> None:
 
 
 def make_synthetic(root: Path, config: SyntheticConfig, workers: int) -> Path:
-    """Return the folder under `root` with the configured data set, made unless it exists.
+    """Return the folder under `root` with the configured data set, which is generated if it does not exist.
 
-    It appears whole or not at all: it is made in a partial folder, which is renamed.
+    It is complete if it exists: it is written to a partial folder, which is renamed at the end.
     """
     name = f"{config.train_images}+{config.val_images}_seed{config.seed}_v{VERSION}"
     folder, partial_folder = root / name, root / f"{name}{PARTIAL}"

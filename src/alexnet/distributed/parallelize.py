@@ -19,8 +19,8 @@ def apply_column_parallel(network: AlexNet, mesh: DeviceMesh) -> None:
 
     Weights become DTensors, sharded along their output maps or units; those of the last layer along its
     inputs, so that each device computes its column's partial sum of the logits. The columns exchange maps
-    before conv3, activities before fc6 and fc7, and the partial logits; in the backward pass the gradients
-    of the same. Without cross-column connections they exchange the logits only. Parameters keep their
+    before conv3, activations before fc6 and fc7, and the partial logits; in the backward pass, their
+    gradients. Without cross-column connections they exchange the logits only. Parameters keep their
     names, and torch.distributed.checkpoint gathers them.
     """
     columns, column = mesh.size(), mesh.get_local_rank()

@@ -71,7 +71,7 @@ class RankMonitor(Callback):
         for rank, process in enumerate(self._others, start=1):
             status = process.poll()
             if status is not None and status < 0:
-                memory = ", perhaps for want of memory" if -status == signal.SIGKILL else ""
+                memory = ", perhaps for lack of memory" if -status == signal.SIGKILL else ""
                 return f"Rank {rank} of {self._ranks} was killed by {signal.Signals(-status).name}{memory}"
             if status:
                 return f"Rank {rank} of {self._ranks} ended with status {status}"

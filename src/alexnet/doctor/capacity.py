@@ -57,9 +57,9 @@ def estimate_resources(config: TrainConfig, network: nn.Module) -> ResourceEstim
 
 
 def check_memory(estimate: ResourceEstimate, free: float | None, processes: int) -> Iterator[Finding]:
-    """Compare the estimate with the `free` bytes of the memory that so many processes share.
+    """Compare the estimate with the `free` bytes of memory that `processes` processes share.
 
-    A process has a GPU's memory to itself; None is a free memory that is not known.
+    A process has a GPU's memory to itself. `free` is None if it is not known.
     """
     needed = estimate.memory * processes
     amount = f"{needed / 1e9:.2f} GB at least" + (f" for {processes} processes" if processes > 1 else "")

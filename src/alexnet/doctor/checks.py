@@ -122,7 +122,7 @@ def _build(config: TrainConfig, classes: tuple[str, ...] | None) -> ImageClassif
 def _describe_network(
     config: TrainConfig, network: ImageClassifier, classes: tuple[str, ...] | None
 ) -> Iterator[Finding]:
-    assumed = "" if classes else ", assumed while the data is not there"
+    assumed = "" if classes else ", assumed while the data is missing"
     message = (
         f"{config.model.name}: {count_parameters(network):,} parameters, {network.classes:,} classes{assumed}"
     )

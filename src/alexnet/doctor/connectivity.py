@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def run_with_timeout(seconds: float, function: Callable[[], Result]) -> Result:
-    """Return or raise what the function does; `TimeoutError` if it takes longer: then it is abandoned."""
+    """Return or raise what the function does. Raises `TimeoutError`, and abandons it, after `seconds`."""
     results: list[Result] = []
     errors: list[BaseException] = []
 

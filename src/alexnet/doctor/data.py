@@ -12,13 +12,12 @@ from alexnet.data.loader import prefetch_map
 from alexnet.data.loading import OpenData
 from alexnet.data.locations import pack_folder, require_data, require_root
 from alexnet.data.sources import DOWNLOADS, download_error, missing_download
-from alexnet.doctor.connectivity import check_reachable
+from alexnet.doctor.connectivity import REACH_SECONDS, check_reachable
 from alexnet.doctor.report import Finding, failed, ok, warning
 from alexnet.terminal import duration
 
 SAMPLE = 200  # images
 SAMPLE_SECONDS = 30.0  # after which the sample ends, however small it is
-REACH_SECONDS = 5.0
 SIGNIFICANCE = 0.01  # how improbable a sample must be to reject the whole data set
 SHOWN_FILES = 3  # unreadable images that are named
 

@@ -25,7 +25,7 @@ def check_distributed(
 ) -> Iterator[Finding]:
     """Let a process for each device add up a tensor; they are killed after `timeout` seconds."""
     if processes == 1:
-        yield ok("distributed", "one device: no processes have to meet")
+        yield ok("distributed", "one device: no other processes")
         return
     backend = "nccl" if accelerator == "gpu" else "gloo"
     environment = LightningEnvironment()  # has the address that a run would use

@@ -142,7 +142,8 @@ def check_product(device: torch.device) -> Iterator[Finding]:
                 str(device),
                 f"{name_of(device)}: a product of {size}x{size} matrices in {kind} is wrong by"
                 f" {error:.2g} of its largest entry",
-                "Use another device. Faulty hardware, overclocking, or a driver that does not suit torch.",
+                "Use another device. Possible causes: faulty hardware, overclocking, or a driver that does"
+                " not suit torch.",
             )
             return
         rate = product_rate(size, dtype, device, TIMED_SECONDS)
@@ -179,10 +180,10 @@ def check_compiler(
     # without its warning that there is a CUDA toolkit, but no GPU
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     if (problem := compiler_failure(device)) is None:
-        yield ok("compiler", f"compiles for {device.type}, as is wanted for {COMPILED_PARTS[compiled]}")
+        yield ok("compiler", f"compiles for {device.type}, as needed for {COMPILED_PARTS[compiled]}")
         return
     part = COMPILED_PARTS[compiled]
-    message = f"Nothing can be compiled for {device.type}, as is wanted for {part}: {problem}"
+    message = f"nothing can be compiled for {device.type}, as needed for {part}: {problem}"
     if performance.compile is Compile.network:
         yield failed("compiler", message, f"{compiler_advice(device)}, or choose performance.compile=none.")
     else:

@@ -37,12 +37,12 @@ def ok(name: str, message: str) -> Finding:
 
 
 def warning(name: str, message: str, advice: str) -> Finding:
-    """Return a finding with which training runs, but perhaps not as wanted."""
+    """Return a finding with which training runs, but perhaps not as intended."""
     return Finding(name, Status.warning, message, advice)
 
 
 def failed(name: str, message: str, advice: str = "") -> Finding:
-    """Return a finding with which training would not run, or would be wrong.
+    """Return a finding that would prevent training, or make it wrong.
 
     The message of a `UserError` includes its advice.
     """

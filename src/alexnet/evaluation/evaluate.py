@@ -49,7 +49,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         write_report(evaluation, folder, config.batch_size)
     except OSError as error:
         raise UserError(
-            f"Cannot write {error.filename or folder}: {error.strerror or error}. Give another place: out=..."
+            f"Cannot write {error.filename or folder}: {error.strerror or error}. Give another: out=..."
         ) from error
     console.print(f"Results   {folder}", markup=False)
     if config.wandb and len(members) == 1 and config.data is None:

@@ -34,7 +34,7 @@ def load_models(config: EvaluateConfig) -> list[EvaluatedModel]:
     paths = [absolute(path) for path in (*config.runs, *config.checkpoints)]
     for index, path in enumerate(paths):
         if path in paths[:index]:
-            raise UserError(f"{path} is given twice. An ensemble is of different networks.")
+            raise UserError(f"{path} is given twice. An ensemble takes different networks.")
     members = []
     for name, path in zip(_names(paths), paths, strict=True):
         if config.runs:
@@ -86,7 +86,7 @@ def load_data(members: Sequence[EvaluatedModel]) -> list[ValData]:
     for data in others:
         if data.fingerprint != first.fingerprint:
             raise UserError(
-                f"The networks have other validation images: {first.origin} ({len(first.images):,}) and"
+                f"The networks have different validation images: {first.origin} ({len(first.images):,}) and"
                 f" {data.origin} ({len(data.images):,}). Give images for all of them: data=... data.root=..."
             )
     return [first, *others]
@@ -105,7 +105,7 @@ def check_same_classes(
 
 
 def _require_data(name: str, data: DataConfig, config: EvaluateConfig) -> None:
-    """Raise `UserError` with the setting that mends it where a network's images do not exist."""
+    """Raise `UserError` with the setting that corrects it where a network's images do not exist."""
     try:
         require_data(data)
     except UserError as error:
@@ -114,7 +114,7 @@ def _require_data(name: str, data: DataConfig, config: EvaluateConfig) -> None:
         if config.data_root is not None:
             raise UserError(f"data_root={config.data_root}: there is no such folder.") from error
         raise UserError(
-            f"{name}: its images are no longer at {data.pack or data.root}. Give where they lie now:"
+            f"{name}: its images are no longer at {data.pack or data.root}. Give their new location:"
             " data_root=<folder>."
         ) from error
 

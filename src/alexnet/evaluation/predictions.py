@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from alexnet.metrics import MIN_CLASSES_FOR_TOP5
 
 TOP = 5
-LEAST = float(np.finfo(np.float32).smallest_subnormal)  # what float32 holds as 0 is at most this
+# a probability that float32 rounds to 0 is at most this
+LEAST = float(np.finfo(np.float32).smallest_subnormal)
 
 
 class ErrorMetrics(NamedTuple):

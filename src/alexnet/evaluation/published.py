@@ -31,7 +31,7 @@ class Published:
     def is_comparable(self, crops: ValCrops, networks: int) -> bool:
         """Return whether a measurement on ILSVRC-2012's validation images is comparable with these errors.
 
-        It is by `crops`, of so many `networks`.
+        The measurement is by `crops`, with `networks` networks.
         """
         same = self.split == VAL_2012 and self.crops is crops and not self.more_data
         return same and (self.networks > 1) == (networks > 1)
@@ -46,9 +46,9 @@ def _accuracy(
 
 
 NOTE = (
-    "Published errors are comparable where they are of all of ILSVRC-2012's validation images and of the same"
-    " crops: those marked *. The paper's 37.5 and 17.0 are of ILSVRC-2010's test images. Its Table 2 does not"
-    " state its crops: ten, by §4.1."
+    "Published errors are comparable if they were measured on all of ILSVRC-2012's validation images, by the"
+    " same crops: those marked *. The paper's 37.5 and 17.0 were measured on ILSVRC-2010's test images. Its"
+    " Table 2 does not state its crops: ten, by §4.1."
 )
 
 _CENTER, _TEN = ValCrops.center, ValCrops.ten
@@ -85,7 +85,7 @@ PUBLISHED = (
 def published_errors(crops: ValCrops, networks: int) -> list[tuple[Published, bool]]:
     """Return all published errors, and whether each is comparable with a measurement.
 
-    The measurement is of `networks` networks on ILSVRC-2012's validation images, by `crops`. Comparable
+    The measurement is by `crops`, with `networks` networks, on ILSVRC-2012's validation images. Comparable
     errors come first, then others on the same images, then the rest.
     """
     rows = [(row, row.is_comparable(crops, networks)) for row in PUBLISHED]

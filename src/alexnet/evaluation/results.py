@@ -59,7 +59,7 @@ class Evaluation:
 
     @property
     def main_crops(self) -> ValCrops:
-        """Crops that figures and lists are by: ten, where these were evaluated."""
+        """Crops behind figures and lists: ten, where these were evaluated."""
         return ValCrops.ten if ValCrops.ten in self.primary else ValCrops.center
 
     @property
@@ -107,12 +107,12 @@ class Evaluation:
         notes = []
         if any(member.run and member.trained.checkpoint.stem == "best" for member in self.members):
             notes.append(
-                "best.ckpt is of the epoch with the least validation error: on the same images that error is"
-                " a little too good. The last epoch's: checkpoint=<run>/checkpoints/last.ckpt"
+                "best.ckpt holds the epoch with the lowest validation error, which makes its error on the"
+                " same images a little too low. The last epoch's: checkpoint=<run>/checkpoints/last.ckpt"
             )
         if self.is_imagenet and len(self.indices) != VAL_IMAGES:
             notes.append(
-                f"{len(self.indices):,} of ImageNet's {VAL_IMAGES:,} images: published errors are of all."
+                f"{len(self.indices):,} of ImageNet's {VAL_IMAGES:,} images: published errors are on all."
             )
         if self.is_imagenet:
             notes.append(NOTE)

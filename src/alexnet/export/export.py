@@ -19,7 +19,7 @@ def export(config: ExportConfig) -> None:
     """Write a file in each format asked for, with its description beside it, and print how to use it.
 
     Raises `UserError` for a run that does not exist, a missing package, and an exported network whose logits
-    differ from the original's: nothing is left of that file; those written before it are kept.
+    differ from the original's: that file is not written; those written before it are kept.
     """
     check_packages(config.formats)
     trained = load_trained_model(config.run, config.checkpoint)
@@ -62,7 +62,7 @@ def _write(
         with atomic_write_files(path.parent) as aside:
             chosen.write(trained, description, aside / path.name, config.opset)
             difference = check.difference(chosen.load(trained, aside / path.name))
-            if not difference <= tolerance:  # nor where it is not a number
+            if not difference <= tolerance:  # true for NaN as well
                 raise UserError(
                     f"{path} is not written: as {kind.value} the logits differ by {difference:.1e} of their"
                     f" spread from the network's on {check.origin}, more than tolerance={tolerance:g}."

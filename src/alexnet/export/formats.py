@@ -25,7 +25,7 @@ class Format(NamedTuple):
 
     `write` writes a network with its description to a file; its last argument is the version of ONNX's
     operators, None for torch's choice. `load` loads that file, given the network that was exported. `use` is
-    the code that runs it elsewhere, with <file> in the place of the path. `packages` are those that writing
+    the code that runs it elsewhere, with <file> in place of the path. `packages` are those that writing
     and loading need. `mean_inside` says whether the exported network subtracts the mean itself.
     """
 
@@ -102,7 +102,7 @@ def load_onnx(trained: TrainedModel, path: Path) -> ExportedNetwork:
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Silence the exporter's warnings about its own workings, which are of no use to its caller."""
+    """Silence the exporter's warnings about its internals, which are of no use to its caller."""
     loggers = [logging.getLogger(name) for name in VERBOSE_LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -185,6 +185,6 @@ FORMATS = {
         write=write_safetensors,
         load=load_safetensors,
         use='import safetensors.torch; safetensors.torch.load_file("<file>")'
-        "  # with the mean to take off crops",
+        "  # includes the mean to subtract from crops",
     ),
 }

@@ -54,7 +54,7 @@ def describe(trained: TrainedModel, *, mean_inside: bool) -> dict[str, Any]:
             "shape": [BATCH_DIM, 3, size, size],
             "dtype": "float32",
             "channels": "RGB",
-            "values": "0 to 255" if mean_inside else "0 to 255, less mean",
+            "values": "0 to 255" if mean_inside else "0 to 255, mean-subtracted",
         },
         "crop": {
             "shorter_side": resize_size,

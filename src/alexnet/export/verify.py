@@ -20,7 +20,7 @@ NOISE = 60.0  # standard deviation of random pixels around the mean image, about
 
 
 class Sample(NamedTuple):
-    """Images (N, 3, S, S) uint8, and in words where they are from."""
+    """Images (N, 3, S, S) uint8, and a description of their origin."""
 
     images: Tensor
     origin: str

@@ -52,10 +52,8 @@ def draw_neighbours(
 
 def _draw_image(axes: Axes, shown: LabelledImage, names: Sequence[str], *, framed: bool) -> None:
     axes.imshow(shown.image.transpose(1, 2, 0), interpolation="antialiased")
-    title = shorten(
-        names[shown.label].partition(",")[0], TITLE_LENGTH
-    )  # ImageNet's classes have several names
-    axes.set_title(title, fontsize=8, color=BLUE if framed else TEXT, pad=3)
+    name = names[shown.label].partition(",")[0]  # ImageNet's classes have several
+    axes.set_title(shorten(name, TITLE_LENGTH), fontsize=8, color=BLUE if framed else TEXT, pad=3)
     if framed:
         axes.set_axis_on()
         axes.set(xticks=[], yticks=[])

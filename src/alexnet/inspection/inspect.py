@@ -60,7 +60,7 @@ class InspectedModel:
 
 
 def inspect_run(config: InspectConfig) -> None:
-    """Measure, draw, write and print the statistics of a trained network; write each part once it is known.
+    """Measure, draw, write and print the statistics of a trained network, each part as soon as it is known.
 
     Raises `UserError` for a run, a checkpoint or images that do not exist, and where nothing can be written.
     """
@@ -178,12 +178,16 @@ def _inspect_neighbours(
     chosen = choose_queries(data.val.labels, config.queries)
     batches = model.crops(data.val, chosen, batch_size, device, "Features of validation images")
     of_queries = [(indices, feature_vectors(network, crops)) for indices, crops, _ in batches]
+    if not of_queries:
+        raise UserError(f"None of the {len(chosen)} queries of {data.origin} can be read.")
     queries = np.concatenate([indices for indices, _ in of_queries])
     query_features = torch.cat([features for _, features in of_queries])
     searched = evenly_spaced(len(data.train), config.images)
     batches = model.crops(data.train, searched, batch_size, device, "Features of training images")
     features = ((indices, feature_vectors(network, crops)) for indices, crops, _ in batches)
     neighbours, distances = nearest_neighbours(query_features, features, config.neighbours)
+    if not neighbours.size:
+        raise UserError(f"None of the {len(searched)} training images of {data.origin} can be read.")
     rows = [
         {
             "query": data.val.path(query),

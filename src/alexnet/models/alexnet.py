@@ -30,7 +30,7 @@ class AlexNet(ImageClassifier):
     logits (N, classes). With two columns each holds half of a layer's maps and units: conv2, conv4 and
     conv5 see their own column only, conv3 and the fully connected layers see both (paper §3.5,
     figure 2); without `config.cross_column` only fc8 does. `config.columns` defines the connections,
-    not the devices. A layer in `config.remove_layers` is left out together with its activation.
+    not the devices. Layers in `config.remove_layers` are omitted together with their activations.
 
     Raises `UserError` if a layer does not divide into the columns, or the image is too small.
     """
@@ -40,7 +40,7 @@ class AlexNet(ImageClassifier):
     def __init__(self, config: AlexNetConfig, classes: int) -> None:
         super().__init__(config, classes)
         columns = config.columns
-        cross_groups = 1 if config.cross_column else columns  # of the layers that connect the columns
+        cross_groups = 1 if config.cross_column else columns  # groups of the layers that connect the columns
         c1, c2, c3, c4, c5 = (_scale_width(count, config) for count in config.filters)
         f6, f7 = (_scale_width(count, config) for count in config.fc_units)
 
@@ -51,9 +51,8 @@ class AlexNet(ImageClassifier):
         self.stage2 = _stage2(config)  # -> 13x13x256
         channels = c2
         if "conv3" not in config.remove_layers:
-            self.conv3 = nn.Conv2d(
-                channels, c3, 3, padding=1, groups=cross_groups
-            )  # -> 13x13x384, sees both columns
+            # -> 13x13x384, sees both columns
+            self.conv3 = nn.Conv2d(channels, c3, 3, padding=1, groups=cross_groups)
             self.stage3 = nn.Sequential(OrderedDict(activation=_activation(config)))
             channels = c3
         if "conv4" not in config.remove_layers:
@@ -84,7 +83,7 @@ class AlexNet(ImageClassifier):
         return self.conv1
 
     def forward(self, images: Tensor, dropout_seeds: Tensor | None = None) -> Tensor:
-        """Compute logits; `dropout_seeds` (N,) determine which units each image drops, see `Dropout`."""
+        """Compute logits; `dropout_seeds` (N,) determine the units dropped for each image, see `Dropout`."""
         x = functional.pad(images, (0, self.margin, 0, self.margin)) if self.margin else images
         x = self.stage1(self.conv1(x))
         x = self.stage2(self.conv2(x))
@@ -115,7 +114,7 @@ def _linear(inputs: int, outputs: int, columns: int) -> nn.Linear | GroupedLinea
 
 
 def _scale_width(count: int, config: AlexNetConfig) -> int:
-    """Scale a number of maps or units, rounded to an even number: one column and two have the same widths."""
+    """Scale a number of maps or units; it is rounded to an even one, whatever the number of columns."""
     scaled = count if config.width == 1 else max(2, 2 * round(count * config.width / 2))
     if scaled % config.columns:
         raise UserError(
@@ -147,7 +146,7 @@ def _stage1(config: AlexNetConfig) -> nn.Sequential:
 
 
 def _stage2(config: AlexNetConfig) -> nn.Sequential:
-    # without LRN, as the run log's net #148 ("no normalisation"), neither norm is used
+    # without LRN neither norm is used, as in net #148 of the run log ("no normalisation")
     spatial = SpatialResponseNorm() if config.spatial_norm and config.lrn else nn.Identity()
     return nn.Sequential(
         OrderedDict(
@@ -161,13 +160,13 @@ def _dropout(config: AlexNetConfig, enabled: bool, number: int) -> Dropout:
 
 
 def _final_side(config: AlexNetConfig) -> int:
-    """Compute the height and width of the maps that fc6 sees; 6 for every published size."""
+    """Compute the height and width of the maps that enter fc6; 6 for every published size."""
     window = 3 if config.pooling is Pooling.overlapping else 2
     side = (config.canvas_size + 2 * config.conv1_padding - 11) // 4 + 1
     for _ in range(3):
         side = (side - window) // 2 + 1
     if side < 1:
         raise UserError(
-            f"model.image_size={config.image_size}: too small, nothing is left after the third pooling."
+            f"model.image_size={config.image_size}: too small, the maps vanish in the third pooling."
         )
     return side

@@ -14,8 +14,8 @@ class ImageClassifier(nn.Module):
     """An image classification network.
 
     Takes float images (N, 3, config.image_size, config.image_size), mean-subtracted RGB 0-255, and returns
-    logits (N, classes). `dropout_seeds` (N,), where a network uses them, determine which units each image
-    drops.
+    logits (N, classes). In networks that use them, `dropout_seeds` (N,) determine the units dropped for each
+    image.
     """
 
     def __init__(self, config: ModelConfig, classes: int) -> None:
@@ -77,7 +77,7 @@ class ImageClassifier(nn.Module):
 def mean_over_crops(probabilities: Sequence[Tensor]) -> Tensor:
     """Average the probabilities (N, classes) of several crops (paper §4.1).
 
-    Sums in the order of the crops: torch's mean of a stack sums in an order that depends on N, and would
-    round an image's probabilities differently in another batch.
+    Sums in the order of the crops: torch's mean of a stack sums in an order that depends on N, so that the
+    rounding of an image's probabilities would depend on its batch.
     """
     return reduce(torch.add, probabilities) / len(probabilities)

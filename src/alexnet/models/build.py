@@ -10,7 +10,7 @@ from alexnet.models.torchvision import TorchvisionNetwork
 def build_network(config: ModelConfig, classes: int) -> ImageClassifier:
     """Build a network, with initial weights drawn from torch's default generator.
 
-    Raises `UserError` for values that do not make a network.
+    Raises `UserError` for values that do not define a valid network.
     """
     network: ImageClassifier
     match config:

@@ -1,4 +1,4 @@
-"""Dropout with masks that are a function of the image and the unit, on any device."""
+"""Dropout with masks that are a function of the image and the unit, on every device."""
 
 import torch
 from torch import Tensor, nn
@@ -11,15 +11,15 @@ _MASK = 2**BITS - 1
 
 
 class Dropout(nn.Module):
-    """Zero each activity with probability `p` in training.
+    """Zero each activation with probability `p` in training.
 
-    With scaling `test` all activities are multiplied by `1 - p` at test time (paper §4.2; 2012 source,
+    With scaling `test` all activations are multiplied by `1 - p` at test time (paper §4.2; 2012 source,
     src/layer.cu). With `train`, as in torch, the remaining ones are multiplied by `1 / (1 - p)` in
-    training: the same expected input to the next layer, but larger activities, so that the same initial
-    weights and learning rate train differently.
+    training: the expected input to the next layer is that of test time in both cases, but the activations
+    are larger, so that the same initial weights and learning rate train differently.
 
     `number` identifies the layer within the network. `first_unit` is the index, in the whole layer, of
-    the first unit that `forward` receives: not 0 where a layer is split over devices.
+    the first unit that `forward` receives: not 0 if the layer is split over devices.
     """
 
     def __init__(self, p: float, scaling: DropoutScaling, number: int) -> None:
@@ -28,7 +28,7 @@ class Dropout(nn.Module):
         self.first_unit = 0
 
     def forward(self, x: Tensor, dropout_seeds: Tensor | None = None) -> Tensor:
-        """Drop units of x (N, units). `dropout_seeds` (N,) are integers below 2^32, one for each image.
+        """Drop units of x (N, units). `dropout_seeds` (N,) are integers below 2^32, one per image.
 
         The same seed gives the same mask on every device, in any batch. Without seeds, masks are drawn from
         torch's default generator.

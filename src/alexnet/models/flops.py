@@ -10,7 +10,7 @@ from alexnet.models.base import ImageClassifier
 
 
 def training_flops(network: ImageClassifier) -> int:
-    """Count the floating-point operations of training on one image, in matrix products and convolutions."""
+    """Count the floating-point operations of training on an image, in matrix products and convolutions."""
     return count_training_flops(network, network.config.image_size)
 
 
@@ -18,8 +18,8 @@ def count_training_flops(network: nn.Module, side: int) -> int:
     """Count the same for any network whose first layer is a convolution of a (3, side, side) image.
 
     A multiplication and its addition count as two. The backward pass of a layer costs twice its forward
-    pass, for the gradients of its weights and of its input; but the gradient of the images is not computed.
-    (torch's own count of the backward pass ignores the groups of grouped convolutions.)
+    pass, for the gradients of its weights and of its input; only the gradient of the images is not computed.
+    (torch's count of the backward pass ignores the groups of grouped convolutions.)
     """
     replica = deepcopy(network).to("meta").eval()  # batch normalisation in training needs several images
     name, stem = next(item for item in replica.named_modules() if isinstance(item[1], nn.Conv2d))

@@ -38,10 +38,10 @@ def initialize(network: nn.Module, init: Init, bias: bool = True, width: float =
     """Initialize the layers named in `LAYERS` that the network has, from torch's default generator.
 
     Published standard deviations are for the published widths. In a network `width` times as wide a unit
-    sums `width` times as many inputs, so deviations are scaled by 1 / sqrt(width), which leaves the variance
-    of pre-activations unchanged; except in conv1, whose input is the image. Without `bias` all biases are 0,
-    whatever the scheme. `he` draws from a normal distribution of variance 2 / fan-in, with zero biases;
-    `pytorch` is torch's default.
+    sums `width` times as many inputs, so the deviations are scaled by 1 / sqrt(width), which leaves the
+    variance of pre-activations unchanged; except in conv1, whose input is the image. Without `bias` all
+    biases are 0, whatever the scheme. `he` draws from a normal distribution of variance 2 / fan-in, with zero
+    biases; `pytorch` is torch's default.
     """
     layers = dict(network.named_children())
     for name in (name for name in LAYERS if name in layers):

@@ -11,13 +11,13 @@ from torch.nn import functional
 
 from alexnet.models.lenet5 import PartialConvolution, ScaledTanh
 
-LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear, PartialConvolution)  # layers with weights that multiply
+LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear, PartialConvolution)  # the measured types of layers
 NEAR = 0.05  # an output this close to a limit counts as saturated
 
 
 @dataclass(frozen=True)
 class ActivationRange:
-    """How an activation function can fail: units that stay at zero, and limits that outputs saturate at."""
+    """How an activation function can fail: units that stay at zero, and limits at which outputs saturate."""
 
     can_die: bool = False
     limits: tuple[float, ...] = ()
@@ -39,12 +39,12 @@ ACTIVATIONS: dict[type[nn.Module], ActivationRange] = {
 class LayerStats:
     """Statistics of one layer over all measured images.
 
-    `units` counts the maps of a convolution, or the units of a fully connected layer. `activation_rms` is
-    that of the output of the activation function that follows, or of the layer itself without one.
-    `dead_fraction` is the share of units that are zero for all images at all positions, None if they cannot
-    die; `saturated_fraction` is the share of outputs within 0.05 of a limit, None without limits.
-    `gradient_norm` is that of the gradient of the mean cross-entropy with respect to the weight, None if not
-    requested.
+    `units` is the number of maps of a convolution, or of units of a fully connected layer. `activation_rms`
+    is the root mean square of the output of the activation function that follows, or of the layer's own
+    output if there is none. `dead_fraction` is the fraction of units that are zero for all images at all
+    positions, None if they cannot die; `saturated_fraction` is the fraction of outputs within 0.05 of a
+    limit, None without limits. `gradient_norm` is that of the gradient of the mean cross-entropy with respect
+    to the weight, None if not requested.
     """
 
     layer: str
@@ -60,17 +60,17 @@ MEASURES = ("activation_rms", "gradient_norm", "weight_norm", "dead_fraction", "
 
 
 def learned_layers(network: nn.Module) -> dict[str, nn.Module]:
-    """Return convolutions and fully connected layers by name, in the order of their registration."""
+    """Return convolutions and fully connected layers by name, in order of registration."""
     return {name: module for name, module in network.named_modules() if isinstance(module, LAYERS)}
 
 
 def measure_layers(
     network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, gradients: bool
 ) -> list[LayerStats]:
-    """Measure the layers, in the order of execution, over batches of images (N, 3, H, W) and labels (N,).
+    """Measure the layers, in order of execution, over batches of images (N, 3, H, W) and labels (N,).
 
-    Calls the network's own `forward` in evaluation mode, bypassing what compiles or wraps it. Leaves
-    modes, gradients and random generators unchanged.
+    Calls the network's own `forward` in evaluation mode, bypassing compilation and wrappers. Leaves modes,
+    gradients and random generators unchanged.
     """
     layers = learned_layers(network)
     accumulators: dict[str, _LayerAccumulator] = {}
@@ -146,7 +146,7 @@ def _forward_hooks(
 ) -> Iterator[Callable[[], None]]:
     """Accumulate, for each layer, the output of the activation that runs next, or its own without one.
 
-    Yields a function to call after each run of the network, which accumulates the last layer's output.
+    Yields a function to call after each forward pass, which accumulates the last layer's output.
     """
     pending: list[tuple[str, Tensor]] = []
 

@@ -15,7 +15,7 @@ from alexnet.models.base import ImageClassifier
 
 INPUT_SIZE = 32  # pixels
 
-# Table I: for each map of C3 its input maps of S2
+# table I: the input maps in S2 of each map of C3
 CONNECTIONS = (
     *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
     *((0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5)),
@@ -26,10 +26,10 @@ CONNECTIONS = (
 class LeNet5(ImageClassifier):
     """The layers C1 to F6 as published in section II.B, and a fully connected output layer.
 
-    Images are divided by `config.input_std` and averaged down to 32x32 pixels of three colours. Initial
-    weights have variance 1 / fan-in (LeCun, Bottou, Orr, Mueller, "Efficient BackProp", 1998, section
-    4.6). The published ones, uniform in +-2.4 / fan-in, need a learning rate for each weight from second
-    derivatives: with the update rule here the network stays at chance for epochs.
+    Images are divided by `config.input_std` and average-pooled to 32x32 pixels of three colours. Initial
+    weights have variance 1 / fan-in (LeCun, Bottou, Orr, Müller, "Efficient BackProp", 1998, section 4.6).
+    The published ones, uniform in ±2.4 / fan-in, need a learning rate per weight, derived from second
+    derivatives: with the update rule used here the network stays at chance for epochs.
     """
 
     def __init__(self, config: LeNet5Config, classes: int) -> None:
@@ -69,7 +69,7 @@ class ScaledTanh(nn.Module):
 
 
 class Subsampling(nn.Module):
-    """The sum of each 2x2 square times a learned coefficient, plus a learned bias, one of each for a map."""
+    """The sum of each 2x2 square times a learned coefficient, plus a learned bias, one of each per map."""
 
     def __init__(self, maps: int) -> None:
         super().__init__()

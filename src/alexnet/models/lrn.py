@@ -1,7 +1,7 @@
 """Local response normalisation (paper §3.3).
 
-torch.nn.LocalResponseNorm divides alpha by the window size, as the 2012 program did; the formula printed in
-the paper does not. Here alpha is the paper's.
+torch.nn.LocalResponseNorm divides alpha by the window size, as does the 2012 program; the formula in the
+paper does not. Here alpha is the paper's.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from alexnet.models import lrn_compiled, lrn_kernels
 from alexnet.models.lrn_kernels import Window
 
-# elements of the input from which compilation, seconds for each shape, pays off within a hundred steps
+# elements of the input above which compilation, seconds per shape, pays off within a hundred steps
 MIN_ELEMENTS_TO_COMPILE = 2**23
 
 
@@ -42,15 +42,15 @@ def local_response_norm(
     columns: int = 1,
     compiled: bool | None = None,
 ) -> Tensor:
-    """Divide each activity by `(k + alpha * sum of squares of its neighbours) ** beta`.
+    """Divide each activation by `(k + alpha * sum of squares over the window) ** beta`.
 
-    The neighbours are the `size` maps around it at the same position. With `columns` > 1 windows
-    do not cross from one column to the other: in 2012 each GPU normalised its own maps.
+    The window consists of `size` maps at the same position, centred on the activation's own. With
+    `columns` > 1 windows do not extend beyond a column: in 2012 each GPU normalised its own maps.
     `x` is (N, C, H, W), and so is the result, in x's dtype; sums are accumulated in at least float32.
     Differentiable once. Fastest with channels-last tensors.
 
-    `compiled` uses torch.compile, once for each shape of a map; by default where x is large.
-    Without a C++ compiler, or Triton on a GPU, it warns once and runs the eager form.
+    `compiled` uses torch.compile, once per shape of the maps; by default if x is large. Without a C++
+    compiler, or Triton on a GPU, it warns once and runs the eager form.
     """
     window = Window(size, k, alpha, beta, columns)
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
@@ -61,9 +61,9 @@ def local_response_norm(
 
 
 def _normalize(x: Tensor, window: Window, compiled: bool) -> Tensor:
-    """Normalize `x` (outer, maps, inner) along dimension 1."""
+    """Normalise `x` (outer, maps, inner) along dimension 1."""
     # torch.compile of the whole network fuses the plain formula with the layers around it; torch.export
-    # needs operations of torch alone, as the exported network runs without this package
+    # needs torch's own operations, as the exported network runs without this package
     if torch.compiler.is_compiling():
         return lrn_kernels.lrn_reference(x, window)
     if compiled and x.device.type == "cuda":

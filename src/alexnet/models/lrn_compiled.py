@@ -1,9 +1,9 @@
 """Local response normalisation by torch.compile: `lrn_kernels` with fewer passes over memory.
 
-On a GPU Triton compiles the plain formula well. Code compiled for a CPU would spend most of its time on the
-bounds of padded or clipped slices. There every neighbour is read at a fixed distance in memory, even if it
-belongs to the next pixel's maps, and is masked out where `column_mask` is 0. The first and the last entry of
-dimension 0 have no such neighbours and are left to the eager form.
+On a GPU Triton compiles the plain formula well. On a CPU the compiled code would spend most of its time on
+the bounds of padded or clipped slices. There every neighbour is read at a fixed distance in memory, even if
+it belongs to the maps of another pixel, and is masked out if `column_mask` is 0. The first and last entries
+of dimension 0 lack such neighbours and are left to the eager form.
 """
 
 import functools
@@ -19,14 +19,14 @@ from alexnet.errors import first_line, lacks_memory
 from alexnet.models import lrn_kernels
 from alexnet.models.lrn_kernels import Window, inverse_power, upcast
 
-# elements of the input that the backward pass processes at a time: its sums stay in the processor's cache
+# elements of the input that the backward pass processes at a time: the sums stay in the processor's cache
 CHUNK = 2**21
 
 _failed: set[Any] = set()  # shapes, dtypes and devices for which compilation failed
 
 
 def lrn_reference(x: Tensor, window: Window) -> Tensor:
-    """Compute `lrn_kernels.lrn_reference`, and its derivative, each in few kernels."""
+    """Compute `lrn_kernels.lrn_reference` and its derivative, each in few kernels."""
 
     def attempt() -> Tensor:
         return _compiled(lrn_kernels.lrn_reference, x)(_mark_batch_dynamic(x), window)
@@ -35,7 +35,7 @@ def lrn_reference(x: Tensor, window: Window) -> Tensor:
 
 
 def forward(x: Tensor, window: Window) -> Tensor:
-    """Compute `lrn_kernels.forward` on a CPU for x (outer, maps, inner) with outer of at least 3."""
+    """Compute `lrn_kernels.forward` on a CPU for x (outer, maps, inner) with outer >= 3."""
 
     def attempt() -> Tensor:
         out, ends = torch.empty_like(x), slice(None, None, len(x) - 1)
@@ -49,7 +49,7 @@ def forward(x: Tensor, window: Window) -> Tensor:
 
 
 def backward(x: Tensor, grad: Tensor, window: Window) -> Tensor:
-    """Compute `lrn_kernels.backward` on a CPU for x (outer, maps, inner) with outer of at least 3."""
+    """Compute `lrn_kernels.backward` on a CPU for x (outer, maps, inner) with outer >= 3."""
 
     def attempt() -> Tensor:
         out, ends, mask = torch.empty_like(x), slice(None, None, len(x) - 1), column_mask(x, window)
@@ -76,7 +76,7 @@ def backward(x: Tensor, grad: Tensor, window: Window) -> Tensor:
 def column_mask(x: Tensor, window: Window) -> Tensor:
     """Compute 1 where a map's neighbour is in its column, else 0: (neighbours, maps, 1).
 
-    Not bool: vectorized code compares numbers faster than it unpacks truth values.
+    Not bool: vectorized code compares numbers faster than it unpacks booleans.
     """
     reach, number = window.reach(x.shape[1]), torch.arange(x.shape[1])
     neighbours = number + torch.arange(-reach, reach + 1)[:, None]
@@ -91,7 +91,7 @@ def _fill_result(x: Tensor, mask: Tensor, out: Tensor, window: Window) -> None:
 
 
 def _fill_terms(x: Tensor, grad: Tensor, mask: Tensor, first: Tensor, terms: Tensor, window: Window) -> None:
-    """Compute the first part of the gradient, and the terms that the second part sums over the window."""
+    """Compute the first part of the gradient, and the terms of the second part's sum over the window."""
     scale = _scale(x, mask, window)
     power = upcast(grad) * inverse_power(scale, window.beta)
     first.copy_(power)
@@ -134,7 +134,7 @@ def _compiled(function: Callable[..., Any], x: Tensor) -> Callable[..., Any]:
 
 @functools.cache
 def _compiled_for(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    # torch.compile gives up on a code object after eight specializations: here each shape has its own
+    # torch.compile gives up on a code object after eight specializations: each shape gets its own
     assert isinstance(function, FunctionType)
     copy = FunctionType(function.__code__.replace(co_name=name), function.__globals__)
     return torch.compile(copy, fullgraph=True, dynamic=False)
@@ -147,14 +147,14 @@ def _mark_batch_dynamic(x: Tensor) -> Tensor:
 
 
 def _with_eager_fallback(attempt: Callable[[], Tensor], eager: Callable[[], Tensor], x: Tensor) -> Tensor:
-    """Run `attempt`; where it cannot be compiled run `eager`, with a warning the first time."""
+    """Run `attempt`; if it cannot be compiled run `eager`, with a warning the first time."""
     key = (x.shape[1:], x.dtype, x.device.type)
     if key in _failed:
         return eager()
     try:
         return attempt()
     except (RuntimeError, torch._dynamo.exc.FailOnRecompileLimitHit) as error:
-        if lacks_memory(error):  # the eager form would lack it, too
+        if lacks_memory(error):  # the eager form would run out of it, too
             raise
         _failed.add(key)
         warnings.warn(

@@ -1,8 +1,9 @@
 """The arithmetic of local response normalisation: the plain formula, and a fast eager form.
 
-All of it works on x (outer, maps, inner), normalised along dimension 1: a channels-last batch is
-(N H W, maps, 1), any other (N, maps, H W). Sums and powers are in at least float32, also for bfloat16. With
-s = k + alpha * (sum of squares over the window) the result is x s^-beta, and its gradient at x
+All functions normalise x (outer, maps, inner) along dimension 1: a channels-last batch is (N H W, maps, 1),
+any other (N, maps, H W). Sums and powers are in at least float32, also for bfloat16. With
+s = k + alpha * (sum of squares over the window) the result is x s^-beta, and for the gradient g of the result
+that of x is
 
     g s^-beta - 2 alpha beta x * (sum over the window of g x s^-(beta + 1)).
 """
@@ -38,7 +39,7 @@ def upcast(x: Tensor) -> Tensor:
 
 
 def inverse_power(scale: Tensor, beta: float) -> Tensor:
-    """Compute `scale ** -beta`; for the paper's beta by square roots, several times faster than pow."""
+    """Compute `scale ** -beta`; for the paper's beta with square roots, several times faster than pow."""
     if beta == 0.75:
         root = scale.rsqrt()
         return root * root.sqrt()
@@ -56,7 +57,7 @@ def lrn_reference(x: Tensor, window: Window) -> Tensor:
 
 
 def forward(x: Tensor, window: Window) -> Tensor:
-    """Compute the formula eagerly, in few passes, chunk by chunk."""
+    """Compute the formula eagerly, chunk by chunk, in few passes."""
     out = torch.empty_like(x)
     for a, result in zip(_chunks(x), _chunks(out), strict=True):
         a = upcast(a)
@@ -65,7 +66,7 @@ def forward(x: Tensor, window: Window) -> Tensor:
 
 
 def backward(x: Tensor, grad: Tensor, window: Window) -> Tensor:
-    """Compute the gradient with respect to x from `grad`, that with respect to the result."""
+    """Compute the gradient with respect to x from `grad`, the gradient with respect to the result."""
     out = torch.empty_like(x)
     for a, g, result in zip(_chunks(x), _chunks(grad), _chunks(out), strict=True):
         a = upcast(a)

@@ -10,11 +10,11 @@ from alexnet.config import TorchvisionConfig
 from alexnet.errors import UserError, suggest
 from alexnet.models.base import ImageClassifier
 
-# of the inputs of the published weights, in grey levels: red, green, blue
+# of the inputs for the published weights, in grey levels: red, green, blue
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
-# the training here has no losses for auxiliary outputs; the published weights of these two expect
+# auxiliary outputs are off, as training has no losses for them; the published weights of these two need
 # `transform_input`
 INCEPTIONS: dict[str, dict[str, Any]] = {
     name: {"aux_logits": False, "init_weights": True, "transform_input": True}
@@ -60,16 +60,16 @@ class TorchvisionNetwork(ImageClassifier):
 
     @staticmethod
     def convert_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Convert a state dict of the same network of torchvision to this one's parameter names."""
+        """Convert the state dict of torchvision's network to the parameter names of this one."""
         return {f"net.{key}": value for key, value in state.items() if not key.startswith(AUXILIARY)}
 
 
 def convert_state_dict(state: Mapping[str, Tensor], *, std: Sequence[float] = (1, 1, 1)) -> dict[str, Tensor]:
     """Convert a state dict of torchvision.models.alexnet to the parameter names of `alexnet_torchvision`.
 
-    The weights of conv1 are divided by `std`, of red, green and blue, so that the network takes inputs that
-    are not divided by it: the published weights are for images of unit variance.
-    Raises `KeyError` for a parameter of another network.
+    The weights of conv1 are divided by `std` of red, green and blue, so that the network takes inputs that
+    are not divided by it: the published weights are for images of unit variance. Raises `KeyError` for a
+    parameter of another network.
     """
     converted = {
         f"{ALEXNET_LAYERS[layer]}.{kind}": value

@@ -9,7 +9,7 @@ from alexnet.config import Schedule, SchedulerConfig
 def build_scheduler(
     optimizer: Optimizer, config: SchedulerConfig, epochs: int
 ) -> LRScheduler | ReduceLROnPlateau | None:
-    """Build the schedule for a run of `epochs`; None for a constant rate.
+    """Build the schedule for a run of `epochs` epochs; None for a constant rate.
 
     The plateau schedule must be stepped with the validation error.
     """

@@ -1,1 +1,1 @@
-"""The run folder: its files, figures, checkpoints and tracking, and how a run is resumed from it."""
+"""The run folder: its files, figures, checkpoints and tracking, and resuming a run from it."""

@@ -1,4 +1,4 @@
-"""Checkpoint files, written atomically and read without executing anything in them."""
+"""Checkpoint files, written atomically and read without executing any code in them."""
 
 import zipfile
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from torch import Tensor
 from alexnet.errors import UserError, first_line, lacks_memory
 from alexnet.files import atomic_write
 
-FORMAT = 2  # version of the state that a run is resumed from; raise it when its keys or their meaning change
+FORMAT = 2  # version of the state for resuming; increase it when its keys or their meaning change
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -36,7 +36,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint atomically: the previous one stays until the new one is on the disk.
 
-    Raises `UserError` where it cannot be written, as on a full disk, and leaves nothing of it.
+    Raises `UserError` if it cannot be written, as on a full disk, and leaves nothing of it.
     """
     try:
         with atomic_write(path) as file:
@@ -49,18 +49,18 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return the content of a checkpoint, read by `read_plain`. Raises `UserError` for other files, too."""
+    """Return the content of a checkpoint, read by `read_plain`. Raises `UserError` for any other file."""
     content = read_plain(path)
     if not is_state(content.get("state_dict")):
-        raise UserError(f"{path} is no checkpoint of this program: it has no state_dict of tensors.")
+        raise UserError(f"{path} is not a checkpoint of this program: it has no state_dict of tensors.")
     return content
 
 
 def read_plain(path: Path) -> dict[str, Any]:
-    """Return what torch has saved in a file, with tensors on the CPU. Nothing in it is executed.
+    """Return the content of a file saved by torch, with tensors on the CPU. No code in it is executed.
 
-    Raises `UserError` for a file that does not exist, that does not match its checksums, or that holds more
-    than plain data.
+    Raises `UserError` for a file that does not exist, does not match its checksums, or holds more than plain
+    data.
     """
     try:
         if (changed := _changed_part(path)) is not None:
@@ -74,36 +74,38 @@ def read_plain(path: Path) -> dict[str, Any]:
         raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
     except UnpicklingError as error:
         raise UserError(f"{path} holds more than plain data, which could run code: not loaded.") from error
-    except Exception as error:  # the readers of archives and pickles raise many types for what is damaged
+    except Exception as error:  # readers of archives and pickles raise many types for damaged files
         if lacks_memory(error):
             raise
-        raise UserError(f"{path} is damaged, or no checkpoint: {first_line(error).rstrip('.')}.") from error
+        raise UserError(
+            f"{path} is damaged, or not a checkpoint: {first_line(error).rstrip('.')}."
+        ) from error
     return content if isinstance(content, dict) else {}
 
 
 def is_state(content: Any) -> bool:
-    """Return whether this is a state dict: names and tensors."""
+    """Return whether `content` is a state dict: names and tensors."""
     return isinstance(content, dict) and all(isinstance(value, Tensor) for value in content.values())
 
 
 def check_resumable(path: Path, checkpoint: dict[str, Any], expected: dict[str, Tensor]) -> None:
-    """Raise `UserError` for a checkpoint that a run with the state dict `expected` cannot be resumed from.
+    """Raise `UserError` for a checkpoint from which a run with the state dict `expected` cannot be resumed.
 
-    That is one of weights alone, of another version of this program, or of another network.
+    Such a checkpoint holds only weights, or is from another version of this program, or of another network.
     """
     lacking = sorted({"optimizer_states", "loops", "callbacks", "train_metrics"} - checkpoint.keys())
     if lacking:
         raise UserError(f"{path}: nothing to resume from. It holds weights, but no {lacking[0]}.")
     if checkpoint.get("format") != FORMAT:
         raise UserError(
-            f"{path}: written by another version of this program, which alone can resume the run."
-            " evaluate.py, predict.py and compare.py read it here."
+            f"{path}: written by another version of this program, which is needed to resume the run."
+            " evaluate.py, predict.py and compare.py of this version can read it."
         )
     check_shapes(path, checkpoint["state_dict"], expected)
 
 
 def check_shapes(path: Path, read: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """Raise `UserError` where names or shapes of the weights read from `path` are not those expected."""
+    """Raise `UserError` if names or shapes of the weights read from `path` are not those expected."""
     for name in sorted(read.keys() | expected.keys()):
         shape, wanted = (tuple(state[name].shape) if name in state else None for state in (read, expected))
         if shape != wanted:
@@ -113,7 +115,7 @@ def check_shapes(path: Path, read: dict[str, Tensor], expected: dict[str, Tensor
 
 
 def _changed_part(path: Path) -> str | None:
-    """Return the name of a part that is not as torch has written it; None if all are.
+    """Return the name of a part that is not as torch wrote it; None if there is none.
 
     torch ignores its own checksums, and reads a part that is marked as a folder as zeros.
     """
@@ -123,7 +125,7 @@ def _changed_part(path: Path) -> str | None:
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:
-    return "not there" if shape is None else "x".join(map(str, shape)) or "a number"
+    return "missing" if shape is None else "x".join(map(str, shape)) or "a number"
 
 
 def _size(content: Any) -> int:

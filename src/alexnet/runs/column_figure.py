@@ -1,4 +1,4 @@
-"""Figure 2 of the paper, drawn of the network that is trained."""
+"""Figure 2 of the paper, drawn for the network being trained."""
 
 from collections.abc import Iterator
 from itertools import pairwise, product
@@ -14,19 +14,19 @@ from alexnet.plotting import BLUE, GREY, ORANGE, PALE_BLUE, RED, save_figure
 from alexnet.terminal import format_bytes
 
 MAPS, POOLED, UNITS, FLOW, EXCHANGE = BLUE, PALE_BLUE, ORANGE, GREY, RED
-STEP, APART, LEFT, ABOVE, BELOW = 1.05, 2.0, 1.5, 1.8, 2.0  # inches: of a layer, of a row, around them
+STEP, APART, LEFT, ABOVE, BELOW = 1.05, 2.0, 1.5, 1.8, 2.0  # inches: per layer, per row, margins
 WIDEST, HIGHEST, THINNEST = 0.45, 1.4, 0.06  # inches, of a block
 NOTE = (
-    "Under the name of a layer: its output for an image, and how many parameters the device holds.\n"
-    "Red: what each device sends the other for an image in the forward pass, {sent} in all."
+    "Below the name of a layer: its output for one image, and the number of parameters on the device.\n"
+    "Red: data that each device sends to the other for one image in the forward pass, {sent} in total."
 )
 
 
 def draw_columns(columns: list[Column], title: str, path: Path) -> None:
     """Draw a row for each column, with lines between rows where they exchange, as a PNG at `path`.
 
-    A block's height is the square root of the side of its maps, or of the number of its units; its width
-    that of the number of its maps.
+    A block's height is proportional to the square root of the side of its maps, or of the number of its
+    units; its width to that of the number of its maps.
     """
     rows = [list(_stages(column)) for column in columns]
     length, depth = STEP * len(rows[0]), APART * (len(rows) - 1)
@@ -57,7 +57,7 @@ def draw_columns(columns: list[Column], title: str, path: Path) -> None:
 
 
 def _stages(column: Column) -> Iterator[tuple[LayerSummary, int]]:
-    """Yield the layers, and the sums over devices that follow them, each with the bytes sent for it."""
+    """Yield layers, and the sums over devices that follow them, each with the bytes sent to compute it."""
     for layer in column:
         yield layer, layer.sent_before
         if layer.sent_after:
@@ -65,7 +65,7 @@ def _stages(column: Column) -> Iterator[tuple[LayerSummary, int]]:
 
 
 def _size(layer: LayerSummary, layers: list[LayerSummary]) -> tuple[float, float]:
-    """Return width and height of a layer's block; the largest of its kind has full size."""
+    """Return width and height of a layer's block; the largest of each kind has full size."""
     shapes = [other.shape for other in layers if len(other.shape) == len(layer.shape)]
     parts = [sqrt(size / max(sizes)) for size, *sizes in zip(layer.shape, *shapes, strict=True)]
     if len(parts) == 1:

@@ -40,4 +40,4 @@ def _git(*arguments: str) -> str | None:
         done = subprocess.run(command, cwd=PROJECT, capture_output=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None  # no git, or not a checkout
-    return done.stdout.decode(errors="backslashreplace").strip()  # a diff shows files of any encoding
+    return done.stdout.decode(errors="backslashreplace").strip()  # a diff may hold any encoding

@@ -1,4 +1,4 @@
-"""Figures of a run: learning curves, filters, layers over the epochs."""
+"""Figures of a run: learning curves, filters, layer statistics over the epochs."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ TRAIN, VAL, VAL5 = GREY, BLUE, ORANGE
 
 
 def draw_curves(metrics: dict[str, list[float]], classes: int, title: str, path: Path) -> None:
-    """Draw loss and error over the epochs, beside those of chance, as a PNG at `path`."""
+    """Draw loss and errors over the epochs, with those of chance, as a PNG at `path`."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = metrics["epoch"]
@@ -86,7 +86,7 @@ def _chance_line(axes: Axes, value: float) -> None:
     axes.axhline(value, color=FAINT, linestyle="--", linewidth=1, label="chance")
 
 
-NAMED_LAYERS = 16  # layers in the legend at most; of more, evenly spaced ones
+NAMED_LAYERS = 16  # most layers in the legend; of more, evenly spaced ones are named
 PANELS = {
     "activation_rms": "activation, root mean square",
     "gradient_norm": "gradient of the weight, norm",
@@ -104,9 +104,9 @@ class _PlainFormatter(LogFormatter):
 
 
 def draw_layers(rows: Sequence[dict[str, Any]], title: str, path: Path) -> None:
-    """Draw a panel for each measure with a line for each layer, the first ones dark, as a PNG at `path`.
+    """Draw a panel per measure with a line per layer, the first ones dark, as a PNG at `path`.
 
-    A row has `epoch` (0: before training), `layer` and the keys of `PANELS`, None where it has no value. A
+    A row has `epoch` (0: before training), `layer` and the keys of `PANELS`, None for missing values. A
     measure that no layer has gets no panel.
     """
     layers = list(dict.fromkeys(str(row["layer"]) for row in rows))

@@ -1,4 +1,4 @@
-"""The folder of one run, and the files that every run writes to it."""
+"""The folder of a run, and the files that every run writes to it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +16,7 @@ from alexnet.paths import absolute
 from alexnet.runs.resume import LOCK
 
 RESERVE = ".reserve"
-RESERVE_BYTES = 1 << 18  # held for result.json, should the disk be full
+RESERVE_BYTES = 1 << 18  # for result.json, in case the disk is full
 
 
 class RunFolder:
@@ -30,22 +30,23 @@ class RunFolder:
 
     @classmethod
     def create(cls, outputs: str, config: dict[str, Any], wanted: str | None = None) -> "RunFolder":
-        """Make a new folder. Raises `UserError` if the `wanted` one exists, or it cannot be made."""
+        """Create a new folder. Raises `UserError` if the `wanted` one exists, or it cannot be created."""
         stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{config_hash(config)}"
         path = absolute(wanted or Path(outputs) / "runs" / stamp)
         name, count = path.name, 1
-        while True:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.mkdir()
-                break
-            except FileExistsError:
-                if wanted:
-                    raise UserError(f"run_folder={wanted}: exists already. Give another one.") from None
-                count += 1
-                path = path.with_name(f"{name}-{count}")
-            except OSError as error:
-                raise UserError(f"Cannot make the run folder {path}: {error.strerror}.") from error
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                try:
+                    path.mkdir()
+                    break
+                except FileExistsError:
+                    if wanted:
+                        raise UserError(f"run_folder={wanted} already exists. Give another one.") from None
+                    count += 1
+                    path = path.with_name(f"{name}-{count}")
+        except OSError as error:
+            raise UserError(f"Cannot create the run folder {path}: {error.strerror}.") from error
         folder = cls(path)
         try:
             return folder._prepare()
@@ -59,7 +60,7 @@ class RunFolder:
         folder = cls(path)._prepare()
         for subfolder in (path, folder.checkpoints, folder.figures):
             remove_leftovers(subfolder)
-        (path / "result.json").unlink(missing_ok=True)  # the run has no result any more
+        (path / "result.json").unlink(missing_ok=True)  # it would be that of the earlier start
         return folder
 
     def _prepare(self) -> "RunFolder":
@@ -78,7 +79,7 @@ class RunFolder:
         return self
 
     def _remove(self) -> None:
-        """Remove a new folder that cannot be written to, so that no empty run is left."""
+        """Remove a new folder that is not writable, so that no empty run is left."""
         with suppress(OSError):
             for subfolder in (self.figures, self.checkpoints):
                 subfolder.rmdir()
@@ -94,14 +95,14 @@ class RunFolder:
             self._lock.release()
 
     def read_overrides(self) -> list[str]:
-        """Return what was typed at earlier starts; empty where that was not written, or is damaged."""
+        """Return the overrides of earlier starts; an empty list if the file is missing or damaged."""
         try:
             return list(yaml.safe_load((self.path / "overrides.yaml").read_text(encoding="utf-8")))
         except (OSError, ValueError, yaml.YAMLError, TypeError):
             return []
 
     def use_reserve(self) -> None:
-        """Free the space that is held for the last files."""
+        """Free the space reserved for the last files."""
         with suppress(OSError):
             (self.path / RESERVE).unlink()
 
@@ -110,7 +111,7 @@ class RunFolder:
         write_text(self.path / name, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
     def write_json(self, name: str, content: Any) -> None:
-        """Write a JSON file atomically. Numbers that are not finite become null."""
+        """Write a JSON file atomically. Non-finite numbers become null."""
         write_json(self.path / name, content)
 
     def write_environment(self, content: dict[str, Any], *, resumed: bool = False) -> None:
@@ -119,14 +120,14 @@ class RunFolder:
         self.write_json(f"environment.resumed-{earlier}.json" if earlier else "environment.json", content)
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
-        """Write metrics.csv atomically: a row an epoch, with the columns of the first row.
+        """Write metrics.csv atomically: a row per epoch, with the columns of the first row.
 
         Without rows, remove it.
         """
         write_csv(self.path / "metrics.csv", rows)
 
     def write_layers(self, rows: list[dict[str, Any]]) -> None:
-        """Write layers.csv in the same way, with a row for each epoch and layer."""
+        """Write layers.csv in the same way, with a row per epoch and layer."""
         write_csv(self.path / "layers.csv", rows)
 
     def write_excluded(self, excluded: dict[str, str]) -> None:

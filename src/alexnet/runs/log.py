@@ -14,35 +14,35 @@ class _TerminalHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         style = "yellow" if record.levelno == logging.WARNING else None
-        encoding = console.encoding or "utf-8"  # characters outside it, as in a file's name, are escaped
+        encoding = console.encoding or "utf-8"  # characters outside it, as in file names, are escaped
         line = record.getMessage().encode(encoding, "backslashreplace").decode(encoding)
         console.print(line, markup=False, style=style)
 
 
 class _FileHandler(logging.FileHandler):
-    """Ignore errors of writing, as on a full disk: they are no reason to stop, or for a stack trace."""
+    """Ignore write errors, as on a full disk: they neither stop the run nor print stack traces."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         pass
 
 
 def log_to_terminal(quiet: bool) -> None:
-    """Show this project's messages on the terminal; those of libraries go to train.log alone."""
+    """Show this project's messages on the terminal; those of libraries go only to train.log."""
     root = logging.getLogger("alexnet")
     root.setLevel(logging.ERROR if quiet else logging.INFO)
     if not root.handlers:
         root.addHandler(_TerminalHandler())
     logging.captureWarnings(True)
-    logging.getLogger("py.warnings").addHandler(logging.NullHandler())  # or they would go to stderr
+    logging.getLogger("py.warnings").addHandler(logging.NullHandler())  # else they go to stderr
     for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).handlers.clear()  # their own handler on the terminal
+        logging.getLogger(name).handlers.clear()  # these print to the terminal
     # on the first compilation it warns of a CUDA toolkit without a GPU
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
 
 
 @contextmanager
 def log_to_file(path: Path) -> Iterator[None]:
-    """Write all messages and warnings, with times, to the file at `path`, too.
+    """Also write all messages and warnings, with times, to the file at `path`.
 
     Raises `UserError` if it cannot be opened.
     """
@@ -58,5 +58,5 @@ def log_to_file(path: Path) -> Iterator[None]:
         yield
     finally:
         root.removeHandler(handler)
-        with suppress(OSError):  # the last lines, which a full disk does not take
+        with suppress(OSError):  # on a full disk the last lines cannot be written
             handler.close()

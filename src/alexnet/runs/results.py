@@ -17,9 +17,9 @@ def result_fields(
     rows: list[dict[str, Any]],
     rates: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return the fields of result.json that all runs have; `rates` say how fast this one was.
+    """Return the fields of result.json that all runs have, with the `rates` of this one.
 
-    Errors are in percent, of the last epoch that has them.
+    Errors are in percent, from the last epoch that has them.
     """
     splits = {name: split for name in ("train", "val") if (split := _split(rows, name))}
     validated = [row for row in rows if row.get("val/top1_error") is not None]

@@ -1,4 +1,4 @@
-"""Resuming a run: which one, whether it may be, and with what configuration."""
+"""Resuming a run: which one, whether that is possible, and with what configuration."""
 
 import json
 import os
@@ -14,29 +14,23 @@ from alexnet.errors import UserError
 from alexnet.paths import absolute
 
 AUTO = "auto"
-LOCK = ".running"  # in a run's folder, held by the process that trains it
+LOCK = ".running"  # in a run's folder, held by the process that trains the run
 FROM_FIRST_RANK = "ALEXNET_RESUMED"  # the first process's choice, for the processes that it starts
 
 # what may change when a run is resumed: where and how long it runs, and how it is monitored
 CHANGEABLE = (
-    *(
-        "trainer.max_epochs",
-        "trainer.max_time",
-        "trainer.accelerator",
-        "trainer.devices",
-        "trainer.num_nodes",
-    ),
-    *("trainer.log_every_n_steps", "strategy", "logger", "callbacks"),
+    *("trainer.max_epochs", "trainer.max_time", "trainer.accelerator", "trainer.devices"),
+    *("trainer.num_nodes", "trainer.log_every_n_steps", "strategy", "logger", "callbacks"),
     *("data.root", "data.pack", "data.cache", "data.workers", "data.max_unreadable"),
 )
 
 
 def previous_run(config: dict[str, Any]) -> Path | None:
-    """Return the folder of the run to resume, by resume=; None for a new run.
+    """Return the folder of the run to resume, as selected by resume=; None for a new run.
 
     With auto it is `run_folder`, if that is given and exists, or else the newest unfinished run of the same
-    configuration. A job that Slurm has requeued means auto, too. Raises `UserError` if `run_folder`
-    holds no such run.
+    configuration. A job requeued by Slurm defaults to auto. Raises `UserError` if `run_folder` holds no such
+    run.
     """
     wanted = config["resume"]
     if wanted is None and int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0:
@@ -46,7 +40,7 @@ def previous_run(config: dict[str, Any]) -> Path | None:
     if wanted != AUTO:
         folder = absolute(wanted)
         if config["run_folder"] is not None:
-            raise UserError(f"resume={wanted}: resumes in its own folder. Leave run_folder out.")
+            raise UserError(f"resume={wanted}: a run is resumed in its own folder. Leave run_folder out.")
         return folder
     if _rank() > 0 and FROM_FIRST_RANK in os.environ:
         decided = os.environ[FROM_FIRST_RANK]
@@ -69,13 +63,13 @@ def _unfinished_run(config: dict[str, Any]) -> Path | None:
             )
         return folder
     runs = absolute(config["outputs"]) / "runs"
-    folders = sorted(runs.glob(f"*_{own_hash}*"), reverse=True)  # their names begin with the time
+    folders = sorted(runs.glob(f"*_{own_hash}*"), reverse=True)  # the names begin with the time
     unfinished = (folder for folder in folders if is_unfinished(folder, own_hash))
     return next((folder for folder in unfinished if _rank() > 0 or not is_running(folder)), None)
 
 
 def is_unfinished(folder: Path, config_hash_: str) -> bool:
-    """Return whether a folder holds a run of this configuration that was interrupted, or killed."""
+    """Return whether a folder holds a run of this configuration that was interrupted or killed."""
     try:
         same = config_hash(read_run_config(folder)) == config_hash_
     except UserError:
@@ -84,7 +78,7 @@ def is_unfinished(folder: Path, config_hash_: str) -> bool:
 
 
 def is_empty_run(folder: Path) -> bool:
-    """Return whether a folder holds no run yet, as of one that was killed before it wrote config.yaml."""
+    """Return whether a folder holds no run yet, as when one was killed before it wrote config.yaml."""
     begun = ("checkpoints", "figures", "train.log")
     try:
         names = [path.name for path in (*folder.iterdir(), *folder.glob("checkpoints/*"))]
@@ -103,7 +97,7 @@ def is_running(folder: Path) -> bool:
 
 
 def status(folder: Path) -> str | None:
-    """Return the status in a run's result.json; None without one, as for a run that was killed."""
+    """Return the status in a run's result.json; None without that file, as for a run that was killed."""
     try:
         return json.loads((folder / "result.json").read_text(encoding="utf-8")).get("status")
     except (OSError, ValueError, AttributeError):
@@ -111,15 +105,15 @@ def status(folder: Path) -> str | None:
 
 
 def read_run_config(folder: Path) -> dict[str, Any]:
-    """Return a run's config.yaml with today's names. Raises `UserError` if the folder holds no run."""
+    """Return a run's config.yaml with current names. Raises `UserError` if the folder holds no run."""
     try:
         text = (folder / "config.yaml").read_text(encoding="utf-8")
-        # no run writes aliases, of which a few lines can unfold to fill the memory, or values like dates
+        # no run writes aliases, a few lines of which can expand to fill the memory, or values such as dates
         aliases = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
         content = None if aliases else yaml.safe_load(text)
         json.dumps(content)
     except OSError as error:
-        raise UserError(f"{folder} is no run's folder: config.yaml in it: {error.strerror}.") from None
+        raise UserError(f"{folder} is not a run folder: config.yaml in it: {error.strerror}.") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         raise damaged_config(folder) from None
     if not isinstance(content, dict):
@@ -128,15 +122,15 @@ def read_run_config(folder: Path) -> dict[str, Any]:
 
 
 def damaged_config(folder: Path, why: str = "") -> UserError:
-    """Return the error for a config.yaml that no run has written so."""
+    """Return the error for a config.yaml that no run can have written."""
     return UserError(f"{folder / 'config.yaml'} is damaged{f': {why}' if why else '.'}")
 
 
 def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]) -> dict[str, Any]:
-    """Return the configuration to resume the run in `folder` with: its own, changed by what was typed.
+    """Return the configuration for resuming the run in `folder`: its own, with the `typed` overrides.
 
-    `composed` is the configuration that the command line gives by itself. Raises `UserError` for a key that
-    would change the run's numbers, and for a completed run that is not to be trained longer.
+    `composed` is the configuration of the command line alone. Raises `UserError` for an override that would
+    change the run's results, and for a completed run that is not to be trained longer.
     """
     if composed["resume"] in (None, AUTO) and is_empty_run(folder):
         return composed
@@ -151,15 +145,15 @@ def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]
         under = [leaf for leaf in now if is_under(leaf, (key,)) and key != "resume"]
         refused = [leaf for leaf in under if now[leaf] != before.get(leaf) and not is_under(leaf, CHANGEABLE)]
         if refused or not (under or same or key == "resume"):
-            what = f"{refused[0]} is {before.get(refused[0])}" if refused else f"{key} is decided"
+            what = f"{refused[0]} is {before.get(refused[0])}" if refused else f"{key} is fixed"
             raise UserError(
-                f"resume={folder}: {what} in this run, or its numbers would be those of no one run."
-                f" What may change: {', '.join(CHANGEABLE)}. For the rest start a new run."
+                f"resume={folder}: {what} in this run and cannot be changed."
+                f" What may change: {', '.join(CHANGEABLE)}. For anything else start a new run."
             )
         config |= {leaf: now[leaf] for leaf in under}
     epochs, wanted = before.get("trainer.max_epochs"), config["trainer.max_epochs"]
     if not isinstance(epochs, int) or not isinstance(wanted, int):
-        raise damaged_config(folder, "trainer.max_epochs is no number.")
+        raise damaged_config(folder, "trainer.max_epochs is not a number.")
     if status(folder) == "completed" and wanted <= epochs:
         raise UserError(
             f"{folder} has been trained to its end, {epochs} epochs."

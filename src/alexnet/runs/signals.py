@@ -12,15 +12,18 @@ from types import FrameType
 log = logging.getLogger(__name__)
 
 
-class InterruptionError(Exception):
-    """The run was asked to stop and has saved its state. The text says by whom."""
+class InterruptionError(BaseException):
+    """The run was asked to stop; the text says by what.
+
+    Like KeyboardInterrupt not an `Exception`, which decoders of damaged files catch.
+    """
 
 
 class GracefulShutdown:
-    """Track whether a signal, or the clock, has requested that this process stop.
+    """Track whether a signal or the time budget has requested that this process stop.
 
     The signals are SIGTERM (kill, a sweep, Slurm at its time limit), SIGINT (Ctrl-C) and SIGUSR1 (Slurm's
-    warning, which requests that the job be requeued). `seconds` is the time budget of this start.
+    warning, after which the job is requeued). `seconds` is the time budget of this start.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -32,15 +35,15 @@ class GracefulShutdown:
         self._reason: str | None = None
 
     def requested(self) -> str | None:
-        """Return why the process is to stop; None as long as it is not."""
+        """Return why the process is to stop; None if it is not."""
         over = self.seconds is not None and time.monotonic() - self._began > self.seconds
         if over and self._reason is None:
-            self._reason = "trainer.max_time is over"
+            self._reason = "trainer.max_time has elapsed"
         return self._reason
 
     @contextmanager
     def handling(self) -> Iterator[None]:
-        """Note signals instead of dying of them. A second Ctrl-C does not wait for the step to end."""
+        """Record signals instead of being killed. A second Ctrl-C does not wait for the step to end."""
         before = {number: signal.getsignal(number) for number in self.SIGNALS}
         self.set_handlers()
         try:
@@ -50,7 +53,7 @@ class GracefulShutdown:
                 signal.signal(number, handler)
 
     def set_handlers(self) -> None:
-        """Set the handlers; again after Lightning has set its own, which would not save."""
+        """Set the handlers; to be called again after Lightning has set its own, which would not save."""
         for number in self.SIGNALS:
             signal.signal(number, self._handle)
 
@@ -63,7 +66,7 @@ class GracefulShutdown:
 
 @contextmanager
 def interrupt_on_signals() -> Iterator[None]:
-    """Raise `InterruptionError` in the main thread at once, for work that has nothing to save first."""
+    """Raise `InterruptionError` in the main thread at once, for work without state to save."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise InterruptionError(f"stopped by {signal.Signals(number).name}")
@@ -85,12 +88,12 @@ def parse_max_time(max_time: str | None) -> float | None:
 
 
 def requeue() -> None:
-    """Have Slurm start the job again: the same command then resumes this run."""
+    """Have Slurm requeue the job: the same command then resumes this run."""
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
         return
     try:
         subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, timeout=60)
-        log.info(f"Slurm starts job {job} again.")
+        log.info(f"Slurm has requeued job {job}.")
     except (OSError, subprocess.SubprocessError) as problem:
-        log.warning(f"Slurm does not start job {job} again: {problem}")
+        log.warning(f"Slurm could not requeue job {job}: {problem}")

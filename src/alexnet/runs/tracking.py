@@ -30,16 +30,16 @@ log = logging.getLogger(__name__)
 def build_wandb_logger(
     config: LoggerConfig, folder: RunFolder, run_config: dict[str, Any], overrides: list[str]
 ) -> WandbLogger:
-    """Start a W&B run that mirrors the run folder, or resume the one that the folder has. Never prompts.
+    """Start a W&B run that mirrors the run folder, or resume that of the folder. Never prompts.
 
-    Its tags are what was typed of the network, the data and the recipe, and what an experiment sets. If the
-    server cannot be reached, the run is kept offline, in the run folder. Raises `UserError` if wandb is not
-    installed.
+    Its tags are the overrides of the network, the data and the recipe, and the keys that an experiment sets.
+    If the server cannot be reached, the run is kept offline, in the run folder. Raises `UserError` if wandb
+    is not installed.
     """
     try:
         import wandb
     except ImportError as error:
-        raise UserError("logger=wandb needs the package wandb: install it, or use logger=csv.") from error
+        raise UserError("logger=wandb needs the package wandb. Install it, or use logger=csv.") from error
 
     os.environ.setdefault("WANDB_SILENT", "true")
 
@@ -72,18 +72,18 @@ def build_wandb_logger(
         return start(offline=True)
     try:
         return start(offline=False)
-    except Exception as error:  # wandb raises many types; none of them is worth losing a run
+    except Exception as error:  # wandb raises many types, and none should end a run
         log.warning(f"W&B cannot be reached ({first_line(error)}). This run is kept offline.")
         wandb.teardown()
         return start(offline=True)
 
 
 def upload_command(logger: WandbLogger) -> str | None:
-    """Return the command that uploads an offline run; None for one that is online."""
+    """Return the command that uploads an offline run; None for an online run."""
     run = logger.experiment
     if not run.offline:
         return None
-    start = Path(run.dir).parent  # a folder for each start of the run
+    start = Path(run.dir).parent  # each start of the run has a folder
     starts = sorted(start.parent.glob(f"offline-run-*-{run.id}"))
     if len(starts) == 1:
         return f"wandb sync {shlex.quote(str(start))}"
@@ -91,7 +91,7 @@ def upload_command(logger: WandbLogger) -> str | None:
 
 
 def finish(logger: WandbLogger, folder: RunFolder, result: dict[str, Any]) -> None:
-    """End the W&B run with the figures and the result. Errors of W&B become a warning."""
+    """Finish the W&B run with the figures and the result. Errors of W&B become a warning."""
     import wandb
 
     try:
@@ -99,29 +99,29 @@ def finish(logger: WandbLogger, folder: RunFolder, result: dict[str, Any]) -> No
             logger.log_image(figure.stem, [str(figure)])
         logger.experiment.summary["result"] = result
         if result["status"] == "interrupted":
-            logger.experiment.mark_preempting()  # it is to be resumed
+            logger.experiment.mark_preempting()  # it may be resumed
         wandb.finish(exit_code=0 if result["status"] == "completed" else 1)
-    except Exception as error:  # wandb raises many types; the run folder has it all
-        log.warning(f"W&B did not take the result ({error}); {folder.path} has it.")
+    except Exception as error:  # wandb raises many types; the run folder holds everything
+        log.warning(f"W&B could not store the result ({error}); it is in {folder.path}.")
 
 
 def track_later_results(folder: Path, summary: dict[str, Any], figures: dict[str, Path]) -> None:
-    """Add to the summary and figures of the W&B run that a run's folder has, if any, and print where."""
+    """Add to the summary and figures of a run's W&B run, if it has one, and print its address."""
     if _earlier_id(folder) is None or os.environ.get("WANDB_MODE") == "disabled":
         return
     if is_running(folder):
-        console.print("W&B       not updated: this run is being trained", style="yellow")
+        console.print("W&B       not updated: the run is still being trained", style="yellow")
         return
     try:
         where = _add_to_run(folder, summary, figures)
-    except UserError as error:  # wandb is not installed: the folder has the results
+    except UserError as error:  # wandb is not installed; the folder holds the results
         where = str(error)
     if where:
         console.print(f"W&B       {where}", markup=False)
 
 
 def _add_to_run(folder: Path, summary: dict[str, Any], figures: dict[str, Path]) -> str | None:
-    """Return the run's address, or how to upload it; None, after a warning, where W&B did not take it.
+    """Return the run's address, or how to upload it; None, with a warning, if W&B raised an error.
 
     Raises `UserError` if wandb is not installed.
     """
@@ -137,14 +137,14 @@ def _add_to_run(folder: Path, summary: dict[str, Any], figures: dict[str, Path])
         logger.experiment.summary.update(summary)
         where = f"offline; to upload: {upload}" if upload else str(logger.experiment.url)
         wandb.finish(exit_code=0 if status(folder) == "completed" else 1)
-    except Exception as error:  # wandb raises many types; the folder has the results
-        log.warning(f"W&B did not take the results ({error}).")
+    except Exception as error:  # wandb raises many types; the folder holds the results
+        log.warning(f"W&B could not store the results ({error}).")
         return None
     return where
 
 
 def wants_online(mode: WandbMode) -> bool:
-    """Return whether to try the server. `auto` looks for an API key, without sending it anywhere."""
+    """Return whether to contact the server. `auto` looks for an API key, without sending it anywhere."""
     import wandb
 
     if mode is not WandbMode.auto:
@@ -155,19 +155,19 @@ def wants_online(mode: WandbMode) -> bool:
 
 
 def _earlier_id(folder: Path) -> str | None:
-    """Return the id of the W&B run that a run folder has; None if it has none."""
+    """Return the id of a run folder's W&B run; None if it has none."""
     parts = sorted(folder.glob("wandb/*run-*-*/run-*.wandb"), key=lambda part: part.stat().st_mtime)
     return parts[-1].stem.removeprefix("run-") if parts else None
 
 
 def _run_id(name: str) -> str:
-    """Make an id that no other run has: jobs of two sweeps may have the same name."""
+    """Return a unique id: jobs of two sweeps may have the same name."""
     allowed = re.sub(r"[^-.\w]+", "-", name)
     return f"{allowed[:80]}-{token_hex(4)}"
 
 
 def _tags(overrides: list[str]) -> list[str]:
-    """Return what differs from the defaults, without paths. A tag has at most 64 characters."""
+    """Return the differences from the defaults, without paths. A tag has at most 64 characters."""
     keys = ("model", "optimizer", "scheduler", "experiment", "data=", "data.augment")
     typed = [item for item in overrides if item.lstrip("+").startswith(keys)]
     factors = [setting for item in typed for setting in _set_by_experiment(item)]
@@ -175,7 +175,7 @@ def _tags(overrides: list[str]) -> list[str]:
 
 
 def _set_by_experiment(override: str) -> list[str]:
-    """Return what an experiment sets, as model.lrn=false for experiment=no_lrn; else nothing."""
+    """Return what an experiment sets, such as model.lrn=false for experiment=no_lrn, or []."""
     key, _, name = override.partition("=")
     file = CONF / "experiment" / f"{name}.yaml"
     if key != "experiment" or not file.is_file():

@@ -1,4 +1,4 @@
-"""Networks with trained weights: those of a run, of a checkpoint, or published ones."""
+"""Networks with trained weights: from a run, a checkpoint, or published ones."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from alexnet.paths import absolute
 from alexnet.runs.checkpoint_io import check_shapes, is_state, read_checkpoint, read_plain
 from alexnet.runs.resume import read_run_config
 
-PREFIX = "network."  # of its weights in a checkpoint
+PREFIX = "network."  # of the network's weights in a checkpoint
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class TrainedModel:
 
 
 def load_trained_model(run: str | None, checkpoint: str | None) -> TrainedModel:
-    """Load the network of a run, with its best weights or else its last, or that of a `checkpoint`.
+    """Load the network of a run, with its best or else its last weights, or that of a `checkpoint`.
 
-    Raises `UserError` if there is none, or if it is not of this program.
+    Raises `UserError` if there is no checkpoint, or if it is not one of this program.
     """
     path = checkpoint_of(absolute(run)) if run is not None else absolute(str(checkpoint))
     content = read_checkpoint(path)
@@ -55,7 +55,7 @@ def load_trained_model(run: str | None, checkpoint: str | None) -> TrainedModel:
         classes, names, mean = tuple(data["classes"]), tuple(data["class_names"]), data["mean"]
         margin = resize_size - mean.shape[-1]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} is no checkpoint of this program: it lacks {error}.") from error
+        raise UserError(f"{path} is not a checkpoint of this program: it lacks {error}.") from error
     network = build_network(model, len(classes))
     weights = without_prefix(content["state_dict"])
     check_shapes(path, weights, network.state_dict())
@@ -66,31 +66,31 @@ def load_trained_model(run: str | None, checkpoint: str | None) -> TrainedModel:
 
 
 def training_data_config(saved: dict[str, Any], file: Path, root: str | None) -> DataConfig:
-    """Return the data that a network was trained on, by its configuration `saved` in `file`.
+    """Return the data on which a network was trained, by its configuration `saved` in `file`.
 
-    `root` is where the images are now, if they have been moved. Raises `UserError` if the configuration
-    names no data.
+    `root` is the current folder of the images, if they have been moved. Raises `UserError` if the
+    configuration has no data.
     """
     try:
         config = read_saved(saved["data"], DataConfig, file)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{file} does not say on what data it was trained.") from error
+        raise UserError(f"{file} does not define the data of its training.") from error
     if root is None:
         return config
-    return replace(config, root=str(absolute(root)), pack=None)  # a pack is of the images at the old root
+    return replace(config, root=str(absolute(root)), pack=None)  # a pack holds the images of the old root
 
 
 def checkpoint_of(folder: Path) -> Path:
-    """Return a run's best checkpoint, or else its last. Raises `UserError` if the folder holds none."""
-    read_run_config(folder)  # raises for a folder that is no run's
+    """Return a run's best or else its last checkpoint. Raises `UserError` if the folder holds none."""
+    read_run_config(folder)  # raises for other folders
     for name in ("best.ckpt", "last.ckpt"):
         if (path := folder / "checkpoints" / name).is_file():
             return path
-    raise UserError(f"{folder}: this run has kept no checkpoint. Train one that does.")
+    raise UserError(f"{folder}: this run has no checkpoint. Train one with callbacks.checkpoint.last=true.")
 
 
 def without_prefix(state: dict[str, Any]) -> dict[str, Tensor]:
-    """Return the network's part of a checkpoint's state dict, under the network's own names."""
+    """Return the network's part of a checkpoint's state dict, with the network's own names."""
     return {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
 
 
@@ -119,19 +119,19 @@ def probabilities_by_crops(
         return {kind: by_kind[kind] for kind in kinds}
 
 
-PUBLISHED = "torchvision"  # instead of a file
+PUBLISHED = "torchvision"  # the source of published weights
 
 
 def load_pretrained(network: ImageClassifier, source: str, classes: tuple[str, ...]) -> str:
-    """Load the weights of `source`, a run's folder, a file or "torchvision"; return it in words.
+    """Load the weights of `source`, a run's folder, a file or "torchvision"; return a description of them.
 
     The last layer keeps its initial weights unless the source has the same `classes` in the same order.
-    Raises `UserError` if there are no weights, or they are of another network.
+    Raises `UserError` if there are no weights, or if they are of another network.
     """
     path, weights, source_classes = _read_weights(network.config, source)
     last, state = network.last_layer, network.state_dict()
     of_last = {name for name in state if name.startswith(f"{last}.")}
-    if source_classes is None:  # the same number of them has to do
+    if source_classes is None:  # unknown: assumed to be the same if their number is
         same_number = all(_shape_of(weights, name) == state[name].shape for name in of_last)
         source_classes = classes if same_number else ()
     if source_classes == classes:
@@ -141,14 +141,14 @@ def load_pretrained(network: ImageClassifier, source: str, classes: tuple[str, .
     kept = {name: value for name, value in weights.items() if name not in of_last}
     check_shapes(path, kept, {name: value for name, value in state.items() if name not in of_last})
     network.load_state_dict(kept, strict=False)
-    return f"{path}, all but {last}: its classes are others"
+    return f"{path}, except {last}: its classes differ"
 
 
 def load_published(config: ModelConfig, source: str, resize_size: int) -> TrainedModel:
-    """Load the ImageNet weights that torchvision publishes of a network, from a file or by download.
+    """Load the ImageNet weights that torchvision publishes for a network, from a file or by download.
 
-    Its inputs are crops of images of `resize_size` pixels, less the mean colour of ImageNet. Raises
-    `UserError` if the weights are not available, or are of another network.
+    Its inputs are crops of images of `resize_size` pixels, minus ImageNet's mean colour. Raises `UserError`
+    if the weights are not available, or if they are of another network.
     """
     names = class_names()
     classes = tuple(sorted(names))
@@ -163,7 +163,7 @@ def load_published(config: ModelConfig, source: str, resize_size: int) -> Traine
 
 
 class _Weights(NamedTuple):
-    """Weights under this program's names; `classes` is None if their file does not name them."""
+    """Weights with this program's parameter names; `classes` is None if the file does not give them."""
 
     path: Path
     state: dict[str, Tensor]
@@ -181,7 +181,7 @@ def _read_weights(config: ModelConfig, source: str) -> _Weights:
         try:
             classes = tuple(content["ImageDataModule"]["classes"])
         except (KeyError, TypeError) as error:
-            raise UserError(f"{path} is no checkpoint of this program: it lacks {error}.") from error
+            raise UserError(f"{path} is not a checkpoint of this program: it lacks {error}.") from error
         return _Weights(path, without_prefix(content["state_dict"]), classes)
     if not content or not is_state(content):
         raise UserError(f"{path} holds no weights: neither a checkpoint of this program nor a state dict.")
@@ -193,7 +193,7 @@ def _shape_of(state: dict[str, Tensor], name: str) -> torch.Size | None:
 
 
 def _convert_names(config: ModelConfig, state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Rename torchvision's state dict to the names of this program."""
+    """Convert torchvision's state dict to the parameter names of this program."""
     if isinstance(config, TorchvisionConfig):
         return TorchvisionNetwork.convert_state_dict(state)
     try:
@@ -207,15 +207,15 @@ def _download(config: ModelConfig) -> dict[str, Tensor]:
     name = config.name if of_torchvision else "alexnet"
     if not of_torchvision and config.name != "alexnet_torchvision":
         raise UserError(
-            f"torchvision publishes no weights of {config.name}. Choose model=alexnet_torchvision, or a"
+            f"torchvision publishes no weights for {config.name}. Choose model=alexnet_torchvision, or a"
             " network of torchvision."
         )
     from torchvision import models
 
     try:
         return models.get_model(name, weights="IMAGENET1K_V1").state_dict()
-    except Exception as error:  # of the network, the disk, or an unknown name
+    except Exception as error:  # a failed connection, a full disk, an unknown name, ...
         raise UserError(
-            f"The weights that torchvision publishes of {name} could not be downloaded"
+            f"The weights that torchvision publishes for {name} could not be downloaded"
             f" ({type(error).__name__}: {error}). Download the file elsewhere, and give its path."
         ) from error

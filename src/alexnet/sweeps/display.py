@@ -38,7 +38,9 @@ class _Display:
 
     def stopping(self, running: int, grace: float) -> None:
         jobs = "1 job" if running == 1 else f"{running} jobs"
-        console.print(f"Stopping {jobs}: {grace:g} s to write their results. Again: kill them at once.")
+        console.print(
+            f"Stopping {jobs}: {grace:g} s to write their results. Interrupt again to kill them at once."
+        )
 
 
 class Lines(_Display):

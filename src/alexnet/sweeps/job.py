@@ -14,12 +14,12 @@ from typing import Any
 from alexnet.errors import UserError, first_line
 from alexnet.runs.resume import is_unfinished
 
-NO_REASON = "ended without a result, and without saying why"
+NO_REASON = "ended without a result or an error message"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run of a sweep. Its folder is made by the run itself."""
+    """A run of a sweep. Its folder is created by the run itself."""
 
     name: str
     folder: Path
@@ -30,7 +30,7 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """File of what the run prints: beside its folder, which does not exist before the run."""
+        """Log of the run's output: beside its folder, which does not exist before the run."""
         return self.folder.with_name(f"{self.folder.name}.log")
 
     def result(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Job:
         if exit_code > 128:
             number = exit_code - 128
             name = signal.Signals(number).name if number in set(signal.Signals) else number
-            memory = ", perhaps for want of memory" if name == "SIGKILL" else ""
+            memory = ", perhaps for lack of memory" if name == "SIGKILL" else ""
             return f"killed by {name}{memory}"
         try:
             output = self.log.read_text(encoding="utf-8", errors="replace")
@@ -127,7 +127,7 @@ class JobProcess:
             )
 
     def poll(self) -> int | None:
-        """Return None while it runs, then its exit code as a shell gives it.
+        """Return None while it runs, then its exit code as a shell reports it.
 
         Whatever the job started and left running is killed first.
         """

@@ -13,7 +13,7 @@ MAX_LENGTH = 120  # a file name has at most 255 bytes, and suffixes are added to
 
 
 def sweep_name(overrides: Iterable[str]) -> str:
-    """Return the keys that a command sweeps over, and a hash of what else it sets.
+    """Return the keys that a command sweeps over, and a hash of everything else it sets.
 
     Their values are not in the name: a command with more seeds extends the existing sweep.
     """

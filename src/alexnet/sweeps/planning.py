@@ -1,4 +1,4 @@
-"""Planning of a sweep: from the overrides of each job to the single run that does it."""
+"""Planning of a sweep: from the overrides of each job to the command of its run."""
 
 import sys
 from collections.abc import Sequence
@@ -75,12 +75,12 @@ def _resume_override(run: dict[str, Any]) -> list[str]:
     if "resume" not in run:
         return []
     if run["resume"] not in (None, AUTO):
-        raise UserError(f"resume={run['resume']}: one run, and not a sweep's. Leave -m out.")
+        raise UserError(f"resume={run['resume']}: resumes one run, not a sweep. Leave -m out.")
     return [f"resume={AUTO}"]
 
 
 def _tracking_overrides(run: dict[str, Any], folder: Path, sweep_folder: Path) -> list[str]:
-    """Return the names that a tracked run gets in W&B, less those that the user gave."""
+    """Return the names that a tracked run gets in W&B, except those that the user gave."""
     if "logger" not in run:
         return []
     names = []

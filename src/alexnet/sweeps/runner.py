@@ -46,7 +46,7 @@ def run_jobs(jobs: Sequence[Job], slots: GpuSlots, folder: Path, grace: float) -
         except KeyboardInterrupt:
             done = sum(status.state is State.done for status in queue.statuses)
             raise KeyboardInterrupt(
-                f"Stopped: {done} of {_jobs(len(jobs))} done. The same command does the rest."
+                f"Stopped: {done} of {_jobs(len(jobs))} done. The same command runs the rest."
             ) from None
     done = sum(status.state is State.done for status in queue.statuses)
     conclude(len(jobs), done, time.monotonic() - began if waiting else None, folder)
@@ -107,11 +107,11 @@ def check_not_queued(logs: Path) -> None:
     try:
         listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        raise UserError(f"squeue does not tell which jobs are in Slurm's queue: {error}") from error
+        raise UserError(f"squeue cannot list the jobs in Slurm's queue: {error}") from error
     if queued := sorted(submitted & set(listed.stdout.split())):
         raise UserError(
             f"{logs.parent}: jobs of an earlier start are in Slurm's queue. Wait for them, or end them:"
-            f" scancel {' '.join(queued)}. The same command then does what is missing."
+            f" scancel {' '.join(queued)}. The same command then runs what is missing."
         )
 
 

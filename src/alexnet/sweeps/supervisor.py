@@ -16,7 +16,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(command: list[str]) -> int:
-    """Run the command and return its exit code as a shell gives it: 128 + n for signal n."""
+    """Run the command and return its exit code as a shell reports it: 128 + n for signal n."""
     for number in SIGNALS:  # meant for the job, which is in this group too
         signal.signal(number, signal.SIG_IGN)
     job = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_restore_signals)

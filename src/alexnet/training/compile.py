@@ -10,7 +10,7 @@ UNDIVIDED = (Strategy.auto, Strategy.single, Strategy.ddp)  # each device holds 
 
 
 def resolve_compile(performance: PerformanceConfig, accelerator: str, strategy: Strategy) -> Compile:
-    """Return what of the network is compiled, with `auto` resolved.
+    """Return which part of the network is compiled, with `auto` resolved.
 
     On a CPU the compiler is slower than oneDNN's convolutions: there, `auto` compiles the LRN alone.
     """
@@ -24,7 +24,7 @@ def apply_performance_options(
 ) -> None:
     """Set memory format and compilation of `network`; its parameters keep their names and values.
 
-    To be called before an optimizer is built. Of a network that is divided among devices only the LRN is
+    Call this before an optimizer is built. In a network that is divided among devices, only the LRN is
     compiled.
     """
     compiled = resolve_compile(performance, accelerator, strategy)

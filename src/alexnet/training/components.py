@@ -65,15 +65,15 @@ def last_checkpoint(previous: Path) -> Path | None:
 
 
 def check_same_run(previous: Path, checkpoint: Path | None, components: Components) -> None:
-    """Raise `UserError` where images or network are not those that the run in `previous` was trained with."""
+    """Raise `UserError` unless images and network are those that the run in `previous` was trained with."""
     try:
         before = json.loads((previous / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
     except (OSError, ValueError, KeyError, TypeError):
         before = None  # stopped before it was written
     if before not in (None, components.data.fingerprint):
         raise UserError(
-            f"{previous}: this run was trained on other images, or other readable ones, than are now in"
-            f" {components.data.origin}. Bring them back, or start a new run."
+            f"{previous}: this run was trained on other images than those that can now be read from"
+            f" {components.data.origin}. Restore them, or start a new run."
         )
     if checkpoint is not None:
         state = {f"network.{name}": value for name, value in components.network.state_dict().items()}

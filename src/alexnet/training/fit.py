@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 def train(request: TrainRequest, *, shares_process: bool = False) -> float | None:
     """Run one training, or resume one, and return its last validation top-1 error in percent.
 
-    Raises `UserError` before anything is written for what cannot run; whatever happens once the run
-    folder exists ends in its result.json.
+    Raises `UserError` for what cannot run, before anything is written. Once the run folder exists, every
+    outcome is recorded in its result.json.
     """
     config = request.config
     is_main = getattr(rank_zero_only, "rank", 0) == 0  # Lightning reads the rank from the environment
@@ -65,7 +65,7 @@ def train(request: TrainRequest, *, shares_process: bool = False) -> float | Non
 class _TrainSession(RunSession):
     """A training run on the first process."""
 
-    external_causes = (OSError, RuntimeError)  # of torch, too, on a full disk
+    external_causes = (OSError, RuntimeError)  # torch's error on a full disk is a RuntimeError
 
     def __init__(
         self, request: TrainRequest, components: Components, folder: RunFolder, checkpoint: Path | None
@@ -126,7 +126,7 @@ class _TrainSession(RunSession):
 
     def record(self, status: str, error: str | None) -> None:
         super().record(status, error)
-        if self.trainer.shutdown.requeue:
+        if status == "interrupted" and self.trainer.shutdown.requeue:
             requeue()
 
     def _wandb_logger(self) -> WandbLogger | None:
@@ -136,6 +136,6 @@ class _TrainSession(RunSession):
         return build_wandb_logger(config, self.folder, self.resolved, self.request.overrides)
 
     def _abandon(self, reason: str) -> None:
-        """Record the run in the thread that has noticed the loss of a rank; the process is ended after it."""
+        """Record the run as failed, in the thread that noticed the lost rank; the process then ends."""
         print_error(reason)
         super().record("failed", reason)  # no requeue

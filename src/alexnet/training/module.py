@@ -28,7 +28,7 @@ from alexnet.runs.checkpoint_io import FORMAT
 class ClassificationModule(LightningModule):
     """Train a classifier by the mean cross-entropy over the global batch (paper §3.5).
 
-    Logs once an epoch train/loss, train/top1_error, val/loss, val/top1_error and val/top5_error, errors in
+    Logs train/loss, train/top1_error, val/loss, val/top1_error and val/top5_error once per epoch, errors in
     percent. The training error is a running average over the epoch, of augmented images under dropout.
     `record`, plain data, goes into every checkpoint as `config`.
     """
@@ -93,7 +93,7 @@ class ClassificationModule(LightningModule):
         self.log_dict(self.train_metrics, on_step=False, on_epoch=True)  # computed when the epoch ends
 
     def _restore_counts(self) -> None:
-        """Restore what had been counted of the epoch when the run was stopped."""
+        """Restore the metrics of the part of the epoch that was done when the run was stopped."""
         counted, self._counted = self._counted, []
         copies = data_parallel_group(self.trainer)
         if len(counted) == copies.count:

@@ -1,4 +1,4 @@
-"""What `train` is asked for. Imports no torch: the entry point answers mistakes at once."""
+"""The request for a training run. Imports no torch, so that the entry point reports mistakes at once."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from alexnet.config import TrainConfig
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """Hold the configuration of a new run, or of the run to resume, whose folder is `previous`.
+    """Configuration of a new run, or of the run to resume, whose folder is `previous`.
 
     `resolved` is the same configuration as plain data, `overrides` what was typed.
     """

@@ -1,4 +1,4 @@
-"""The session of a run: begun, recorded and ended in the same way for all that learns."""
+"""The session of a run, which starts, records and ends training and classical runs in the same way."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -19,11 +19,11 @@ LISTED = 5  # excluded files that are named on the terminal
 class RunSession(ABC):
     """One start of a run, on the process that writes its folder.
 
-    Subclasses do the work and describe its result. Whatever happens once the folder exists ends in its
-    result.json. `resumed`: an earlier start has left files in the folder, which are kept.
+    Subclasses do the work and describe its result. Every outcome is recorded in result.json. `resumed` says
+    that an earlier start has left files in the folder, which are kept.
     """
 
-    # causes of a `UserError` that are not the run's, as a full disk: its message ends with the resume hint
+    # causes of a `UserError` outside of the run, such as a full disk: its message ends with the resume hint
     external_causes: tuple[type[BaseException], ...] = ()
 
     def __init__(
@@ -42,7 +42,7 @@ class RunSession(ABC):
         """Do the work; then write result.json and print the outcome.
 
         Raises `KeyboardInterrupt`, with a line for the user, if the run was asked to stop, and `UserError`
-        for what the user can mend.
+        for what the user can correct.
         """
         status, error = "failed", None
         try:
@@ -85,7 +85,7 @@ class RunSession(ABC):
 
     @abstractmethod
     def result(self) -> dict[str, Any]:
-        """Return the content of result.json but for status, error and the number of excluded files."""
+        """Return the content of result.json except status, error and the number of excluded files."""
 
     @abstractmethod
     def write_metrics(self) -> None:
@@ -132,7 +132,7 @@ class RunSession(ABC):
             raise UserError(self._with_hint(unwritten))
 
     def print_data(self, name: str) -> None:
-        """Print on which images the run learns."""
+        """Print which images the run learns from."""
         data = self.data
         set_aside = f"; {len(data.excluded)} files set aside" if data.excluded else ""
         log.info(
@@ -150,7 +150,7 @@ class RunSession(ABC):
             log.warning(f"All {len(excluded)} files set aside: {self.folder.path / 'excluded_files.csv'}")
 
     def _with_hint(self, error: str) -> str:
-        """Return an error with how to continue once its cause is gone, unless the folder itself is gone."""
+        """Append the resume hint to an error, unless the run folder itself is gone."""
         return f"{error} {self.resume_hint()}" if self.folder.path.exists() else error
 
 

@@ -18,7 +18,7 @@ from alexnet.training.trainer_args import copies_of_network, workers_per_device
 
 log = logging.getLogger(__name__)
 
-WORTH_ADVICE = 60  # seconds; of shorter runs the input's speed does not matter
+WORTH_ADVICE = 60  # seconds; in shorter runs the speed of the input does not matter
 
 
 def print_plan(session: RunSession, config: TrainConfig, network: nn.Module, init_from: str | None) -> None:
@@ -50,11 +50,11 @@ def print_success(
         f"Done in {duration(result['wall_seconds'])}: {result['images_per_second']:.3g} images/s,"
         f" {result['data_wait_fraction']:.0%} of the time waiting for data;"
         f" {result['model_flops_per_second'] / 1e9:,.0f} GFLOP/s, {result['matrix_rate_fraction']:.0%} of a"
-        " matrix product's"
+        " matrix product's rate"
     )
     print_validation_error(result)
     if result["input_bound"] and result["wall_seconds"] > WORTH_ADVICE:
-        log.info(f"Input     is what the network waited for: {_faster_input(config)}")
+        log.info(f"Input     was the bottleneck: {_faster_input(config)}")
     log.info(f"Curves    {folder.figures / 'curves.png'}")
     log.info(f"Results   {folder.path / 'result.json'}, metrics.csv beside it")
     log.info(f"Weights   {folder.checkpoints}")

@@ -31,7 +31,7 @@ from alexnet.training.trainer_args import trainer_arguments
 class RunTrainer:
     """The training of a run on one rank; only the first has a `folder`, and writes.
 
-    Owns the run's callbacks. `checkpoint` is what to resume from, None for the beginning.
+    Owns the run's callbacks. `checkpoint` is the file to resume from, None to start from the beginning.
     """
 
     def __init__(

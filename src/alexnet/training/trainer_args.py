@@ -17,7 +17,7 @@ PROCESSES_PER_CORE = 4  # on the CPU; more only slow each other down
 
 
 def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, columns: int, batch_size: int) -> None:
-    """Raise `UserError` for devices that do not exist, or that network or batch do not divide over."""
+    """Raise `UserError` for devices that do not exist, or that network or batch cannot be divided over."""
     accelerator = resolve_accelerator(trainer.accelerator)
     cores = os.cpu_count() or 1
     most, what = {

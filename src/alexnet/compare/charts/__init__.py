@@ -1,4 +1,4 @@
-"""The comparison in pictures, each drawn for a light and for a dark page."""
+"""Charts of a comparison, each drawn for a light and for a dark page."""
 
 from collections.abc import Callable
 

@@ -37,7 +37,7 @@ def draw_cost(comparison: Comparison, theme: Theme) -> Figure:
     inches = max(4.2, 1.2 + 1.5 * label_inches * len(points))
     figure = Figure(figsize=(8.8, inches), layout="constrained")
     if not points:
-        figure.text(0.5, 0.5, "These runs do not say how fast they trained.", ha="center")
+        figure.text(0.5, 0.5, "These runs do not record how fast they trained.", ha="center")
         return figure
     axes = figure.subplots()
     tidy(axes)

@@ -108,7 +108,7 @@ def _marker(marker: str, color: str, text: str, hollow: bool = False) -> Line2D:
 def axis_limits(effects: Sequence[Effect], claims: Sequence[float] = ()) -> tuple[float, float]:
     """Return the ends of the axis: it holds zero, claims, and all differences but those far outside.
 
-    It holds no more of an interval than leaves the differences apart.
+    It holds no more of an interval than keeps the differences distinguishable.
     """
     intervals = [effect.interval for effect in effects if effect.interval is not None]
     half = median(high - low for low, high in intervals) / 2 if intervals else 0.0

@@ -17,7 +17,6 @@ SEED_OFFSET = 0.16  # columns; the seeds' dots stand to the left of their mean
 COUNTS = ((1e9, "billion"), (1e6, "million"), (1e3, "thousand"))
 RIGHT_ALIGNED: Any = {"textcoords": "offset points", "ha": "right", "fontsize": 9}
 
-
 # the first words of a model's name -> the year, in the order of publication
 YEARS = {
     "lenet": 1998,  # LeCun, Bottou, Bengio & Haffner, Proceedings of the IEEE

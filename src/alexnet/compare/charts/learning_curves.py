@@ -25,9 +25,8 @@ def draw_learning_curves(comparison: Comparison, theme: Theme) -> Figure:
     for axes, arm in zip(panels, arms, strict=False):
         tidy(axes)
         _curve(axes, arm, theme.measured, 3)
-        _curve(
-            axes, comparison.baseline, theme.text, 1.4, "--"
-        )  # on top, so that both are visible where they coincide
+        # on top, so that both are visible where they coincide
+        _curve(axes, comparison.baseline, theme.text, 1.4, "--")
         axes.set_title(wrap_name(arm.name, 34), loc="left")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.xaxis.set_tick_params(labelbottom=True)
