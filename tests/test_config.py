@@ -71,6 +71,7 @@ def mistake(*overrides: str) -> str:
         ("model.dropout=1.5", ["model.dropout=1.5", "from 0 up to"]),
         ("model.columns=3", ["model.columns=3", "1 or 2"]),
         ("model.filters=[1,2]", ["model.filters=[1, 2]", "five numbers"]),
+        ("model.filters=[96,0,384,384,256]", ["model.filters=[96, 0, 384, 384, 256]", "numbers above 0"]),
         ("model.lrn_size=4", ["model.lrn_size=4", "odd"]),
         ("model.canvas_size=100", ["model.canvas_size=100", "227"]),
         ("model=alexnt", ["model=alexnt", "Did you mean alexnet?", "alexnet_2012"]),

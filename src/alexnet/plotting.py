@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from alexnet.files import atomic_write
@@ -60,7 +61,9 @@ def render(draw: Callable[[Theme], Figure], theme: Theme, form: str) -> bytes:
     """Return a chart as the bytes of an image file; `form` is png or svg."""
     with themed(theme):
         file = io.BytesIO()
-        draw(theme).savefig(file, format=form, dpi=150, metadata={"Date": None} if form == "svg" else {})
+        figure = draw(theme)
+        _draw_dollars(figure)
+        figure.savefig(file, format=form, dpi=150, metadata={"Date": None} if form == "svg" else {})
     return file.getvalue()
 
 
@@ -87,8 +90,21 @@ def wrap_name(name: str, width: int = 24) -> str:
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG atomically into an existing folder."""
+    _draw_dollars(figure)
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=110)
+
+
+def _draw_dollars(figure: Figure) -> None:
+    """Draw `$` in names as such: TeX between two of them may be invalid. Powers of ten need theirs."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_parse_math(False)
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                for label in axis.get_ticklabels(which="both"):
+                    label.set_parse_math(True)
 
 
 IMAGES_IN_ROW, MOST_IMAGES = 4, 12  # of a sheet
@@ -128,11 +144,10 @@ def draw_image_sheet(
     for index, item in enumerate(images):
         image, bars = (cells[2 * (index // columns) + part][index % columns] for part in (0, 1))
         image.imshow(item.image.transpose(1, 2, 0), interpolation="antialiased")
-        image.set_title(shorten(item.title), fontsize=9, color=TEXT, parse_math=False)
+        image.set_title(shorten(item.title), fontsize=9, color=TEXT)
         for row, (number, probability) in enumerate(zip(item.classes, item.probabilities, strict=True)):
             bars.barh(row, probability, color=CORRECT if number == item.label else PALE_BLUE, height=0.9)
-            name = shorten(names[number])
-            bars.text(0.02, row, name, va="center", fontsize=8, color=TEXT, parse_math=False)
+            bars.text(0.02, row, shorten(names[number]), va="center", fontsize=8, color=TEXT)
         bars.set(xlim=(0, 1), ylim=(len(item.classes) - 0.4, -0.6))
     if heading:
         figure.suptitle(heading, fontsize=10, color=TEXT)

@@ -1,5 +1,6 @@
 """Decoding: every kind of file that a class folder may hold."""
 
+import signal
 import tarfile
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from alexnet.data.image import ImageError, decode_image
+from alexnet.runs.signals import InterruptionError, interrupt_on_signals
 from conftest import real_images, save_image
 
 
@@ -162,3 +164,9 @@ def test_every_truncation_is_noticed(tmp_path: Path) -> None:
         with pytest.raises(ImageError):
             decode_image(whole[:length], 64)
     decode_image(whole, 64)
+
+
+def test_a_signal_is_not_taken_for_a_damaged_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "open", lambda *_: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(InterruptionError, match="SIGTERM"), interrupt_on_signals():
+        decode_image(b"not a JPEG file", 16)

@@ -1,5 +1,6 @@
 """Packs hold what the files hold, survive a kill, and are refused where they are damaged."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -243,6 +244,24 @@ def test_a_pack_stands_without_its_files_and_anywhere(image_tree: Path) -> None:
     assert same == labels
 
 
+@pytest.mark.parametrize("name", ["train_labels.npy", "val_names.npy", "train_images.npy", "statistics.npz"])
+def test_an_empty_file_in_a_pack(image_tree: Path, name: str) -> None:
+    folder = made(config(image_tree)).folder
+    (folder / name).write_bytes(b"")
+    with pytest.raises(UserError, match=r"^.*: not a complete pack \(.+\)\. Give another data\.pack.*$"):
+        open_pack(folder)
+
+
+@pytest.mark.parametrize("harm", ["list", "classes", "root", "seen"])
+def test_a_manifest_that_is_a_list_or_lacks_a_key(image_tree: Path, harm: str) -> None:
+    folder = made(config(image_tree)).folder
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest.pop(harm, None)
+    (folder / "manifest.json").write_text(json.dumps([manifest] if harm == "list" else manifest))
+    with pytest.raises(UserError, match=rf"^.*: not a complete pack \(.*{harm}.*\)\. Give another.*$"):
+        open_pack(folder)
+
+
 @pytest.mark.parametrize("harm", ["truncate", "manifest", "labels", "version", "statistics", "jpegs"])
 def test_a_damaged_pack_is_refused(image_tree: Path, harm: str) -> None:
     folder = made(config(image_tree), PackFormat.jpeg if harm == "jpegs" else PackFormat.raw).folder
@@ -279,6 +298,17 @@ def test_too_little_disk(image_tree: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(pack_writer.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(UserError, match=r"The pack needs .* GB .*data.pack=.*format=jpeg"):
         made(config(image_tree))
+
+
+def test_a_disk_that_fills_up_during_a_write(image_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a write ends early, without an error."""
+    real = pack_writer.os.pwrite
+    monkeypatch.setattr(
+        pack_writer.os, "pwrite", lambda file, pixels, offset: real(file, pixels[:-1], offset)
+    )
+    with pytest.raises(OSError, match=r"No space left on device: .*train_images\.npy") as raised:
+        made(config(image_tree))
+    assert raised.value.errno == errno.ENOSPC
 
 
 def test_a_class_of_bad_files(image_tree: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from alexnet.data import scan as scan_module
 from alexnet.data.folders import Walk, list_folders
 from alexnet.data.image_list import ImageList
-from alexnet.data.scan import DatasetScan, scan_images
+from alexnet.data.scan import DatasetScan, cached_scan, scan_images
 from alexnet.errors import UserError
 
 
@@ -60,6 +60,19 @@ def test_cache_notices_a_change(image_tree: Path, tmp_path: Path, monkeypatch: p
     (image_tree / "train/cat/cat0.jpg").write_bytes(b"")
     assert scanned(list_folders(Walk(image_tree), 0.1)[0], tmp_path).unreadable
     assert len(scans) == 2
+
+
+@pytest.mark.parametrize("left", [0, 200, -100])
+def test_a_damaged_scan_is_repeated(image_tree: Path, tmp_path: Path, left: int) -> None:
+    images, _ = list_folders(Walk(image_tree), 0.1)
+    first = scanned(images, tmp_path / "cache")
+    (stored,) = (tmp_path / "cache").glob("*.npz")
+    whole = stored.read_bytes()
+    stored.write_bytes(whole[:left])
+    assert cached_scan(images, 32, tmp_path / "cache") is None
+    again = scanned(images, tmp_path / "cache")
+    np.testing.assert_array_equal(again.statistics.mean, first.statistics.mean)
+    assert stored.read_bytes() == whole
 
 
 def test_no_readable_image(image_tree: Path, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import torchvision.datasets
 from PIL import Image
 
 from alexnet.data import sources
+from alexnet.data.locations import require_root
 from alexnet.data.sources import ensure_downloaded
 from alexnet.errors import UserError
-from conftest import compose_config, save_image
+from conftest import PROJECT, compose_config, save_image
 
 
 def data(*overrides: str) -> Any:
@@ -51,6 +52,11 @@ def test_nothing_is_made_in_a_missing_folder(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_a_root_that_leaves_data_is_not_inside_it() -> None:
+    with pytest.raises(UserError, match="there is no such folder"):
+        require_root(data("data=synthetic", f"data.root={PROJECT}/data/../nowhere"))
+
+
 @pytest.mark.parametrize(("name", "kind"), [("cifar10", "CIFAR10"), ("imagenette", "Imagenette")])
 def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str) -> None:
     def unreachable(*_args: Any, **_kwargs: Any) -> None:
@@ -61,28 +67,66 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, 
         ensure_downloaded(data(f"data={name}", f"data.root={tmp_path}"), 1)
 
 
+class _Cifar10:
+    """Two images in each split, in torchvision's form."""
+
+    base_folder = "cifar-10-batches-py"
+    classes = ("cat", "dog")
+
+    def __init__(self, root: str, train: bool, download: bool) -> None:
+        self.train = train
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        if index > 1:
+            raise IndexError
+        return Image.new("RGB", (32, 32), (index * 100, self.train * 50, 7)), index
+
+
 def test_cifar10_from_torchvisions_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Fake:
-        """Two images in each split, in torchvision's form."""
-
-        base_folder = "cifar-10-batches-py"
-        classes = ("cat", "dog")
-
-        def __init__(self, root: str, train: bool, download: bool) -> None:
-            self.train = train
-
-        def __len__(self) -> int:
-            return 2
-
-        def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-            if index > 1:
-                raise IndexError
-            return Image.new("RGB", (32, 32), (index * 100, self.train * 50, 7)), index
-
-    monkeypatch.setattr(torchvision.datasets, "CIFAR10", Fake)
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", _Cifar10)
     folder = ensure_downloaded(data("data=cifar10", f"data.root={tmp_path}"), 1)
     pixels = np.asarray(Image.open(folder / "train/dog/00001.png"))
     assert (pixels == (100, 50, 7)).all()
     assert ensure_downloaded(data("data=cifar10", f"data.root={tmp_path}"), 1) == folder
     save_image(folder / "train/dog/x.png", np.random.default_rng(0))
     assert ensure_downloaded(data("data=cifar10", f"data.root={tmp_path}"), 1) == folder
+
+
+def stopped(*_args: Any, **_kwargs: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_cifar10_after_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", _Cifar10)
+    settings = data("data=cifar10", f"data.root={tmp_path}")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Image.Image, "save", stopped)
+        ensure_downloaded(settings, 1)
+    folder = ensure_downloaded(settings, 1)
+    assert len(list(folder.rglob("*.png"))) == 4
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_an_interrupted_extraction_is_not_taken_for_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wnids, starts = ["n01440764", "n02102040"], []
+
+    def extract(_url: str, root: str, **_: Any) -> None:
+        starts.append(root)
+        for wnid in wnids:
+            save_image(Path(root) / "imagenette2-320/train" / wnid / "a.JPEG", np.random.default_rng(0))
+            if len(starts) == 1:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(torchvision.datasets.imagenette, "download_and_extract_archive", extract)
+    settings = data("data=imagenette", f"data.root={tmp_path}")
+    with pytest.raises(KeyboardInterrupt):
+        ensure_downloaded(settings, 1)
+    folder = ensure_downloaded(settings, 1)
+    assert folder == tmp_path / "imagenette2-320"
+    assert sorted(path.name for path in (folder / "train").iterdir()) == wnids
+    assert not list(tmp_path.glob("*.partial"))

@@ -322,5 +322,5 @@ def test_val_data_from_files_and_from_a_pack(image_tree: Path, tmp_path: Path) -
     moved = replace(config.data, cache=str(tmp_path / "new"))
     assert load_val_data(moved).fingerprint != files.fingerprint
     (pack,) = (path for path in (tmp_path / "cache/packs").glob("folder-*") if path.is_dir())
-    with pytest.raises(UserError, match="a pack of images of 32 pixels, not of 64"):
+    with pytest.raises(UserError, match="a pack of images of 32 pixels, not 64"):
         load_val_data(replace(config.data, pack=str(pack), resize_size=64))

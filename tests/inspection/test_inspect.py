@@ -153,10 +153,18 @@ def test_mistakes(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         inspect_run(config_of(run=str(moved)))
 
 
-def test_queries_that_cannot_be_read(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("split", "images"), [("val", "3 queries"), ("train", "30 training images")])
+def test_images_that_cannot_be_read(
+    run: Path, tmp_path: Path, split: str, images: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ImageDataset.read
+
+    def read(self: ImageDataset, index: int, out: np.ndarray) -> int:
+        return UNREADABLE if self.path(index).startswith(split) else real(self, index, out)
+
     monkeypatch.setattr("alexnet.inspection.inspect._inspect_layers", lambda *_: [])
-    monkeypatch.setattr(ImageDataset, "read", lambda *_: UNREADABLE)
-    with pytest.raises(UserError, match=r"None of the 3 queries of .* can be read"):
+    monkeypatch.setattr(ImageDataset, "read", read)
+    with pytest.raises(UserError, match=rf"None of the {images} of .* can be read"):
         inspect_run(config_of(run=str(run), out=str(tmp_path)))
 
 

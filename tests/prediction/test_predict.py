@@ -16,7 +16,7 @@ from alexnet.config import Accelerator, PredictConfig, ValCrops
 from alexnet.data.augmentation import Crops
 from alexnet.errors import UserError
 from alexnet.models.alexnet import AlexNet
-from alexnet.prediction import find_images, predict
+from alexnet.prediction import Prediction, find_images, predict, print_predictions
 from alexnet.runs.trained_model import TrainedModel, load_trained_model, probabilities
 from alexnet.training import fit
 from conftest import SMALL, Train, model_config, request_of, save_image
@@ -116,6 +116,15 @@ def test_the_error_equals_the_run_s(train: Train, synthetic: tuple[str, ...], tm
     assert done.out.count("%") == 3 * len(content["images"])
     with Image.open(sheet) as picture:
         assert min(picture.size) > 500
+
+
+def test_brackets_in_names_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    crops = Crops(torch.zeros(3, 8, 8), 0)
+    names = ("[red]x", "[/] y")
+    trained = TrainedModel(Path("x.ckpt"), torch.nn.Identity(), crops, 8, names, names, {})
+    print_predictions([Prediction(Path("[bold]z.jpg"), [0, 1], [0.75, 0.25])], trained)
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("[bold]z.jpg", *names))
 
 
 def test_mistakes(tmp_path: Path, synthetic: tuple[str, ...]) -> None:

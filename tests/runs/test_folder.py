@@ -38,6 +38,12 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
         RunFolder.create(str(tmp_path / "file"), CONFIG)
 
 
+def test_a_file_in_place_of_the_folder_of_runs(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(UserError, match=r"Cannot create the run folder .*: File exists\.$"):
+        RunFolder.create(str(tmp_path), CONFIG)
+
+
 def test_json_is_whole_and_has_only_numbers(tmp_path: Path) -> None:
     folder = RunFolder.create(str(tmp_path), CONFIG)
     folder.write_json("result.json", {"a": 1})

@@ -109,7 +109,7 @@ def open_pack(folder: Path) -> Pack:
             Path(manifest["root"]),
             manifest["seen"],
         )
-    except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
+    except (OSError, EOFError, LookupError, TypeError, ValueError) as error:
         raise UserError(
             f"{folder}: not a complete pack ({error}). Give another data.pack, or remove this one and make it"
             " again with prepare.py."

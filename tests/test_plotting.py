@@ -1,0 +1,42 @@
+"""Parts that all figures share."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+
+from alexnet.plotting import LIGHT, SheetImage, Theme, draw_image_sheet, render, save_figure
+
+FORMULA = r"$\frac$"  # not a valid one
+
+
+def with_formulas(theme: Theme, scale: str) -> Figure:
+    """A chart with names on its axis, and numbers on the other."""
+    figure = Figure()
+    axes = figure.subplots()
+    axes.barh([0, 1], [10, 1000])
+    axes.set_yticks([0, 1], [FORMULA, "$x$"])
+    axes.set(xscale=scale, title=FORMULA)
+    figure.suptitle(FORMULA)
+    return figure
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_dollars_are_drawn(scale: str, tmp_path: Path) -> None:
+    assert render(partial(with_formulas, scale=scale), LIGHT, "png").startswith(b"\x89PNG")
+    figure = with_formulas(LIGHT, scale)
+    save_figure(figure, tmp_path / "chart.png")
+    as_formulas = {text.get_text() for text in figure.findobj(Text) if text.get_parse_math()}
+    assert not {FORMULA, "$x$"} & as_formulas
+    assert any("10^{2}" in text for text in as_formulas) == (scale == "log")
+
+
+def test_dollars_on_a_sheet_of_images(tmp_path: Path) -> None:
+    image = SheetImage(np.zeros((3, 8, 8), np.uint8), FORMULA, [0, 1], [0.75, 0.25], 0)
+    draw_image_sheet([image], [FORMULA, "$x$"], tmp_path / "sheet.png", FORMULA)
+    with Image.open(tmp_path / "sheet.png") as picture:
+        assert min(picture.size) > 200
