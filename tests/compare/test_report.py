@@ -4,6 +4,7 @@ import csv
 import errno
 import io
 import re
+import shutil
 from base64 import b64decode
 from functools import partial
 from html.parser import HTMLParser
@@ -41,7 +42,19 @@ def config(study: Path) -> CompareConfig:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    folder = tmp_path / "a & <b>"
+    return written(tmp_path / "a & <b>")
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same study with its report, for tests that only read it."""
+    folder = written(tmp_path_factory.mktemp("reported") / "a & <b>")
+    write_report(compare(config(folder)), config(folder))
+    return folder
+
+
+def written(folder: Path) -> Path:
+    """Write a study of three arms, one of them with a single run."""
     write_study(
         folder, {"baseline": ({}, [20.0, 21.0, 22.0]), "tanh": ({"model.activation": "tanh"}, [27.0])}
     )
@@ -75,10 +88,9 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_needs_nothing_else(study: Path) -> None:
-    comparison = compare(config(study))
-    write_report(comparison, config(study))
-    text = (study / "report.html").read_text()
+def test_the_page_needs_nothing_else(reported: Path) -> None:
+    comparison = compare(config(reported))
+    text = (reported / "report.html").read_text()
     page = Page(text)
     charts = applicable_charts(comparison)
     assert page.open == []
@@ -96,10 +108,9 @@ def test_the_page_needs_nothing_else(study: Path) -> None:
     assert "a &amp; &lt;b&gt;" in text
 
 
-def test_the_report_says_what_was_found(study: Path) -> None:
-    write_report(compare(config(study)), config(study))
+def test_the_report_says_what_was_found(reported: Path) -> None:
     for name in ("report.html", "report.md"):
-        text = (study / name).read_text().replace("\\", "")
+        text = (reported / name).read_text().replace("\\", "")
         for expected in (
             "model.lrn=false",
             "+1.20",
@@ -118,19 +129,17 @@ def test_the_report_says_what_was_found(study: Path) -> None:
             assert expected in text, (name, expected)
 
 
-def test_markdown_tables_are_tables(study: Path) -> None:
-    write_report(compare(config(study)), config(study))
-    text = (study / "report.md").read_text()
+def test_markdown_tables_are_tables(reported: Path) -> None:
+    text = (reported / "report.md").read_text()
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
         assert len(widths) == 1, block
-    assert all((study / name).is_file() for name in re.findall(r"!\[.*\]\((.*)\)", text))
+    assert all((reported / name).is_file() for name in re.findall(r"!\[.*\]\((.*)\)", text))
 
 
-def test_csv_holds_what_was_computed(study: Path) -> None:
-    comparison = compare(config(study))
-    write_report(comparison, config(study))
-    with (study / "results.csv").open(newline="") as file:
+def test_csv_holds_what_was_computed(reported: Path) -> None:
+    comparison = compare(config(reported))
+    with (reported / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["arm"] for row in rows] == ["baseline", "tanh", "no_lrn"]  # the largest difference first
     for row, arm in zip(rows[1:], comparison.arms, strict=True):
@@ -174,9 +183,11 @@ def test_family_wise_intervals_are_a_column_where_there_are_any(study: Path) -> 
     assert rows["baseline"]["top1_family_low"] == ""
 
 
-def test_a_full_disk_leaves_no_half_report(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    comparison = compare(config(study))
-    write_report(comparison, config(study))
+def test_a_full_disk_leaves_no_half_report(
+    reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tmp_path / "study"
+    shutil.copytree(reported, study)
     before = {path: path.read_bytes() for path in study.iterdir() if path.is_file()}
 
     def fail(*_: Any) -> None:

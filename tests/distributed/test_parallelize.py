@@ -18,6 +18,7 @@ import torch
 import yaml
 
 from conftest import PROJECT, SMALL, Train
+from program_server import ProgramServer
 
 COLUMNS = (*SMALL, "model.columns=2", "trainer.max_epochs=5", "trainer.precision=64-true", "logger=csv")
 PLACEMENTS = {
@@ -53,16 +54,20 @@ def finished(root: Path, *command: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def placed(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Placed:
+def placed(
+    synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory, program_server: ProgramServer
+) -> Placed:
     """The folder of a run of 20 steps with a placement; each is run once."""
     root = tmp_path_factory.mktemp("placements")
 
     def folder(name: str) -> Path:
         if not (root / name).exists():
             arguments = (*COLUMNS, *synthetic, *PLACEMENTS[name], f"run_folder={root / name}")
-            told = finished(root, str(PROJECT / "src/train.py"), *arguments)
-            assert told.count("Folder") == 1
-            assert told.count("  5/5") == 1
+            command = (str(PROJECT / "src/train.py"), *arguments)
+            ended = program_server.run(command, root, environment(root), 240)
+            assert ended.status == 0, ended.err
+            assert ended.out.count("Folder") == 1
+            assert ended.out.count("  5/5") == 1
         return root / name
 
     return folder
