@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import gc
 import json
 import os
 import pty
@@ -51,6 +52,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if sys.getfilesystemencoding() != "utf-8":
         config.pluginmanager.getplugin("capturemanager").suspend_global_capture(in_=True)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def pytest_collection_finish() -> None:
+    """Leave torch and what else has been loaded out of the search for garbage."""
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # what is still frozen when Python ends would be reported as leaked
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import copy
 import subprocess
 import sys
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -20,17 +21,21 @@ from conftest import PROJECT, compose_config
 
 FAMILIES = {("model", f"_{family.value}") for family in Family}
 
-GROUPS = sorted(
-    f"{file.parent.name}={file.stem}"
-    for file in (PROJECT / "conf").glob("*/*.yaml")
-    if not file.stem.startswith("_")
-)
+
+def rows_of_choices() -> list[tuple[str, ...]]:
+    """Every choice of every group, in as few command lines as the largest group has choices."""
+    groups: dict[str, list[str]] = {}
+    for file in sorted((PROJECT / "conf").glob("*/*.yaml")):
+        if not file.stem.startswith("_"):
+            groups.setdefault(file.parent.name, []).append(f"{file.parent.name}={file.stem}")
+    experiments = [(choice,) for choice in groups.pop("experiment")]  # each is of one network
+    return [tuple(filter(None, row)) for row in zip_longest(*groups.values())] + experiments
 
 
-@pytest.mark.parametrize("choice", GROUPS)
-def test_every_choice_composes(choice: str) -> None:
-    named = ["model.name=resnet50"] if choice == "model=torchvision" else []
-    config = compose_config(choice, "data.root=/somewhere", *named)
+@pytest.mark.parametrize("choices", rows_of_choices(), ids=" ".join)
+def test_every_choice_composes(choices: tuple[str, ...]) -> None:
+    named = ["model.name=resnet50"] if "model=torchvision" in choices else []
+    config = compose_config(*choices, "data.root=/somewhere", *named)
     assert isinstance(config, TrainConfig)
     assert type(config.model) is ModelConfig.for_family(config.model.family) is not ModelConfig
 

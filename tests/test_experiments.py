@@ -1,5 +1,6 @@
 """Experiments change one factor each, say what they test, and train."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ FACTORS = {
 }
 
 
+@functools.cache
 def resolved(*overrides: str) -> dict[str, Any]:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         return to_plain_dict(compose("train", list(overrides)))
