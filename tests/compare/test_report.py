@@ -226,15 +226,18 @@ def comparison_of(folder: Path, errors: dict[str, list[float]], **common: Any) -
 
 
 @pytest.mark.parametrize(
-    ("errors", "common"),
+    ("errors", "common", "theme"),
     [
-        ({"baseline": [20.0], "a": [21.0]}, {}),
-        ({"baseline": [20.0, 21.0], "a": [20.0, 21.0]}, {"top5": None}),
-        ({"baseline": [20.0, 21.0], "a": [60.0, 30.0], "b" * 90: [20.1, 21.2]}, {"images_per_second": None}),
-        ({"baseline": [20.0, 21.0]} | {f"arm_{n}": [20 + n, 21.3 + n] for n in range(15)}, {}),
+        ({"baseline": [20.0], "a": [21.0]}, {}, DARK),
+        ({"baseline": [20.0, 21.0], "a": [20.0, 21.0]}, {"top5": None}, LIGHT),
+        (
+            {"baseline": [20.0, 21.0], "a": [60.0, 30.0], "b" * 90: [20.1, 21.2]},
+            {"images_per_second": None},
+            DARK,
+        ),
+        ({"baseline": [20.0, 21.0]} | {f"arm_{n}": [20 + n, 21.3 + n] for n in range(15)}, {}, LIGHT),
     ],
 )
-@pytest.mark.parametrize("theme", [LIGHT, DARK])
 @pytest.mark.filterwarnings("error")
 def test_charts_are_drawn_from_whatever_there_is(
     tmp_path: Path, errors: dict[str, list[float]], common: dict[str, Any], theme: Any

@@ -31,7 +31,10 @@ def test_layers_are_measured(gradients: bool) -> None:
     "overrides",
     [
         pytest.param(("trainer.precision=32-true",), marks=pytest.mark.slow),
-        ("trainer.precision=bf16-mixed", "data.val_crops=ten", "callbacks.nan_monitor.nonfinite=skip"),
+        pytest.param(
+            ("trainer.precision=bf16-mixed", "data.val_crops=ten", "callbacks.nan_monitor.nonfinite=skip"),
+            marks=pytest.mark.slow,
+        ),
         ("trainer.precision=32-true", "model.columns=2", "scheduler=plateau", "optimizer=cuda_convnet_2012"),
     ],
 )
