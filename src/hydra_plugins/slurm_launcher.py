@@ -37,11 +37,11 @@ class SlurmLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra_plugins.hydra_submitit_launcher import submitit_launcher
 
-        from alexnet.paths import PROJECT
+        from alexnet.paths import SOURCES
         from alexnet.sweeps.runner import check_slurm
 
         check_slurm()
-        lines = [f"export PYTHONPATH={shlex.quote(str(PROJECT / 'src'))}", *(self._parameters["setup"] or [])]
+        lines = [f"export PYTHONPATH={shlex.quote(str(SOURCES))}", *(self._parameters["setup"] or [])]
         self._submitit = submitit_launcher.SlurmLauncher(**self._parameters | {"setup": lines})
         self._submitit.setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self._loader, self._config = hydra_context.config_loader, config

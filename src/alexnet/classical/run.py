@@ -16,7 +16,7 @@ from alexnet.data.loading import ImageData, load_image_data
 from alexnet.data.scan import check_unreadable
 from alexnet.errors import UserError, lacks_memory
 from alexnet.hardware import peak_memory_mb
-from alexnet.paths import absolute
+from alexnet.paths import absolute, command_for
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.log import log_to_file, log_to_terminal
 from alexnet.runs.results import result_fields
@@ -156,7 +156,7 @@ class _ClassicalSession(RunSession):
             log.warning(self.warning)
         log.info(f"Results   {self.folder.path / 'result.json'}, metrics.csv beside it")
         name = self.config.data.name
-        log.info(f"Next      a network, on the same images: python src/train.py data={name}")
+        log.info(f"Next      a network, on the same images: {command_for('train')} data={name}")
 
     def resume_hint(self) -> str:
         return "The same command starts again."

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from alexnet.config.model import MODEL_CONFIGS, AlexNetConfig, has_network
 from alexnet.config.renamed import RENAMED_VALUES, new_name
 from alexnet.errors import UserError, suggest
+from alexnet.paths import command_for
 
 # plugins that provide a choice in conf/hydra/
 PLUGINS = {
@@ -73,7 +74,7 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
     if (renamed := new_name(key)) is not None:
         return f"{key}: renamed to {renamed}."
     if key.startswith("hydra."):
-        return f"{key}: Hydra has no such key. To list its keys: python src/train.py --cfg hydra"
+        return f"{key}: Hydra has no such key. To list its keys: {command_for('train')} --cfg hydra"
     node = OmegaConf.structured(schema)
     if has_network(schema):
         named = (config for config in MODEL_CONFIGS.values() if config.__name__ in text)

@@ -4,7 +4,7 @@ import platform
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import distributions
+from importlib.metadata import distribution, distributions
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from alexnet.config import TrainConfig
 from alexnet.doctor.report import Finding, Report, failed, ok
 from alexnet.errors import first_line
-from alexnet.paths import PROJECT
+from alexnet.paths import SOURCES
 
 
 def run_checks(config: TrainConfig, report: Report) -> None:
@@ -70,11 +70,17 @@ class Requirements:
 
 
 def read_requirements() -> Requirements:
-    """Return the requirements of this checkout's pyproject.toml."""
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    packages = map(Requirement, project["dependencies"])
+    """Return the requirements of this checkout's pyproject.toml, or of the installed package."""
+    file = SOURCES.parent / "pyproject.toml"
+    if file.is_file():
+        project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+        python, dependencies = project["requires-python"], project["dependencies"]
+    else:
+        package = distribution("alexnet-lab")
+        python, dependencies = package.metadata["Requires-Python"], package.requires or []
+    packages = map(Requirement, dependencies)
     return Requirements(
-        SpecifierSet(project["requires-python"]),
+        SpecifierSet(python),
         tuple(package for package in packages if package.marker is None or package.marker.evaluate()),
     )
 
@@ -82,9 +88,9 @@ def read_requirements() -> Requirements:
 def installed_versions() -> dict[str, str]:
     """Return versions by package name; of a package that is installed twice, the one that is imported."""
     versions: dict[str, str] = {}
-    for distribution in distributions():
-        if name := distribution.metadata["Name"]:  # the remains of a broken installation have none
-            versions.setdefault(canonicalize_name(name), distribution.version)
+    for package in distributions():
+        if name := package.metadata["Name"]:  # the remains of a broken installation have none
+            versions.setdefault(canonicalize_name(name), package.version)
     return versions
 
 

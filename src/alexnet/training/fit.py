@@ -13,6 +13,7 @@ from alexnet.config import Logger
 from alexnet.distributed.rank_monitor import print_error
 from alexnet.errors import UserError
 from alexnet.hardware import peak_memory_mb, resolve_accelerator, resolve_precision, retain_malloc
+from alexnet.paths import command_for
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.log import log_to_file, log_to_terminal
 from alexnet.runs.results import INPUT_BOUND, count_parameters, result_fields
@@ -118,7 +119,7 @@ class _TrainSession(RunSession):
         print_success(result, self.folder, self.logger, self.request.config)
 
     def resume_hint(self) -> str:
-        return f"To resume: python src/train.py {shlex.quote(f'resume={self.folder.path}')}"
+        return f"To resume: {command_for('train')} {shlex.quote(f'resume={self.folder.path}')}"
 
     def close(self, result: dict[str, Any]) -> None:
         if self.logger is not None:

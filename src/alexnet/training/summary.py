@@ -9,6 +9,7 @@ from torch import nn
 from alexnet.config import AlexNetConfig, TrainConfig
 from alexnet.data.locations import pack_folder
 from alexnet.hardware import resolve_accelerator, resolve_precision
+from alexnet.paths import command_for
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.results import count_parameters
 from alexnet.runs.tracking import upload_command
@@ -68,9 +69,11 @@ def _next_step(result: dict[str, Any], config: TrainConfig) -> str:
     if result["warning"]:
         return result["warning"]
     if not isinstance(config.model, AlexNetConfig):
-        return "beside AlexNet: python src/train.py -m study=history    another network: model=resnet18"
+        return f"beside AlexNet: {command_for('train')} -m study=history    another network: model=resnet18"
     if config.model.lrn:
-        return "one innovation off: python src/train.py model.lrn=false    real photographs: data=imagenette"
+        return (
+            f"one innovation off: {command_for('train')} model.lrn=false    real photographs: data=imagenette"
+        )
     return "other innovations: model.dropout=0, model.activation=tanh, model.pooling=non_overlapping"
 
 
@@ -78,5 +81,5 @@ def _faster_input(config: TrainConfig) -> str:
     workers = f"raise data.workers (now {workers_per_device(config.data.workers, config.trainer)})"
     if pack_folder(config.data).is_dir():
         return workers
-    command = f"python src/prepare.py data={config.data.name} data.root={config.data.root}"
-    return f"decode once, {command}; or {workers}"
+    prepare = f"{command_for('prepare')} data={config.data.name} data.root={config.data.root}"
+    return f"decode once, {prepare}; or {workers}"
