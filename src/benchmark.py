@@ -3,10 +3,8 @@
 from omegaconf import DictConfig
 
 from alexnet import cli
-from alexnet.config import BenchmarkConfig, TrainConfig
+from alexnet.config import BenchmarkConfig
 from alexnet.config.reading import read_config, to_plain_dict
-
-cli.register("train", TrainConfig)  # conf/benchmark.yaml builds on conf/train.yaml
 
 
 @cli.entry_point("benchmark", BenchmarkConfig, sweeps=False)

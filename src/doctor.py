@@ -8,8 +8,6 @@ from alexnet import cli
 from alexnet.config import TrainConfig
 from alexnet.config.reading import read_config
 
-cli.register("train", TrainConfig)  # conf/doctor.yaml builds on conf/train.yaml
-
 
 @cli.entry_point("doctor", TrainConfig, sweeps=False)
 def main(raw: DictConfig) -> None:

@@ -25,7 +25,6 @@ import pytest
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from alexnet import cli
 from alexnet.config import (
     BenchmarkConfig,
     ClassicalConfig,
@@ -34,15 +33,15 @@ from alexnet.config import (
     SyntheticConfig,
     TrainConfig,
 )
+from alexnet.config.composition import register
 from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.data.synthetic import make_synthetic
 from alexnet.training.request import TrainRequest
 from program_server import ProgramServer
 
-cli.register("train", TrainConfig)
-cli.register("prepare", PrepareConfig)
-cli.register("benchmark", BenchmarkConfig)
-cli.register("classical", ClassicalConfig)
+register("prepare", PrepareConfig)
+register("benchmark", BenchmarkConfig)
+register("classical", ClassicalConfig)
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -7,7 +7,6 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from alexnet import cli
 from alexnet.config import (
     BenchmarkConfig,
     ClassicalConfig,
@@ -18,6 +17,7 @@ from alexnet.config import (
     PrepareConfig,
     TrainConfig,
 )
+from alexnet.config.composition import register
 from alexnet.config.messages import quote_override
 from alexnet.config.reading import read_config
 from conftest import PROJECT, Train, compose_config
@@ -53,7 +53,7 @@ def first_value(argument: str) -> str:
 @pytest.mark.parametrize(("program", "command"), COMPOSED)
 def test_commands_compose(program: str, command: str) -> None:
     first = [first_value(quote_override(argument)) for argument in shlex.split(command) if argument != "-m"]
-    cli.register(program, SCHEMAS[program])
+    register(program, SCHEMAS[program])
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         read_config(compose(program, first), SCHEMAS[program])
 

@@ -1,0 +1,26 @@
+"""AlexNet and its innovations, each of which can be switched on and off.
+
+>>> import alexnet
+>>> network = alexnet.create_model("alexnet_2012", classes=10, lrn=False)
+>>> run = alexnet.load_run("outputs/runs/...")
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from alexnet.library import TrainedRun, create_model, list_models, load_run
+
+__all__ = ["TrainedRun", "create_model", "list_models", "load_run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch when a function is used: the programs' `--help` does not wait for it."""
+    if name not in __all__:
+        raise AttributeError(f"module 'alexnet' has no attribute '{name}'")
+    from alexnet import library
+
+    return getattr(library, name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -17,15 +17,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from alexnet.config import MODEL_CONFIGS
+from alexnet.config.composition import register
 from alexnet.config.messages import format_error, format_missing_choice, quote_override
 from alexnet.config.security import check_builds_nothing
 from alexnet.errors import UserError
-from alexnet.paths import CONF, PROJECT
+from alexnet.paths import CONF
 
-for family, model_config in MODEL_CONFIGS.items():
-    ConfigStore.instance().store(group="model", name=f"_{family}", node=model_config)
-OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
 # Hydra deep-copies the store with its list of sources; --help does so a hundred times, most of its run time
 vars(ConfigStore.instance())["__deepcopy__"] = lambda memo: ConfigStore.instance()
 
@@ -92,11 +89,6 @@ def _exit(mistakes: list[str]) -> NoReturn:
     if local_rank != "0":
         sys.exit(1)
     sys.exit("\n".join(f"Error: {mistake}" for mistake in dict.fromkeys(mistakes)))
-
-
-def register(name: str, schema: type) -> None:
-    """Register a schema with Hydra as <name>_schema."""
-    ConfigStore.instance().store(name=f"{name}_schema", node=schema)
 
 
 def typed_overrides() -> list[str]:

@@ -16,8 +16,8 @@ from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
 from PIL import Image
 
-from alexnet import cli
 from alexnet.config import Accelerator, EvaluateConfig, PrepareConfig, ValCrops
+from alexnet.config.composition import register
 from alexnet.config.reading import read_config
 from alexnet.data.image import decode_image
 from alexnet.data.loading import load_val_data
@@ -30,7 +30,7 @@ from alexnet.training import fit
 from conftest import PROJECT, SMALL, Train, request_of
 from wandb_file import read_wandb_file
 
-cli.register("evaluate", EvaluateConfig)
+register("evaluate", EvaluateConfig)
 
 
 def evaluate_config(*overrides: str) -> EvaluateConfig:

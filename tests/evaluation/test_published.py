@@ -10,8 +10,8 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from torchvision import models
 
-from alexnet import cli
 from alexnet.config import EvaluateConfig, ValCrops
+from alexnet.config.composition import register
 from alexnet.config.reading import read_config
 from alexnet.data.image import decode_image
 from alexnet.data.imagenet import class_names
@@ -19,7 +19,7 @@ from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import evaluate
 from conftest import PROJECT
 
-cli.register("evaluate", EvaluateConfig)
+register("evaluate", EvaluateConfig)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 

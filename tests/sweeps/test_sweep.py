@@ -148,11 +148,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 from hydra._internal.callbacks import Callbacks
-from alexnet import cli
 from alexnet.config import TrainConfig
 from alexnet.paths import CONF
 
-cli.register("train", TrainConfig)
 common = sys.argv[2:]
 sys.argv = sys.argv[1:2]
 with initialize_config_dir(str(CONF), version_base="1.3"):

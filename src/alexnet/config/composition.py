@@ -1,0 +1,72 @@
+"""Composition of conf/ by Hydra: its schemas, and model presets without a command line."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.version import VersionBase
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from alexnet.config.messages import format_error
+from alexnet.config.model import MODEL_CONFIGS, ModelConfig
+from alexnet.config.reading import read_config
+from alexnet.config.training import TrainConfig
+from alexnet.errors import UserError
+from alexnet.paths import CONF, PROJECT
+
+
+def register(name: str, schema: type) -> None:
+    """Register a schema with Hydra as <name>_schema."""
+    ConfigStore.instance().store(name=f"{name}_schema", node=schema)
+
+
+OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
+register("train", TrainConfig)
+for _family, _config in MODEL_CONFIGS.items():
+    ConfigStore.instance().store(group="model", name=f"_{_family}", node=_config)
+
+
+def list_presets() -> list[str]:
+    """Return the names of the presets, sorted."""
+    return sorted(file.stem for file in (CONF / "model").glob("*.yaml") if not file.stem.startswith("_"))
+
+
+def compose_model(preset: str, changes: Mapping[str, Any]) -> ModelConfig:
+    """Return the configuration of a preset, with changes of its keys as after `model.` on a command line.
+
+    Raises `UserError` for a preset, key or value that does not exist, with the nearest one.
+    """
+    overrides = [f"model={preset}", *(f"model.{key}={_to_override(changes[key])}" for key in changes)]
+    try:
+        with _own_hydra():
+            raw = compose("train", overrides)
+        return read_config(raw.model, ModelConfig)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(format_error(error, TrainConfig)) from None
+
+
+@contextmanager
+def _own_hydra() -> Iterator[None]:
+    """Initialize Hydra for conf/, then restore its global state: the caller may be a program of Hydra's."""
+    outer = GlobalHydra.instance()
+    hydra, version = outer.hydra, VersionBase.instance().version_base
+    outer.clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.set_instance(outer)
+        outer.hydra = hydra
+        VersionBase.instance().version_base = version
+
+
+def _to_override(value: Any) -> str:
+    """Return a value in the syntax of Hydra's overrides, of which JSON is a part."""
+    return json.dumps(value, default=lambda other: other.value if isinstance(other, Enum) else str(other))
