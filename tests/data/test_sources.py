@@ -130,3 +130,15 @@ def test_an_interrupted_extraction_is_not_taken_for_complete(
     assert folder == tmp_path / "imagenette2-320"
     assert sorted(path.name for path in (folder / "train").iterdir()) == wnids
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_folder_of_that_name_that_is_not_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def extract(_url: str, root: str, **_: Any) -> None:
+        save_image(Path(root) / "imagenette2-320/train/n01440764/a.JPEG", np.random.default_rng(0))
+
+    monkeypatch.setattr(torchvision.datasets.imagenette, "download_and_extract_archive", extract)
+    (tmp_path / "imagenette2-320").mkdir()
+    (tmp_path / "imagenette2-320/own.txt").write_text("kept")
+    with pytest.raises(UserError, match=r"could not be downloaded \(OSError: .*imagenette2-320"):
+        ensure_downloaded(data("data=imagenette", f"data.root={tmp_path}"), 1)
+    assert (tmp_path / "imagenette2-320/own.txt").read_text() == "kept"

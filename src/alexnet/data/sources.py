@@ -100,9 +100,9 @@ def _download_imagenette(root: Path) -> Path:
     shutil.rmtree(partial / download.unpacked, ignore_errors=True)  # torchvision would take it for complete
     try:
         Imagenette(str(partial), size="320px", download=True)
+        (partial / download.unpacked).rename(folder)  # fails if there are files that are not a copy
     except Exception as error:
         raise download_error(download.name, root, error) from error
-    (partial / download.unpacked).rename(folder)
     shutil.rmtree(partial)
     return folder
 
