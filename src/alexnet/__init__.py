@@ -8,7 +8,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from alexnet.library import TrainedRun, create_model, list_models, load_run
+    from alexnet.api import TrainedRun, create_model, list_models, load_run
 
 __all__ = ["TrainedRun", "create_model", "list_models", "load_run"]
 
@@ -17,9 +17,9 @@ def __getattr__(name: str) -> Any:
     """Import torch when a function is used: the programs' `--help` does not wait for it."""
     if name not in __all__:
         raise AttributeError(f"module 'alexnet' has no attribute '{name}'")
-    from alexnet import library
+    from alexnet import api
 
-    return getattr(library, name)
+    return getattr(api, name)
 
 
 def __dir__() -> list[str]:

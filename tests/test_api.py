@@ -117,7 +117,7 @@ def test_a_program_of_hydra_keeps_its_state(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("library") / "run"
+    folder = tmp_path_factory.mktemp("api") / "run"
     fit(request_of(folder, *SMALL, *synthetic, "logger=csv"))
     return folder
 
