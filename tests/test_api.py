@@ -145,8 +145,9 @@ def test_images_of_every_kind(folder: Path, tmp_path: Path) -> None:
     assert torch.equal(run.preprocess(image)[0], inputs[0])
     (predicted,) = run.predict(file, top=3)
     expected = run.network(run.preprocess(file)).softmax(1)[0]
-    assert list(predicted.values()) == pytest.approx(expected.topk(3).values.tolist(), rel=1e-4)
-    assert list(predicted) == [run.class_names[label] for label in expected.topk(3).indices]
+    names, values = zip(*predicted, strict=True)
+    assert values == pytest.approx(expected.topk(3).values.tolist(), rel=1e-4)
+    assert list(names) == [run.class_names[label] for label in expected.topk(3).indices]
 
 
 def test_readme_s_lines(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

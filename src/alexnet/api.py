@@ -87,15 +87,16 @@ class TrainedRun:
         """
         return self._trained.crops.center(self._squares(images))
 
-    def predict(self, images: ImageLike | Sequence[ImageLike], top: int = 5) -> list[dict[str, float]]:
-        """Return the probabilities of the `top` most probable classes of each image, by class name.
+    def predict(self, images: ImageLike | Sequence[ImageLike], top: int = 5) -> list[list[tuple[str, float]]]:
+        """Return names and probabilities of the `top` most probable classes of each image.
 
-        By the centre crop. Raises `UserError` for an image that does not decode.
+        By the centre crop. Pairs, as two classes may have the same name (ImageNet's cranes). Raises
+        `UserError` for an image that does not decode.
         """
         values = probabilities(self._trained, self._squares(images), ValCrops.center, torch.device("cpu"))
         best, labels = values.topk(min(top, len(self.classes)))
         return [
-            {self.class_names[label]: value for label, value in zip(row, of_row, strict=True)}
+            [(self.class_names[label], value) for label, value in zip(row, of_row, strict=True)]
             for row, of_row in zip(labels.tolist(), best.tolist(), strict=True)
         ]
 
