@@ -145,7 +145,9 @@ def _ours(config: TrainConfig, data: ImageData, steps: int, *, in_memory: bool) 
     apply_performance_options(
         network, config.performance, resolve_accelerator(config.trainer.accelerator), config.strategy.name
     )
-    module = ClassificationModule(network, len(data.classes), config.optimizer, config.scheduler, {})
+    module = ClassificationModule(
+        network, len(data.classes), config.optimizer, config.scheduler, config.loss, {}
+    )
     workers = workers_per_device(config.data.workers, config.trainer)
     images = ImageDataModule(
         data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers

@@ -30,11 +30,11 @@ from alexnet.config import (
     ClassicalConfig,
     ModelConfig,
     PrepareConfig,
-    SyntheticConfig,
     TrainConfig,
 )
 from alexnet.config.composition import register
 from alexnet.config.reading import read_config, to_plain_dict
+from alexnet.data.sources.synthetic import SyntheticConfig
 from alexnet.data.synthetic import make_synthetic
 from alexnet.training.request import TrainRequest
 from program_server import ProgramServer

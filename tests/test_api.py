@@ -16,9 +16,9 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 import alexnet
-from alexnet.config import Activation
 from alexnet.errors import UserError
 from alexnet.models.build import build_network
+from alexnet.models.families.alexnet import Pooling
 from alexnet.training.fit import train as fit
 from conftest import PROJECT, SMALL, model_config, request_of, save_image
 from program_server import ProgramServer
@@ -59,7 +59,7 @@ def test_sizes(preset: str, parameters: int) -> None:
         ({}, ()),
         ({"lrn": False, "dropout": 0}, ("model.lrn=false", "model.dropout=0")),
         ({"activation": "tanh"}, ("model.activation=tanh",)),
-        ({"activation": Activation.tanh}, ("model.activation=tanh",)),
+        ({"pooling": Pooling.non_overlapping}, ("model.pooling=non_overlapping",)),
         (
             {"remove_layers": ["conv3", "conv4"], "columns": 2},
             ("model.remove_layers=[conv3,conv4]", "model.columns=2"),
@@ -87,7 +87,7 @@ def test_a_network_of_torchvision_by_name() -> None:
     [
         ("alexnt", {}, r"model=alexnt: there is no such choice\. Did you mean alexnet\?"),
         ("alexnet", {"lnr": True}, r"model\.lnr: there is no such key\. Did you mean lrn\?"),
-        ("alexnet", {"activation": "tahn"}, r"no such value\. Did you mean tanh\?"),
+        ("alexnet", {"activation": "tahn"}, r"no such activation\. Did you mean tanh\?"),
         ("alexnet", {"dropout": 1.5}, r"model\.dropout=1\.5: expected a number from 0"),
         ("alexnet", {"classes": 0}, r"classes=0: expected 1 or more"),
         ("lenet5", {"lrn": False}, r"model\.lrn: there is no such key"),

@@ -175,7 +175,7 @@ def test_without_wandb_installed(train: Train, synthetic: tuple[str, ...], tmp_p
     done = train(*fast, "trainer.limit_val_batches=1", "logger=csv", environment=environment)
     assert done.status == 0, done.err
     assert done.result["val"]["samples"] == 15  # counted, not the length of the list
-    done = train(*fast, "run_folder=w", environment=environment)
+    done = train(*fast, "run_folder=w", "logger=wandb", environment=environment)
     assert done.status == 1
     assert "use logger=csv" in done.err
 

@@ -17,7 +17,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from alexnet.config.composition import register
+from alexnet.config import ProgramConfig
+from alexnet.config.composition import register, register_choices
+from alexnet.config.extensions import load_typed_extensions
 from alexnet.config.messages import format_error, format_missing_choice, quote_override
 from alexnet.config.security import check_builds_nothing
 from alexnet.errors import UserError
@@ -66,6 +68,8 @@ def entry_point(
                 sys.exit(f"Error: {name}.py takes one configuration at a time. Leave -m out.")
             try:
                 check_builds_nothing(sys.argv[1:])
+                if issubclass(schema, ProgramConfig) and load_typed_extensions(sys.argv[1:]):
+                    register_choices()
                 program()
             except (UserError, HydraException, OmegaConfBaseException) as error:
                 mistakes.append(format_error(error, schema))

@@ -116,14 +116,15 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write a CSV file with the columns of the first row; without rows, remove it.
+    """Write a CSV file with the columns of all rows, in the order of their appearance.
 
-    Floats are written with six significant digits; missing and NaN values are empty cells.
+    Without rows, remove it. Floats are written with six significant digits; missing and NaN values are
+    empty cells.
     """
     if not rows:
         path.unlink(missing_ok=True)
         return
-    columns = list(rows[0])
+    columns = list(dict.fromkeys(column for row in rows for column in row))
     write_text(path, csv_text(columns, ([row.get(column) for column in columns] for row in rows)))
 
 

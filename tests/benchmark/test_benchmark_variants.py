@@ -21,7 +21,7 @@ from alexnet.benchmark.variants import (
 from alexnet.config import Compile, Variant
 from alexnet.errors import UserError
 from alexnet.models.lrn import LocalResponseNorm
-from alexnet.optim.optimizers import PaperSGD
+from alexnet.optim.paper_sgd import PaperSGD
 from conftest import benchmark_config, compose_config
 
 CPU = torch.device("cpu")

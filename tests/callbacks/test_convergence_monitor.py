@@ -1,5 +1,6 @@
 """A warning when nothing is learned, and only then."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,9 @@ from conftest import compose_config
 
 
 def after_epochs(losses: list[float], *overrides: str) -> ConvergenceMonitor:
-    monitor = ConvergenceMonitor(compose_config(*overrides).callbacks.convergence_monitor, classes=1000)
+    monitor = ConvergenceMonitor(
+        compose_config(*overrides).callbacks.convergence_monitor, chance_loss=math.log(1000)
+    )
     module: Any = None
     for epoch, loss in enumerate(losses):
         trainer: Any = SimpleNamespace(
@@ -29,7 +32,7 @@ def after_epochs(losses: list[float], *overrides: str) -> ConvergenceMonitor:
 def test_warns_at_chance() -> None:
     monitor = after_epochs([6.91, 6.907])
     assert monitor.warning is not None
-    assert "ln(1000) = 6.908" in monitor.warning
+    assert "that of chance 6.908" in monitor.warning
     assert "model.init=cuda_convnet_2012" in monitor.warning
 
 

@@ -25,7 +25,7 @@ def step(monitor: NaNMonitor, loss: float) -> bool:
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, 1001 * math.log(1000)])
 def test_a_diverged_loss(loss: float) -> None:
-    monitor = NaNMonitor(compose_config().callbacks.nan_monitor, classes=1000)
+    monitor = NaNMonitor(compose_config().callbacks.nan_monitor, chance_loss=math.log(1000))
     assert not step(monitor, 6.9)
     assert not step(monitor, 999 * math.log(1000)) and not monitor.diverged
     assert step(monitor, loss) and monitor.diverged
@@ -35,6 +35,6 @@ def test_a_diverged_loss(loss: float) -> None:
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_to_skip(loss: float) -> None:
     config = compose_config("callbacks.nan_monitor.nonfinite=skip").callbacks.nan_monitor
-    monitor = NaNMonitor(config, classes=1000)
+    monitor = NaNMonitor(config, chance_loss=math.log(1000))
     assert not step(monitor, loss)
     assert step(monitor, 1001 * math.log(1000))

@@ -1,6 +1,7 @@
 """Augmentation in batches against one image at a time in numpy."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -8,9 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet.config import AugmentConfig, ColorScale, MeanKind
-from alexnet.data.augmentation import Augmentation, AugmentationParams
+from alexnet.config import AugmentationConfig, AugmentConfig, ColorScale, MeanKind
+from alexnet.config.data import AUGMENTATIONS
+from alexnet.data.augmentation import Augmentation, AugmentationParams, epoch_augmentation_params
+from alexnet.data.sampling import RandomStream, epoch_generator
 from alexnet.data.statistics import Statistics, color_axes, mean_image
+from alexnet.errors import UserError
 from conftest import compose_config
 
 STORED, CROP, IMAGES = 40, 33, 50
@@ -43,7 +47,7 @@ def reference(settings: AugmentConfig, epoch: int = 0) -> np.ndarray:
     results = []
     border = (STORED - CROP) // 2
     mean = STATISTICS.mean[:, border : border + CROP, border : border + CROP].astype(np.float64)
-    for image, corner, flip, color, _ in zip(PIXELS, *PARAMS, strict=True):
+    for image, corner, flip, color, _ in zip(PIXELS, *PARAMS[:4], strict=True):
         top, left = (int(c * (STORED - CROP + 1)) for c in corner) if settings.crop else (border, border)
         crop = image[:, top : top + CROP, left : left + CROP].astype(np.float64)
         if settings.flip and flip:
@@ -219,3 +223,65 @@ def test_means() -> None:
     assert channel.shape == (3, STORED, STORED)
     np.testing.assert_allclose(channel[:, 0, 0], STATISTICS.mean.mean((1, 2)), rtol=1e-5)
     assert mean_image(STATISTICS, MeanKind.zero).abs().sum() == 0
+
+
+@dataclass
+class Noise(AugmentationConfig):
+    """Records what it draws and gets."""
+
+    active: bool = True  # type: ignore[assignment]
+    seen: list[Any] = field(default_factory=list)
+
+    def draw(self, generator: np.random.Generator, samples: int) -> np.ndarray:
+        return generator.random((samples, 2))
+
+    def change_pixels(self, images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        self.seen.append((images.clone(), draws.clone()))
+        return 255 - images
+
+    def change_inputs(self, images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        return 2 * images
+
+
+@pytest.fixture
+def noise(monkeypatch: pytest.MonkeyPatch) -> tuple[Augmentation, Noise]:
+    """An augmentation with one that another module has registered."""
+    monkeypatch.setitem(AUGMENTATIONS._choices, "noise", Noise)
+    settings: Any = AUGMENTATIONS.extend(AugmentConfig)(**vars(config()))
+    return augmentation(settings), settings.noise
+
+
+def test_an_added_augmentation_draws_from_a_stream_of_its_own(noise: tuple[Augmentation, Noise]) -> None:
+    """A function of seed, epoch and sample, equal to no other stream's, which stay as they are."""
+    made, _ = noise
+    epochs = {(seed, epoch): made.params(seed, epoch, 50) for seed in (0, 1) for epoch in (0, 1)}
+    drawn = [params.added["noise"] for params in epochs.values()]
+    for (seed, epoch), params in epochs.items():
+        before = epoch_augmentation_params(seed, epoch, 50, made.config.crop_group_size)
+        for ours, theirs in zip(params[:4], before[:4], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(made.params(seed, epoch, 50).added["noise"], params.added["noise"])
+        for stream in RandomStream:
+            drawn.append(epoch_generator(seed, epoch, stream).random((50, 2)))
+    assert len({values.tobytes() for values in drawn}) == len(drawn)
+
+
+def test_an_added_augmentation_gets_the_rows_of_its_images(noise: tuple[Augmentation, Noise]) -> None:
+    """In chunks on the CPU, and in the place that each method is for."""
+    made, added = noise
+    params = made.params(0, 0, 10).of(np.array([7, 3, 5, 0, 9]))
+    images = torch.from_numpy(PIXELS[[0, 1, 2, 0, 1]])
+    changed = made.random(images, params, 0)
+    pixels = torch.cat([pixels for pixels, _ in added.seen])
+    np.testing.assert_array_equal(torch.cat([rows for _, rows in added.seen]), params.added["noise"])
+    assert torch.equal(pixels, made.crop_and_flip(images, params))
+    shifts = made.color_shifts(params, torch.float32)[:, :, None, None]
+    expected = 2 * ((255 - pixels.float() - made.mean + shifts) / (1 + made.config.color_std))
+    torch.testing.assert_close(changed, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_an_added_augmentation_that_does_not_draw_for_each_sample(noise: tuple[Augmentation, Noise]) -> None:
+    made, added = noise
+    added.draw = lambda generator, samples: generator.random(3)  # type: ignore[method-assign]
+    with pytest.raises(UserError, match=r"data\.augment\.noise: draw\(\) of .*a row for each of 10 samples"):
+        made.params(0, 0, 10)

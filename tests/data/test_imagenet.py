@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from alexnet.config import DataConfig
-from alexnet.data import listing
+from alexnet.data import imagenet, listing
 from alexnet.data.folders import Walk
 from alexnet.data.image_list import Entry, ImageList, fingerprint
 from alexnet.data.imagenet import class_names, completeness, list_imagenet
@@ -149,8 +149,8 @@ def test_tars_are_looked_through_once(
     for path in (root, *root.iterdir()):
         os.utime(path, (1_600_000_000, 1_600_000_000))
     looked = []
-    real = listing.list_imagenet
-    monkeypatch.setattr(listing, "list_imagenet", lambda walk: looked.append(1) or real(walk))
+    real = imagenet.list_imagenet
+    monkeypatch.setattr(imagenet, "list_imagenet", lambda walk: looked.append(1) or real(walk))
     settings = config(root, tmp_path / "cache")
     first, again = listing.list_images(settings, root), listing.list_images(settings, root)
     assert len(looked) == 1

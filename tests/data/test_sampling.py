@@ -56,7 +56,7 @@ def test_augmentation_params() -> None:
 
 def test_groups_share_crop_and_flip_but_not_colour() -> None:
     order = epoch_order(5, 2, 100)
-    corners, flips, colors, dropout_seeds = epoch_augmentation_params(5, 2, 100, 32)
+    corners, flips, colors, dropout_seeds, _ = epoch_augmentation_params(5, 2, 100, 32)
     for start in range(0, 100, 32):
         group = order[start : start + 32]
         assert len(np.unique(corners[group], axis=0)) == 1

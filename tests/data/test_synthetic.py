@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.config import SyntheticConfig
 from alexnet.data.folders import Walk, list_folders
+from alexnet.data.sources.synthetic import SyntheticConfig
 from alexnet.data.synthetic import CLASSES, draw, make_synthetic
 
 

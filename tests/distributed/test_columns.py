@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from alexnet.distributed.parallelize import parallelize
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.batch_norm import synchronize_batch_norm
 from conftest import model_config
 
 BATCH, CLASSES = 8, 7
@@ -63,6 +64,8 @@ def check_steps(mesh: DeviceMesh, overrides: Overrides) -> None:
     names = [name for name, _ in undivided.named_parameters()]
     assert [name for name, _ in network.named_parameters()] == names
     copies = mesh["data_parallel"]
+    if copies.size() > 1:
+        synchronize_batch_norm(network, copies.get_group())
     mine = slice(*(BATCH * (copies.get_local_rank() + end) // copies.size() for end in (0, 1)))
     ours = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     theirs = torch.optim.SGD(undivided.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
@@ -86,6 +89,8 @@ def check_steps(mesh: DeviceMesh, overrides: Overrides) -> None:
         theirs.step()
     network.eval()
     undivided.eval()
+    for (name, one), other in zip(network.named_buffers(), undivided.buffers(), strict=True):
+        torch.testing.assert_close(whole(one), other, rtol=1e-9, atol=1e-12, msg=name)
     torch.testing.assert_close(network(images), undivided(images), rtol=1e-9, atol=1e-12)
 
 
@@ -130,6 +135,7 @@ def test_two_columns_on_two_devices() -> None:
         ("model=alexnet_torchvision", *SMALL),  # dropout before fc6
         ("model=alexnet_2012", *SMALL),  # norms within maps, a padded canvas
         (*SMALL, "model.remove_layers=[conv3]", "model.dropout=0"),
+        (*SMALL, "model.batch_norm=true", "model.activation=gelu"),
     )
     steps = [(check_steps, overrides) for overrides in variants]
     run(1, 2, (check_own_column, SMALL), (check_halves, SMALL), *steps)
@@ -137,12 +143,12 @@ def test_two_columns_on_two_devices() -> None:
 
 @pytest.mark.slow  # four processes; each half of it has its own test
 def test_two_columns_times_two_copies() -> None:
-    run(2, 2, (check_steps, SMALL))
+    run(2, 2, (check_steps, SMALL), (check_steps, (*SMALL, "model.batch_norm=true")))
 
 
 @pytest.mark.slow
 def test_copies_that_hold_parts_of_every_layer() -> None:
-    run(2, 1, (check_steps, SMALL))
+    run(2, 1, (check_steps, SMALL), (check_steps, (*SMALL, "model.batch_norm=true")))
 
 
 def test_layers_without_weights_are_not_divided() -> None:

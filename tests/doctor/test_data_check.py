@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from torchvision.datasets import CIFAR10, Imagenette
 
-from alexnet.config import DataConfig, DataSource, PackFormat, PrepareConfig
+from alexnet.config import DataConfig, PackFormat, PrepareConfig
 from alexnet.data.image_list import ImageList
 from alexnet.data.loading import load_image_data, open_data
 from alexnet.data.pack_writer import make_pack
-from alexnet.data.sources import DOWNLOADS
+from alexnet.data.sources.cifar10 import CIFAR10Config
+from alexnet.data.sources.imagenette import ImagenetteConfig
 from alexnet.doctor import data as data_check
 from alexnet.doctor.data import check_counts, check_download, check_sample, needs_download
 from alexnet.doctor.report import Finding, Status
@@ -160,7 +161,7 @@ def test_what_has_to_be_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_downloads_are_torchvisions() -> None:
-    cifar10, imagenette = DOWNLOADS[DataSource.cifar10], DOWNLOADS[DataSource.imagenette]
+    cifar10, imagenette = CIFAR10Config.download, ImagenetteConfig.download
     assert (cifar10.url, cifar10.unpacked) == (CIFAR10.url, CIFAR10.base_folder)
     assert imagenette.url == Imagenette._ARCHIVES["320px"][0]
     assert imagenette.url.endswith(f"/{imagenette.unpacked}.tgz")

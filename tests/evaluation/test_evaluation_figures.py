@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from alexnet.config import DataConfig, DataSource, ValCrops
+from alexnet.config import DataConfig, ValCrops
 from alexnet.data.augmentation import Crops
 from alexnet.data.dataset import ImageDataset
 from alexnet.data.imagenet import class_names
@@ -44,7 +44,7 @@ def fabricated(classes: int, *, perfect: bool = False) -> Evaluation:
     wnids = tuple(list(class_names())[:classes])
     names = tuple(list(class_names().values())[:classes])
     data = ValData(wnids, _Grey(labels), {}, 0, 6 * len(labels), "f", "files in /somewhere")
-    config = DataConfig(name="imagenet", source=DataSource.imagenet, max_unreadable=0)
+    config = DataConfig(name="imagenet", source="imagenet", max_unreadable=0)
     trained = TrainedModel(
         Path("best.ckpt"), torch.nn.Identity(), Crops(torch.zeros(3, 8, 8), 0), 8, wnids, names
     )

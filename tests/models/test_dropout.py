@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet.config import DropoutScaling
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.dropout import Dropout
+from alexnet.models.families.alexnet import DropoutScaling
 from conftest import model_config
 
 SEEDS = torch.from_numpy(np.random.default_rng(0).integers(0, 2**32, 2000))

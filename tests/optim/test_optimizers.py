@@ -9,12 +9,13 @@ from torch import nn
 
 from alexnet.errors import UserError
 from alexnet.optim.optimizers import (
-    PaperSGD,
     apply_freezing,
     build_optimizer,
     parameter_groups,
+    to_module_order,
     use_fused_step,
 )
+from alexnet.optim.paper_sgd import PaperSGD
 from conftest import compose_config
 
 
@@ -46,6 +47,70 @@ def run(rule: str, rates: list[float], decay: float = 0.05) -> tuple[np.ndarray,
 def test_is_the_written_rule(rule: str) -> None:
     rates = [0.1] * 4 + [0.01] * 4 + [0.001] * 2 + [0.02] * 3
     np.testing.assert_allclose(*run(rule, rates), rtol=1e-12)
+
+
+def by_textbook(name: str, start: np.ndarray, gradients: np.ndarray, rates: list[float]) -> list[np.ndarray]:
+    """Weights after each step by the published rules, with the constants of conf/optimizer."""
+    w, m, v = start.copy(), np.zeros_like(start), np.zeros_like(start)
+    weights = []
+    for step, (rate, gradient) in enumerate(zip(rates, gradients, strict=True), 1):
+        if name == "adamw":  # Loshchilov and Hutter, ICLR 2019, algorithm 2
+            m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+            unbiased = m / (1 - 0.9**step), v / (1 - 0.999**step)
+            w = w - rate * (unbiased[0] / (np.sqrt(unbiased[1]) + 1e-8) + 0.01 * w)
+        else:  # Nesterov in the form of Sutskever et al., ICML 2013, shifted to the point of the gradient
+            gradient = gradient + 0.0005 * w
+            m = 0.9 * m + gradient
+            w = w - rate * (gradient + 0.9 * m)
+        weights.append(w.copy())
+    return weights
+
+
+@pytest.mark.parametrize("name", ["adamw", "nesterov"])
+def test_is_the_textbook_s_rule(name: str) -> None:
+    rng = np.random.default_rng(0)
+    rates = [0.1] * 4 + [0.01] * 4 + [0.02] * 3
+    layer = nn.Conv2d(2, 3, 2, bias=False, dtype=torch.float64)
+    start, gradients = layer.weight.detach().numpy().copy(), rng.normal(size=(len(rates), 3, 2, 2, 2))
+    optimizer = build_optimizer(layer, compose_config(f"optimizer={name}").optimizer)
+    expected = by_textbook(name, start, gradients, rates)
+    for rate, gradient, weights in zip(rates, gradients, expected, strict=True):
+        optimizer.param_groups[0]["lr"] = rate
+        layer.weight.grad = torch.from_numpy(gradient)
+        optimizer.step()
+        np.testing.assert_allclose(layer.weight.detach().numpy(), weights, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["sgd", "nesterov", "adamw"])
+def test_a_state_with_another_layout_is_continued(name: str) -> None:
+    """Of a channels-last network, saved as usual: the next steps are those of a run that went on."""
+    rng = np.random.default_rng(0)
+    gradients = torch.from_numpy(rng.normal(size=(4, 4, 3, 2, 2)))
+    config = compose_config(f"optimizer={name}").optimizer
+
+    def layer_of(start: torch.Tensor) -> tuple[nn.Conv2d, torch.optim.Optimizer]:
+        layer = nn.Conv2d(3, 4, 2, bias=False, dtype=torch.float64)
+        layer.weight.data = start.clone(memory_format=torch.channels_last)
+        return layer, build_optimizer(layer, config)
+
+    def steps(layer: nn.Conv2d, optimizer: torch.optim.Optimizer, numbers: range) -> None:
+        for number in numbers:
+            layer.weight.grad = gradients[number].clone(memory_format=torch.channels_last)
+            optimizer.step()
+
+    whole = layer_of(torch.from_numpy(rng.normal(size=(4, 3, 2, 2))))
+    stopped = layer_of(whole[0].weight.detach())
+    steps(*whole, range(4))
+    steps(*stopped, range(2))
+    state = to_module_order(stopped[0], stopped[1], stopped[1].state_dict())
+    assert all(buffer.is_contiguous() for entry in state["state"].values() for buffer in entry.values())
+    resumed = layer_of(stopped[0].weight.detach())
+    resumed[1].load_state_dict(state)
+    use_fused_step(resumed[1])
+    for buffer in resumed[1].state[resumed[0].weight].values():
+        assert buffer.dim() == 0 or buffer.stride() == resumed[0].weight.stride()
+    steps(*resumed, range(2, 4))
+    assert torch.equal(resumed[0].weight, whole[0].weight)
 
 
 def test_velocities_are_laid_out_as_their_weights() -> None:

@@ -8,7 +8,6 @@ from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from alexnet.optim.optimizers import build_optimizer
-from alexnet.optim.schedules import build_scheduler
 from conftest import compose_config
 
 
@@ -16,7 +15,7 @@ def rates(epochs: int, *overrides: str, errors: list[float] | None = None) -> li
     """The rate of weights and biases in each epoch."""
     config = compose_config("optimizer=cuda_convnet_2012", "optimizer.lr=0.01", *overrides)
     optimizer = build_optimizer(nn.Linear(2, 2), config.optimizer)
-    schedule = build_scheduler(optimizer, config.scheduler, epochs)
+    schedule = config.scheduler.build(optimizer, epochs)
     seen = []
     for epoch in range(epochs):
         seen.append([group["lr"] for group in optimizer.param_groups])

@@ -19,7 +19,7 @@ FULL = "epoch,train/loss,train/top1_error,val/loss,val/top1_error,val/top5_error
 )
 def test_draws(tmp_path: Path, rows: str) -> None:
     (tmp_path / "metrics.csv").write_text(FULL + rows)
-    draw_curves(read_csv_columns(tmp_path / "metrics.csv"), 10, "title", tmp_path / "curves.png")
+    draw_curves(read_csv_columns(tmp_path / "metrics.csv"), 10, 2.3, "title", tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as image:
         assert image.width > 800
         assert np.asarray(image.convert("L")).std() > 5

@@ -106,7 +106,7 @@ def test_evaluates(former: Path, synthetic_like_the_former: str, train: Train) -
 
 @pytest.fixture
 def synthetic_like_the_former(tmp_path: Path) -> str:
-    from alexnet.config import SyntheticConfig
+    from alexnet.data.sources.synthetic import SyntheticConfig
     from alexnet.data.synthetic import make_synthetic
 
     make_synthetic(tmp_path / "data", SyntheticConfig(40, 20, 0), 1)

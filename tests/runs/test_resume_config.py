@@ -27,7 +27,8 @@ def config(outputs: Path, **changes: Any) -> dict[str, Any]:
         "model": {"lrn": True, "columns": 1},
         "data": {"batch_size": 8, "workers": None},
         "trainer": {"max_epochs": 4, "max_time": None, "devices": 1},
-        "logger": {"kind": "csv", "project": "p"},
+        "loss": {"name": "cross_entropy"},
+        "logger": {"kind": "wandb", "project": "p"},
     }
     for key, value in changes.items():
         *parents, name = key.split("__")

@@ -1,11 +1,19 @@
-"""Loss and errors of the LightningModule against numpy."""
+"""Loss, errors and learning rates of the LightningModule against numpy."""
+
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 from alexnet.data.image import UNREADABLE
-from alexnet.metrics import SplitMetrics, TopKError
+from alexnet.metrics.classification.topk_error import TopKError
+from alexnet.metrics.registry import METRICS
+from alexnet.metrics.split import SplitMetrics
 from alexnet.models.base import mean_over_crops
 from alexnet.training.module import ClassificationModule
 from conftest import compose_config
@@ -33,7 +41,7 @@ def test_unreadable_images_count_nowhere() -> None:
     losses = rng.uniform(size=40)
     gone = rng.random(40) < 0.3
     marked = torch.from_numpy(np.where(gone, UNREADABLE, labels))
-    metrics = SplitMetrics("val", {1, 5})
+    metrics = SplitMetrics("val", 7)
     metrics.count(torch.from_numpy(np.where(gone, 0, losses)), torch.from_numpy(logits), marked)
     computed = {key: value.item() for key, value in metrics.compute().items()}
     assert computed == {
@@ -50,7 +58,7 @@ def test_ten_crops_average_probabilities() -> None:
     rng = np.random.default_rng(2)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 7)).double()
     config = compose_config()
-    module = ClassificationModule(network, 7, config.optimizer, config.scheduler, {})
+    module = ClassificationModule(network, 7, config.optimizer, config.scheduler, config.loss, {})
     crops = torch.from_numpy(rng.normal(size=(5, 10, 3, 2, 2)))
     logits = torch.stack([network(crops[:, k]) for k in range(10)], 1).detach().numpy()
     probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
@@ -70,3 +78,110 @@ def test_ten_crops_of_an_image_are_averaged_the_same_in_any_batch(classes: int) 
     for size in (1, 2, 3, 7, 50):
         actual = torch.cat([mean_over_crops(part.unbind(0)) for part in each.split(size, 1)])
         np.testing.assert_array_equal(actual.numpy(), expected)
+
+
+class Median(Metric):
+    """The median of the true class's logit: it keeps all of them, in a list."""
+
+    logits: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("logits", [], dist_reduce_fx="cat")
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        assert (labels >= 0).all()
+        self.logits.append(logits.gather(1, labels[:, None])[:, 0])
+
+    def compute(self) -> Tensor:
+        return dim_zero_cat(self.logits).median()
+
+
+@pytest.fixture
+def median(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registers the metric for this test."""
+    monkeypatch.setitem(METRICS._choices, "median", lambda classes: Median())
+    monkeypatch.setitem(METRICS.splits, "median", ("train", "val"))
+
+
+@pytest.mark.usefixtures("median")
+def test_a_registered_metric_is_counted_restored_and_gets_readable_images_only() -> None:
+    """In two halves, the first of which another process has counted: as at once."""
+    rng = np.random.default_rng(3)
+    logits, labels = rng.normal(size=(41, 8)), rng.integers(0, 8, 41)
+    gone = rng.random(41) < 0.3
+    marked = np.where(gone, UNREADABLE, labels)
+    halves = [SplitMetrics("train", 8), SplitMetrics("train", 8)]
+    for metrics, part in zip(halves, np.array_split(np.arange(41), 2), strict=True):
+        metrics.count(torch.zeros(len(part)), torch.from_numpy(logits[part]), torch.from_numpy(marked[part]))
+    halves[1].add(halves[0].states())
+    computed = halves[1].compute()
+    expected = torch.from_numpy(logits[~gone, labels[~gone]]).median()  # the lower of two in the middle
+    assert computed["train/median"] == expected
+    assert computed["train/samples"] == (~gone).sum()
+    assert "train/top5_error" not in computed
+
+
+def test_all_images_of_a_batch_unreadable(median: None) -> None:
+    metrics = SplitMetrics("val", 8)
+    metrics.count(torch.zeros(3), torch.zeros(3, 8), torch.full((3,), UNREADABLE))
+    metrics.count(torch.ones(1), torch.eye(8)[:1], torch.tensor([0]))
+    assert metrics.compute()["val/median"] == 1
+
+
+def module_of(*overrides: str, classes: int = 7) -> ClassificationModule:
+    """A module with a small network, as configured."""
+    config = compose_config(*overrides)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, classes)).double()
+    return ClassificationModule(network, classes, config.optimizer, config.scheduler, config.loss, {})
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_is_the_cross_entropy_with_smoothed_labels(smoothing: float) -> None:
+    """Szegedy et al., CVPR 2016, equation 3; unreadable images have none."""
+    rng = np.random.default_rng(4)
+    logits, labels = rng.normal(size=(20, 7)), rng.integers(0, 7, 20)
+    gone = rng.random(20) < 0.3
+    logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    targets = np.full((20, 7), smoothing / 7)
+    targets[np.arange(20), labels] += 1 - smoothing
+    module = module_of(f"loss.label_smoothing={smoothing}")
+    marked = torch.from_numpy(np.where(gone, UNREADABLE, labels))
+    losses = module._losses(torch.from_numpy(logits), marked)
+    np.testing.assert_allclose(losses, np.where(gone, 0, -(targets * logs).sum(1)), rtol=1e-10)
+    assert module.chance_loss == pytest.approx(np.log(7), rel=1e-6)
+
+
+@pytest.mark.parametrize(("schedule", "epochs"), [("constant", 5), ("cosine", 5), ("step", 10)])
+def test_warm_up_multiplies_the_schedule(schedule: str, epochs: int) -> None:
+    """Linear over a number of steps, with epochs of four; the last of them has the whole rate."""
+    module = module_of(f"scheduler={schedule}", "scheduler.warmup_epochs=1.5", "optimizer.lr=0.1")
+    trainer: Any = SimpleNamespace(
+        max_epochs=epochs, estimated_stepping_batches=4 * epochs, check_val_every_n_epoch=1
+    )
+    module.trainer = trainer
+    (optimizer,), stepped = module.configure_optimizers()
+    by_epoch = [item["scheduler"] for item in stepped if "interval" not in item]
+    (by_step,) = [item["scheduler"] for item in stepped if item.get("interval") == "step"]
+    rates = []
+    for _ in range(epochs):
+        for _ in range(4):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            by_step.step()
+        for scheduler in by_epoch:
+            scheduler.step()
+    of_epoch = {
+        "constant": lambda epoch: 1.0,
+        "cosine": lambda epoch: (1 + np.cos(np.pi * epoch / epochs)) / 2,
+        "step": lambda epoch: 0.1 ** sum(epoch >= round(drop * epochs) for drop in (0.247, 0.548, 0.839)),
+    }[schedule]
+    expected = [0.1 * of_epoch(step // 4) * min(1, (step + 1) / 6) for step in range(4 * epochs)]
+    np.testing.assert_allclose(rates, expected, rtol=1e-10)
+
+
+def test_without_warm_up_nothing_is_added() -> None:
+    module = module_of("scheduler=constant")
+    trainer: Any = SimpleNamespace(max_epochs=5)
+    module.trainer = trainer
+    assert module.configure_optimizers()[1] == []

@@ -60,8 +60,6 @@ def test_columns_need_devices_that_suit_them(overrides: tuple[str, ...], message
 
 def test_columns_share_a_batch() -> None:
     check("strategy=model_parallel", "trainer.devices=2", "model.columns=2", "data.batch_size=21")
-    with pytest.raises(UserError, match=r"strategy.data_parallel_size=2: expected 1 with strategy=ddp"):
-        check("strategy=ddp", "strategy.data_parallel_size=2")
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,10 @@ from alexnet.benchmark.variants import (
     flops_of_step,
     native_dtype,
 )
-from alexnet.config import AlexNetConfig, BenchmarkConfig, Variant
+from alexnet.config import BenchmarkConfig, Variant
 from alexnet.data.datamodule import check_crop
 from alexnet.hardware import cpu_model, resolve_precision
+from alexnet.models.families.alexnet import AlexNetConfig
 from alexnet.terminal import console, progress_bar
 
 WHOLE_RUN = 86_400.0  # seconds: the time left is estimated from all measurements so far

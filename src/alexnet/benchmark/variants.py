@@ -18,7 +18,7 @@ from torch.optim import SGD, Optimizer
 from torchvision.models import alexnet
 
 from alexnet.callbacks.compiler_check import check_compiled
-from alexnet.config import AlexNetConfig, BenchmarkConfig, Compile, DropoutScaling, Strategy, Variant
+from alexnet.config import BenchmarkConfig, Compile, Strategy, Variant
 from alexnet.data.datamodule import MIXED
 from alexnet.errors import UserError
 from alexnet.hardware import (
@@ -31,9 +31,11 @@ from alexnet.hardware import (
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.build import build_network
 from alexnet.models.dropout import Dropout
+from alexnet.models.families.alexnet import AlexNetConfig, DropoutScaling
 from alexnet.models.flops import count_training_flops
 from alexnet.models.lrn import LocalResponseNorm
 from alexnet.optim.optimizers import build_optimizer
+from alexnet.optim.rules.sgd import PaperConfig
 from alexnet.paths import CONF
 from alexnet.training.compile import apply_performance_options, resolve_compile
 
@@ -178,7 +180,13 @@ def _build_peer(variant: Variant, config: BenchmarkConfig, device: torch.device)
     if variant is Variant.torchvision_compiled:
         network.compile()
     settings = config.optimizer
-    optimizer = SGD(network.parameters(), settings.lr, settings.momentum, weight_decay=settings.weight_decay)
+    groups = [
+        {"params": list(network.parameters()), "lr": settings.lr, "weight_decay": settings.weight_decay}
+    ]
+    if isinstance(settings, PaperConfig):
+        optimizer: Optimizer = SGD(groups, momentum=settings.momentum)
+    else:
+        optimizer = settings.build(groups)
     return _Built(network, optimizer, _precision("bf16-mixed" if bfloat16 else "32-true", device))
 
 

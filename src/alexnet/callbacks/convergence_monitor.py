@@ -1,7 +1,6 @@
 """Detection of training that does not start to learn."""
 
 import logging
-import math
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
@@ -20,13 +19,14 @@ HINT = (
 class ConvergenceMonitor(Callback):
     """Warn if the loss is still at chance after `config.epochs` epochs and `config.steps` steps.
 
-    At chance the loss is ln(classes). AlexNet's known failure is a loss that stays there for many epochs
-    (6.9 for 1000 classes). With `config.stop` it raises `UserError` instead of warning.
+    `chance_loss` is that of equal probabilities; the cross-entropy is ln(classes) then. AlexNet's known
+    failure is a loss that stays there for many epochs (6.9 for 1000 classes). With `config.stop` it raises
+    `UserError` instead of warning.
     """
 
-    def __init__(self, config: ConvergenceMonitorConfig, classes: int) -> None:
+    def __init__(self, config: ConvergenceMonitorConfig, chance_loss: float) -> None:
         self.config = config
-        self.chance = math.log(classes)
+        self.chance = chance_loss
         self.warning: str | None = None
         self._checked = False
 
@@ -37,11 +37,11 @@ class ConvergenceMonitor(Callback):
         if too_early or self._checked:
             return
         self._checked = True
-        if loss <= self.chance * (1 - self.config.margin):
+        if loss <= self.chance - self.config.margin * abs(self.chance):
             return
         self.warning = (
-            f"Not learning: after {epochs} epochs the training loss is {loss:.3f}, and chance level is"
-            f" ln({round(math.exp(self.chance))}) = {self.chance:.3f}. {HINT}"
+            f"Not learning: after {epochs} epochs the training loss is {loss:.3f}, and that of chance"
+            f" {self.chance:.3f}. {HINT}"
         )
         if self.config.stop:
             raise UserError(self.warning)

@@ -10,17 +10,14 @@ from alexnet.callbacks.loop_state import batches_done
 from alexnet.callbacks.throughput_monitor import ThroughputMonitor
 from alexnet.files import read_csv_columns
 from alexnet.hardware import peak_memory_mb
-from alexnet.metrics import MIN_CLASSES_FOR_TOP5
 from alexnet.runs.figures import draw_curves
 from alexnet.runs.folder import RunFolder
 from alexnet.terminal import duration
 
 log = logging.getLogger(__name__)
 
-METRICS = (
-    *("train/loss", "train/top1_error", "train/samples"),
-    *("val/loss", "val/top1_error", "val/top5_error", "val/samples"),
-)
+# logged, but not of interest for each epoch: SampleCountCheck needs the first two
+UNRECORDED = ("train/unreadable", "val/unreadable", "train/step_loss")
 HEADINGS = "  epoch   train: loss  top-1   val: loss  top-1  top-5   images/s  waited  time left"
 
 
@@ -31,9 +28,15 @@ class MetricsRecorder(Callback):
     """
 
     def __init__(
-        self, folder: RunFolder | None, throughput: ThroughputMonitor, classes: int, config: dict[str, Any]
+        self,
+        folder: RunFolder | None,
+        throughput: ThroughputMonitor,
+        classes: int,
+        chance_loss: float,
+        config: dict[str, Any],
     ) -> None:
-        self.folder, self.throughput, self.classes = folder, throughput, classes
+        self.folder, self.throughput = folder, throughput
+        self.classes, self.chance_loss = classes, chance_loss
         self.title = f"{config['model']['name']} on {config['data']['name']}"
         self.rows: list[dict[str, Any]] = []
         self._validated = False
@@ -57,11 +60,11 @@ class MetricsRecorder(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = True
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         # on every rank: reading the metrics sums them over the ranks
         known = {key: value.item() for key, value in trainer.callback_metrics.items()}
         if not self._validated:
-            known = {key: value for key, value in known.items() if key.startswith("train/")}
+            known = {key: value for key, value in known.items() if not key.startswith("val/")}
         self._validated = False
         if self.folder is None:
             return
@@ -69,9 +72,9 @@ class MetricsRecorder(Callback):
         memory = peak_memory_mb("gpu" if pl_module.on_gpu else "cpu")
         measures = {"lr": self._lr} | rates | {"peak_memory_mb": memory}
         row: dict[str, Any] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
-        row |= {key: known.get(key) for key in METRICS} | measures
-        if self.classes < MIN_CLASSES_FOR_TOP5:
-            del row["val/top5_error"]
+        expected = [*pl_module.train_metrics, *pl_module.val_metrics]  # and what callbacks have logged
+        recorded = [key for key in dict.fromkeys([*expected, *known]) if key not in UNRECORDED]
+        row |= {key: known.get(key) for key in recorded} | measures
         row["seconds"] = self.seconds()
         self.rows.append(row)
         self.folder.write_metrics(self.rows)
@@ -94,7 +97,7 @@ class MetricsRecorder(Callback):
         """Redraw curves.png from metrics.csv."""
         assert self.folder is not None
         metrics = read_csv_columns(self.folder.path / "metrics.csv")
-        draw_curves(metrics, self.classes, self.title, self.folder.figures / "curves.png")
+        draw_curves(metrics, self.classes, self.chance_loss, self.title, self.folder.figures / "curves.png")
 
     def _line(self, row: dict[str, Any], epochs: int) -> str:
         left = row["seconds"] / row["epoch"] * (epochs - row["epoch"])

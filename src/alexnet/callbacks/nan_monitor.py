@@ -32,9 +32,9 @@ class NaNMonitor(Callback):
     and velocities as they are, and is counted in `skipped`.
     """
 
-    def __init__(self, config: NaNMonitorConfig, classes: int) -> None:
+    def __init__(self, config: NaNMonitorConfig, chance_loss: float) -> None:
         self.config = config
-        self.limit = config.divergence_factor * math.log(classes)  # ln(classes) is the loss at chance
+        self.limit = config.divergence_factor * chance_loss if chance_loss > 0 else math.inf
         self.skipped = 0
         self._in_a_row = 0
         self._diverged: Tensor | None = None  # on the device, which is not waited for at every step

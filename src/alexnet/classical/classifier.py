@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
 from alexnet.classical.extraction import FeatureMatrix
 from alexnet.config import HandMadeConfig
-from alexnet.metrics import MIN_CLASSES_FOR_TOP5
+from alexnet.metrics.classification.topk_error import MIN_CLASSES_FOR_TOP5
 
 
 class Standardizer:

@@ -1,47 +1,35 @@
 """The schema of the configuration: every key, its type and its valid range.
 
 Values are in `conf/`, one YAML file per choice, with the source of each number. A field without a default
-here must be set there. Hydra checks keys and types when it composes a configuration; `check` checks ranges
-when the typed objects are built. Nothing here imports torch, so that `--help` and configuration errors do not
-wait for it.
+here must be set there. The classes of choices, which add their own keys, are beside what they build: networks
+in `alexnet.models.families`, update rules in `alexnet.optim.rules`; see `alexnet.config.registry`.
+Hydra checks keys and types when it composes a configuration; `check` checks ranges when the typed objects are
+built. Nothing here imports torch, so that `--help` and configuration errors do not wait for it.
 """
 
-from alexnet.config.base import ValidatedConfig
+from alexnet.config.base import ProgramConfig, ValidatedConfig
 from alexnet.config.benchmark import BenchmarkConfig, ScalingConfig, Variant
 from alexnet.config.callbacks import (
     ActivationMonitorConfig,
+    CallbackConfig,
     CallbacksConfig,
     CheckpointConfig,
     ConvergenceMonitorConfig,
-    EarlyStoppingConfig,
     NaNMonitorConfig,
     NonFinite,
 )
 from alexnet.config.data import (
+    AugmentationConfig,
     AugmentConfig,
     ColorScale,
     DataConfig,
-    DataSource,
     MeanKind,
     PackFormat,
-    SyntheticConfig,
     ValCrops,
 )
-from alexnet.config.model import (
-    MODEL_CONFIGS,
-    Activation,
-    AlexNetConfig,
-    DropoutPlace,
-    DropoutScaling,
-    Family,
-    Init,
-    Layer1Order,
-    LeNet5Config,
-    ModelConfig,
-    Pooling,
-    TorchvisionConfig,
-)
-from alexnet.config.optim import OptimizerConfig, Schedule, SchedulerConfig, UpdateRule
+from alexnet.config.loss import LossConfig
+from alexnet.config.model import ModelConfig
+from alexnet.config.optim import OptimizerConfig, SchedulerConfig
 from alexnet.config.programs import (
     ClassicalConfig,
     ComparabilityKey,
@@ -60,24 +48,24 @@ from alexnet.config.training import (
     Accelerator,
     ClaimConfig,
     Compile,
-    Logger,
     LoggerConfig,
+    ModelParallelConfig,
     PerformanceConfig,
     Strategy,
     StrategyConfig,
     TrainConfig,
     TrainerConfig,
+    WandbConfig,
     WandbMode,
 )
 
 __all__ = [
-    "MODEL_CONFIGS",
     "Accelerator",
-    "Activation",
     "ActivationMonitorConfig",
-    "AlexNetConfig",
     "AugmentConfig",
+    "AugmentationConfig",
     "BenchmarkConfig",
+    "CallbackConfig",
     "CallbacksConfig",
     "CheckpointConfig",
     "ClaimConfig",
@@ -88,45 +76,35 @@ __all__ = [
     "Compile",
     "ConvergenceMonitorConfig",
     "DataConfig",
-    "DataSource",
-    "DropoutPlace",
-    "DropoutScaling",
-    "EarlyStoppingConfig",
     "EvaluateConfig",
     "ExportConfig",
     "ExportFormat",
-    "Family",
     "Features",
     "HandMadeConfig",
-    "Init",
     "InspectConfig",
-    "Layer1Order",
-    "LeNet5Config",
-    "Logger",
     "LoggerConfig",
+    "LossConfig",
     "MeanKind",
     "ModelConfig",
+    "ModelParallelConfig",
     "NaNMonitorConfig",
     "NameConfig",
     "NonFinite",
     "OptimizerConfig",
     "PackFormat",
     "PerformanceConfig",
-    "Pooling",
     "PredictConfig",
     "PrepareConfig",
+    "ProgramConfig",
     "ScalingConfig",
-    "Schedule",
     "SchedulerConfig",
     "Strategy",
     "StrategyConfig",
-    "SyntheticConfig",
-    "TorchvisionConfig",
     "TrainConfig",
     "TrainerConfig",
-    "UpdateRule",
     "ValCrops",
     "ValidatedConfig",
     "Variant",
+    "WandbConfig",
     "WandbMode",
 ]

@@ -1,6 +1,7 @@
 """The base class of all configurations, and range checks."""
 
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
@@ -26,9 +27,21 @@ def check_positive(key: str, value: float | None) -> None:
 class ValidatedConfig:
     """A configuration that checks its values when it is built."""
 
+    required_methods: ClassVar[tuple[str, ...]] = ()  # of a base class of choices: what they override
+
     def __post_init__(self) -> None:
         if MISSING not in vars(self).values():  # OmegaConf reads the schema from an unfilled instance
             self.check()
 
     def check(self) -> None:
         """Raise `UserError` for a value out of range."""
+
+
+@dataclass
+class ProgramConfig(ValidatedConfig):
+    """Configuration of a program that works with networks, data or training.
+
+    `extensions` are modules with choices of their own, see `alexnet.config.extensions`.
+    """
+
+    extensions: list[str] = field(default_factory=list, kw_only=True)

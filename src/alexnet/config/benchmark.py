@@ -6,7 +6,6 @@ from enum import Enum
 from omegaconf import MISSING
 
 from alexnet.config.base import ValidatedConfig, check
-from alexnet.config.model import AlexNetConfig, ModelConfig
 from alexnet.config.training import ClaimConfig, TrainConfig
 
 
@@ -45,7 +44,6 @@ class BenchmarkConfig(TrainConfig):
     If `variants` is None, `benchmark.py` chooses those that are informative on this machine.
     """
 
-    model: ModelConfig = MISSING  # without a default, which would replace the chosen network
     claim: ClaimConfig | None = MISSING  # without a default, which would replace an experiment's claim
     variants: list[Variant] | None = MISSING
     rounds: int = MISSING
@@ -57,7 +55,7 @@ class BenchmarkConfig(TrainConfig):
     def check(self) -> None:
         super().check()
         expected = "a network of the family alexnet, to compare with its stock implementation"
-        check(isinstance(self.model, AlexNetConfig), "model", self.model.name, expected)
+        check(self.model.family == "alexnet", "model", self.model.name, expected)
         for key in ("rounds", "steps", "matrix"):
             check(getattr(self, key) >= 1, key, getattr(self, key), "a whole number from 1 up")
         check(self.classes >= 2, "classes", self.classes, "2 or more")

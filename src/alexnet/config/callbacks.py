@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING, ClassVar
 
 from omegaconf import MISSING
 
 from alexnet.config.base import ValidatedConfig, check, check_fraction, check_positive
+from alexnet.config.registry import FieldRegistry
+
+if TYPE_CHECKING:
+    from lightning import Callback
 
 
 class NonFinite(Enum):
@@ -27,18 +32,6 @@ class CheckpointConfig(ValidatedConfig):
     def check(self) -> None:
         for key in ("every_n_steps", "every_n_seconds"):
             check_positive(f"callbacks.checkpoint.{key}", getattr(self, key))
-
-
-@dataclass
-class EarlyStoppingConfig(ValidatedConfig):
-    """When to stop a run that no longer improves."""
-
-    patience: int | None = MISSING
-    min_delta: float = MISSING
-
-    def check(self) -> None:
-        check_positive("callbacks.early_stopping.patience", self.patience)
-        check(self.min_delta >= 0, "callbacks.early_stopping.min_delta", self.min_delta, "0 or more")
 
 
 @dataclass
@@ -79,11 +72,27 @@ class ActivationMonitorConfig(ValidatedConfig):
 
 
 @dataclass
+class CallbackConfig(ValidatedConfig):
+    """Options of a callback that another module adds, with their defaults; see `register_callback`."""
+
+    required_methods: ClassVar[tuple[str, ...]] = ("build",)
+
+    def build(self) -> "Callback | None":
+        """Build the callback; None if it is off. It is called on every rank."""
+        raise NotImplementedError
+
+
+@dataclass
 class CallbacksConfig(ValidatedConfig):
-    """Callbacks of a run."""
+    """Callbacks of a run. Each that is registered adds the key of its name."""
 
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     nan_monitor: NaNMonitorConfig = field(default_factory=NaNMonitorConfig)
     convergence_monitor: ConvergenceMonitorConfig = field(default_factory=ConvergenceMonitorConfig)
     activation_monitor: ActivationMonitorConfig = field(default_factory=ActivationMonitorConfig)
+
+
+CALLBACKS = FieldRegistry(
+    "callback", "callbacks", CallbacksConfig, CallbackConfig, package="alexnet.callbacks.optional"
+)
+register_callback = CALLBACKS.register

@@ -14,28 +14,60 @@ from hydra.version import VersionBase
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from alexnet.config.extensions import extension_folders
 from alexnet.config.messages import format_error
-from alexnet.config.model import MODEL_CONFIGS, ModelConfig
+from alexnet.config.model import ModelConfig
 from alexnet.config.reading import read_config
+from alexnet.config.registry import ConfigRegistry, to_node
 from alexnet.config.training import TrainConfig
 from alexnet.errors import UserError
 from alexnet.paths import CONF, PROJECT
 
+_schemas: dict[str, type] = {}
 
-def register(name: str, schema: type) -> None:
-    """Register a schema with Hydra as <name>_schema."""
-    ConfigStore.instance().store(name=f"{name}_schema", node=schema)
+
+def list_groups() -> str:
+    """Return the groups of conf/ and their choices for --help, a line each, without schemas and bases."""
+    groups: dict[str, set[str]] = {}
+    for folder in (CONF, *extension_folders()):
+        for file in folder.rglob("*.yaml"):
+            group = file.parent.relative_to(folder).as_posix()
+            if not file.stem.startswith("_") and not group.startswith((".", "hydra")):
+                groups.setdefault(group, set()).add(file.stem)
+    return "\n".join(f"{group}: {', '.join(sorted(groups[group]))}" for group in sorted(groups))
 
 
 OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)
+OmegaConf.register_new_resolver("list_groups", list_groups, replace=True)
+
+
+def register(name: str, schema: type) -> None:
+    """Register the schema of conf/<name>.yaml with Hydra, as <name>_schema."""
+    _schemas[name] = schema
+    ConfigStore.instance().store(name=f"{name}_schema", node=to_node(schema))
+
+
+def register_choices() -> None:
+    """Register the schemas of all choices with Hydra, each as _<name> in its group.
+
+    Those of the programs, too, to which an extension may have added keys.
+    """
+    store = ConfigStore.instance()
+    for registry in ConfigRegistry.of_base.values():
+        for name in registry.names():
+            store.store(group=registry.group, name=f"_{name}", node=registry.node(name))
+    for name, schema in _schemas.items():
+        register(name, schema)
+
+
 register("train", TrainConfig)
-for _family, _config in MODEL_CONFIGS.items():
-    ConfigStore.instance().store(group="model", name=f"_{_family}", node=_config)
+register_choices()
 
 
 def list_presets() -> list[str]:
     """Return the names of the presets, sorted."""
-    return sorted(file.stem for file in (CONF / "model").glob("*.yaml") if not file.stem.startswith("_"))
+    files = [file for folder in (CONF, *extension_folders()) for file in (folder / "model").glob("*.yaml")]
+    return sorted({file.stem for file in files if not file.stem.startswith("_")})
 
 
 def compose_model(preset: str, changes: Mapping[str, Any]) -> ModelConfig:
@@ -44,6 +76,7 @@ def compose_model(preset: str, changes: Mapping[str, Any]) -> ModelConfig:
     Raises `UserError` for a preset, key or value that does not exist, with the nearest one.
     """
     overrides = [f"model={preset}", *(f"model.{key}={_to_override(changes[key])}" for key in changes)]
+    register_choices()  # a module may have registered more
     try:
         with _own_hydra():
             raw = compose("train", overrides)

@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import MISSING
 
 from alexnet.config.base import ValidatedConfig, check, check_positive
+from alexnet.config.registry import ConfigRegistry, FieldRegistry
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
 
-class DataSource(Enum):
-    """Source of the images."""
-
-    synthetic = "synthetic"
-    folder = "folder"
-    cifar10 = "cifar10"
-    imagenette = "imagenette"
-    imagenet = "imagenet"
+    from alexnet.data.folders import Walk
+    from alexnet.data.image_list import ImageList
 
 
 class PackFormat(Enum):
@@ -48,8 +48,42 @@ class ColorScale(Enum):
 
 
 @dataclass
+class AugmentationConfig(ValidatedConfig):
+    """An augmentation that another module adds, with its options; see `register_augmentation`.
+
+    It draws from a random stream of its own, so that it changes no draw of the others. What it draws is a
+    function of (seed, epoch, sample), whatever the batches, ranks and restarts.
+    """
+
+    required_methods: ClassVar[tuple[str, ...]] = ("active", "draw")
+
+    @property
+    def active(self) -> bool:
+        """Whether it is on; by its default options it is off."""
+        raise NotImplementedError
+
+    def draw(self, generator: "np.random.Generator", samples: int) -> "NDArray[Any]":
+        """Draw for all samples of an epoch, one row of the result (samples, ...) each."""
+        raise NotImplementedError
+
+    def change_pixels(self, images: "Tensor", draws: "Tensor") -> "Tensor":
+        """Return changed images (N, 3, size, size), uint8, after crop and flip.
+
+        `draws` holds the rows of these images, on their device.
+        """
+        return images
+
+    def change_inputs(self, images: "Tensor", draws: "Tensor") -> "Tensor":
+        """Return changed inputs (N, 3, size, size), float, after the mean and the colour noise."""
+        return images
+
+
+@dataclass
 class AugmentConfig(ValidatedConfig):
-    """Random augmentation of the training images, each kind with its own switch."""
+    """Random augmentation of the training images, each kind with its own switch.
+
+    Each that is registered adds the key of its name.
+    """
 
     crop: bool = MISSING
     flip: bool = MISSING
@@ -71,24 +105,17 @@ class AugmentConfig(ValidatedConfig):
 
 
 @dataclass
-class SyntheticConfig(ValidatedConfig):
-    """Size and seed of the synthetic data set, which is regenerated when any of these values changes."""
-
-    train_images: int = MISSING
-    val_images: int = MISSING
-    seed: int = MISSING
-
-    def check(self) -> None:
-        check_positive("data.synthetic.train_images", self.train_images)
-        check_positive("data.synthetic.val_images", self.val_images)
-
-
-@dataclass
 class DataConfig(ValidatedConfig):
-    """Images, their preparation, and how they are loaded."""
+    """Images, their preparation, and how they are loaded.
+
+    Itself it is a source of class folders; other sources override `list_files`, or derive from
+    `FetchedDataConfig`.
+    """
+
+    fetched: ClassVar[bool] = False  # whether the source makes or downloads images that are not there
 
     name: str = MISSING
-    source: DataSource = MISSING
+    source: str = MISSING
     root: str = MISSING
     cache: str = MISSING
     pack: str | None = MISSING
@@ -100,7 +127,17 @@ class DataConfig(ValidatedConfig):
     mean: MeanKind = MISSING
     val_crops: ValCrops = MISSING
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    synthetic: SyntheticConfig | None = MISSING
+
+    def list_files(self, walk: "Walk") -> "tuple[ImageList, ImageList] | None":
+        """List the training and validation images below `walk.root`; None: they are in class folders.
+
+        Raises `UserError` for data that cannot be trained on.
+        """
+        return None
+
+    def describe_gaps(self, train: "ImageList", val: "ImageList") -> str | None:
+        """Describe what is missing from a known data set, for the user; None if nothing is."""
+        return None
 
     def check(self) -> None:
         check(self.batch_size >= 1, "data.batch_size", self.batch_size, "1 or more images")
@@ -110,3 +147,16 @@ class DataConfig(ValidatedConfig):
             0 <= self.max_unreadable <= 1, "data.max_unreadable", self.max_unreadable, "a share, from 0 to 1"
         )
         check(self.resize_size >= 1, "data.resize_size", self.resize_size, "1 or more pixels")
+
+
+AUGMENTATIONS = FieldRegistry(
+    "augmentation",
+    "data.augment",
+    AugmentConfig,
+    AugmentationConfig,
+    package="alexnet.data.augmentations",
+)
+register_augmentation = AUGMENTATIONS.register
+
+SOURCES = ConfigRegistry("data source", DataConfig, "data", "source", package="alexnet.data.sources")
+register_data = SOURCES.register

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from alexnet.config.model import MODEL_CONFIGS, AlexNetConfig, has_network
+from alexnet.config.registry import groups_of, nested_schemas, to_node
 from alexnet.config.renamed import RENAMED_VALUES, new_name
 from alexnet.errors import UserError, suggest
 from alexnet.paths import command_for
@@ -75,18 +76,25 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
         return f"{key}: renamed to {renamed}."
     if key.startswith("hydra."):
         return f"{key}: Hydra has no such key. To list its keys: {command_for('train')} --cfg hydra"
-    node = OmegaConf.structured(schema)
-    if has_network(schema):
-        named = (config for config in MODEL_CONFIGS.values() if config.__name__ in text)
-        node.model = next(named, AlexNetConfig)
+    node = to_node(schema)
+    for group, registry in groups_of(schema).items():
+        named = [name for name in registry.names() if _names_a_class_of(registry[name], text)]
+        node[group] = registry.node((named or [registry.default or registry.names()[0]])[0])
+    value: Any = node
     parts = key.split(".")
     for depth, part in enumerate(parts):
-        if not isinstance(node, DictConfig) or part not in node:
+        if not isinstance(value, DictConfig) or part not in value:
             path = ".".join(parts[: depth + 1])
-            choices = node.keys() if isinstance(node, DictConfig) else []
+            choices = value.keys() if isinstance(value, DictConfig) else []
             return f"{path}: there is no such key.{_list_choices(part, map(str, choices))}"
-        node = node._get_node(part)
+        value = value._get_node(part)
     return f"{key}: cannot be set this way."
+
+
+def _names_a_class_of(schema: type, text: str) -> bool:
+    """Return whether an error's text names a schema, or one of those below it."""
+    nested = nested_schemas(schema).values()
+    return f"'{schema.__name__}'" in text or any(_names_a_class_of(below, text) for below in nested)
 
 
 def _expected(override: str, reason: str) -> str:

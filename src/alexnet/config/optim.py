@@ -1,45 +1,38 @@
-"""Configuration of the update rule and the learning-rate schedule."""
+"""Configuration of the update rule and the learning-rate schedule: what all choices share."""
 
 from dataclasses import dataclass
-from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import MISSING
 
-from alexnet.config.base import ValidatedConfig, check, check_fraction, check_positive
+from alexnet.config.base import ValidatedConfig, check, check_positive
+from alexnet.config.registry import ConfigRegistry
 
-
-class UpdateRule(Enum):
-    """Form of the momentum update: learning rate inside the velocity (paper), or outside it (PyTorch)."""
-
-    paper = "paper"
-    pytorch = "pytorch"
-
-
-class Schedule(Enum):
-    """Schedule of the learning rate over a run."""
-
-    constant = "constant"
-    step = "step"
-    plateau = "plateau"
-    cosine = "cosine"
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 
 @dataclass
 class OptimizerConfig(ValidatedConfig):
-    """Stochastic gradient descent with momentum; weights and biases are separate parameter groups."""
+    """An update rule; weights and biases are separate parameter groups."""
 
-    rule: UpdateRule = MISSING
+    required_methods: ClassVar[tuple[str, ...]] = ("build",)
+
+    rule: str = MISSING
     lr: float = MISSING
-    momentum: float = MISSING
     weight_decay: float = MISSING
     bias_lr_factor: float = MISSING
     bias_weight_decay: float = MISSING
     freeze: list[str] = MISSING
     freeze_from: float = MISSING
 
+    def build(self, groups: list[dict[str, Any]]) -> "Optimizer":
+        """Build the optimizer of parameter groups, each with its own lr and weight_decay."""
+        raise NotImplementedError
+
     def check(self) -> None:
         check_positive("optimizer.lr", self.lr)
-        check_fraction("optimizer.momentum", self.momentum)
         for key in ("weight_decay", "bias_lr_factor", "bias_weight_decay"):
             check(getattr(self, key) >= 0, f"optimizer.{key}", getattr(self, key), "0 or more")
         expected = "a fraction of the run, from 0 to 1"
@@ -48,21 +41,29 @@ class OptimizerConfig(ValidatedConfig):
 
 @dataclass
 class SchedulerConfig(ValidatedConfig):
-    """Learning-rate schedule. `milestones` are fractions of the run's epochs."""
+    """A learning-rate schedule, after a linear warm-up over `warmup_epochs`."""
 
-    schedule: Schedule = MISSING
-    factor: float = MISSING
-    milestones: list[float] = MISSING
-    patience: int = MISSING
-    reductions: int = MISSING
+    required_methods: ClassVar[tuple[str, ...]] = ("build",)
+
+    schedule: str = MISSING
+    warmup_epochs: float = 0.0
+
+    def build(self, optimizer: "Optimizer", epochs: int) -> "LRScheduler | ReduceLROnPlateau | None":
+        """Build the schedule of a run of `epochs` epochs, stepped once an epoch; None for a constant rate.
+
+        A `ReduceLROnPlateau` is stepped with val/top1_error.
+        """
+        raise NotImplementedError
 
     def check(self) -> None:
-        check(0 < self.factor <= 1, "scheduler.factor", self.factor, "a number above 0, at most 1")
-        check(
-            all(0 < m < 1 for m in self.milestones) and list(self.milestones) == sorted(self.milestones),
-            "scheduler.milestones",
-            self.milestones,
-            "increasing fractions of the run between 0 and 1",
-        )
-        check(self.patience >= 0, "scheduler.patience", self.patience, "0 or more epochs")
-        check(self.reductions >= 0, "scheduler.reductions", self.reductions, "0 or more")
+        check(self.warmup_epochs >= 0, "scheduler.warmup_epochs", self.warmup_epochs, "0 or more epochs")
+
+
+OPTIMIZERS = ConfigRegistry(
+    "update rule", OptimizerConfig, "optimizer", "rule", package="alexnet.optim.rules"
+)
+SCHEDULERS = ConfigRegistry(
+    "schedule", SchedulerConfig, "scheduler", "schedule", package="alexnet.optim.schedules"
+)
+register_optimizer = OPTIMIZERS.register
+register_scheduler = SCHEDULERS.register

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from alexnet.config.base import ValidatedConfig, check, check_positive
+from alexnet.config.base import ProgramConfig, ValidatedConfig, check, check_positive
 from alexnet.config.data import DataConfig, PackFormat, ValCrops
 from alexnet.config.model import ModelConfig
 from alexnet.config.training import Accelerator
@@ -31,7 +31,7 @@ class ComparabilityKey(Enum):
 
 
 @dataclass
-class PrepareConfig(ValidatedConfig):
+class PrepareConfig(ProgramConfig):
     """Configuration of `prepare.py`."""
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -43,7 +43,7 @@ class PrepareConfig(ValidatedConfig):
 
 
 @dataclass
-class EvaluateConfig(ValidatedConfig):
+class EvaluateConfig(ProgramConfig):
     """Configuration of `evaluate.py`. `run` and `checkpoint` are a path, or a list of paths."""
 
     run: Any = MISSING
@@ -97,7 +97,7 @@ def _as_list(given: Any) -> list[str]:
 
 
 @dataclass
-class PredictConfig(ValidatedConfig):
+class PredictConfig(ProgramConfig):
     """Configuration of `predict.py`."""
 
     run: str | None = MISSING
@@ -118,7 +118,7 @@ class PredictConfig(ValidatedConfig):
 
 
 @dataclass
-class InspectConfig(ValidatedConfig):
+class InspectConfig(ProgramConfig):
     """Configuration of `inspect_run.py`."""
 
     run: str | None = MISSING
@@ -144,7 +144,7 @@ OLDEST_OPSET = 18  # the oldest that torch writes; asked for an older one, it si
 
 
 @dataclass
-class ExportConfig(ValidatedConfig):
+class ExportConfig(ProgramConfig):
     """Configuration of `export.py`. `format` is the name of a format, or a list of names."""
 
     run: str | None = MISSING
@@ -238,7 +238,7 @@ class NameConfig:
 
 
 @dataclass
-class ClassicalConfig(ValidatedConfig):
+class ClassicalConfig(ProgramConfig):
     """Configuration of `classical.py`."""
 
     seed: int = MISSING

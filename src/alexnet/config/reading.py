@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from alexnet.config.extensions import require_extensions
 from alexnet.config.messages import format_error
-from alexnet.config.model import ModelConfig, has_network
+from alexnet.config.registry import ConfigRegistry, groups_of, to_node
 from alexnet.errors import UserError
 
 Typed = TypeVar("Typed")
@@ -19,21 +20,26 @@ def read_config(raw: DictConfig, schema: type[Typed]) -> Typed:
     missing = sorted(OmegaConf.missing_keys(raw))
     if missing:
         raise UserError(f"{missing[0]} is not set. Set it: {missing[0]}=...")
-    given = OmegaConf.create(OmegaConf.to_container(raw))
-    assert isinstance(given, DictConfig)
+    plain = OmegaConf.to_container(raw)
+    assert isinstance(plain, dict)
+    require_extensions(plain.get("extensions"))
+    given = OmegaConf.create(plain)
     typed = OmegaConf.to_object(OmegaConf.merge(_schema_for(schema, given), given))  # refuses +key=value
     assert isinstance(typed, schema)
     return typed
 
 
 def _schema_for(schema: type, given: DictConfig) -> DictConfig:
-    """Return the schema, with the keys of the network's family."""
-    if schema is ModelConfig:
-        return OmegaConf.structured(ModelConfig.for_family(given.get("family")))
-    config = OmegaConf.structured(schema)
-    if has_network(schema) and isinstance(model := given.get("model"), DictConfig):
-        config.model = ModelConfig.for_family(model.get("family"))
-    return config
+    """Return the schema, with the keys of the choices that are given."""
+    if (registry := ConfigRegistry.of_base.get(schema)) is not None:
+        return to_node(registry.schema_of(given))
+    node = to_node(schema)
+    for name, registry in groups_of(schema).items():
+        if isinstance(group := given.get(name), DictConfig):
+            node[name] = to_node(registry.schema_of(group))
+        elif OmegaConf.is_missing(node, name):
+            node[name] = to_node(registry.base)
+    return node
 
 
 def read_saved(saved: dict[str, Any], schema: type[Typed], file: Path) -> Typed:

@@ -34,6 +34,27 @@ RENAMED_VALUES = {
 }
 # in saved configurations these duplicate `optimizer.lr` and `trainer.max_epochs`
 DROPPED_KEYS = ("data.lr", "data.epochs")
+# (key, value) -> keys that saved configurations have although this choice does not use them
+UNUSED_KEYS = {
+    ("scheduler.schedule", "constant"): ("factor", "milestones", "patience", "reductions"),
+    ("scheduler.schedule", "cosine"): ("factor", "milestones", "patience", "reductions"),
+    ("scheduler.schedule", "plateau"): ("milestones",),
+    ("scheduler.schedule", "step"): ("patience", "reductions"),
+    **{("data.source", name): ("synthetic",) for name in ("folder", "cifar10", "imagenette", "imagenet")},
+    **{("strategy.name", name): ("data_parallel_size",) for name in ("auto", "single", "ddp", "fsdp")},
+    ("logger.kind", "csv"): (
+        *("project", "entity", "mode", "group", "job_type", "name", "tags", "log_checkpoint"),
+    ),
+}
+# key -> (its value in runs from before it existed, a key beside which it belongs)
+ADDED_KEYS: dict[str, tuple[Any, str]] = {
+    "model.batch_norm": (False, "model.lrn"),
+    "scheduler.warmup_epochs": (0.0, "scheduler.schedule"),
+    "loss.name": ("cross_entropy", "scheduler.schedule"),
+    "loss.label_smoothing": (0.0, "scheduler.schedule"),
+    "trainer.gradient_clip_val": (None, "trainer.max_epochs"),
+    "trainer.gradient_clip_algorithm": ("norm", "trainer.max_epochs"),
+}
 
 
 def new_name(key: str) -> str | None:
@@ -48,9 +69,19 @@ def migrate(config: dict[str, Any]) -> dict[str, Any]:
     """Translate a saved configuration, or some of its top-level groups, to current names."""
     leaves = {key: value for key, value in flatten(config).items() if key not in DROPPED_KEYS}
     renamed = {new_name(key) or key: value for key, value in leaves.items()}
+    unused = {
+        f"{key.partition('.')[0]}.{name}"
+        for key, value in renamed.items()
+        if isinstance(value, str)
+        for name in UNUSED_KEYS.get((key, value), ())
+    }
+    if "loss.name" not in renamed:  # written before these keys existed
+        added = {key: value for key, (value, beside) in ADDED_KEYS.items() if beside in renamed}
+        renamed = added | renamed
     return nest(
         {
             key: RENAMED_VALUES.get((key, value), value) if isinstance(value, str) else value
             for key, value in renamed.items()
+            if not is_under(key, tuple(unused))
         }
     )

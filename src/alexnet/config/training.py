@@ -6,11 +6,13 @@ from enum import Enum
 
 from omegaconf import MISSING
 
-from alexnet.config.base import ValidatedConfig, check, check_positive
+from alexnet.config.base import ProgramConfig, ValidatedConfig, check, check_positive
 from alexnet.config.callbacks import CallbacksConfig
 from alexnet.config.data import DataConfig
+from alexnet.config.loss import LossConfig
 from alexnet.config.model import ModelConfig
 from alexnet.config.optim import OptimizerConfig, SchedulerConfig
+from alexnet.config.registry import ConfigRegistry
 
 
 class Accelerator(Enum):
@@ -41,13 +43,6 @@ class Compile(Enum):
     none = "none"
 
 
-class Logger(Enum):
-    """Where metrics are logged in addition to the run folder."""
-
-    wandb = "wandb"
-    csv = "csv"
-
-
 class WandbMode(Enum):
     """Mode of W&B; `auto` is online if the user is logged in, else offline."""
 
@@ -61,17 +56,30 @@ class StrategyConfig(ValidatedConfig):
     """Distribution of the network over devices."""
 
     name: Strategy = MISSING
+
+    def copies(self, devices: int) -> int:
+        """Return the number of copies of the network on `devices` devices in all."""
+        return devices
+
+
+STRATEGIES = ConfigRegistry("strategy", StrategyConfig, "strategy", "name")
+for _strategy in (Strategy.auto, Strategy.single, Strategy.ddp, Strategy.fsdp):
+    STRATEGIES.register(_strategy.value)(StrategyConfig)
+
+
+@STRATEGIES.register("model_parallel")
+@dataclass
+class ModelParallelConfig(StrategyConfig):
+    """One column of the network on each device, in `data_parallel_size` copies of the network."""
+
     data_parallel_size: int = MISSING
+
+    def copies(self, devices: int) -> int:
+        return self.data_parallel_size
 
     def check(self) -> None:
         size = self.data_parallel_size
         check(size >= 1, "strategy.data_parallel_size", size, "1 or more copies of the network")
-        check(
-            size == 1 or self.name is Strategy.model_parallel,
-            "strategy.data_parallel_size",
-            size,
-            f"1 with strategy={self.name.value}, as only model_parallel uses it",
-        )
 
 
 @dataclass
@@ -97,6 +105,8 @@ class TrainerConfig(ValidatedConfig):
     check_val_every_n_epoch: int = MISSING
     limit_train_batches: int | float | None = MISSING
     limit_val_batches: int | float | None = MISSING
+    gradient_clip_val: float | None = None
+    gradient_clip_algorithm: str = "norm"
     log_every_n_steps: int = MISSING
     deterministic: bool = MISSING
     benchmark: bool = MISSING
@@ -111,7 +121,11 @@ class TrainerConfig(ValidatedConfig):
             self.precision,
             f"one of {', '.join(precisions)}",
         )
-        for key in ("limit_train_batches", "limit_val_batches"):
+        algorithms = ("norm", "value")
+        expected = f"one of {', '.join(algorithms)}"
+        key = "trainer.gradient_clip_algorithm"
+        check(self.gradient_clip_algorithm in algorithms, key, self.gradient_clip_algorithm, expected)
+        for key in ("limit_train_batches", "limit_val_batches", "gradient_clip_val"):
             check_positive(f"trainer.{key}", getattr(self, key))
         check(
             self.max_time is None or re.fullmatch(r"\d+:\d\d:\d\d:\d\d", self.max_time) is not None,
@@ -123,9 +137,20 @@ class TrainerConfig(ValidatedConfig):
 
 @dataclass
 class LoggerConfig(ValidatedConfig):
-    """Experiment tracking in addition to the run folder."""
+    """Experiment tracking in addition to the run folder, whose own files are all of `csv`."""
 
-    kind: Logger = MISSING
+    kind: str = MISSING
+
+
+LOGGERS = ConfigRegistry("logger", LoggerConfig, "logger", "kind")
+LOGGERS.register("csv")(LoggerConfig)
+
+
+@LOGGERS.register("wandb")
+@dataclass
+class WandbConfig(LoggerConfig):
+    """Weights & Biases."""
+
     project: str = MISSING
     entity: str | None = MISSING
     mode: WandbMode = MISSING
@@ -156,8 +181,8 @@ class ClaimConfig(ValidatedConfig):
 
 
 @dataclass
-class TrainConfig(ValidatedConfig):
-    """Configuration of `train.py`."""
+class TrainConfig(ProgramConfig):
+    """Configuration of `train.py`. Groups whose class depends on the choice have no default."""
 
     seed: int = MISSING
     baseline: str = MISSING
@@ -165,14 +190,15 @@ class TrainConfig(ValidatedConfig):
     outputs: str = MISSING
     run_folder: str | None = MISSING
     resume: str | None = MISSING
-    model: ModelConfig = field(default_factory=ModelConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
-    strategy: StrategyConfig = field(default_factory=StrategyConfig)
+    model: ModelConfig = MISSING
+    data: DataConfig = MISSING
+    optimizer: OptimizerConfig = MISSING
+    scheduler: SchedulerConfig = MISSING
+    loss: LossConfig = MISSING
+    strategy: StrategyConfig = MISSING
     performance: PerformanceConfig = field(default_factory=PerformanceConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    logger: LoggerConfig = MISSING
     callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
 
     def check(self) -> None:

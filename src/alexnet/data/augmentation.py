@@ -1,16 +1,20 @@
 """Crops, flips and colour noise of whole batches, on the CPU or on an accelerator."""
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexnet.config import AugmentConfig, ColorScale
+from alexnet.config import AugmentationConfig, AugmentConfig, ColorScale
+from alexnet.config.data import AUGMENTATIONS
 from alexnet.data.loader import move_to_device
-from alexnet.data.sampling import RandomStream, epoch_generator, epoch_order
+from alexnet.data.sampling import RandomStream, epoch_generator, epoch_order, named_stream
+from alexnet.errors import UserError
 
 
 class AugmentationParams(NamedTuple):
@@ -18,17 +22,23 @@ class AugmentationParams(NamedTuple):
 
     `corners` (samples, 2) are uniform in [0, 1); `flips` (samples,) are fair coins;
     `colors` (samples, 3) are standard normal; `dropout_seeds` (samples,) decide which units are dropped.
+    `added` holds the draws of registered augmentations, by name.
     """
 
     corners: NDArray[np.float64]
     flips: NDArray[np.bool_]
     colors: NDArray[np.float32]
     dropout_seeds: NDArray[np.uint32]
+    added: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
     def of(self, samples: NDArray[np.int64] | slice) -> "AugmentationParams":
         """Return the rows of some samples."""
         return AugmentationParams(
-            self.corners[samples], self.flips[samples], self.colors[samples], self.dropout_seeds[samples]
+            self.corners[samples],
+            self.flips[samples],
+            self.colors[samples],
+            self.dropout_seeds[samples],
+            {name: draws[samples] for name, draws in self.added.items()},
         )
 
 
@@ -99,6 +109,32 @@ class Augmentation(Crops):
         super().__init__(mean[:, border : border + size, border : border + size].contiguous(), margin)
         self.config = config
         self.color_axes = color_axes
+        registered = AUGMENTATIONS.configs(config).items()
+        self.added: dict[str, AugmentationConfig] = {name: item for name, item in registered if item.active}
+        self._added_draws: tuple[tuple[int, int, int], dict[str, NDArray[Any]]] | None = None
+
+    def params(self, seed: int, epoch: int, samples: int) -> AugmentationParams:
+        """Return the draws of all samples of an epoch.
+
+        Raises `UserError` where a registered augmentation does not draw a row for each sample.
+        """
+        params = epoch_augmentation_params(seed, epoch, samples, self.config.crop_group_size)
+        return params._replace(added=self._draw_added(seed, epoch, samples)) if self.added else params
+
+    def _draw_added(self, seed: int, epoch: int, samples: int) -> dict[str, NDArray[Any]]:
+        key = (seed, epoch, samples)
+        if self._added_draws is None or self._added_draws[0] != key:
+            draws = {}
+            for name, item in self.added.items():
+                drawn = item.draw(epoch_generator(seed, epoch, named_stream(name)), samples)
+                if not isinstance(drawn, np.ndarray) or drawn.shape[:1] != (samples,):
+                    raise UserError(
+                        f"data.augment.{name}: draw() of {type(item).__module__} must return an array with a"
+                        f" row for each of {samples} samples."
+                    )
+                draws[name] = drawn
+            self._added_draws = (key, draws)
+        return self._added_draws[1]
 
     def random(
         self, images: Tensor, params: AugmentationParams, epoch: int, dtype: torch.dtype = torch.float32
@@ -132,12 +168,20 @@ class Augmentation(Crops):
     def _random(
         self, images: Tensor, params: AugmentationParams, shifts: Tensor | None, dtype: torch.dtype
     ) -> Tensor:
-        x = self._subtract_mean(self.crop_and_flip(images, params), dtype)
+        pixels = self.crop_and_flip(images, params)
+        draws = {
+            name: move_to_device(torch.from_numpy(params.added[name]), images.device) for name in self.added
+        }
+        for name, item in self.added.items():
+            pixels = item.change_pixels(pixels, draws[name])
+        x = self._subtract_mean(pixels, dtype)
         if shifts is not None:
             x += shifts
             if self.config.color_scale is ColorScale.standard_deviation:
                 # 2012 source, convdata.py:205: training and test images then have the same scale
                 x /= 1 + self.config.color_std
+        for name, item in self.added.items():
+            x = item.change_inputs(x, draws[name])
         return x
 
     def crop_and_flip(self, images: Tensor, params: AugmentationParams) -> Tensor:

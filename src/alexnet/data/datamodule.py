@@ -9,7 +9,7 @@ from lightning import LightningDataModule
 from torch import Tensor
 
 from alexnet.config import DataConfig, ValCrops
-from alexnet.data.augmentation import Augmentation, AugmentationParams, epoch_augmentation_params
+from alexnet.data.augmentation import Augmentation, AugmentationParams
 from alexnet.data.dataset import ImageDataset
 from alexnet.data.image import UNREADABLE
 from alexnet.data.loader import Batch, BatchLoader, move_to_device
@@ -115,10 +115,7 @@ class ImageDataModule(LightningDataModule):
         return self.augmentation.random(images, params, self._epoch(), dtype), labels, dropout_seeds
 
     def _params(self, indices: np.ndarray) -> AugmentationParams:
-        params = epoch_augmentation_params(
-            self.seed, self._epoch(), len(self.data.train), self.config.augment.crop_group_size
-        )
-        return params.of(indices)
+        return self.augmentation.params(self.seed, self._epoch(), len(self.data.train)).of(indices)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what prediction needs besides the weights: the classes and the mean."""

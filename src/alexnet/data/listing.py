@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from alexnet.config import DataConfig, DataSource
+from alexnet.config import DataConfig
 from alexnet.data.folders import Walk, list_folders
 from alexnet.data.image_list import ARRAYS, ImageList
-from alexnet.data.imagenet import completeness, list_imagenet
 from alexnet.files import load_npz, make_output_folder, save_npz
 from alexnet.paths import absolute
 from alexnet.terminal import console
@@ -43,23 +42,20 @@ def list_images(config: DataConfig, root: Path) -> Listing:
     path = cache_folder(config, "lists") / f"{key}.npz"
     with FileLock(path.with_suffix(".lock")):  # of several processes one lists, the others wait
         if (cached := _load(path, root)) is not None:
-            _report_completeness(config, cached)
+            _report_gaps(config, cached)
             return cached
         began, walk = time.time_ns(), Walk(root)
-        if config.source is DataSource.imagenet:
-            train, val = list_imagenet(walk)
-        else:
-            train, val = list_folders(walk, config.val_fraction)
+        train, val = config.list_files(walk) or list_folders(walk, config.val_fraction)
         listing = Listing(train, val, walk.mtimes)
         newest = max(*walk.mtimes.values(), *(int(split.times.max(initial=0)) for split in (train, val)))
         if newest < began - SETTLED_NS:
             _save(path, listing)
-    _report_completeness(config, listing)
+    _report_gaps(config, listing)
     return listing
 
 
-def _report_completeness(config: DataConfig, listing: Listing) -> None:
-    if config.source is DataSource.imagenet and (note := completeness(listing.train, listing.val)):
+def _report_gaps(config: DataConfig, listing: Listing) -> None:
+    if note := config.describe_gaps(listing.train, listing.val):
         console.print(note)
 
 

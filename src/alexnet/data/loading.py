@@ -11,6 +11,7 @@ import numpy as np
 
 from alexnet.config import DataConfig
 from alexnet.data.dataset import ImageDataset, ImageFileDataset, PackedDataset
+from alexnet.data.fetching import ensure_fetched, missing_download
 from alexnet.data.image import UNREADABLE
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
 from alexnet.data.imagenet import class_names
@@ -18,7 +19,6 @@ from alexnet.data.listing import SPLITS, cache_folder, list_images
 from alexnet.data.locations import pack_folder, require_data
 from alexnet.data.pack_reader import check_current, open_pack
 from alexnet.data.scan import DatasetScan, cached_scan, check_unreadable, scan_images
-from alexnet.data.sources import ensure_downloaded, missing_download
 from alexnet.data.statistics import Statistics
 from alexnet.errors import UserError
 
@@ -94,7 +94,7 @@ def _open_pack(config: DataConfig, folder: Path, splits: Sequence[str]) -> OpenD
 
 
 def _open_files(config: DataConfig, splits: Sequence[str], scan: bool) -> OpenData:
-    root = ensure_downloaded(config, os.cpu_count() or 1)
+    root = ensure_fetched(config, os.cpu_count() or 1)
     listing = list_images(config, root)
     readable = {"train": listing.train, "val": listing.val}
     cache = cache_folder(config, SCAN_CACHE)

@@ -1,14 +1,14 @@
 """Locations of a data set's images and of its pack; does not import torch."""
 
 import hashlib
+from dataclasses import fields
 from pathlib import Path
 
-from alexnet.config import DataConfig, DataSource
+from alexnet.config import DataConfig
 from alexnet.errors import UserError
 from alexnet.paths import PROJECT, absolute
 
 PACK_VERSION = 2  # increase it when the format of packs or the decoding changes
-USER_SUPPLIED = (DataSource.folder, DataSource.imagenet)
 
 
 def require_data(config: DataConfig) -> None:
@@ -26,9 +26,8 @@ def require_root(config: DataConfig) -> Path:
     Raises `UserError` if it does not exist, except in the project's data/, where it is created later.
     """
     root = absolute(config.root)
-    user_supplied = config.source in USER_SUPPLIED
-    if not root.is_dir() and (user_supplied or not root.is_relative_to(PROJECT / "data")):
-        advice = "" if user_supplied else " Create it, or leave data.root out."
+    if not root.is_dir() and not (config.fetched and root.is_relative_to(PROJECT / "data")):
+        advice = " Create it, or leave data.root out." if config.fetched else ""
         raise UserError(f"data.root={config.root}: there is no such folder.{advice}")
     return root
 
@@ -38,6 +37,8 @@ def pack_folder(config: DataConfig) -> Path:
     if config.pack is not None:
         return absolute(config.pack)
     root = str(absolute(config.root))
-    settings = (PACK_VERSION, config.source.value, root, config.resize_size, config.val_fraction)
-    key = hashlib.sha256(f"{settings} {config.synthetic}".encode(errors="surrogateescape")).hexdigest()[:12]
+    settings = (PACK_VERSION, config.source, root, config.resize_size, config.val_fraction)
+    own = [getattr(config, key.name) for key in fields(config)[len(fields(DataConfig)) :]]  # of its source
+    text = f"{settings} {', '.join(map(str, own)) or None}"
+    key = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:12]
     return absolute(config.cache) / "packs" / f"{config.name}-{key}"

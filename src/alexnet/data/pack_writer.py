@@ -14,6 +14,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from alexnet.config import PackFormat, PrepareConfig
+from alexnet.data.fetching import ensure_fetched
 from alexnet.data.image import UNREADABLE, ImageError, encode_jpeg
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
 from alexnet.data.imagenet import class_names
@@ -22,7 +23,6 @@ from alexnet.data.loader import prefetch_map
 from alexnet.data.locations import PACK_VERSION, pack_folder
 from alexnet.data.pack_reader import Pack, check_current, open_pack
 from alexnet.data.scan import check_unreadable
-from alexnet.data.sources import ensure_downloaded
 from alexnet.data.statistics import PixelSums
 from alexnet.errors import UserError
 from alexnet.files import PARTIAL, load_npz, save_npz, write_json
@@ -86,7 +86,7 @@ def make_pack(config: PrepareConfig) -> Pack:
 def _make(config: PrepareConfig, folder: Path) -> None:
     """Write the pack to a partial folder, which is renamed at the end."""
     workers = os.cpu_count() or 1
-    root = ensure_downloaded(config.data, workers)
+    root = ensure_fetched(config.data, workers)
     listing = list_images(config.data, root)
     lists = dict(zip(SPLITS, (listing.train, listing.val), strict=True))
     partial = folder.with_name(f"{folder.name}{PARTIAL}")

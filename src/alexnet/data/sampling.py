@@ -4,6 +4,7 @@ All randomness of the data is a function of (seed, epoch, sample) alone: neither
 restart changes the order of an epoch or the augmentation of a sample.
 """
 
+import hashlib
 from collections.abc import Iterator
 from enum import IntEnum
 from itertools import pairwise
@@ -16,8 +17,8 @@ class RandomStream(IntEnum):
     """The independent random streams of an epoch.
 
     Each augmentation draws from its own stream: switching one off, or adding one, does not change the draws
-    of the others. A new augmentation takes the next free number; a number in use never changes its meaning,
-    or earlier runs could not be reproduced.
+    of the others. A number never changes its meaning, or earlier runs could not be reproduced. Registered
+    augmentations have a `named_stream`.
     """
 
     order = 0
@@ -27,7 +28,12 @@ class RandomStream(IntEnum):
     dropout = 4
 
 
-def epoch_generator(seed: int, epoch: int, stream: RandomStream) -> np.random.Generator:
+def named_stream(name: str) -> int:
+    """Return the number of the stream of an augmentation that is registered under `name`."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")  # beyond those of RandomStream
+
+
+def epoch_generator(seed: int, epoch: int, stream: int) -> np.random.Generator:
     """Return a generator at the beginning of one stream of an epoch.
 
     Draw for all samples of the epoch at once, one row per sample of the data set: a sample's draws then do

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alexnet.config import SyntheticConfig
+from alexnet.data.sources.synthetic import SyntheticConfig
 from alexnet.files import PARTIAL
 from alexnet.terminal import progress_bar
 

@@ -8,10 +8,32 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard, distribute_tensor
 from torch.nn import functional
 
+from alexnet.errors import UserError
 from alexnet.models.alexnet import AlexNet, GroupedLinear
-from alexnet.models.lrn import LocalResponseNorm
+from alexnet.models.batch_norm import BatchNorm
+from alexnet.models.dropout import Dropout
+from alexnet.models.lrn import LocalResponseNorm, SpatialResponseNorm
 
 Layer = nn.Conv2d | nn.Linear | GroupedLinear
+
+# what divides into columns, apart from activation functions, which act on each unit alone
+DIVISIBLE = (
+    *(nn.Conv2d, nn.Linear, GroupedLinear, LocalResponseNorm, SpatialResponseNorm, BatchNorm),
+    *(nn.MaxPool2d, nn.Identity, Dropout),
+)
+
+
+def check_divisible(network: nn.Module) -> None:
+    """Raise `UserError` for a layer that `apply_column_parallel` cannot divide."""
+    for name, layer in network.named_modules():
+        if next(layer.children(), None) is not None or isinstance(layer, DIVISIBLE):
+            continue
+        is_activation = name.endswith(".activation") or name in ("stage6", "stage7")
+        if not is_activation or next(layer.parameters(), None) is not None:
+            raise UserError(
+                f"strategy=model_parallel: cannot divide {name} ({type(layer).__name__}) into columns. Choose"
+                " another strategy, or a network without it."
+            )
 
 
 def apply_column_parallel(network: AlexNet, mesh: DeviceMesh) -> None:
@@ -30,6 +52,8 @@ def apply_column_parallel(network: AlexNet, mesh: DeviceMesh) -> None:
     for module in network.modules():
         if isinstance(module, LocalResponseNorm):
             module.columns = 1  # all maps of this device are in one column
+        elif isinstance(module, BatchNorm):
+            _shard_batch_norm(module, mesh)
     for name, layer in list(network.named_children()):
         if name == "fc8":
             setattr(network, name, RowParallelLinear(network.fc8, mesh))
@@ -92,6 +116,13 @@ class RowParallelLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         partial = functional.linear(x, _local(self.weight))
         return _all_reduce_sum(partial, self.mesh) + _local(self.bias)
+
+
+def _shard_batch_norm(norm: BatchNorm, mesh: DeviceMesh) -> None:
+    """Keep the parameters and statistics of this device's channels."""
+    norm.weight, norm.bias = _shard(norm.weight, mesh, Shard(0)), _shard(norm.bias, mesh, Shard(0))
+    for name in ("running_mean", "running_var"):
+        norm.register_buffer(name, distribute_tensor(getattr(norm, name), mesh, [Shard(0)]))
 
 
 def _inputs_of_column(layer: Layer, columns: int) -> int:

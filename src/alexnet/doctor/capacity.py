@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.config import Strategy, TrainConfig
+from alexnet.data.fetching import missing_download
 from alexnet.data.locations import require_root
-from alexnet.data.sources import DOWNLOADS
 from alexnet.doctor.report import Finding, failed, ok, warning
 from alexnet.errors import UserError
 from alexnet.runs.checkpoint_io import read_checkpoint, write_checkpoint
@@ -104,8 +104,8 @@ def estimate_disk_use(
         DiskUse("outputs", Path(config.run_folder or config.outputs), sum(checkpoints) + largest + MARGIN),
         DiskUse("data.cache", Path(config.data.cache), CACHE_BYTES_PER_IMAGE * images + SCAN_BYTES),
     ]
-    if download:
-        uses.append(DiskUse("data.root", require_root(config.data), DOWNLOADS[config.data.source].on_disk))
+    if download and (archive := missing_download(config.data)) is not None:
+        uses.append(DiskUse("data.root", require_root(config.data), archive.on_disk))
     return uses
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 from urllib.error import HTTPError
 
-from alexnet.config import Logger, LoggerConfig, WandbMode
+from alexnet.config import LoggerConfig, WandbConfig, WandbMode
 from alexnet.doctor.report import Finding, failed, ok, warning
 from alexnet.runs.tracking import wants_online
 
@@ -60,7 +60,7 @@ def check_tracking(
     config: LoggerConfig, check_server: Callable[[str, float], None] = check_reachable
 ) -> Iterator[Finding]:
     """Report how runs will be tracked. Raises `TimeoutError` if wandb does not answer at all."""
-    if config.kind is Logger.csv or os.environ.get("WANDB_MODE") == "disabled":
+    if not isinstance(config, WandbConfig) or os.environ.get("WANDB_MODE") == "disabled":
         yield ok("W&B", "not used")
         return
     try:

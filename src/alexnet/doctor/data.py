@@ -8,10 +8,10 @@ import numpy as np
 from scipy.stats import hypergeom
 
 from alexnet.config import DataConfig
+from alexnet.data.fetching import download_error, missing_download
 from alexnet.data.loader import prefetch_map
 from alexnet.data.loading import OpenData
 from alexnet.data.locations import pack_folder, require_data, require_root
-from alexnet.data.sources import DOWNLOADS, download_error, missing_download
 from alexnet.doctor.connectivity import REACH_SECONDS, check_reachable
 from alexnet.doctor.report import Finding, failed, ok, warning
 from alexnet.terminal import duration
@@ -82,7 +82,8 @@ def _assess_unreadable(
 
 def check_download(config: DataConfig) -> Iterator[Finding]:
     """Check that the data set can be downloaded."""
-    download = DOWNLOADS[config.source]
+    download = missing_download(config)
+    assert download is not None
     root = require_root(config)
     try:
         check_reachable(download.url, REACH_SECONDS)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from alexnet.metrics import MIN_CLASSES_FOR_TOP5
+from alexnet.metrics.classification.topk_error import MIN_CLASSES_FOR_TOP5
 
 TOP = 5
 # a probability that float32 rounds to 0 is at most this

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.config import DataSource, ValCrops
+from alexnet.config import ValCrops
 from alexnet.data.imagenet import CLASSES, VAL_IMAGES
 from alexnet.data.loading import ValData
 from alexnet.evaluation.models import EvaluatedModel
@@ -90,7 +90,7 @@ class Evaluation:
     def is_imagenet(self) -> bool:
         """Whether the classes and images are those of published errors."""
         source = self.members[0].data.source
-        return source is DataSource.imagenet and len(self.data.classes) == CLASSES
+        return source == "imagenet" and len(self.data.classes) == CLASSES
 
     @property
     def is_whole_imagenet(self) -> bool:

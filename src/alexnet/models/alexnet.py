@@ -4,23 +4,25 @@ Shapes in comments are those of the default preset: one column, width 1, 227x227
 """
 
 from collections import OrderedDict
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexnet.config import Activation, AlexNetConfig, DropoutPlace, Layer1Order, Pooling
+from alexnet.config.registry import Registry
 from alexnet.errors import UserError
 from alexnet.models.base import ImageClassifier
 from alexnet.models.dropout import Dropout
+from alexnet.models.families.alexnet import (
+    ACTIVATIONS,
+    NORMALIZATIONS,
+    AlexNetConfig,
+    DropoutPlace,
+    Layer1Order,
+    Pooling,
+)
 from alexnet.models.init import initialize
 from alexnet.models.lrn import LocalResponseNorm, SpatialResponseNorm
-
-ACTIVATIONS: dict[Activation, type[nn.Module]] = {
-    Activation.relu: nn.ReLU,
-    Activation.tanh: nn.Tanh,
-    Activation.sigmoid: nn.Sigmoid,
-    Activation.identity: nn.Identity,
-}
 
 
 class AlexNet(ImageClassifier):
@@ -46,22 +48,22 @@ class AlexNet(ImageClassifier):
 
         self.margin = config.canvas_size - config.image_size
         self.conv1 = nn.Conv2d(3, c1, 11, stride=4, padding=config.conv1_padding)  # 227 -> 55x55x96
-        self.stage1 = _stage1(config)  # -> 27x27x96
+        self.stage1 = _stage1(config, c1)  # -> 27x27x96
         self.conv2 = nn.Conv2d(c1, c2, 5, padding=2, groups=columns)  # -> 27x27x256
-        self.stage2 = _stage2(config)  # -> 13x13x256
+        self.stage2 = _stage2(config, c2)  # -> 13x13x256
         channels = c2
         if "conv3" not in config.remove_layers:
             # -> 13x13x384, sees both columns
             self.conv3 = nn.Conv2d(channels, c3, 3, padding=1, groups=cross_groups)
-            self.stage3 = nn.Sequential(OrderedDict(activation=_activation(config)))
+            self.stage3 = _stage(config, c3)
             channels = c3
         if "conv4" not in config.remove_layers:
             self.conv4 = nn.Conv2d(channels, c4, 3, padding=1, groups=columns)  # -> 13x13x384
-            self.stage4 = nn.Sequential(OrderedDict(activation=_activation(config)))
+            self.stage4 = _stage(config, c4)
             channels = c4
         if "conv5" not in config.remove_layers:
             self.conv5 = nn.Conv2d(channels, c5, 3, padding=1, groups=columns)  # -> 13x13x256
-            self.stage5 = nn.Sequential(OrderedDict(activation=_activation(config)))
+            self.stage5 = _stage(config, c5)
             channels = c5
         self.pool5 = _pool(config)  # -> 6x6x256
 
@@ -124,7 +126,23 @@ def _scale_width(count: int, config: AlexNetConfig) -> int:
 
 
 def _activation(config: AlexNetConfig) -> nn.Module:
-    return ACTIVATIONS[config.activation]()
+    return _checked(ACTIVATIONS[config.activation](), ACTIVATIONS, config.activation)
+
+
+def _norm(config: AlexNetConfig, channels: int) -> dict[str, nn.Module]:
+    """Build the normalization that is on, as the first layer of a stage; nothing if none is."""
+    for name in NORMALIZATIONS.switched_on(config):  # at most one
+        return {"norm": _checked(NORMALIZATIONS[name](channels), NORMALIZATIONS, name)}
+    return {}
+
+
+def _checked(module: nn.Module, registry: Registry[Any], name: str) -> nn.Module:
+    if isinstance(module, nn.Module):
+        return module
+    raise UserError(
+        f"The {registry.kind} {name} of {registry[name].__module__} built a {type(module).__name__}, not a"
+        " module of torch.nn."
+    )
 
 
 def _pool(config: AlexNetConfig) -> nn.Module:
@@ -137,22 +155,22 @@ def _lrn(config: AlexNetConfig) -> nn.Module:
     return LocalResponseNorm(config.lrn_size, config.lrn_k, config.lrn_alpha, config.lrn_beta, config.columns)
 
 
-def _stage1(config: AlexNetConfig) -> nn.Sequential:
+def _stage(config: AlexNetConfig, channels: int, **after: nn.Module) -> nn.Sequential:
+    """Build what follows a convolution: the activation, and the modules `after` it."""
+    return nn.Sequential(OrderedDict(**_norm(config, channels), activation=_activation(config), **after))
+
+
+def _stage1(config: AlexNetConfig, channels: int) -> nn.Sequential:
     if config.layer1_order is Layer1Order.lrn_pool_activation:
-        return nn.Sequential(
-            OrderedDict(lrn=_lrn(config), pool=_pool(config), activation=_activation(config))
-        )
-    return nn.Sequential(OrderedDict(activation=_activation(config), lrn=_lrn(config), pool=_pool(config)))
+        before = {"lrn": _lrn(config), "pool": _pool(config)}
+        return nn.Sequential(OrderedDict(**_norm(config, channels), **before, activation=_activation(config)))
+    return _stage(config, channels, lrn=_lrn(config), pool=_pool(config))
 
 
-def _stage2(config: AlexNetConfig) -> nn.Sequential:
+def _stage2(config: AlexNetConfig, channels: int) -> nn.Sequential:
     # without LRN neither norm is used, as in net #148 of the run log ("no normalisation")
     spatial = SpatialResponseNorm() if config.spatial_norm and config.lrn else nn.Identity()
-    return nn.Sequential(
-        OrderedDict(
-            activation=_activation(config), lrn=_lrn(config), spatial_norm=spatial, pool=_pool(config)
-        )
-    )
+    return _stage(config, channels, lrn=_lrn(config), spatial_norm=spatial, pool=_pool(config))
 
 
 def _dropout(config: AlexNetConfig, enabled: bool, number: int) -> Dropout:

@@ -1,10 +1,7 @@
 """Networks built from their configurations."""
 
-from alexnet.config import AlexNetConfig, LeNet5Config, ModelConfig, TorchvisionConfig
-from alexnet.models.alexnet import AlexNet
+from alexnet.config import ModelConfig
 from alexnet.models.base import ImageClassifier
-from alexnet.models.lenet5 import LeNet5
-from alexnet.models.torchvision import TorchvisionNetwork
 
 
 def build_network(config: ModelConfig, classes: int) -> ImageClassifier:
@@ -12,15 +9,6 @@ def build_network(config: ModelConfig, classes: int) -> ImageClassifier:
 
     Raises `UserError` for values that do not define a valid network.
     """
-    network: ImageClassifier
-    match config:
-        case AlexNetConfig():
-            network = AlexNet(config, classes)
-        case LeNet5Config():
-            network = LeNet5(config, classes)
-        case TorchvisionConfig():
-            network = TorchvisionNetwork(config, classes)
-        case _:
-            raise TypeError(f"{type(config).__name__} does not belong to a family of networks")
+    network = config.build(classes)
     network.freeze(config.freeze)
     return network

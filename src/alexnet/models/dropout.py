@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexnet.config import DropoutScaling
+from alexnet.models.families.alexnet import DropoutScaling
 
 BITS = 32
 _MASK = 2**BITS - 1

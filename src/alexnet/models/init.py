@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from alexnet.config import Init
+from alexnet.models.families.alexnet import Init
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexnet.config import LeNet5Config
 from alexnet.models.base import ImageClassifier
+from alexnet.models.families.lenet5 import LeNet5Config
 
 INPUT_SIZE = 32  # pixels
 

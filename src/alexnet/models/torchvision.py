@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from alexnet.config import TorchvisionConfig
 from alexnet.errors import UserError, suggest
 from alexnet.models.base import ImageClassifier
+from alexnet.models.families.torchvision import TorchvisionConfig
 
 # of the inputs for the published weights, in grey levels: red, green, blue
 IMAGENET_MEAN = (123.675, 116.28, 103.53)

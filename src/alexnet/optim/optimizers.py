@@ -1,37 +1,13 @@
-"""The paper's update rule, and the parameter groups that it is applied to."""
+"""Parameter groups, and the optimizer that is applied to them."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from torch.optim import SGD
 
-from alexnet.config import OptimizerConfig, UpdateRule
+from alexnet.config import OptimizerConfig
 from alexnet.errors import UserError
-
-
-class PaperSGD(SGD):
-    """The paper's update: v <- momentum v - decay lr w - lr g, w <- w + v (§5; 2012 source, src/weights.cu).
-
-    The learning rate is part of the velocity, which therefore keeps its size when the rate drops. Torch's
-    buffer is the velocity divided by -lr, and a drop would shrink the velocity at once; here the buffer is
-    rescaled when the rate changes. A rate of 0 stops a group at once.
-    """
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        for group in self.param_groups:
-            if group["lr"] == 0:
-                continue
-            before = group.setdefault("velocity_lr", group["lr"])
-            if before != group["lr"]:
-                for parameter in group["params"]:
-                    buffer = self.state[parameter].get("momentum_buffer")
-                    if buffer is not None:
-                        buffer.mul_(before / group["lr"])
-                group["velocity_lr"] = group["lr"]
-        return super().step(closure)
 
 
 def parameter_groups(network: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
@@ -73,26 +49,35 @@ def apply_freezing(optimizer: torch.optim.Optimizer, progress: float) -> None:
 
 def build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     """Build the configured optimizer for all of the network's trained parameters."""
-    rule = PaperSGD if config.rule is UpdateRule.paper else SGD
-    optimizer = rule(parameter_groups(network, config), lr=config.lr, momentum=config.momentum)
+    optimizer = config.build(parameter_groups(network, config))
     use_fused_step(optimizer)
     return optimizer
 
 
 def use_fused_step(optimizer: torch.optim.Optimizer) -> None:
-    """Select torch's fused step, which does not support sharded parameters.
+    """Select torch's fused step where the optimizer has one; it does not support sharded parameters.
 
     Call it again after loading a state: torch restores these flags, too, even from another strategy. The
-    fused step assumes that a velocity has its parameter's memory format, which it does not have when it
-    was saved by a run with another one.
+    fused step assumes that a buffer has its parameter's memory format, which it does not have when it was
+    saved by a run with another one, and that the counters of steps are on the parameter's device.
     """
-    for parameter, state in optimizer.state.items():
-        velocity = state.get("momentum_buffer")
-        if velocity is not None and velocity.stride() != parameter.stride():
-            state["momentum_buffer"] = torch.empty_like(parameter).copy_(velocity)
+    if "fused" not in optimizer.defaults:
+        return
     for group in optimizer.param_groups:
         group["fused"] = not any(isinstance(parameter, DTensor) for parameter in group["params"])
         group["foreach"] = None
+        for parameter in group["params"] if group["fused"] else ():
+            state = optimizer.state.get(parameter, {})
+            for name, buffer in state.items():
+                if isinstance(buffer, Tensor):
+                    state[name] = _as_laid_out(buffer, parameter)
+
+
+def _as_laid_out(buffer: Tensor, parameter: Tensor) -> Tensor:
+    """Return a buffer on the device of its parameter, and in its memory format if they have one shape."""
+    if buffer.shape == parameter.shape and buffer.stride() != parameter.stride():
+        return torch.empty_like(parameter, dtype=buffer.dtype).copy_(buffer)
+    return buffer.to(parameter.device)
 
 
 def to_module_order(
@@ -100,7 +85,7 @@ def to_module_order(
 ) -> dict[str, Any]:
     """Renumber the parameters of an optimizer's state dict in the order of `module`, not by group.
 
-    This is the order that Lightning saves and loads under FSDP and model parallelism. Velocities are
+    This is the order that Lightning saves and loads under FSDP and model parallelism. Buffers are
     made `contiguous`.
     """
     number = {parameter: index for index, parameter in enumerate(module.parameters())}

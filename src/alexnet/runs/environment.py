@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from alexnet.config.extensions import loaded_extensions
 from alexnet.hardware import cpu_model
 from alexnet.paths import PROJECT
 
@@ -26,6 +27,7 @@ def describe_environment(data_fingerprint: str) -> dict[str, Any]:
         "cpu": {"model": cpu_model(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "cuda": torch.version.cuda,
+        "extensions": loaded_extensions(),
         "data_fingerprint": data_fingerprint,
     }
 

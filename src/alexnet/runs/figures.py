@@ -1,6 +1,5 @@
 """Figures of a run: learning curves, filters, layer statistics over the epochs."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,17 @@ from alexnet.plotting import BLUE, FAINT, GREY, ORANGE, save_figure
 TRAIN, VAL, VAL5 = GREY, BLUE, ORANGE
 
 
-def draw_curves(metrics: dict[str, list[float]], classes: int, title: str, path: Path) -> None:
+def draw_curves(
+    metrics: dict[str, list[float]], classes: int, chance_loss: float, title: str, path: Path
+) -> None:
     """Draw loss and errors over the epochs, with those of chance, as a PNG at `path`."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = metrics["epoch"]
     _line(left, epochs, metrics, "train/loss", "training", TRAIN)
     _line(left, epochs, metrics, "val/loss", "validation", VAL)
-    _chance_line(left, math.log(classes))
-    left.set(xlabel="epoch", ylabel="loss (cross-entropy)")
+    _chance_line(left, chance_loss)
+    left.set(xlabel="epoch", ylabel="loss")
     left.set_ylim(bottom=0)
 
     _line(right, epochs, metrics, "train/top1_error", "training, top-1", TRAIN)

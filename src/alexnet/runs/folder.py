@@ -120,10 +120,7 @@ class RunFolder:
         self.write_json(f"environment.resumed-{earlier}.json" if earlier else "environment.json", content)
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
-        """Write metrics.csv atomically: a row per epoch, with the columns of the first row.
-
-        Without rows, remove it.
-        """
+        """Write metrics.csv atomically, a row per epoch. Without rows, remove it."""
         write_csv(self.path / "metrics.csv", rows)
 
     def write_layers(self, rows: list[dict[str, Any]]) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from alexnet.config.extensions import require_extensions
 from alexnet.config.hashing import config_hash, flatten, is_under, nest
+from alexnet.config.registry import choice_keys
 from alexnet.config.renamed import migrate
 from alexnet.errors import UserError
 from alexnet.paths import absolute
@@ -21,7 +23,7 @@ FROM_FIRST_RANK = "ALEXNET_RESUMED"  # the first process's choice, for the proce
 CHANGEABLE = (
     *("trainer.max_epochs", "trainer.max_time", "trainer.accelerator", "trainer.devices"),
     *("trainer.num_nodes", "trainer.log_every_n_steps", "strategy", "logger", "callbacks"),
-    *("data.root", "data.pack", "data.cache", "data.workers", "data.max_unreadable"),
+    *("data.root", "data.pack", "data.cache", "data.workers", "data.max_unreadable", "extensions"),
 )
 
 
@@ -135,12 +137,15 @@ def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]
     if composed["resume"] in (None, AUTO) and is_empty_run(folder):
         return composed
     saved = read_run_config(folder)
+    require_extensions(saved.get("extensions"), folder)
     same = config_hash(saved) == config_hash(composed)
     if same and composed["resume"] in (None, AUTO):
         return composed
     before, now = flatten(saved), flatten(composed)
+    # the run may be older than some of these keys
     changeable = {leaf: value for leaf, value in now.items() if is_under(leaf, CHANGEABLE)}
-    config = changeable | before  # the run may be older than some of these keys
+    changed = tuple(group for group, key in choice_keys().items() if before.get(key) != now.get(key))
+    config = {leaf: value for leaf, value in changeable.items() if not is_under(leaf, changed)} | before
     for key in (override.partition("=")[0].lstrip("+~").replace("/", ".") for override in typed):
         under = [leaf for leaf in now if is_under(leaf, (key,)) and key != "resume"]
         refused = [leaf for leaf in under if now[leaf] != before.get(leaf) and not is_under(leaf, CHANGEABLE)]
@@ -150,7 +155,11 @@ def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]
                 f"resume={folder}: {what} in this run and cannot be changed."
                 f" What may change: {', '.join(CHANGEABLE)}. For anything else start a new run."
             )
+        if isinstance(composed.get(key), dict):  # a group: another choice may have other keys
+            config = {leaf: value for leaf, value in config.items() if not is_under(leaf, (key,))}
         config |= {leaf: now[leaf] for leaf in under}
+    if extensions := [*saved.get("extensions", []), *composed.get("extensions", [])]:
+        config["extensions"] = list(dict.fromkeys(extensions))
     epochs, wanted = before.get("trainer.max_epochs"), config["trainer.max_epochs"]
     if not isinstance(epochs, int) or not isinstance(wanted, int):
         raise damaged_config(folder, "trainer.max_epochs is not a number.")

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from lightning.pytorch.loggers import WandbLogger
 
-from alexnet.config import LoggerConfig, WandbMode
+from alexnet.config import LoggerConfig, WandbConfig, WandbMode
 from alexnet.config.hashing import flatten, is_under
 from alexnet.config.reading import read_saved
 from alexnet.errors import UserError, first_line
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def build_wandb_logger(
-    config: LoggerConfig, folder: RunFolder, run_config: dict[str, Any], overrides: list[str]
+    config: WandbConfig, folder: RunFolder, run_config: dict[str, Any], overrides: list[str]
 ) -> WandbLogger:
     """Start a W&B run that mirrors the run folder, or resume that of the folder. Never prompts.
 
@@ -127,6 +127,7 @@ def _add_to_run(folder: Path, summary: dict[str, Any], figures: dict[str, Path])
     """
     saved, run = read_run_config(folder), RunFolder(folder)
     config = read_saved(saved["logger"], LoggerConfig, folder / "config.yaml")
+    assert isinstance(config, WandbConfig)  # the run has an id
     logger = build_wandb_logger(config, run, saved, run.read_overrides())
     import wandb
 

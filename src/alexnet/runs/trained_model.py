@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from alexnet.config import DataConfig, ModelConfig, TorchvisionConfig, ValCrops
+from alexnet.config import DataConfig, ModelConfig, ValCrops
+from alexnet.config.extensions import require_extensions
 from alexnet.config.reading import read_saved
 from alexnet.config.renamed import migrate
 from alexnet.data.augmentation import Crops
@@ -16,6 +17,7 @@ from alexnet.data.imagenet import class_names
 from alexnet.errors import UserError
 from alexnet.models.base import ImageClassifier, mean_over_crops
 from alexnet.models.build import build_network
+from alexnet.models.families.torchvision import TorchvisionConfig
 from alexnet.models.torchvision import IMAGENET_MEAN, IMAGENET_STD, TorchvisionNetwork, convert_state_dict
 from alexnet.paths import absolute
 from alexnet.runs.checkpoint_io import check_shapes, is_state, read_checkpoint, read_plain
@@ -50,6 +52,7 @@ def load_trained_model(run: str | None, checkpoint: str | None) -> TrainedModel:
     content = read_checkpoint(path)
     try:
         config, data = migrate(content["config"]), content["ImageDataModule"]
+        require_extensions(config.get("extensions"), path)
         model = read_saved(config["model"], ModelConfig, path)
         resize_size = int(config["data"]["resize_size"])
         classes, names, mean = tuple(data["classes"]), tuple(data["class_names"]), data["mean"]

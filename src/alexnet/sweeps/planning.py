@@ -81,14 +81,15 @@ def _resume_override(run: dict[str, Any]) -> list[str]:
 
 def _tracking_overrides(run: dict[str, Any], folder: Path, sweep_folder: Path) -> list[str]:
     """Return the names that a tracked run gets in W&B, except those that the user gave."""
-    if "logger" not in run:
+    logger = run.get("logger", {})
+    if logger.get("kind") != "wandb":
         return []
     names = []
-    if run["logger"]["name"] is None:
+    if logger["name"] is None:
         names.append(_quote("logger.name", folder.relative_to(sweep_folder)))
-    if run["logger"]["group"] is None:
+    if logger["group"] is None:
         names.append(_quote("logger.group", _group(sweep_folder, run["outputs"])))
-    if run["logger"]["job_type"] is None and folder.parent != sweep_folder:
+    if logger["job_type"] is None and folder.parent != sweep_folder:
         names.append(_quote("logger.job_type", folder.parent.relative_to(sweep_folder)))
     return names
 

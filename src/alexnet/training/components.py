@@ -6,8 +6,10 @@ from pathlib import Path
 
 from lightning import seed_everything
 
+from alexnet.config import Strategy
 from alexnet.data.datamodule import ImageDataModule
 from alexnet.data.loading import ImageData, load_image_data
+from alexnet.distributed.parallelize import check_divisible
 from alexnet.errors import UserError
 from alexnet.hardware import resolve_accelerator
 from alexnet.models.base import ImageClassifier
@@ -40,6 +42,8 @@ def build_components(request: TrainRequest) -> Components:
     data = load_image_data(config.data)
     classes = len(data.classes)
     network = build_network(config.model, classes)
+    if config.strategy.name is Strategy.model_parallel:
+        check_divisible(network)
     source = config.model.pretrained
     init_from = load_pretrained(network, source, data.classes) if source and not request.previous else None
     if config.trainer.precision == "64-true":
@@ -51,7 +55,9 @@ def build_components(request: TrainRequest) -> Components:
     return Components(
         data,
         network,
-        ClassificationModule(network, classes, config.optimizer, config.scheduler, request.resolved),
+        ClassificationModule(
+            network, classes, config.optimizer, config.scheduler, config.loss, request.resolved
+        ),
         ImageDataModule(data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers),
         training_flops(network),
         init_from,
@@ -76,5 +82,4 @@ def check_same_run(previous: Path, checkpoint: Path | None, components: Componen
             f" {components.data.origin}. Restore them, or start a new run."
         )
     if checkpoint is not None:
-        state = {f"network.{name}": value for name, value in components.network.state_dict().items()}
-        check_resumable(checkpoint, read_checkpoint(checkpoint), state)
+        check_resumable(checkpoint, read_checkpoint(checkpoint), components.module.state_dict())

@@ -9,7 +9,7 @@ from typing import Any
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import WandbLogger
 
-from alexnet.config import Logger
+from alexnet.config import WandbConfig
 from alexnet.distributed.rank_monitor import print_error
 from alexnet.errors import UserError
 from alexnet.hardware import peak_memory_mb, resolve_accelerator, resolve_precision, retain_malloc
@@ -132,7 +132,7 @@ class _TrainSession(RunSession):
 
     def _wandb_logger(self) -> WandbLogger | None:
         config = self.request.config.logger
-        if config.kind is Logger.csv or os.environ.get("WANDB_MODE") == "disabled":
+        if not isinstance(config, WandbConfig) or os.environ.get("WANDB_MODE") == "disabled":
             return None
         return build_wandb_logger(config, self.folder, self.resolved, self.request.overrides)
 

@@ -5,15 +5,16 @@ from typing import Any
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, ReduceLROnPlateau
 
-from alexnet.config import OptimizerConfig, SchedulerConfig
+from alexnet.config import LossConfig, OptimizerConfig, SchedulerConfig
 from alexnet.data.image import UNREADABLE
 from alexnet.distributed.collectives import all_gather_object, data_parallel_group
 from alexnet.distributed.parallelize import parallelize
-from alexnet.metrics import MIN_CLASSES_FOR_TOP5, SplitMetrics
+from alexnet.errors import UserError
+from alexnet.metrics.split import SplitMetrics
 from alexnet.models.base import mean_over_crops
+from alexnet.models.batch_norm import synchronize_batch_norm
 from alexnet.optim.optimizers import (
     apply_freezing,
     build_optimizer,
@@ -21,16 +22,15 @@ from alexnet.optim.optimizers import (
     to_module_order,
     use_fused_step,
 )
-from alexnet.optim.schedules import build_scheduler
 from alexnet.runs.checkpoint_io import FORMAT
 
 
 class ClassificationModule(LightningModule):
-    """Train a classifier by the mean cross-entropy over the global batch (paper §3.5).
+    """Train a classifier by the mean loss over the global batch.
 
-    Logs train/loss, train/top1_error, val/loss, val/top1_error and val/top5_error once per epoch, errors in
-    percent. The training error is a running average over the epoch, of augmented images under dropout.
-    `record`, plain data, goes into every checkpoint as `config`.
+    Logs the metrics of both splits once per epoch, such as train/loss and val/top1_error, errors in percent.
+    The training error is a running average over the epoch, of augmented images under dropout. `record`,
+    plain data, goes into every checkpoint as `config`.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class ClassificationModule(LightningModule):
         classes: int,
         optimizer: OptimizerConfig,
         scheduler: SchedulerConfig,
+        loss: LossConfig,
         record: dict[str, Any],
     ) -> None:
         super().__init__()
@@ -46,10 +47,17 @@ class ClassificationModule(LightningModule):
         self.network = network
         self.classes = classes
         self._parallelized = False
-        self._counted: list[dict[str, dict[str, Tensor]]] = []
+        self._counted: list[dict[str, dict[str, Any]]] = []
         self.optimizer, self.scheduler = optimizer, scheduler
-        self.train_metrics = SplitMetrics("train", {1})
-        self.val_metrics = SplitMetrics("val", {1, 5} if classes >= MIN_CLASSES_FOR_TOP5 else {1})
+        self.loss = loss.build(classes)
+        self.train_metrics = SplitMetrics("train", classes)
+        self.val_metrics = SplitMetrics("val", classes)
+
+    @property
+    def chance_loss(self) -> float:
+        """The loss of a network for which all classes are equally probable."""
+        logits = torch.zeros(1, self.classes)
+        return float(self.loss(logits, torch.zeros(1, dtype=torch.int64)).mean())
 
     def configure_model(self) -> None:
         """Divide the network among the devices, once, if the strategy does."""
@@ -66,11 +74,24 @@ class ClassificationModule(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels, dropout_seeds = batch
         logits = self(images, dropout_seeds)
-        losses = functional.cross_entropy(logits, labels, reduction="none", ignore_index=UNREADABLE)
+        losses = self._losses(logits, labels)
         self.train_metrics.count(losses.detach(), logits.detach(), labels)
         loss = losses.sum() * self._share_of_sum(len(labels))
         self.log("train/step_loss", loss.detach(), on_step=True)
         return loss
+
+    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the losses (N,) of the images, 0 for those that are unreadable.
+
+        Raises `UserError` for a loss that does not have one for each image.
+        """
+        losses = self.loss(logits, labels.clamp(min=0))
+        if losses.shape != labels.shape:
+            raise UserError(
+                f"The loss of {len(labels)} images has the shape {tuple(losses.shape)}: expected a loss of"
+                " each image. Leave their mean to the training."
+            )
+        return torch.where(labels == UNREADABLE, 0, losses)
 
     def _share_of_sum(self, samples: int) -> Tensor | float:
         """Return the factor from a replica's sum of losses to its part of the global batch's mean.
@@ -83,6 +104,11 @@ class ClassificationModule(LightningModule):
             return 1 / samples
         own = torch.tensor(float(samples), device=self.device)
         return copies.count / self.trainer.strategy.reduce(own, copies.group, reduce_op="sum")
+
+    def on_fit_start(self) -> None:
+        copies = data_parallel_group(self.trainer)
+        if copies.count > 1:
+            synchronize_batch_norm(self.network, copies.group)
 
     def on_train_start(self) -> None:
         use_fused_step(self.trainer.optimizers[0])
@@ -110,7 +136,7 @@ class ClassificationModule(LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
         logits = self(images) if images.ndim == 4 else self._mean_over_crops(images)
-        losses = functional.cross_entropy(logits, labels, reduction="none", ignore_index=UNREADABLE)
+        losses = self._losses(logits, labels)
         self.val_metrics.count(losses, logits, labels)
 
     def _mean_over_crops(self, images: Tensor) -> Tensor:
@@ -136,10 +162,20 @@ class ClassificationModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.network, self.optimizer)
-        schedule = build_scheduler(optimizer, self.scheduler, self.trainer.max_epochs or 1)
-        if schedule is None:
-            return optimizer
-        stepped: dict[str, Any] = {"scheduler": schedule, "interval": "epoch"}
+        schedule = self.scheduler.build(optimizer, self.trainer.max_epochs or 1)
+        stepped: list[dict[str, Any]] = []
         if isinstance(schedule, ReduceLROnPlateau):
-            stepped |= {"monitor": "val/top1_error", "frequency": self.trainer.check_val_every_n_epoch}
-        return {"optimizer": optimizer, "lr_scheduler": stepped}
+            every = self.trainer.check_val_every_n_epoch
+            stepped.append({"scheduler": schedule, "monitor": "val/top1_error", "frequency": every})
+        elif schedule is not None:
+            stepped.append({"scheduler": schedule})
+        if self.scheduler.warmup_epochs > 0:
+            stepped.append({"scheduler": self._warmup(optimizer), "interval": "step"})
+        return [optimizer], stepped
+
+    def _warmup(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
+        """Return the linear warm-up, whose factor multiplies the rate of the schedule."""
+        epochs = self.trainer.max_epochs or 1
+        steps_per_epoch = self.trainer.estimated_stepping_batches / epochs
+        steps = max(1, round(self.scheduler.warmup_epochs * steps_per_epoch))
+        return LinearLR(optimizer, start_factor=1 / steps, total_iters=steps - 1)

@@ -6,9 +6,10 @@ from typing import Any
 from lightning.pytorch.loggers import WandbLogger
 from torch import nn
 
-from alexnet.config import AlexNetConfig, TrainConfig
+from alexnet.config import TrainConfig
 from alexnet.data.locations import pack_folder
 from alexnet.hardware import resolve_accelerator, resolve_precision
+from alexnet.models.families.alexnet import AlexNetConfig
 from alexnet.paths import command_for
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.results import count_parameters

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import WandbLogger
 
 from alexnet.callbacks.activation_monitor import ActivationMonitor
@@ -18,7 +17,8 @@ from alexnet.callbacks.progress_bar import ProgressBar
 from alexnet.callbacks.rng_state import RNGStateCallback
 from alexnet.callbacks.sample_count_check import SampleCountCheck
 from alexnet.callbacks.throughput_monitor import ThroughputMonitor
-from alexnet.config import EarlyStoppingConfig
+from alexnet.config import CallbacksConfig
+from alexnet.config.callbacks import CALLBACKS
 from alexnet.distributed.rank_monitor import RankMonitor, print_error
 from alexnet.errors import UserError
 from alexnet.runs.folder import RunFolder
@@ -39,11 +39,13 @@ class RunTrainer:
     ) -> None:
         config = request.config
         self.config, self.components, self.checkpoint = config, components, checkpoint
-        classes, watched = components.module.classes, config.callbacks
+        watched, chance_loss = config.callbacks, components.module.chance_loss
         self.throughput = ThroughputMonitor(components.flops)
-        self.recorder = MetricsRecorder(folder, self.throughput, classes, request.resolved)
-        self.nan_monitor = NaNMonitor(watched.nan_monitor, classes)
-        self.convergence_monitor = ConvergenceMonitor(watched.convergence_monitor, classes)
+        self.recorder = MetricsRecorder(
+            folder, self.throughput, components.module.classes, chance_loss, request.resolved
+        )
+        self.nan_monitor = NaNMonitor(watched.nan_monitor, chance_loss)
+        self.convergence_monitor = ConvergenceMonitor(watched.convergence_monitor, chance_loss)
         self.rank_monitor = RankMonitor()
         self.shutdown = GracefulShutdown(parse_max_time(config.trainer.max_time))
         images = watched.activation_monitor.images
@@ -52,6 +54,7 @@ class RunTrainer:
             ProgressBar(),
             SampleCountCheck(components.datamodule),
             self.throughput,
+            *_optional_callbacks(watched),  # before the recorder, which records what they log
             NetworkFigures(folder, config.model.name),
             self.recorder,
             ActivationMonitor(folder, components.datamodule, images, self.recorder.title),
@@ -60,7 +63,6 @@ class RunTrainer:
             self.rank_monitor,
             CompilerCheck(config.performance),
             RNGStateCallback(),
-            *_early_stopping(watched.early_stopping),
             TrainingCheckpoint(checkpoints, watched.checkpoint, self.shutdown, self.nan_monitor),
         ]
 
@@ -96,8 +98,13 @@ class RunTrainer:
             raise UserError(lost) from problem
 
 
-def _early_stopping(config: EarlyStoppingConfig) -> list[Callback]:
-    if config.patience is None:
-        return []
-    patience, least = config.patience, config.min_delta
-    return [EarlyStopping("val/top1_error", min_delta=least, patience=patience, check_finite=False)]
+def _optional_callbacks(config: CallbacksConfig) -> list[Callback]:
+    """Build the registered callbacks that are on. Raises `UserError` for what is not a callback."""
+    built = {name: options.build() for name, options in CALLBACKS.configs(config).items()}
+    for name, callback in built.items():
+        if callback is not None and not isinstance(callback, Callback):
+            raise UserError(
+                f"callbacks.{name}: build() of {CALLBACKS[name].__module__} returned a"
+                f" {type(callback).__name__}, not a Callback of Lightning."
+            )
+    return [callback for callback in built.values() if callback is not None]

@@ -55,8 +55,7 @@ def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, columns: int
 
 def copies_of_network(trainer: TrainerConfig, strategy: StrategyConfig) -> int:
     """Return the number of copies of the network, over which the global batch is divided."""
-    devices = trainer.devices * trainer.num_nodes
-    return strategy.data_parallel_size if strategy.name is Strategy.model_parallel else devices
+    return strategy.copies(trainer.devices * trainer.num_nodes)
 
 
 def _check_columns(columns: int, copies: int, devices: int) -> None:
@@ -100,6 +99,8 @@ def trainer_arguments(trainer: TrainerConfig, strategy: StrategyConfig) -> dict[
         "limit_train_batches": trainer.limit_train_batches,
         "limit_val_batches": trainer.limit_val_batches,
         "log_every_n_steps": trainer.log_every_n_steps,
+        "gradient_clip_val": trainer.gradient_clip_val,
+        "gradient_clip_algorithm": trainer.gradient_clip_algorithm,
         "deterministic": trainer.deterministic,
         "benchmark": trainer.benchmark,
     }

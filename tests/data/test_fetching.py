@@ -8,9 +8,8 @@ import pytest
 import torchvision.datasets
 from PIL import Image
 
-from alexnet.data import sources
+from alexnet.data.fetching import ensure_fetched
 from alexnet.data.locations import require_root
-from alexnet.data.sources import ensure_downloaded
 from alexnet.errors import UserError
 from conftest import PROJECT, compose_config, save_image
 
@@ -27,7 +26,7 @@ def test_a_copy_on_disk(image_tree: Path, name: str, inside: str) -> None:
         root = image_tree.parent / "root"
         root.mkdir()
         image_tree.rename(root / inside)
-    assert ensure_downloaded(data(f"data={name}", f"data.root={root}"), 1) == root / inside
+    assert ensure_fetched(data(f"data={name}", f"data.root={root}"), 1) == root / inside
 
 
 def test_a_copy_may_be_read_only_and_a_half_written_one_is_none(image_tree: Path) -> None:
@@ -35,20 +34,20 @@ def test_a_copy_may_be_read_only_and_a_half_written_one_is_none(image_tree: Path
     half.parent.mkdir()
     image_tree.rename(half)
     settings = data("data=imagenette", f"data.root={half.parent}")
-    assert sources._find_copy(half.parent) is None
+    assert settings.find(half.parent) is None
     whole = half.rename(half.parent / "png")
-    assert ensure_downloaded(settings, 1) == whole
+    assert ensure_fetched(settings, 1) == whole
     assert not (half.parent / ".lock").exists()
 
 
 def test_folder_is_taken_as_given(tmp_path: Path) -> None:
-    assert ensure_downloaded(data("data=folder", f"data.root={tmp_path}"), 1) == tmp_path
+    assert ensure_fetched(data("data=folder", f"data.root={tmp_path}"), 1) == tmp_path
 
 
 @pytest.mark.parametrize("name", ["synthetic", "cifar10", "folder"])
 def test_nothing_is_made_in_a_missing_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="there is no such folder"):
-        ensure_downloaded(data(f"data={name}", f"data.root={tmp_path}/nowhere"), 1)
+        ensure_fetched(data(f"data={name}", f"data.root={tmp_path}/nowhere"), 1)
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -64,7 +63,7 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, 
 
     monkeypatch.setattr(getattr(torchvision.datasets, kind), "__init__", unreachable)
     with pytest.raises(UserError, match=r"could not be downloaded .*no route to host.*Put a copy"):
-        ensure_downloaded(data(f"data={name}", f"data.root={tmp_path}"), 1)
+        ensure_fetched(data(f"data={name}", f"data.root={tmp_path}"), 1)
 
 
 class _Cifar10:
@@ -87,12 +86,12 @@ class _Cifar10:
 
 def test_cifar10_from_torchvisions_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchvision.datasets, "CIFAR10", _Cifar10)
-    folder = ensure_downloaded(data("data=cifar10", f"data.root={tmp_path}"), 1)
+    folder = ensure_fetched(data("data=cifar10", f"data.root={tmp_path}"), 1)
     pixels = np.asarray(Image.open(folder / "train/dog/00001.png"))
     assert (pixels == (100, 50, 7)).all()
-    assert ensure_downloaded(data("data=cifar10", f"data.root={tmp_path}"), 1) == folder
+    assert ensure_fetched(data("data=cifar10", f"data.root={tmp_path}"), 1) == folder
     save_image(folder / "train/dog/x.png", np.random.default_rng(0))
-    assert ensure_downloaded(data("data=cifar10", f"data.root={tmp_path}"), 1) == folder
+    assert ensure_fetched(data("data=cifar10", f"data.root={tmp_path}"), 1) == folder
 
 
 def stopped(*_args: Any, **_kwargs: Any) -> None:
@@ -104,8 +103,8 @@ def test_cifar10_after_an_interruption(tmp_path: Path, monkeypatch: pytest.Monke
     settings = data("data=cifar10", f"data.root={tmp_path}")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Image.Image, "save", stopped)
-        ensure_downloaded(settings, 1)
-    folder = ensure_downloaded(settings, 1)
+        ensure_fetched(settings, 1)
+    folder = ensure_fetched(settings, 1)
     assert len(list(folder.rglob("*.png"))) == 4
     assert not list(tmp_path.glob("*.partial"))
 
@@ -125,8 +124,8 @@ def test_an_interrupted_extraction_is_not_taken_for_complete(
     monkeypatch.setattr(torchvision.datasets.imagenette, "download_and_extract_archive", extract)
     settings = data("data=imagenette", f"data.root={tmp_path}")
     with pytest.raises(KeyboardInterrupt):
-        ensure_downloaded(settings, 1)
-    folder = ensure_downloaded(settings, 1)
+        ensure_fetched(settings, 1)
+    folder = ensure_fetched(settings, 1)
     assert folder == tmp_path / "imagenette2-320"
     assert sorted(path.name for path in (folder / "train").iterdir()) == wnids
     assert not list(tmp_path.glob("*.partial"))
@@ -140,5 +139,5 @@ def test_a_folder_of_that_name_that_is_not_a_copy(tmp_path: Path, monkeypatch: p
     (tmp_path / "imagenette2-320").mkdir()
     (tmp_path / "imagenette2-320/own.txt").write_text("kept")
     with pytest.raises(UserError, match=r"could not be downloaded \(OSError: .*imagenette2-320"):
-        ensure_downloaded(data("data=imagenette", f"data.root={tmp_path}"), 1)
+        ensure_fetched(data("data=imagenette", f"data.root={tmp_path}"), 1)
     assert (tmp_path / "imagenette2-320/own.txt").read_text() == "kept"

@@ -1,0 +1,30 @@
+"""Configuration of the loss: what all choices share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from omegaconf import MISSING
+
+from alexnet.config.base import ValidatedConfig
+from alexnet.config.registry import ConfigRegistry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass
+class LossConfig(ValidatedConfig):
+    """A loss of each image, whose mean over the global batch is minimized."""
+
+    required_methods: ClassVar[tuple[str, ...]] = ("build",)
+
+    name: str = MISSING
+
+    def build(self, classes: int) -> "Callable[[Tensor, Tensor], Tensor]":
+        """Build the function from logits (N, classes) and labels (N,) to the losses (N,) of the images."""
+        raise NotImplementedError
+
+
+LOSSES = ConfigRegistry("loss", LossConfig, "loss", "name", package="alexnet.losses")
+register_loss = LOSSES.register

@@ -1,0 +1,111 @@
+"""Sources of images that are made or downloaded when they are not there."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from filelock import FileLock
+
+from alexnet.config import DataConfig
+from alexnet.data.locations import require_root
+from alexnet.errors import UserError
+from alexnet.files import PARTIAL
+from alexnet.terminal import console
+
+
+@dataclass(frozen=True)
+class Download:
+    """A data set that is downloaded, with the `bytes` of its archive, and in total `on_disk`.
+
+    `unpacked` is the folder in `data.root` that the archive becomes.
+    """
+
+    name: str
+    url: str
+    unpacked: str
+    bytes: float
+    on_disk: float
+
+
+@dataclass
+class FetchedDataConfig(DataConfig):
+    """Images that are made or downloaded into `root`, in class folders, if it holds no copy."""
+
+    required_methods: ClassVar[tuple[str, ...]] = ("make",)
+    fetched = True
+    download: ClassVar[Download | None] = None  # what `fetch` downloads; None if it makes the images
+
+    def find(self, root: Path) -> Path | None:
+        """Return the folder, `root` itself or one inside it, that holds a folder of training images."""
+        from alexnet.data.folders import TRAIN_NAMES  # imports torch
+
+        for folder in (root, *sorted(root.glob("*/"))):
+            if folder.suffix != PARTIAL and any((folder / name).is_dir() for name in TRAIN_NAMES):
+                return folder
+        return None
+
+    def make(self, folder: Path, workers: int) -> None:
+        """Make or download the images into `folder`, as train/<class>/ and val/<class>/.
+
+        Called if `find` returns None, by one process at a time. The folder is new, in `data.root`, and it
+        becomes the data set when this returns: what an interruption leaves is never used.
+        """
+        raise NotImplementedError
+
+    def fetch(self, root: Path, workers: int) -> Path:
+        """Make the images in a new folder in `root`, and return it. Raises `UserError` if it exists."""
+        folder, partial = root / self.source, root / f"{self.source}{PARTIAL}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        self.make(partial, workers)
+        try:
+            return partial.rename(folder)
+        except OSError as error:
+            raise UserError(
+                f"{folder} is in the way, and is no data set: {error.strerror}. Move it."
+            ) from error
+
+
+def missing_download(config: DataConfig) -> Download | None:
+    """Return the download that `ensure_fetched` would start; None if none is needed.
+
+    Raises `UserError` for a root that does not exist.
+    """
+    root = require_root(config)
+    if not isinstance(config, FetchedDataConfig) or config.download is None:
+        return None
+    there = config.find(root) or (root / config.download.unpacked).is_dir()
+    return None if there else config.download
+
+
+def ensure_fetched(config: DataConfig, workers: int) -> Path:
+    """Return the folder of the images, which are made or downloaded first if necessary.
+
+    Raises `UserError` if there is no copy and none can be downloaded.
+    """
+    root = require_root(config)
+    if not isinstance(config, FetchedDataConfig):
+        return root
+    root.mkdir(parents=True, exist_ok=True)
+    if copy := config.find(root):
+        return copy  # used unchanged; it may be read-only
+    try:
+        with FileLock(root / ".lock"):  # of ranks and runs that start together one works, the others wait
+            return config.find(root) or config.fetch(root, workers)
+    except PermissionError as error:
+        raise UserError(f"data.root={config.root}: not writable ({error.strerror}).") from error
+
+
+def announce(download: Download, root: Path) -> None:
+    """Print that a download begins."""
+    size = f"{download.bytes / 1e6:.0f} MB"
+    console.print(f"Downloading {download.name} to {root} (about {size})", markup=False)
+
+
+def download_error(name: str, root: Path, error: Exception) -> UserError:
+    """Return the error for a data set that cannot be downloaded."""
+    return UserError(
+        f"{name} is not in {root} and could not be downloaded ({type(error).__name__}: {error})."
+        f" Put a copy with the folders train and val (or test) there, or set data.root to its folder."
+    )

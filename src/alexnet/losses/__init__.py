@@ -1,0 +1,1 @@
+"""The losses: one module each, with its configuration. None imports torch at its top."""

@@ -1,0 +1,1 @@
+"""Metrics of a split: losses, errors and numbers of images, over all ranks."""

@@ -1,0 +1,1 @@
+"""The metrics of classification: one module each. Imported when training begins."""

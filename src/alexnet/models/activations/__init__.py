@@ -1,0 +1,1 @@
+"""The activation functions: one module each. None imports torch at its top."""

@@ -1,0 +1,1 @@
+"""The families of networks: one module each, with its configuration. None imports torch at its top."""

@@ -1,0 +1,1 @@
+"""Normalizations after each convolution: one module each. None imports torch at its top."""

@@ -1,0 +1,1 @@
+"""The learning-rate schedules: one module each, with its configuration. None imports torch at its top."""
