@@ -3,6 +3,7 @@
 import csv
 import errno
 import io
+import json
 import re
 import shutil
 from base64 import b64decode
@@ -276,3 +277,38 @@ def test_long_names_take_several_lines() -> None:
         max(map(len, wrap_name("model.lrn=false model.activation=tanh optimizer.lr=0.001").splitlines()))
         <= 26
     )
+
+
+def test_other_metrics_are_beside_the_errors(tmp_path: Path) -> None:
+    """What an extension has added, with the interval of paired differences; an arm without it has none."""
+    scores = {"baseline": [0.50, 0.60, 0.55], "tanh": [0.40, 0.52, 0.44]}
+    for arm, values in scores.items():
+        for seed, value in enumerate(values):
+            run = write_run(
+                tmp_path / "s" / arm / f"seed={seed}",
+                20.0 + seed,
+                seed=seed,
+                settings={"model.activation": "tanh" if arm == "tanh" else "relu"},
+            )
+            result = json.loads((run / "result.json").read_text())
+            result["val"]["macro_f1"] = value
+            result["logged"] = {"weight_norm/fc6": 3.0 + seed} if arm == "baseline" else {}
+            (run / "result.json").write_text(json.dumps(result))
+    comparison = compare(config(tmp_path / "s"))
+    assert comparison.other_metrics == ["val/loss", "val/macro_f1", "weight_norm/fc6"]
+    write_report(comparison, config(tmp_path / "s"))
+    with (tmp_path / "s/results.csv").open() as file:
+        rows = {row["arm"]: row for row in csv.DictReader(file)}
+    difference = np.subtract(scores["tanh"], scores["baseline"])
+    half = 4.302653 * difference.std(ddof=1) / np.sqrt(3)  # Student's t of two degrees of freedom
+    ours = rows["tanh"]
+    assert float(ours["val/macro_f1"]) == pytest.approx(np.mean(scores["tanh"]))
+    assert float(ours["val/macro_f1_difference"]) == pytest.approx(difference.mean())
+    assert float(ours["val/macro_f1_low"]) == pytest.approx(difference.mean() - half, rel=1e-6)
+    assert float(ours["val/macro_f1_high"]) == pytest.approx(difference.mean() + half, rel=1e-6)
+    assert (ours["weight_norm/fc6"], ours["weight_norm/fc6_difference"]) == ("", "")
+    assert float(rows["baseline"]["weight_norm/fc6"]) == 4.0
+    for page in ("report.md", "report.html"):
+        text = (tmp_path / "s" / page).read_text().replace("\\", "")
+        assert "Other metrics" in text and "val/macro_f1" in text
+        assert f"0.4533 ({difference.mean():+.3g}, {difference.mean() - half:+.3g} to" in text

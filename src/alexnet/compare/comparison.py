@@ -30,6 +30,7 @@ class ArmResult:
     claim: ClaimConfig
     top1: Effect | None
     top5: Effect | None
+    other_effects: dict[str, Effect]  # of the other metrics, by name, in their own units
     epochs_to_error: list[int | None]
 
     @property
@@ -52,6 +53,10 @@ class ArmResult:
         values = [value(run) for run in self.runs]
         known = [number for number in values if number is not None]
         return fmean(known) if known and len(known) == len(values) else None
+
+    def mean_metric(self, name: str) -> float | None:
+        """Return the mean of one of `Run.other_metrics`; None where a run does not have it."""
+        return self.mean(lambda run: run.other_metrics.get(name))
 
     @property
     def epochs_needed(self) -> float | None:
@@ -95,6 +100,13 @@ class Comparison:
         return len(names) > 1
 
     @property
+    def other_metrics(self) -> list[str]:
+        """The names of all metrics but the validation errors that a run has."""
+        return list(
+            dict.fromkeys(name for arm in self.all_variants for run in arm.runs for name in run.other_metrics)
+        )
+
+    @property
     def epochs(self) -> int | None:
         """How long the arms that learn in epochs trained."""
         return next((arm.runs[0].epochs for arm in self.all_variants if arm.has_epochs), None)
@@ -121,7 +133,7 @@ def compare(config: CompareConfig) -> Comparison:
     arms.sort(key=lambda arm: (-arm.top1.mean if arm.top1 else 0.0, arm.name))
     return Comparison(
         groups.title,
-        ArmResult(groups.baseline, baseline_runs, {}, {}, NO_CLAIM, None, None, epochs_to_error),
+        ArmResult(groups.baseline, baseline_runs, {}, {}, NO_CLAIM, None, None, {}, epochs_to_error),
         groups.baseline_rule,
         arms,
         family_wise({arm.name: arm.runs for arm in arms}, baseline_runs, config.confidence),
@@ -143,6 +155,7 @@ def _arm(name: str, pairs: Pairs, config: CompareConfig, factors: frozenset[str]
         runs[0].claim,
         _effect([run.top1_error for run in runs], [run.top1_error for run in baseline], config.confidence),
         _effect([run.top5_error for run in runs], [run.top5_error for run in baseline], config.confidence),
+        _other_effects(runs, baseline, config.confidence),
         _epochs_to_error(runs, config),
     )
 
@@ -150,6 +163,21 @@ def _arm(name: str, pairs: Pairs, config: CompareConfig, factors: frozenset[str]
 def _effect(arm: list[Any], baseline: list[Any], confidence: float) -> Effect | None:
     """Return the paired effect; None where a run lacks the error, as with too few classes for a top-5."""
     return None if None in (*arm, *baseline) else paired_effect(arm, baseline, confidence)
+
+
+def _other_effects(runs: list[Run], baseline: list[Run], confidence: float) -> dict[str, Effect]:
+    """Return the paired effects on the metrics that all runs of both arms have."""
+    names = [
+        name for name in runs[0].other_metrics if all(name in run.other_metrics for run in [*runs, *baseline])
+    ]
+    return {
+        name: paired_effect(
+            [run.other_metrics[name] for run in runs],
+            [run.other_metrics[name] for run in baseline],
+            confidence,
+        )
+        for name in names
+    }
 
 
 def _epochs_to_error(runs: list[Run], config: CompareConfig) -> list[int | None]:

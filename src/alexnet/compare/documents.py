@@ -16,6 +16,7 @@ from alexnet.compare.tables import (
     effects_table,
     excluded_table,
     model_differences_table,
+    other_metrics_table,
 )
 
 
@@ -83,6 +84,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "charts": {name: CAPTIONS[name] for name in applicable_charts(comparison)},
         "effects": effects_table(comparison),
         "costs": costs_table(comparison),
+        "other_metrics": other_metrics_table(comparison) if comparison.other_metrics else None,
         "model_differences": model_differences_table(comparison),
         "excluded": excluded_table(comparison.excluded) if comparison.excluded else None,
         "notes": [*notes(comparison), *method(comparison)],

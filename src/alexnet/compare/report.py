@@ -36,7 +36,10 @@ def write_report(comparison: Comparison, config: CompareConfig) -> Path:
 
 
 def _csv_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    rows = [_csv_row(arm, comparison.family.intervals.get(arm.name)) for arm in comparison.all_variants]
+    rows = [
+        _csv_row(arm, comparison.family.intervals.get(arm.name)) | _csv_metrics(arm, comparison.other_metrics)
+        for arm in comparison.all_variants
+    ]
     # as text, so that no digit of a number is lost
     return [
         {key: str(value) if isinstance(value, float) else value for key, value in row.items()} for row in rows
@@ -74,6 +77,17 @@ def _csv_row(arm: ArmResult, family: Interval | None) -> dict[str, Any]:
         "peak_memory_mb": arm.mean(lambda run: run.peak_memory_mb),
         "parameters": arm.mean(lambda run: run.parameters),
     }
+
+
+def _csv_metrics(arm: ArmResult, names: list[str]) -> dict[str, Any]:
+    """Return the mean of each other metric, and its difference with the interval."""
+    columns: dict[str, Any] = {}
+    for name in names:
+        effect = arm.other_effects.get(name)
+        low, high = (effect and effect.interval) or (None, None)
+        columns[name] = arm.mean_metric(name)
+        columns |= {f"{name}_difference": effect and effect.mean, f"{name}_low": low, f"{name}_high": high}
+    return columns
 
 
 def _csv_effect(name: str, effect: Effect | None) -> dict[str, Any]:

@@ -78,6 +78,7 @@ class Run:
     baseline: str | None  # the arm to compare with; None if not named
     top1_error: float
     top5_error: float | None
+    other_metrics: dict[str, float]  # by name, of the last epoch: val/loss, ...
     classes: int | None
     metrics: dict[str, list[float]]
     epochs: int | None  # None if it does not learn in epochs
@@ -116,6 +117,15 @@ class ExcludedRun:
 
     name: str
     reason: str
+
+
+def _other_metrics(result: dict[str, Any]) -> dict[str, float]:
+    """Return all metrics of a result but the validation errors: losses, and what extensions have added."""
+    splits = {name: result.get(name) or {} for name in ("train", "val")}
+    metrics = {f"{name}/{key}": value for name, split in splits.items() for key, value in split.items()}
+    metrics |= result.get("logged") or {}
+    known = ("train/samples", "val/samples", "val/top1_error", "val/top5_error")
+    return {name: float(value) for name, value in metrics.items() if name not in known and value is not None}
 
 
 def read_claim(content: Any, run: Path) -> ClaimConfig:
@@ -172,6 +182,7 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         baseline=config.get("baseline"),
         top1_error=float(result["val"]["top1_error"]),
         top5_error=result["val"].get("top5_error"),
+        other_metrics=_other_metrics(result),
         classes=result.get("classes"),
         metrics=read_csv_columns(metrics) if metrics.is_file() else {},
         epochs=None if result["epochs"] is None else int(result["epochs"]),

@@ -77,6 +77,23 @@ def costs_table(comparison: Comparison) -> Table:
     return Table(headings, rows)
 
 
+def other_metrics_table(comparison: Comparison) -> Table:
+    """Tabulate the mean of each other metric, with the difference from the baseline and its interval."""
+    rows = []
+    for arm in comparison.all_variants:
+        row = [arm.name]
+        for name in comparison.other_metrics:
+            text = _number(arm.mean_metric(name), ".4g")
+            if (effect := arm.other_effects.get(name)) is not None:
+                interval = (
+                    f", {effect.interval[0]:+.3g} to {effect.interval[1]:+.3g}" if effect.interval else ""
+                )
+                text += f" ({effect.mean:+.3g}{interval})"
+            row.append(text)
+        rows.append(row)
+    return Table(["arm", *comparison.other_metrics], rows)
+
+
 def model_differences_table(comparison: Comparison) -> Table | None:
     """Tabulate all keys in which arms of other networks differ from the baseline; None without such arms."""
     rows = []

@@ -30,6 +30,7 @@ def result_fields(
         "classes": len(data.classes),
         "parameters": parameters,
         **splits,
+        "logged": _logged(rows),
         "best": best and {"epoch": best["epoch"], "top1_error": best["val/top1_error"]},
         "config_hash": config_hash(resolved),
         "data_fingerprint": data.fingerprint,
@@ -40,6 +41,16 @@ def result_fields(
 def count_parameters(network: nn.Module) -> int:
     """Return the number of trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def _logged(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the last value of what callbacks have logged: names such as my_callback/norm."""
+    return {
+        key: value
+        for row in rows
+        for key, value in row.items()
+        if "/" in key and not key.startswith(("train/", "val/")) and value is not None
+    }
 
 
 def _split(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
