@@ -80,6 +80,15 @@ CASES = {
     "pytorch_sgd": f"{NARROW} {SHORT_EPOCHS} optimizer=pytorch_sgd",
     "cuda_convnet_2012": f"{NARROW} {SHORT_EPOCHS} optimizer=cuda_convnet_2012",
     "freeze_from": f"{NARROW} {SHORT_EPOCHS} optimizer.freeze=[conv1] optimizer.freeze_from=0.5",
+    "nesterov": f"{NARROW} {SHORT_EPOCHS} optimizer=nesterov",
+    "adamw": f"optimizer=adamw optimizer.lr=0.0001 {NARROW} {SHORT_EPOCHS}",
+    "later": (
+        f"{NARROW} {SHORT_EPOCHS} model.batch_norm=true model.activation=gelu scheduler.warmup_epochs=1.5"
+        " trainer.gradient_clip_val=1 loss=cross_entropy loss.label_smoothing=0.1"
+    ),
+    "leaky_relu": f"{NARROW} model.activation=leaky_relu",
+    "elu": f"{NARROW} model.activation=elu",
+    "silu": f"{NARROW} model.activation=silu",
     "constant": f"{NARROW} {SHORT_EPOCHS} scheduler=constant",
     "cosine": f"{NARROW} {SHORT_EPOCHS} optimizer=sgd scheduler=cosine",
     "step": f"{NARROW} {SHORT_EPOCHS} scheduler=step",
@@ -95,6 +104,7 @@ CASES = {
 # run by `make test-slow`: more than five seconds each, or near to another case
 SLOW = {
     *("vgg16", "googlenet", "resnet18", "sigmoid", "identity", "no_communication", "init_pytorch", "init_he"),
+    *("leaky_relu", "elu", "silu", "nesterov"),
     *("zero_biases", "removed", "frozen", "freeze_from", "no_augmentation", "color_until_epoch"),
 }
 

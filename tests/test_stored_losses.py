@@ -31,7 +31,7 @@ def test_every_case_is_stored_and_no_two_are_alike() -> None:
     assert len({losses[-1] for losses in stored.values()}) == len(CASES)
 
 
-@pytest.mark.parametrize("group", ["model", "optimizer", "scheduler"])
+@pytest.mark.parametrize("group", ["model", "optimizer", "scheduler", "loss"])
 def test_every_choice_is_a_case(group: str) -> None:
     choices = {path.stem for path in (PROJECT / "conf" / group).glob("[!_]*.yaml")}
     chosen = {word for line in CASES.values() for word in line.split()}
