@@ -172,3 +172,15 @@ def test_plain_is_what_a_run_can_be_repeated_from(tmp_path: Path) -> None:
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         again = compose("config")
     assert read_config(again, TrainConfig) == read_config(raw, TrainConfig)
+
+
+def test_help_is_cut_short_by_its_reader() -> None:
+    """As with `| head`: no stack trace of a broken pipe."""
+    shown = subprocess.run(
+        f"{sys.executable} {PROJECT / 'src/train.py'} --help | true",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stderr == ""

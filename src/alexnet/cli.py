@@ -25,6 +25,8 @@ from alexnet.config.security import check_builds_nothing
 from alexnet.errors import UserError
 from alexnet.paths import CONF
 
+PRINTING = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # print, and do nothing else
+
 # Hydra deep-copies the store with its list of sources; --help does so a hundred times, most of its run time
 vars(ConfigStore.instance())["__deepcopy__"] = lambda memo: ConfigStore.instance()
 
@@ -70,13 +72,22 @@ def entry_point(
                 check_builds_nothing(sys.argv[1:])
                 if issubclass(schema, ProgramConfig) and load_typed_extensions(sys.argv[1:]):
                     register_choices()
-                program()
+                try:
+                    program()
+                finally:  # --help ends with sys.exit
+                    sys.stdout.flush()
             except (UserError, HydraException, OmegaConfBaseException) as error:
                 mistakes.append(format_error(error, schema))
             except AssertionError as error:
                 if "Unexpected type for root: NoneType" not in str(error):
                     raise
                 mistakes.append(format_missing_choice(sys.argv[1:]))
+            except BrokenPipeError:
+                if not PRINTING & set(sys.argv[1:]):
+                    raise
+                # the reader, such as head, has seen enough; else Python would report it again at its end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                sys.exit(1)
             except KeyboardInterrupt as stopped:
                 sys.exit(str(stopped) or "Stopped.")
             if mistakes:
