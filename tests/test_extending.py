@@ -148,6 +148,45 @@ def test_an_example_as_it_stands(kind: str, tmp_path: Path, synthetic: tuple[str
         assert result["classes"] == 2
 
 
+@pytest.mark.slow  # six programs
+def test_a_network_on_a_data_set_of_one_s_own(tmp_path: Path, train: Train) -> None:
+    """Trained, resumed, evaluated, exported and used in Python."""
+    for kind in ("Network", "Data set"):
+        EXAMPLES[kind].write(tmp_path)
+    (tmp_path / "images").mkdir()
+    both, run = "extensions=[small_cnn,gradients]", tmp_path / "run"
+    where = (f"data.root={tmp_path / 'images'}", "data.batch_size=8", f"run_folder={run}")
+    for arguments, program in (
+        (["model=small_cnn", "data=gradients", *SHORT, *where], "train.py"),
+        ([f"resume={run}", "trainer.max_epochs=2"], "train.py"),
+        ([f"run={run}"], "evaluate.py"),
+        ([f"run={run}", "format=torch_export"], "export.py"),
+    ):
+        done = train(both, *arguments, program=program)
+        assert done.status == 0, done.err
+    assert len(rows(run)) == 2
+    assert (tmp_path / "images/gradients/train/vertical/0.png").is_file()
+    in_python = f"import small_cnn, alexnet; print(type(alexnet.load_run({str(run)!r}).network).__name__)"
+    shown = subprocess.run(
+        [sys.executable, "-c", in_python],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "was trained with extensions=[gradients]" in shown.stderr  # the run needs both
+    shown = subprocess.run(
+        [sys.executable, "-c", f"import gradients; {in_python}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout == "SmallCNN\n"
+
+
 # all that fit one network, and what switches them on
 TOGETHER = {
     "Activation function": ["model.activation=mish"],
