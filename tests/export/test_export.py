@@ -36,12 +36,19 @@ NAMES = {
     "alexnet_caffe": ("model=alexnet_caffe",),
     "alexnet_torchvision": ("model=alexnet_torchvision",),
     "columns_apart": ("model.columns=2", "model.cross_column=false"),
+    "later": ("model.batch_norm=true", "model.activation=gelu"),
     "lenet5": ("model=lenet5",),
     "squeezenet1_1": ("model=torchvision", "model.name=squeezenet1_1"),
     "resnet18": ("model=resnet18",),
     "googlenet": ("model=googlenet",),
 }
-QUICK = ("alexnet", "alexnet_2012", "columns_apart", "lenet5")  # the others take a minute, with those of ONNX
+QUICK = (
+    "alexnet",
+    "alexnet_2012",
+    "columns_apart",
+    "later",
+    "lenet5",
+)  # the others take a minute, with those of ONNX
 OTHERS = ("lenet5", "squeezenet1_1", "resnet18", "googlenet")  # not of AlexNet's family: without a width
 Logits = Callable[[Tensor], Tensor]
 

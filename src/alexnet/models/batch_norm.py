@@ -23,8 +23,7 @@ class BatchNorm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = _local(self.weight), _local(self.bias)
-        with torch.no_grad():  # a view would not be updated in place
-            mean, var = _local(self.running_mean), _local(self.running_var)
+        mean, var = _local_buffer(self.running_mean), _local_buffer(self.running_var)
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         if not (self.training and self.synchronized):
@@ -62,3 +61,14 @@ def synchronize_batch_norm(network: nn.Module, group: Any) -> None:
 
 def _local(value: Any) -> Any:
     return value.to_local() if isinstance(value, DTensor) else value
+
+
+def _local_buffer(value: Any) -> Any:
+    """Return the local tensor itself, to be updated in place: with gradients it would be a view.
+
+    Where nothing is divided there is no `no_grad`, which torch.export does not take.
+    """
+    if not isinstance(value, DTensor):
+        return value
+    with torch.no_grad():
+        return value.to_local()
