@@ -42,13 +42,8 @@ NAMES = {
     "resnet18": ("model=resnet18",),
     "googlenet": ("model=googlenet",),
 }
-QUICK = (
-    "alexnet",
-    "alexnet_2012",
-    "columns_apart",
-    "later",
-    "lenet5",
-)  # the others take a minute, with those of ONNX
+# the others take a minute, with those of ONNX
+QUICK = ("alexnet", "alexnet_2012", "columns_apart", "later", "lenet5")
 OTHERS = ("lenet5", "squeezenet1_1", "resnet18", "googlenet")  # not of AlexNet's family: without a width
 Logits = Callable[[Tensor], Tensor]
 

@@ -31,7 +31,14 @@ def test_a_study_on_slurm(
 ) -> None:
     """Two runs of two tasks each, in the folders of a study; the same command again submits nothing."""
     command = ("-m", "study=innovations", "experiment=baseline,no_lrn", "seed=0", "trainer.devices=2")
-    command += (*FAST, *synthetic, "hydra/launcher=slurm", "hydra.launcher.partition=gpu")
+    command += (
+        *FAST[:2],
+        "logger=wandb",
+        "logger.mode=offline",
+        *synthetic,
+        "hydra/launcher=slurm",
+        "hydra.launcher.partition=gpu",
+    )
     done = train(*command, environment=slurm)
     assert done.status == 0, done.err
     script = (tmp_path / "slurm/1.sh").read_text()

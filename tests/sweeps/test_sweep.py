@@ -28,7 +28,9 @@ def the_sweep(outputs: Path) -> Path:
 @pytest.mark.slow
 def test_a_sweep_and_the_same_command_again(train: Train, synthetic: tuple[str, ...]) -> None:
     """Own folders, the sweep's W&B group, failures alone; then only what is missing is run."""
-    command = ("-m", "debug=fast", "trainer.accelerator=cpu", "model.dropout=0.5,1.5", "seed=0", *synthetic)
+    tracked = ("logger=wandb", "logger.mode=offline")
+    fast = ("debug=fast", "trainer.accelerator=cpu", *tracked)
+    command = ("-m", *fast, "model.dropout=0.5,1.5", "seed=0", *synthetic)
     done = train(*command)
     assert done.status == 1
     (line,) = done.err.splitlines()
@@ -148,7 +150,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 from hydra._internal.callbacks import Callbacks
-from alexnet.config import TrainConfig
+import alexnet.config.composition  # registers the schemas
 from alexnet.paths import CONF
 
 common = sys.argv[2:]
