@@ -153,7 +153,7 @@ def test_a_mistake_ends_in_one_line(train: Train, overrides: list[str], expected
 @pytest.mark.slow
 def test_sweep_in_one_process(train: Train, synthetic: tuple[str, ...]) -> None:
     """Each job has its own folder and its own W&B run; a job that cannot run fails alone."""
-    fast = ("debug=fast", "trainer.accelerator=cpu", "hydra/launcher=basic")
+    fast = ("debug=fast", "logger=wandb", "trainer.accelerator=cpu", "hydra/launcher=basic")
     done = train("-m", *fast, "model.dropout=0.5,1.5", "seed=0,1", *synthetic)
     assert done.status == 1
     assert done.err.splitlines() == [
@@ -193,7 +193,7 @@ def test_wandb_that_does_not_answer(train: Train, synthetic: tuple[str, ...]) ->
             "WANDB_BASE_URL": f"http://127.0.0.1:{hole.getsockname()[1]}",
         }
         done = train(
-            "debug=fast", "logger.mode=auto", "trainer.accelerator=cpu", *synthetic, environment=environment
+            "debug=fast", "logger=wandb", "trainer.accelerator=cpu", *synthetic, environment=environment
         )
     assert done.status == 0, done.err
     assert "W&B cannot be reached" in done.out
