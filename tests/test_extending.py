@@ -24,7 +24,13 @@ from alexnet.errors import UserError
 from conftest import PROJECT, SMALL, Train, save_image
 
 PAGE = (PROJECT / "docs/extending.md").read_text()
-SHORT = ("logger=csv", "trainer.accelerator=cpu", "trainer.max_epochs=1", "trainer.limit_train_batches=2")
+SHORT = (
+    "logger=csv",
+    "performance.compile=none",
+    "trainer.accelerator=cpu",
+    "trainer.max_epochs=1",
+    "trainer.limit_train_batches=2",
+)
 NARROW = SMALL[:2]
 HEAD = "from dataclasses import dataclass\nfrom alexnet.extending import *\n"
 
@@ -56,6 +62,18 @@ def examples() -> dict[str, Example]:
 
 
 EXAMPLES = examples()
+
+# all that fit one network, and what switches them on
+TOGETHER = {
+    "Activation function": ["model.activation=mish"],
+    "Normalization": ["model.group_norm=true"],
+    "Update rule": ["optimizer=rmsprop", "optimizer.lr=1e-4"],
+    "Schedule": ["scheduler=polynomial", "scheduler.warmup_epochs=1"],
+    "Loss": ["loss=focal"],
+    "Augmentation": ["data.augment.grayscale.p=0.5"],
+    "Metric": [],
+    "Callback": [],
+}
 
 
 def run_folder(outputs: Path) -> Path:
@@ -114,7 +132,11 @@ def test_inside_the_repository(tmp_path: Path) -> None:
     assert "val/macro_f1" in found.stdout.split()
 
 
-@pytest.mark.parametrize("kind", EXAMPLES)
+@pytest.mark.parametrize(
+    "kind",
+    # the others, which `test_together...` runs in every `make test`, take a quarter of a minute
+    [pytest.param(kind, marks=[pytest.mark.slow] if TOGETHER.get(kind) else []) for kind in EXAMPLES],
+)
 def test_an_example_as_it_stands(kind: str, tmp_path: Path, synthetic: tuple[str, ...], train: Train) -> None:
     example = EXAMPLES[kind]
     example.write(tmp_path)
@@ -187,19 +209,6 @@ def test_a_network_on_a_data_set_of_one_s_own(tmp_path: Path, train: Train) -> N
     assert shown.stdout == "SmallCNN\n"
 
 
-# all that fit one network, and what switches them on
-TOGETHER = {
-    "Activation function": ["model.activation=mish"],
-    "Normalization": ["model.group_norm=true"],
-    "Update rule": ["optimizer=rmsprop", "optimizer.lr=1e-4"],
-    "Schedule": ["scheduler=polynomial", "scheduler.warmup_epochs=1"],
-    "Loss": ["loss=focal"],
-    "Augmentation": ["data.augment.grayscale.p=0.5"],
-    "Metric": [],
-    "Callback": ["callbacks.weight_norm.layer=fc7"],
-}
-
-
 @pytest.fixture
 def together(tmp_path: Path, synthetic: tuple[str, ...]) -> tuple[str, ...]:
     """The overrides that use all of them at once."""
@@ -207,7 +216,7 @@ def together(tmp_path: Path, synthetic: tuple[str, ...]) -> tuple[str, ...]:
         EXAMPLES[kind].write(tmp_path)
     modules = ",".join(EXAMPLES[kind].module for kind in TOGETHER)
     used = [override for overrides in TOGETHER.values() for override in overrides]
-    return (f"extensions=[{modules}]", *used, *SMALL, *synthetic, "logger=csv")
+    return (f"extensions=[{modules}]", *used, *SMALL, *synthetic, "logger=csv", "performance.compile=none")
 
 
 def test_together_trained_resumed_evaluated_and_exported(
@@ -243,6 +252,7 @@ def test_together_trained_resumed_evaluated_and_exported(
     ]
 
 
+@pytest.mark.slow
 def test_a_loss_with_a_state_of_its_own(tmp_path: Path, synthetic: tuple[str, ...], train: Train) -> None:
     """A module with weights of the classes: they are in the checkpoint, and the run resumes."""
     (tmp_path / "weighted.py").write_text(
