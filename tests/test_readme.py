@@ -21,6 +21,7 @@ from alexnet.config.composition import register
 from alexnet.config.messages import quote_override
 from alexnet.config.reading import read_config
 from conftest import PROJECT, Train, compose_config
+from test_config import mistake
 
 README = (PROJECT / "README.md").read_text()
 GROUPS = "model|data|optimizer|scheduler|trainer|performance|logger|callbacks|experiment"
@@ -88,3 +89,8 @@ def test_make_targets_exist() -> None:
 def test_links_and_pictures_exist() -> None:
     for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
         assert (PROJECT / target).exists(), target
+
+
+def test_the_mistake_shown_is_what_is_printed() -> None:
+    (typed, line), *_ = re.findall(r"^\$ python src/train\.py (\S+)\n(.*)$", README, re.MULTILINE)
+    assert line == f"Error: {mistake(typed)}"
