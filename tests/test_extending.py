@@ -22,6 +22,7 @@ import yaml
 from alexnet.config.extensions import load_extension
 from alexnet.errors import UserError
 from conftest import PROJECT, SMALL, Train, save_image
+from wandb_file import read_wandb_file
 
 PAGE = (PROJECT / "docs/extending.md").read_text()
 SHORT = (
@@ -348,6 +349,25 @@ if __name__ == "__main__":
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow  # wandb
+def test_a_metric_and_what_a_callback_logs_reach_wandb(
+    tmp_path: Path, synthetic: tuple[str, ...], train: Train
+) -> None:
+    for kind in ("Metric", "Callback"):
+        EXAMPLES[kind].write(tmp_path)
+    done = train(
+        *("extensions=[macro_f1,weight_norm]", "logger=wandb", "logger.mode=offline"),
+        *(*SHORT[1:], *NARROW, *synthetic),
+    )
+    assert done.status == 0, done.err
+    folder = run_folder(done.outputs)
+    (file,) = (folder / "wandb").glob("offline-run-*/run-*.wandb")
+    logged = {key: value for row in read_wandb_file(file).history for key, value in row.items()}
+    (row,) = rows(folder)
+    for name in ("train/macro_f1", "val/macro_f1", "weight_norm/conv1"):
+        assert logged[name] == pytest.approx(float(row[name]), rel=1e-5)
 
 
 def test_what_does_not_divide_into_columns(tmp_path: Path, synthetic: tuple[str, ...], train: Train) -> None:
