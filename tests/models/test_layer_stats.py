@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from alexnet.inspection.neighbours import feature_vectors
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.families.alexnet import ACTIVATIONS
 from alexnet.models.layer_stats import LayerStats, measure_layers
 from conftest import model_config
 
@@ -172,6 +173,27 @@ def test_activations_belong_to_the_layer_before() -> None:
     measured = measure_layers(Block(), [(torch.randn(2, 3, 4, 4), torch.tensor([0, 1]))], gradients=True)
     dies = [(layer.layer, layer.dead_fraction is not None) for layer in measured]
     assert dies == [("one", True), ("two", True), ("three", False)]
+
+
+class Halving(nn.Module):
+    """An activation function of another module, of a type that the measurement does not know."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clamp(min=0) / 2
+
+
+def test_an_activation_of_an_extension_is_measured_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its output, not the layer's own: half of the ReLU's in the first layer."""
+    monkeypatch.setitem(ACTIVATIONS._choices, "halving", Halving)
+    measured = []
+    for activation in ("relu", "halving"):
+        torch.manual_seed(0)
+        config = model_config(f"model.activation={activation}", "model.width=0.05", "model.fc_units=[40,40]")
+        images = 50 * torch.randn(2, 3, config.image_size, config.image_size)
+        batch = (images, torch.tensor([0, 1]))
+        measured.append(measure_layers(AlexNet(config, CLASSES), [batch], gradients=False)[0])
+    assert measured[1].activation_rms == pytest.approx(measured[0].activation_rms / 2, rel=1e-5)
+    assert measured[1].dead_fraction is None
 
 
 @pytest.mark.parametrize(

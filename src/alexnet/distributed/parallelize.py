@@ -9,7 +9,7 @@ from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Sha
 from torch.nn import functional
 
 from alexnet.errors import UserError
-from alexnet.models.alexnet import AlexNet, GroupedLinear
+from alexnet.models.alexnet import IS_ACTIVATION, AlexNet, GroupedLinear
 from alexnet.models.batch_norm import BatchNorm
 from alexnet.models.dropout import Dropout
 from alexnet.models.lrn import LocalResponseNorm, SpatialResponseNorm
@@ -28,8 +28,7 @@ def check_divisible(network: nn.Module) -> None:
     for name, layer in network.named_modules():
         if next(layer.children(), None) is not None or isinstance(layer, DIVISIBLE):
             continue
-        is_activation = name.endswith(".activation") or name in ("stage6", "stage7")
-        if not is_activation or next(layer.parameters(), None) is not None:
+        if not hasattr(layer, IS_ACTIVATION) or next(layer.parameters(), None) is not None:
             raise UserError(
                 f"strategy=model_parallel: cannot divide {name} ({type(layer).__name__}) into columns. Choose"
                 " another strategy, or a network without it."

@@ -24,6 +24,9 @@ from alexnet.models.families.alexnet import (
 from alexnet.models.init import initialize
 from alexnet.models.lrn import LocalResponseNorm, SpatialResponseNorm
 
+# attribute of the modules that `model.activation` built: their types may be those of any extension
+IS_ACTIVATION = "is_activation"
+
 
 class AlexNet(ImageClassifier):
     """Five convolutions, three poolings and three fully connected layers.
@@ -126,7 +129,9 @@ def _scale_width(count: int, config: AlexNetConfig) -> int:
 
 
 def _activation(config: AlexNetConfig) -> nn.Module:
-    return _checked(ACTIVATIONS[config.activation](), ACTIVATIONS, config.activation)
+    activation = _checked(ACTIVATIONS[config.activation](), ACTIVATIONS, config.activation)
+    vars(activation)[IS_ACTIVATION] = True
+    return activation
 
 
 def _norm(config: AlexNetConfig, channels: int) -> dict[str, nn.Module]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alexnet.models.alexnet import IS_ACTIVATION
 from alexnet.models.lenet5 import PartialConvolution, ScaledTanh
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear, PartialConvolution)  # the measured types of layers
@@ -24,7 +25,8 @@ class ActivationRange:
 
 
 UNBOUNDED = ActivationRange()
-ACTIVATIONS: dict[type[nn.Module], ActivationRange] = {
+# of the activation functions that other networks have, too; those of extensions are taken for unbounded
+RANGES: dict[type[nn.Module], ActivationRange] = {
     nn.ReLU: ActivationRange(can_die=True),
     nn.ReLU6: ActivationRange(can_die=True),
     nn.Tanh: ActivationRange(limits=(-1, 1)),
@@ -167,14 +169,14 @@ def _forward_hooks(
 
     def activation_hook(module: nn.Module, arguments: Any, output: Tensor) -> None:
         for name, _ in pending:
-            accumulate(name, output, ACTIVATIONS[type(module)])
+            accumulate(name, output, RANGES.get(type(module), UNBOUNDED))
         pending.clear()
 
     with ExitStack() as hooks:
         for name, layer in layers.items():
             hooks.callback(layer.register_forward_hook(layer_hook(name)).remove)
         for module in network.modules():
-            if type(module) in ACTIVATIONS:
+            if type(module) in RANGES or hasattr(module, IS_ACTIVATION):
                 hooks.callback(module.register_forward_hook(activation_hook).remove)
         yield flush
 
