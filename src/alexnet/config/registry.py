@@ -82,9 +82,6 @@ class Registry(Generic[Choice]):
             f" Choices: {', '.join(sorted(choices))}."
         )
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._all()
-
     def _all(self) -> dict[str, Choice]:
         if self.package is not None and not self._imported:
             self._imported = True  # before the imports, in which the choices register
