@@ -12,6 +12,7 @@ from alexnet.compare.grids import Grid, find_grids
 from alexnet.compare.model_diffs import ABSENT, Changes, factors_within_models, reported_changes
 from alexnet.compare.runs import ExcludedRun, Run, is_run, read_run
 from alexnet.errors import UserError, suggest
+from alexnet.studies.record import StudyRecord, read_record
 
 SEED = re.compile(r"seed=-?\d+")  # not seed=0.failed-1: a later start of the study set that aside
 
@@ -29,6 +30,7 @@ class Arms:
     baseline_rule: str  # how the baseline was chosen, for the report
     excluded: list[ExcludedRun] = field(default_factory=list)
     grids: list[Grid] = field(default_factory=list)
+    record: StudyRecord | None = None  # of a study that a sweeper ran
 
     @property
     def grid_candidates(self) -> dict[str, dict[int, Run]]:
@@ -66,7 +68,7 @@ def read_study(folder: Path, baseline: str | None) -> Arms:
         arms[grid.arm] = grid.runs
         excluded += grid.excluded()
     name, rule = _find_baseline(arms, baseline)
-    return Arms(folder.resolve().name, arms, name, rule, excluded, grids)
+    return Arms(folder.resolve().name, arms, name, rule, excluded, grids, read_record(folder))
 
 
 def read_runs(pattern: str, baseline: str | None) -> Arms:

@@ -58,7 +58,7 @@ def _refusal(arms: Mapping[str, Sequence[Run]], baseline: Sequence[Run]) -> str 
     groups = {"the baseline": baseline, **arms}
     if single := [name for name, runs in groups.items() if len(runs) < 2]:
         return f"a single run has no spread ({', '.join(single)})"
-    if at_chance := [name for name, runs in groups.items() if not all(run.learned for run in runs)]:
+    if at_chance := [name for name, runs in groups.items() if not all(run.started for run in runs)]:
         return f"runs ended at chance ({', '.join(at_chance)})"
     errors = [_errors(runs) for runs in groups.values()]
     # deviations that are equal within each group, as those of two runs always are, leave nothing to divide by

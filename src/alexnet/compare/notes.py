@@ -57,7 +57,7 @@ def _family_wise(comparison: Comparison) -> str:
 
 def _notes_on_learning(comparison: Comparison) -> list[str]:
     runs = [(arm.name, run) for arm in comparison.all_variants for run in arm.runs]
-    at_chance = [f"{name} seed={run.seed}" for name, run in runs if not run.learned]
+    at_chance = [f"{name} seed={run.seed}" for name, run in runs if not run.started]
     if not at_chance:
         return []
     return [

@@ -14,10 +14,10 @@ from alexnet.config.hashing import NON_FACTOR_KEYS, flatten, is_under
 from alexnet.config.renamed import migrate
 from alexnet.errors import UserError, first_line
 from alexnet.files import read_csv_columns
+from alexnet.studies.start import has_started
 
 # keys of the data that only training uses: classical.py reads them as well, and ignores them
 TRAINING_ONLY_KEYS = tuple(f"data.{key}" for key in ("batch_size", "mean", "val_crops", "augment"))
-NEAR_CHANCE = 0.97  # of the error at chance: a network that has learned anything is below
 
 NO_CLAIM = ClaimConfig(text="", section="")
 
@@ -80,6 +80,7 @@ class Run:
     top5_error: float | None
     other_metrics: dict[str, float]  # by name, of the last epoch: val/loss, ...
     classes: int | None
+    val_samples: int | None  # images on which the errors were measured
     metrics: dict[str, list[float]]
     epochs: int | None  # None if it does not learn in epochs
     data_fingerprint: str
@@ -99,9 +100,9 @@ class Run:
         return str(self.settings.get(NAME_KEY, "unknown"))
 
     @property
-    def learned(self) -> bool:
-        """Whether its error is clearly below that at chance, 100 (1 - 1 / classes) percent."""
-        return self.classes is None or self.top1_error < NEAR_CHANCE * 100 * (1 - 1 / self.classes)
+    def started(self) -> bool:
+        """Whether its error is clearly below that at chance."""
+        return has_started(self.top1_error, self.classes, self.val_samples)
 
     def epochs_to(self, training_error: float) -> int | None:
         """Return the first epoch with at most this top-1 error in training, in percent; None: never."""
@@ -184,6 +185,7 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         top5_error=result["val"].get("top5_error"),
         other_metrics=_other_metrics(result),
         classes=result.get("classes"),
+        val_samples=result["val"].get("samples"),
         metrics=read_csv_columns(metrics) if metrics.is_file() else {},
         epochs=None if result["epochs"] is None else int(result["epochs"]),
         data_fingerprint=str(result["data_fingerprint"]),

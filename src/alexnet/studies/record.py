@@ -1,0 +1,91 @@
+"""The record of a study, study.json: its design, its arms, and what its pilot found."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from alexnet.errors import UserError
+from alexnet.files import atomic_write
+
+FILE = "study.json"
+PILOT = "pilot"  # folder of the pilot's runs in the study's: pilot/<arm>/<values>/seed=<n>
+VERSION = 1
+
+
+class Design(Enum):
+    """Which combinations of factors are run.
+
+    `one_at_a_time`: the baseline, and each factor changed alone; `factorial`: all combinations of factors;
+    `fraction`: a fraction of them, regular and two-level.
+    """
+
+    one_at_a_time = "one_at_a_time"
+    factorial = "factorial"
+    fraction = "fraction"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A run of the pilot: an arm with `values` of the grid's keys.
+
+    `error` is the top-1 error on the held-out images in percent after the last epoch; None if the run
+    diverged.
+    """
+
+    arm: str
+    values: dict[str, Any]
+    seed: int
+    error: float | None
+    started: bool
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """What a study's folder holds, beside the runs in <arm>/seed=<n>/.
+
+    `arms` maps the name of each arm to the factors that it changes, none for the baseline; `seeds` to the
+    seeds that it is run with; `chosen` to the values that the pilot chose for it, empty without a pilot.
+    `aliases` are the effects that a fraction cannot tell apart, such as "no_lrn = no_dropout:tanh".
+    """
+
+    name: str
+    title: str
+    design: Design
+    baseline: str
+    factors: list[str]
+    arms: dict[str, list[str]]
+    seeds: dict[str, list[int]]
+    resolution: int | None = None
+    aliases: list[str] = field(default_factory=list)
+    chosen: dict[str, dict[str, Any]] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list)  # of the command that made it
+
+    def write(self, folder: Path) -> None:
+        """Write it to <folder>/study.json."""
+        content = {"version": VERSION} | asdict(self) | {"design": self.design.value}
+        with atomic_write(folder / FILE) as file:
+            file.write(json.dumps(content, indent=2).encode())
+
+
+def read_record(folder: Path) -> StudyRecord | None:
+    """Read the record of a study's folder; None if there is none. Raises `UserError` for a damaged one."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("version") != VERSION:
+            raise ValueError("it was written by another version")
+        trials = [Trial(**trial) for trial in content.pop("trials")]
+        return StudyRecord(**content | {"design": Design(content["design"]), "trials": trials})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read: {error}. Run the study's command again.") from None
+
+
+def arm_name(factors: Sequence[str], baseline: str) -> str:
+    """Return the name of the arm that changes these factors."""
+    return "+".join(factors) or baseline
