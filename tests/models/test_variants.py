@@ -84,6 +84,17 @@ def test_columns_that_do_not_meet_are_smaller() -> None:
     assert count[True] - count[False] == less
 
 
+@pytest.mark.parametrize(
+    ("activation", "zero"),
+    [*((name, False) for name in ("relu", "leaky_relu", "elu", "gelu", "silu", "identity"))]
+    + [("tanh", True), ("sigmoid", True)],
+)
+def test_biases_follow_the_activation(activation: str, zero: bool) -> None:
+    biases = network(f"model.activation={activation}").fc6.bias
+    assert (biases == (0 if zero else 1)).all()
+    assert network(f"model.activation={activation}", "model.init_bias=true").fc6.bias.eq(1).all()
+
+
 def test_zero_biases() -> None:
     ours, theirs = network("model.init_bias=false"), network()
     for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):

@@ -21,7 +21,7 @@ from alexnet.models.families.alexnet import (
     Layer1Order,
     Pooling,
 )
-from alexnet.models.init import initialize
+from alexnet.models.init import initialize, saturates
 from alexnet.models.lrn import LocalResponseNorm, SpatialResponseNorm
 
 # attribute of the modules that `model.activation` built: their types may be those of any extension
@@ -80,7 +80,7 @@ class AlexNet(ImageClassifier):
         self.stage7 = _activation(config)
         self.drop7 = _dropout(config, not drop_input, 7)
         self.fc8 = nn.Linear(f7, classes)  # 4096 -> classes
-        initialize(self, config.init, config.init_bias, config.width)
+        initialize(self, config.init, _init_bias(config), config.width)
 
     @property
     def stem(self) -> nn.Conv2d:
@@ -132,6 +132,13 @@ def _activation(config: AlexNetConfig) -> nn.Module:
     activation = _checked(ACTIVATIONS[config.activation](), ACTIVATIONS, config.activation)
     vars(activation)[IS_ACTIVATION] = True
     return activation
+
+
+def _init_bias(config: AlexNetConfig) -> bool:
+    """Return whether the initial biases are the scheme's, not 0: `auto` leaves it to the activation function."""
+    if isinstance(config.init_bias, bool):
+        return config.init_bias
+    return not saturates(_activation(config))
 
 
 def _norm(config: AlexNetConfig, channels: int) -> dict[str, nn.Module]:

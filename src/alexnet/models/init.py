@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
 from alexnet.models.families.alexnet import Init
@@ -59,3 +60,14 @@ def initialize(network: nn.Module, init: Init, bias: bool = True, width: float =
             nn.init.constant_(layer.bias, spec.bias)
         if not bias:
             nn.init.zeros_(layer.bias)
+
+
+def saturates(activation: nn.Module) -> bool:
+    """Return whether an activation function is bounded above, as tanh and the sigmoid are.
+
+    Biases of 1 give a rectifier positive inputs, for which it learns (paper §5). A bounded function they push
+    to where its gradient vanishes.
+    """
+    with torch.no_grad():
+        near, far = activation(torch.tensor([[1e3], [1e4]]))
+    return bool(far - near < 1)

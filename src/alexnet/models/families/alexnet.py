@@ -77,7 +77,7 @@ class AlexNetConfig(ModelConfig):
     columns: int = MISSING
     cross_column: bool = MISSING
     init: Init = MISSING
-    init_bias: bool = MISSING
+    init_bias: bool | str = MISSING
     remove_layers: list[str] = MISSING
     width: float = MISSING
     # input
@@ -112,6 +112,9 @@ class AlexNetConfig(ModelConfig):
         ACTIVATIONS[self.activation]  # raises for a name that there is not
         normalizations = [f"model.{name}" for name in NORMALIZATIONS.switched_on(self)]
         check(len(normalizations) <= 1, " and ".join(normalizations), True, "one of them alone")
+        check(
+            self.init_bias in (True, False, "auto"), "model.init_bias", self.init_bias, "auto, true or false"
+        )
         check_fraction("model.dropout", self.dropout)
         check(self.columns in (1, 2), "model.columns", self.columns, "1 or 2")
         check_positive("model.width", self.width)
