@@ -86,8 +86,11 @@ def test_columns_that_do_not_meet_are_smaller() -> None:
 
 @pytest.mark.parametrize(
     ("activation", "zero"),
-    [*((name, False) for name in ("relu", "leaky_relu", "elu", "gelu", "silu", "identity"))]
-    + [("tanh", True), ("sigmoid", True)],
+    [
+        *((name, False) for name in ("relu", "leaky_relu", "elu", "gelu", "silu", "identity")),
+        ("tanh", True),
+        ("sigmoid", True),
+    ],
 )
 def test_biases_follow_the_activation(activation: str, zero: bool) -> None:
     biases = network(f"model.activation={activation}").fc6.bias

@@ -135,7 +135,7 @@ def _activation(config: AlexNetConfig) -> nn.Module:
 
 
 def _init_bias(config: AlexNetConfig) -> bool:
-    """Return whether the initial biases are the scheme's, not 0: `auto` leaves it to the activation function."""
+    """Return whether the initial biases are the scheme's rather than 0."""
     if isinstance(config.init_bias, bool):
         return config.init_bias
     return not saturates(_activation(config))
