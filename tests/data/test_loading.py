@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from alexnet.config import DataConfig, PackFormat, PrepareConfig
@@ -58,3 +59,28 @@ def test_a_pack_of_another_size(config: DataConfig) -> None:
     folder = make_pack(PrepareConfig(config, PackFormat.raw, 90)).folder
     with pytest.raises(UserError, match="a pack of images of 32 pixels, not 64"):
         load_image_data(replace(config, pack=str(folder), resize_size=64))
+
+
+def test_hold_out_takes_the_same_part_of_each_class_from_files_and_from_a_pack(image_tree: Path) -> None:
+    given = (f"data.root={image_tree}", f"data.cache={image_tree.parent}/cache", "data.resize_size=32")
+    config = compose_config("data=folder", *given, "data.hold_out=0.34").data
+    whole = load_image_data(replace(config, hold_out=None))
+    from_files = load_image_data(config)
+    make_pack(PrepareConfig(replace(config, hold_out=None), PackFormat.raw, 90))
+    from_pack = load_image_data(config)
+    assert "pack" in from_pack.origin
+    for data in (from_files, from_pack):
+        train, val = ({split.path(i) for i in range(len(split))} for split in (data.train, data.val))
+        assert train | val == {whole.train.path(i) for i in range(len(whole.train))}
+        assert not train & val
+        per_class = np.bincount(whole.train.labels)
+        assert np.bincount(data.val.labels).tolist() == [round(0.34 * count) for count in per_class]
+        assert "34% of the training images" in data.origin
+    assert [from_files.val.path(i) for i in range(len(from_files.val))] == [
+        from_pack.val.path(i) for i in range(len(from_pack.val))
+    ]
+    out, read = np.empty((2, 3, 32, 32), np.uint8)
+    label = from_files.val.read(0, out)
+    row = [whole.train.path(i) for i in range(len(whole.train))].index(from_files.val.path(0))
+    assert whole.train.read(row, read) == label
+    assert (out == read).all()

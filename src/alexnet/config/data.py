@@ -122,6 +122,7 @@ class DataConfig(ValidatedConfig):
     batch_size: int = MISSING
     workers: int | None = MISSING
     val_fraction: float = MISSING
+    hold_out: float | None = None
     max_unreadable: float = MISSING
     resize_size: int = MISSING
     mean: MeanKind = MISSING
@@ -143,6 +144,8 @@ class DataConfig(ValidatedConfig):
         check(self.batch_size >= 1, "data.batch_size", self.batch_size, "1 or more images")
         check(self.workers is None or self.workers >= 0, "data.workers", self.workers, "0 or more, or null")
         check(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "a number between 0 and 1")
+        held = self.hold_out
+        check(held is None or 0 < held < 1, "data.hold_out", held, "a number between 0 and 1, or null")
         check(
             0 <= self.max_unreadable <= 1, "data.max_unreadable", self.max_unreadable, "a share, from 0 to 1"
         )

@@ -54,7 +54,10 @@ ADDED_KEYS: dict[str, tuple[Any, str]] = {
     "loss.label_smoothing": (0.0, "scheduler.schedule"),
     "trainer.gradient_clip_val": (None, "trainer.max_epochs"),
     "trainer.gradient_clip_algorithm": ("norm", "trainer.max_epochs"),
+    "data.hold_out": (None, "data.name"),
 }
+# a group that has none of its keys in a run from before it existed; later runs have those of their choice
+NEW_GROUPS = ("loss",)
 
 
 def new_name(key: str) -> str | None:
@@ -75,9 +78,10 @@ def migrate(config: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, str)
         for name in UNUSED_KEYS.get((key, value), ())
     }
-    if "loss.name" not in renamed:  # written before these keys existed
-        added = {key: value for key, (value, beside) in ADDED_KEYS.items() if beside in renamed}
-        renamed = added | renamed
+    groups = {key.partition(".")[0] for key in renamed}
+    present = tuple(group for group in NEW_GROUPS if group in groups)
+    added = {key: value for key, (value, beside) in ADDED_KEYS.items() if beside in renamed}
+    renamed = {key: value for key, value in added.items() if not is_under(key, present)} | renamed
     return nest(
         {
             key: RENAMED_VALUES.get((key, value), value) if isinstance(value, str) else value

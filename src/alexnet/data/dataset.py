@@ -1,5 +1,6 @@
 """The images of a split by index, decoded from files or read from a pack."""
 
+import hashlib
 import os
 from abc import ABC, abstractmethod
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from alexnet.data.image import UNREADABLE, ImageError
 from alexnet.data.image_list import ImageList
 from alexnet.data.pack_reader import PackSplit
+from alexnet.errors import UserError
 
 
 class ImageDataset(ABC):
@@ -75,3 +77,37 @@ class PackedDataset(ImageDataset):
 
     def _read(self, index: int, out: NDArray[np.uint8]) -> None:
         self.split.read(self._descriptor, int(self.split.rows[index]), out)
+
+
+class Subset(ImageDataset):
+    """Some of the images of a split, those in `rows`."""
+
+    def __init__(self, images: ImageDataset, rows: NDArray[np.int64]) -> None:
+        super().__init__(images.labels[rows])
+        self.images, self.rows = images, rows
+
+    def path(self, index: int) -> str:
+        return self.images.path(int(self.rows[index]))
+
+    def _read(self, index: int, out: NDArray[np.uint8]) -> None:
+        self.images._read(int(self.rows[index]), out)
+
+
+def hold_out(images: ImageDataset, fraction: float) -> tuple[Subset, Subset]:
+    """Split off `fraction` of each class's images, chosen by the hashes of their file names.
+
+    Returns the rest and the images held out, with at least one image of each class in both. Raises
+    `UserError` if a class has a single image.
+    """
+    held = np.zeros(len(images), np.bool_)
+    for label in np.unique(images.labels):
+        rows = np.flatnonzero(images.labels == label)
+        if len(rows) < 2:
+            raise UserError(
+                f"data.hold_out={fraction}: {images.path(int(rows[0]))} is the only image of its class."
+            )
+        count = min(max(1, round(fraction * len(rows))), len(rows) - 1)
+        names = [images.path(int(row)).rpartition("/")[2] for row in rows]
+        hashes = [hashlib.sha256(name.encode(errors="surrogateescape")).digest() for name in names]
+        held[rows[sorted(range(len(rows)), key=hashes.__getitem__)[:count]]] = True
+    return Subset(images, np.flatnonzero(~held)), Subset(images, np.flatnonzero(held))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from alexnet.config import DataConfig
-from alexnet.data.dataset import ImageDataset, ImageFileDataset, PackedDataset
+from alexnet.data.dataset import ImageDataset, ImageFileDataset, PackedDataset, hold_out
 from alexnet.data.fetching import ensure_fetched, missing_download
 from alexnet.data.image import UNREADABLE
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
@@ -163,18 +163,25 @@ class ImageData:
 
 
 def load_image_data(config: DataConfig) -> ImageData:
-    """Load a data set for training. Raises `UserError` for what the user has to correct."""
+    """Load a data set for training. Raises `UserError` for what the user has to correct.
+
+    With `config.hold_out` the validation images are a part of the training images.
+    """
     data = open_data(config)
     assert data.statistics is not None and data.unreadable is not None  # all has been scanned
+    train, val, origin = data.train, data.val, data.origin
+    if config.hold_out is not None:
+        train, val = hold_out(data.train, config.hold_out)
+        origin += f", {config.hold_out:.0%} of the training images held out for validation"
     return ImageData(
         data.classes,
-        data.train,
-        data.val,
+        train,
+        val,
         data.statistics,
         data.excluded,
         data.unreadable,
         data.fingerprint(),
-        data.origin,
+        origin,
     )
 
 
