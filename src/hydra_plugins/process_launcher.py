@@ -16,7 +16,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from alexnet.sweeps.naming import settings_name, sweep_name
+from alexnet.sweeps.naming import sweep_folder, sweep_name
 
 if TYPE_CHECKING:
     from alexnet.sweeps.planning import PlannedJob
@@ -33,7 +33,7 @@ class ProcessLauncherConf:
 
 # cached: Hydra passes the cache of a sweep's configuration on to its jobs, which thus share its folder
 OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True, use_cache=True)
-OmegaConf.register_new_resolver("settings_name", settings_name, replace=True, use_cache=True)
+OmegaConf.register_new_resolver("sweep_folder", sweep_folder, replace=True, use_cache=True)
 
 ConfigStore.instance().store(
     group="hydra/launcher", name="process", node=ProcessLauncherConf, provider="process_launcher"

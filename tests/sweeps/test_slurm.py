@@ -30,7 +30,8 @@ def test_a_study_on_slurm(
     train: Train, synthetic: tuple[str, ...], tmp_path: Path, slurm: Environment
 ) -> None:
     """Two runs of two tasks each, in the folders of a study; the same command again submits nothing."""
-    command = ("-m", "study=innovations", "experiment=baseline,no_lrn", "seed=0", "trainer.devices=2")
+    command = ("-m", "study=innovations", "study.factors=[no_lrn]", "study.pilot=null", "study.seeds=1")
+    command += ("study.baseline_seeds=1", "trainer.devices=2")
     command += (
         *FAST[:2],
         "logger=wandb",
@@ -61,8 +62,7 @@ def test_a_study_on_slurm(
     times = {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")}
     again = train(*command, environment=slurm)
     assert again.status == 0, again.err
-    assert "2 jobs, 2 of them done before" in again.out
-    assert "2 of 2 jobs done: " in again.out
+    assert "2 runs, 0 to do" in again.out
     assert {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")} == times
     assert not (tmp_path / "slurm/2.sh").exists()
 

@@ -14,27 +14,27 @@ import pytest
 import yaml
 from processes import processes_that_name
 
+from alexnet.config.study import Design
+from alexnet.studies.record import read_record
 from alexnet.sweeps.naming import settings_name
 from conftest import PROJECT, SMALL, Train, compose_config, wait_for
 from survival import MEASURED
 from wandb_file import read_wandb_file
 
-STUDIES = sorted(path.stem for path in (PROJECT / "conf/study").glob("*.yaml"))
+STUDIES = sorted(path.stem for path in (PROJECT / "conf/study").glob("[!_]*.yaml"))
+ONE_EACH = ("study.seeds=1", "study.baseline_seeds=1")
 
 
-@pytest.mark.parametrize("study", STUDIES)
-def test_its_experiments_exist(study: str) -> None:
-    baseline = compose_config(f"study={study}").baseline
-    hydra = yaml.safe_load((PROJECT / f"conf/study/{study}.yaml").read_text())["hydra"]
-    params = hydra["sweeper"]["params"]
-    group = "performance" if study == "performance" else "experiment"
-    names = params[group].split(",")
-    assert len(names) == len(set(names)) > 1
-    assert baseline in names
-    for name in names:
-        assert (PROJECT / f"conf/{group}/{name}.yaml").is_file()  # test_config.py composes each
-    assert params["seed"] == "0,1,2"
-    assert f"/studies/{study}/" in hydra["sweep"]["dir"]
+@pytest.mark.parametrize("name", STUDIES)
+def test_its_arms_exist(name: str) -> None:
+    study = compose_config(f"study={name}").study
+    assert study is not None
+    assert study.name == name
+    assert study.title
+    for arm in (study.baseline, *study.factors):
+        assert (PROJECT / f"conf/{study.group}/{arm}.yaml").is_file()  # test_config.py composes each
+    assert (study.seeds, study.design) == (3, Design.one_at_a_time)
+    assert (study.pilot is None) == (name == "performance")
 
 
 def test_the_folder_names_what_all_jobs_share() -> None:
@@ -59,7 +59,8 @@ def test_a_study_is_no_single_run(train: Train) -> None:
 
 
 def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...]) -> None:
-    command = ("-m", "study=innovations", "experiment=baseline,no_lrn", "seed=0", *SMALL, *synthetic)
+    command = ("-m", "study=innovations", "study.factors=[no_lrn]", "study.pilot=null", *ONE_EACH)
+    command += (*SMALL, *synthetic)
     first = train(*command, "trainer.max_epochs=1")
     assert first.status == 0, first.err
     (study,) = (first.outputs / "studies/innovations").iterdir()
@@ -127,7 +128,8 @@ def test_killed_in_the_middle_and_started_again(
     train: Train, synthetic: tuple[str, ...], tmp_path: Path
 ) -> None:
     """kill -9 of the launcher's process group; afterwards everything is as if it had not been."""
-    command = ("-m", "study=innovations", "experiment=baseline,no_lrn,tanh,no_dropout", "seed=0,1")
+    command = ("-m", "study=innovations", "study.factors=[no_lrn,tanh,no_dropout]", "study.pilot=null")
+    command += ("study.seeds=2", "study.baseline_seeds=2")
     command += (*SMALL, *synthetic, "logger=csv", "hydra.launcher.jobs=2")
     process = subprocess.Popen(
         [sys.executable, str(PROJECT / "src/train.py"), *command, f"outputs={tmp_path / 'outputs'}"],
@@ -156,7 +158,7 @@ def test_killed_in_the_middle_and_started_again(
 
     again = train(*command, timeout=900)
     assert again.status == 0, again.err
-    assert f"8 jobs, {len(before)} of them done before" in again.out
+    assert f"8 runs, {8 - len(before)} to do" in again.out
     after = {name: (path.stat().st_ino, path.stat().st_mtime_ns) for name, path in finished(study).items()}
     assert len(after) == 8
     assert {name: after[name] for name in before} == before
@@ -173,3 +175,28 @@ def test_killed_in_the_middle_and_started_again(
         assert "Left out" not in compared.out
     assert table(study / "results.csv") == table(tmp_path / "undisturbed/results.csv")
     assert len(table(study / "results.csv")) == 4
+
+
+@pytest.mark.slow
+def test_a_study_with_its_pilot_is_compared(train: Train, synthetic: tuple[str, ...]) -> None:
+    command = ("-m", "study=innovations", "study.factors=[no_lrn]", "study.seeds=2", "study.pilot.seeds=1")
+    command += (
+        "study.pilot.rates=[0.001,0.002]",
+        "study.pilot.extensions=1",
+        *SMALL,
+        *synthetic,
+        "logger=csv",
+    )
+    done = train(*command, timeout=900)
+    assert done.status == 0, done.err
+    (study,) = (done.outputs / "studies/innovations").iterdir()
+    record = read_record(study)
+    assert record is not None
+    rates = {trial.values["optimizer.lr"] for trial in record.trials}
+    assert rates > {0.001, 0.002}  # of two rates one is at the edge
+    for arm, values in record.chosen.items():
+        for seed in record.seeds[arm]:
+            config = yaml.safe_load((study / arm / f"seed={seed}/config.yaml").read_text())
+            assert config["optimizer"]["lr"] == values["optimizer.lr"]
+    compared = train(f"study={study}", program="compare.py")
+    assert compared.status == 0, compared.err

@@ -75,7 +75,7 @@ class Run:
     seed: int
     settings: dict[str, Any]
     claim: ClaimConfig
-    baseline: str | None  # the arm to compare with; None if not named
+    baseline: str | None  # the arm to compare with, in runs of studies without a record
     top1_error: float
     top5_error: float | None
     other_metrics: dict[str, float]  # by name, of the last epoch: val/loss, ...
@@ -168,7 +168,8 @@ def read_run(path: Path, name: str) -> Run | ExcludedRun:
 
 
 def _run(path: Path, result: dict[str, Any]) -> Run:
-    config = migrate(yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")))
+    saved = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    config = migrate(saved)
     environment: dict[str, Any] = {}
     if (path / "environment.json").is_file():
         environment = json.loads((path / "environment.json").read_text(encoding="utf-8"))
@@ -180,7 +181,7 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         seed=int(config["seed"]),
         settings={key: value for key, value in flatten(config).items() if not is_under(key, no_factor)},
         claim=read_claim(config.get("claim"), path),
-        baseline=config.get("baseline"),
+        baseline=saved.get("baseline"),
         top1_error=float(result["val"]["top1_error"]),
         top5_error=result["val"].get("top5_error"),
         other_metrics=_other_metrics(result),

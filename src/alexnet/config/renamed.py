@@ -32,8 +32,9 @@ RENAMED_VALUES = {
     ("optimizer", "program_2012"): "cuda_convnet_2012",
     ("study", "speed"): "performance",
 }
-# in saved configurations these duplicate `optimizer.lr` and `trainer.max_epochs`
-DROPPED_KEYS = ("data.lr", "data.epochs")
+# in saved configurations: the first two duplicate `optimizer.lr` and `trainer.max_epochs`, the baseline of a
+# study is in its record
+DROPPED_KEYS = ("data.lr", "data.epochs", "baseline")
 # (key, value) -> keys that saved configurations have although this choice does not use them
 UNUSED_KEYS = {
     ("scheduler.schedule", "constant"): ("factor", "milestones", "patience", "reductions"),

@@ -13,6 +13,7 @@ from alexnet.config.loss import LossConfig
 from alexnet.config.model import ModelConfig
 from alexnet.config.optim import OptimizerConfig, SchedulerConfig
 from alexnet.config.registry import ConfigRegistry
+from alexnet.config.study import StudyConfig
 
 
 class Accelerator(Enum):
@@ -185,8 +186,8 @@ class TrainConfig(ProgramConfig):
     """Configuration of `train.py`. Groups whose class depends on the choice have no default."""
 
     seed: int = MISSING
-    baseline: str = MISSING
     claim: ClaimConfig | None = None
+    study: StudyConfig | None = None
     outputs: str = MISSING
     run_folder: str | None = MISSING
     resume: str | None = MISSING

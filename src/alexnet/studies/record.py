@@ -1,30 +1,17 @@
 """The record of a study, study.json: its design, its arms, and what its pilot found."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from alexnet.config.study import Design
 from alexnet.errors import UserError
 from alexnet.files import atomic_write
 
 FILE = "study.json"
 PILOT = "pilot"  # folder of the pilot's runs in the study's: pilot/<arm>/<values>/seed=<n>
 VERSION = 1
-
-
-class Design(Enum):
-    """Which combinations of factors are run.
-
-    `one_at_a_time`: the baseline, and each factor changed alone; `factorial`: all combinations of factors;
-    `fraction`: a fraction of them, regular and two-level.
-    """
-
-    one_at_a_time = "one_at_a_time"
-    factorial = "factorial"
-    fraction = "fraction"
 
 
 @dataclass(frozen=True)
@@ -84,8 +71,3 @@ def read_record(folder: Path) -> StudyRecord | None:
         return StudyRecord(**content | {"design": Design(content["design"]), "trials": trials})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read: {error}. Run the study's command again.") from None
-
-
-def arm_name(factors: Sequence[str], baseline: str) -> str:
-    """Return the name of the arm that changes these factors."""
-    return "+".join(factors) or baseline

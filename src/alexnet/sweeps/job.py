@@ -46,6 +46,11 @@ class Job:
         result = self.result()
         return result.get("status") == "completed" and result.get("config_hash") == self.config_hash
 
+    def diverged(self) -> bool:
+        """Return whether the loss has diverged with exactly this configuration; it would again."""
+        result = self.result()
+        return result.get("diverged") is True and result.get("config_hash") == self.config_hash
+
     def objective(self) -> float | None:
         """Return the validation top-1 error of its last epoch, in percent."""
         return self.result().get("val", {}).get("top1_error")

@@ -12,6 +12,13 @@ from alexnet.config.hashing import NON_FACTOR_KEYS, UNHASHED_KEYS, is_under
 MAX_LENGTH = 120  # a file name has at most 255 bytes, and suffixes are added to it
 
 
+def sweep_folder(overrides: Iterable[str]) -> str:
+    """Return the folder of a sweep, sweeps/<name>, or of a study, studies/<study>/<settings>."""
+    given = list(overrides)
+    study = next((item.value() for item in _parse(given) if item.get_key_element() == "study"), None)
+    return f"sweeps/{sweep_name(given)}" if study is None else f"studies/{study}/{settings_name(given)}"
+
+
 def sweep_name(overrides: Iterable[str]) -> str:
     """Return the keys that a command sweeps over, and a hash of everything else it sets.
 

@@ -35,8 +35,8 @@ class PlannedJob:
 def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], number: int) -> PlannedJob:
     """Plan the job that `overrides` ask for, in a folder under hydra.sweep.dir.
 
-    `sweep` is the configuration of the whole command. Raises `UserError` if run_folder is given, or if the
-    job's folder holds the result of another configuration.
+    `sweep` is the configuration of the whole command. A run_folder in it is taken, as a study's sweeper gives
+    it. Raises `UserError` for another one, or if the job's folder holds the result of another configuration.
     """
     config = loader.load_sweep_config(sweep, list(overrides))
     with open_dict(config):
@@ -44,21 +44,10 @@ def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], 
         config.hydra.job.num = number
     HydraConfig.instance().set_config(config)  # for ${hydra:...} in the values read below
     sweep_folder = Path(str(sweep.hydra.sweep.dir)).absolute()
-    folder = sweep_folder / str(config.hydra.sweep.subdir)
-    if not folder.is_relative_to(sweep_folder) or ".." in folder.relative_to(sweep_folder).parts:
-        raise UserError(f"hydra.sweep.subdir={config.hydra.sweep.subdir}: not a folder in {sweep_folder}.")
     run = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     resolved = to_plain_dict(run)
-    if resolved["run_folder"] is not None:
-        raise UserError(
-            f"run_folder={resolved['run_folder']}: the jobs of a sweep cannot share a folder."
-            " Give hydra.sweep.dir=..., where each makes its own."
-        )
-    injected = [
-        _quote("run_folder", folder),
-        *_resume_override(resolved),
-        *_tracking_overrides(resolved, folder, sweep_folder),
-    ]
+    folder, injected = _run_folder(resolved["run_folder"], sweep_folder, str(config.hydra.sweep.subdir))
+    injected += [*_resume_override(resolved), *_tracking_overrides(resolved, folder, sweep_folder)]
     job = Job(
         name=str(folder.relative_to(sweep_folder)),
         folder=folder,
@@ -68,6 +57,21 @@ def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], 
     )
     job.check_folder()
     return PlannedJob(job, config, run, list(overrides), injected)
+
+
+def _run_folder(given: str | None, sweep_folder: Path, subdir: str) -> tuple[Path, list[str]]:
+    """Return a job's folder, and the override for it unless it was given."""
+    if given is not None:
+        if (folder := Path(given)).is_relative_to(sweep_folder):
+            return folder, []
+        raise UserError(
+            f"run_folder={given}: the jobs of a sweep cannot share a folder."
+            " Give hydra.sweep.dir=..., where each makes its own."
+        )
+    folder = sweep_folder / subdir
+    if not folder.is_relative_to(sweep_folder) or ".." in folder.relative_to(sweep_folder).parts:
+        raise UserError(f"hydra.sweep.subdir={subdir}: not a folder in {sweep_folder}.")
+    return folder, [_quote("run_folder", folder)]
 
 
 def _resume_override(run: dict[str, Any]) -> list[str]:

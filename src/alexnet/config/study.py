@@ -1,0 +1,85 @@
+"""Configuration of a study: what is compared, in which design, and how the pilot chooses each arm's rate."""
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from omegaconf import MISSING
+
+from alexnet.config.base import ValidatedConfig, check
+
+
+class Design(Enum):
+    """Which combinations of factors are run.
+
+    `one_at_a_time`: the baseline, and each factor changed alone; `factorial`: all combinations of factors;
+    `fraction`: a fraction of them, regular and two-level.
+    """
+
+    one_at_a_time = "one_at_a_time"
+    factorial = "factorial"
+    fraction = "fraction"
+
+
+@dataclass
+class PilotConfig(ValidatedConfig):
+    """The pilot: runs of every arm over one grid, of which the best values are those of the study."""
+
+    rates: list[float] | None = MISSING
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    seeds: int = MISSING
+    first_seed: int = MISSING
+    hold_out: float = MISSING
+    extensions: int = MISSING
+
+    def check(self) -> None:
+        rates = self.rates
+        expected = "two or more different rates above 0, or null"
+        valid = rates is None or (min(rates, default=0) > 0 and len({*rates}) == len(rates) >= 2)
+        check(valid, "study.pilot.rates", rates, expected)
+        for key, values in self.grid.items():
+            check(key != "optimizer.lr", "study.pilot.grid", key, "other keys; rates are study.pilot.rates")
+            check(len(values) >= 2, f"study.pilot.grid.{key}", values, "two or more values")
+        check(self.seeds >= 1, "study.pilot.seeds", self.seeds, "1 or more")
+        check(0 < self.hold_out < 1, "study.pilot.hold_out", self.hold_out, "a number between 0 and 1")
+        check(self.extensions >= 0, "study.pilot.extensions", self.extensions, "0 or more")
+
+
+@dataclass
+class StudyConfig(ValidatedConfig):
+    """A study: an arm for each combination of factors that its design asks for.
+
+    The baseline is a choice of the group `group`; a factor is another choice of it, or what is typed to
+    change it, such as "model.lrn=false".
+    """
+
+    name: str = MISSING
+    title: str = MISSING
+    group: str = MISSING
+    baseline: str = MISSING
+    factors: list[str] = MISSING
+    design: Design = MISSING
+    resolution: int = MISSING
+    seeds: int = MISSING
+    baseline_seeds: int | None = MISSING
+    pilot: PilotConfig | None = field(default_factory=PilotConfig)
+
+    def check(self) -> None:
+        check(bool(self.factors), "study.factors", self.factors, "at least one factor")
+        twice = sorted({factor for factor in self.factors if self.factors.count(factor) > 1})
+        check(not twice, "study.factors", twice, "each factor once")
+        check(self.baseline not in self.factors, "study.factors", self.baseline, "not the baseline itself")
+        check(self.seeds >= 1, "study.seeds", self.seeds, "1 or more")
+        more = self.baseline_seeds
+        expected = f"null, or at least study.seeds={self.seeds}"
+        check(more is None or more >= self.seeds, "study.baseline_seeds", more, expected)
+        check(self.resolution >= 3, "study.resolution", self.resolution, "3 or more")
+
+    def seeds_of_baseline(self, arms: int) -> int:
+        """Return how many seeds the baseline of `arms` other arms has, one factor at a time.
+
+        Each difference is against the baseline: sqrt(arms) times the seeds make all of them most precise
+        (Dunnett, 1955).
+        """
+        return self.baseline_seeds or math.ceil(self.seeds * math.sqrt(arms))

@@ -1,0 +1,321 @@
+"""Running a study: the pilot, which chooses the values of each arm, then the study itself."""
+
+import shlex
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.table import Table
+
+from alexnet.config import TrainConfig
+from alexnet.config.hashing import NON_FACTOR_KEYS, flatten, is_under
+from alexnet.config.messages import format_error
+from alexnet.config.reading import read_config, to_plain_dict
+from alexnet.config.study import Design, PilotConfig, StudyConfig
+from alexnet.errors import UserError
+from alexnet.studies.design import Plan, plan_study
+from alexnet.studies.pilot import RATE, Grid, Values, choose, summarize, values_name
+from alexnet.studies.record import PILOT, StudyRecord, Trial
+from alexnet.studies.start import has_started
+from alexnet.sweeps.job import Job
+from alexnet.sweeps.planning import plan_job
+from alexnet.terminal import console, duration, print_table
+
+Launch = Callable[
+    [Sequence[Sequence[str]], int], object
+]  # runs jobs, given their overrides and a first number
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run of the study or of its pilot."""
+
+    arm: str
+    values: Values
+    seed: int
+    job: Job
+    overrides: list[str]
+
+
+class StudyRunner:
+    """Runner of one study. `sweep` is the configuration of the whole command, `arguments` what was typed.
+
+    Everything is planned from what is on disk: a second start runs what is missing, and what a larger study
+    adds. A run that diverged counts as done: it would diverge again.
+    """
+
+    def __init__(
+        self, loader: ConfigLoader, sweep: DictConfig, launch: Launch, arguments: Sequence[str]
+    ) -> None:
+        self._loader, self._sweep, self._launch = loader, sweep, launch
+        run = OmegaConf.masked_copy(sweep, [str(key) for key in sweep if key != "hydra"])
+        config = read_config(run, TrainConfig)
+        if config.study is None:
+            raise UserError("hydra/sweeper=study: there is no study. Choose one: study=innovations.")
+        self.config: StudyConfig = config.study
+        self.folder = Path(str(sweep.hydra.sweep.dir)).absolute()
+        self._fixed = _fixed_overrides(arguments, self.config.group)
+        self._arguments = list(arguments)
+        self.plan: Plan = plan_study(self.config, config.seed)
+        self._settings = {arm: self._compose(arm) for arm in self.plan.arms}
+        self._check_factors()
+        self._launched = 0
+        self._seconds_per_run: float | None = None
+
+    def run(self) -> StudyRecord:
+        """Run the pilot and the study, and return the record, which is in the study's folder.
+
+        Raises `UserError` for what the user has to correct, and at the end if runs of the study failed.
+        """
+        self._announce()
+        trials, chosen = self._run_pilot()
+        record = self._record(trials, chosen)
+        runs = [
+            self._plan(arm, chosen.get(arm, {}), seed, self.folder / arm / f"seed={seed}", [])
+            for arm, seeds in self.plan.seeds.items()
+            for seed in seeds
+        ]
+        missing = sum(not _is_settled(run.job) for run in runs)
+        left = (
+            f", about {duration(missing * self._seconds_per_run)}"
+            if missing and self._seconds_per_run
+            else ""
+        )
+        console.print(f"Study    {len(runs)} runs, {missing} to do{left}", markup=False)
+        failed = self._run(runs)
+        record.write(self.folder)
+        if failed:
+            raise _failure(failed, len(runs))
+        return record
+
+    # the arms
+
+    def _overrides(self, arm: str) -> list[str]:
+        """Return what is typed for an arm: its choices of the group, the command's keys, other factors."""
+        config, factors = self.config, self.plan.arms[arm]
+        choices = [factor for factor in factors if "=" not in factor]
+        typed = [part for factor in factors if "=" in factor for part in shlex.split(factor)]
+        if config.design is Design.one_at_a_time:
+            choices = choices or [config.baseline]
+        else:
+            choices = [config.baseline, *choices]
+        group = choices[0] if len(choices) == 1 else f"[{','.join(choices)}]"
+        return [f"{config.group}={group}", *self._fixed, *typed]
+
+    def _compose(self, arm: str) -> dict[str, Any]:
+        """Return an arm's settings that can be factors. Raises a `UserError` that names the arm."""
+        try:
+            config = self._loader.load_sweep_config(self._sweep, self._overrides(arm))
+            run = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+            read_config(run, TrainConfig)
+        except (UserError, HydraException, OmegaConfBaseException) as error:
+            raise UserError(
+                f"study={self.config.name}, arm {arm}: {format_error(error, TrainConfig)}"
+            ) from error
+        settings = flatten(to_plain_dict(run))
+        return {key: value for key, value in settings.items() if not is_under(key, NON_FACTOR_KEYS)}
+
+    def _check_factors(self) -> None:
+        baseline = self._settings[self.config.baseline]
+        for arm, factors in self.plan.arms.items():
+            if len(factors) == 1 and self._settings[arm] == baseline:
+                raise UserError(
+                    f"study={self.config.name}, factor {factors[0]}: it has one level only, as it changes"
+                    f" nothing of {self.config.baseline} with this command."
+                )
+        pilot = self.config.pilot
+        used = {seed for seeds in self.plan.seeds.values() for seed in seeds}
+        if pilot is not None and (shared := used & set(_pilot_seeds(pilot))):
+            raise UserError(
+                f"study.pilot.first_seed={pilot.first_seed}: seed {min(shared)} is one of the study's own."
+                " Its pilot needs others."
+            )
+
+    def _announce(self) -> None:
+        counts = {arm: len(seeds) for arm, seeds in self.plan.seeds.items()}
+        seeds = ", ".join(f"{arm} {count}" for arm, count in counts.items())
+        if len(set(counts.values())) == 1:
+            seeds = f"{next(iter(counts.values()))} each"
+        design = self.config.design.value.replace("_", " ")
+        console.print(
+            f"Study    {self.config.title}: {design}, {len(counts)} arms, {self.plan.runs} runs (seeds:"
+            f" {seeds}): {self.folder}",
+            markup=False,
+        )
+        if self.config.design is Design.fraction:
+            confounded = "; ".join(self.plan.aliases) or "no factor or pair of factors with another"
+            console.print(
+                f"Design   {len(counts)} of {2 ** len(self.config.factors)} combinations, resolution"
+                f" {self.config.resolution}; confounded: {confounded}",
+                markup=False,
+            )
+
+    # the pilot
+
+    def _run_pilot(self) -> tuple[list[Trial], dict[str, Values]]:
+        """Run the pilot until no arm's best rate is at an edge; return its trials and the best values."""
+        pilot = self.config.pilot
+        if pilot is None:
+            return [], {}
+        rate = float(self._settings[self.config.baseline][RATE])
+        grids = {arm: Grid.of(pilot, rate) for arm in self.plan.arms}
+        trials: dict[str, list[Trial]] = {}
+        chosen: dict[str, Values] = {}
+        open_arms, began = list(grids), time.monotonic()
+        for extension in range(pilot.extensions + 1):
+            runs = [run for arm in open_arms for run in self._pilot_runs(arm, grids[arm], pilot)]
+            missing = sum(not _is_settled(run.job) for run in runs)
+            what = "runs" if not extension else "more, beyond rates that were best at the edge:"
+            arms = f" of {len(open_arms)} arms" if not extension else f" {', '.join(open_arms)}"
+            console.print(f"Pilot    {len(runs)} {what}{arms}, {missing} to do", markup=False)
+            if failed := self._run(runs):
+                raise _failure(failed, len(runs))
+            self._seconds_per_run = (
+                (time.monotonic() - began) / self._launched if self._launched else _seconds(runs)
+            )
+            for arm in open_arms:
+                trials[arm] = [_trial(run) for run in runs if run.arm == arm]
+                chosen[arm] = choose(trials[arm])
+            self._record([trial for arm in trials for trial in trials[arm]], chosen)
+            open_arms = [arm for arm in open_arms if grids[arm].go_on(chosen[arm][RATE])]
+            if not open_arms:
+                break
+        found = [trial for arm in trials for trial in trials[arm]]
+        _print_pilot(found, chosen, at_edge=open_arms)
+        return found, chosen
+
+    def _pilot_runs(self, arm: str, grid: Grid, pilot: PilotConfig) -> list[_Run]:
+        return [
+            self._plan(
+                arm,
+                values,
+                seed,
+                self.folder / PILOT / arm / values_name(values) / f"seed={seed}",
+                [f"data.hold_out={pilot.hold_out}"],
+            )
+            for values in grid.points()
+            for seed in _pilot_seeds(pilot)
+        ]
+
+    # runs
+
+    def _plan(self, arm: str, values: Values, seed: int, folder: Path, more: list[str]) -> _Run:
+        chosen = [f"{key}={value}" for key, value in values.items()]
+        overrides = [*self._overrides(arm), *chosen, f"seed={seed}", *more, _quote("run_folder", folder)]
+        job = plan_job(self._loader, self._sweep, overrides, 0).job
+        return _Run(arm, values, seed, job, overrides)
+
+    def _run(self, runs: list[_Run]) -> list[_Run]:
+        """Run those that are not settled, and return those that failed."""
+        missing = [run for run in runs if not _is_settled(run.job)]
+        if missing:
+            self._launch([run.overrides for run in missing], self._launched)
+            self._launched += len(missing)
+        return [run for run in missing if not _is_settled(run.job)]
+
+    def _record(self, trials: list[Trial], chosen: dict[str, Values]) -> StudyRecord:
+        """Write the record of what is known so far."""
+        config = self.config
+        record = StudyRecord(
+            name=config.name,
+            title=config.title,
+            design=config.design,
+            baseline=config.baseline,
+            factors=list(config.factors),
+            arms=self.plan.arms,
+            seeds=self.plan.seeds,
+            resolution=config.resolution if config.design is Design.fraction else None,
+            aliases=self.plan.aliases,
+            chosen=chosen,
+            trials=trials,
+            overrides=self._arguments,
+        )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        record.write(self.folder)
+        return record
+
+
+def _fixed_overrides(arguments: Sequence[str], group: str) -> list[str]:
+    """Return what was typed for all runs. Raises `UserError` for what a study sets itself."""
+    fixed = []
+    for override in OverridesParser.create().parse_overrides(list(arguments)):
+        key = override.get_key_element()
+        if is_under(key, ("study",)):
+            continue
+        if override.is_sweep_override():
+            raise UserError(f"{override.input_line}: {_one_value(key, override)}")
+        if key == group:
+            raise UserError(
+                f"{override.input_line}: the study sets {group}. Choose its arms: study.factors=[...]."
+            )
+        if key in ("run_folder", "resume"):
+            raise UserError(f"{override.input_line}: the study sets {key}. Leave it out.")
+        if key != "seed":  # it is that of each run
+            fixed.append(str(override.input_line))
+    return fixed
+
+
+def _one_value(key: str, override: Override) -> str:
+    values = list(override.sweep_string_iterator()) if override.is_discrete_sweep() else []
+    if key == "seed" and values:
+        return f"a study counts its seeds: study.seeds={len(values)}, from seed={values[0]} on."
+    return "a study has one value of each key that is no factor. Start it once for each value."
+
+
+def _pilot_seeds(pilot: PilotConfig) -> range:
+    return range(pilot.first_seed, pilot.first_seed + pilot.seeds)
+
+
+def _is_settled(job: Job) -> bool:
+    """Return whether a run needs no other start: it is done, or it diverged, which it would again."""
+    return job.is_done() or job.diverged()
+
+
+def _trial(run: _Run) -> Trial:
+    result = run.job.result()
+    error = None if run.job.diverged() else float(result["val"]["top1_error"])
+    started = error is not None and has_started(error, result.get("classes"), result["val"].get("samples"))
+    return Trial(run.arm, run.values, run.seed, error, started)
+
+
+def _seconds(runs: Iterable[_Run]) -> float | None:
+    """Return the mean duration of runs that were done before."""
+    seconds = [run.job.result().get("wall_seconds") for run in runs]
+    known = [value for value in seconds if value is not None]
+    return fmean(known) if known else None
+
+
+def _print_pilot(trials: list[Trial], chosen: Mapping[str, Values], at_edge: Sequence[str]) -> None:
+    table = Table(title="Chosen by the pilot", title_justify="left", box=None, pad_edge=False)
+    for heading in ("arm", "values", "held-out top-1", "started"):
+        table.add_column(heading, overflow="fold")
+    for outcome in summarize(trials):
+        if chosen[outcome.arm] == outcome.values:
+            error = "-" if outcome.error is None else f"{outcome.error:.1f}%"
+            edge = " (at the edge)" if outcome.arm in at_edge else ""
+            values = f"{values_name(outcome.values)}{edge}"
+            table.add_row(outcome.arm, values, error, f"{outcome.started} of {outcome.runs}")
+    print_table(table)
+
+
+def _failure(failed: Sequence[_Run], count: int) -> UserError:
+    first = failed[0].job
+    reason = first.failure_reason(1).rstrip(".")
+    return UserError(
+        f"{len(failed)} of {count} runs failed. {first.name}: {reason} (see {first.log}). The same command"
+        " runs them again."
+    )
+
+
+def _quote(key: str, value: object) -> str:
+    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"

@@ -1,0 +1,93 @@
+"""The choice of the pilot, and the grid that goes on at its edges."""
+
+from pathlib import Path
+
+import pytest
+
+from alexnet.config.study import Design, PilotConfig
+from alexnet.errors import UserError
+from alexnet.studies.pilot import RATE, Grid, choose, summarize, values_name
+from alexnet.studies.record import StudyRecord, Trial, read_record
+from alexnet.studies.start import has_started
+
+
+def trials(errors: dict[float, list[float | None]]) -> list[Trial]:
+    return [
+        Trial("arm", {RATE: rate}, seed, error, error is not None and error < 85)
+        for rate, row in errors.items()
+        for seed, error in enumerate(row)
+    ]
+
+
+def test_the_lowest_error_is_chosen() -> None:
+    assert choose(trials({0.01: [30.0, 32.0], 0.02: [29.0, 31.0], 0.04: [28.0, 35.0]})) == {RATE: 0.02}
+
+
+def test_a_rate_at_which_all_start_goes_before_a_better_one() -> None:
+    assert choose(trials({0.01: [40.0, 42.0], 0.02: [10.0, 90.0]})) == {RATE: 0.01}
+    assert choose(trials({0.01: [40.0, 42.0], 0.02: [10.0, None]})) == {RATE: 0.01}
+    assert choose(trials({0.01: [90.0, 90.0], 0.02: [88.0, None], 0.04: [87.0, 90.0]})) == {RATE: 0.04}
+
+
+def test_outcomes() -> None:
+    (outcome,) = summarize(trials({0.01: [40.0, 90.0, None, 20.0]}))
+    assert (outcome.runs, outcome.started, outcome.diverged, outcome.error) == (4, 2, 1, 30.0)
+    (outcome,) = summarize(trials({0.01: [None]}))
+    assert (outcome.started, outcome.error) == (0, None)
+
+
+def test_the_grid_goes_on_at_its_edges_only() -> None:
+    grid = Grid.of(PilotConfig(None, {}, 1, 1000, 0.2, 3), rate=0.01)
+    assert grid.rates == [0.0025, 0.005, 0.01, 0.02]
+    assert not grid.go_on(0.01)
+    assert grid.go_on(0.02)
+    assert grid.rates == [0.0025, 0.005, 0.01, 0.02, 0.04]
+    assert not grid.go_on(0.02)
+    assert grid.go_on(0.0025)
+    assert grid.rates[:2] == [0.00125, 0.0025]
+
+
+def test_other_keys_are_crossed_with_the_rates() -> None:
+    grid = Grid.of(PilotConfig([0.2, 0.1], {"optimizer.weight_decay": [0, 0.1]}, 1, 1000, 0.2, 3), rate=1)
+    assert [tuple(point.values()) for point in grid.points()] == [(0.1, 0), (0.1, 0.1), (0.2, 0), (0.2, 0.1)]
+    assert values_name(grid.points()[1]) == "lr=0.1,weight_decay=0.1"
+
+
+@pytest.mark.parametrize(
+    ("error", "classes", "images", "started"),
+    [
+        (87.0, 10, None, True),  # 90 at chance: 87.3
+        (88.0, 10, None, False),
+        (85.0, 10, 200, False),  # three standard errors of 200 images are 6.4 points
+        (83.0, 10, 200, True),
+        (87.0, 10, 50_000, True),
+        (99.0, 1000, 50_000, False),
+        (96.0, 1000, 50_000, True),
+        (90.0, None, None, True),
+    ],
+)
+def test_started(error: float, classes: int | None, images: int | None, started: bool) -> None:
+    assert has_started(error, classes, images) == started
+
+
+def test_the_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    record = StudyRecord(
+        "s",
+        "S",
+        Design.fraction,
+        "baseline",
+        ["a", "b"],
+        {"baseline": [], "a+b": ["a", "b"]},
+        {"baseline": [0, 1], "a+b": [0, 1]},
+        3,
+        ["a = b"],
+        {"a+b": {RATE: 0.1}},
+        trials({0.1: [30.0, None]}),
+        ["study=s"],
+    )
+    assert read_record(tmp_path) is None
+    record.write(tmp_path)
+    assert read_record(tmp_path) == record
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(UserError, match=r"study\.json cannot be read"):
+        read_record(tmp_path)

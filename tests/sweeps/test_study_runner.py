@@ -1,0 +1,245 @@
+"""Studies with a launcher that makes up the results: the pilot's rounds, resuming, and what is refused."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from alexnet.config.hashing import config_hash
+from alexnet.config.reading import to_plain_dict
+from alexnet.errors import UserError
+from alexnet.studies.record import read_record
+from alexnet.sweeps.study import StudyRunner
+from conftest import PROJECT
+
+QUICK = ("logger=csv", "study.pilot.seeds=1", "study.seeds=1", "study.baseline_seeds=1")
+Error = Callable[[dict[str, Any]], float | None]
+
+
+class Fake:
+    """Launcher that writes the result.json that `error` says, None for a run that diverged."""
+
+    def __init__(self, loader: Any, sweep: Any, error: Error) -> None:
+        self.loader, self.sweep, self.error = loader, sweep, error
+        self.batches: list[list[dict[str, Any]]] = []
+
+    def __call__(self, jobs: Sequence[Sequence[str]], number: int) -> None:
+        self.batches.append([self._run(list(job)) for job in jobs])
+
+    def _run(self, overrides: list[str]) -> dict[str, Any]:
+        config = self.loader.load_sweep_config(self.sweep, overrides)
+        run = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        resolved = to_plain_dict(run)
+        folder = Path(resolved["run_folder"])
+        folder.mkdir(parents=True)
+        error = self.error(resolved)
+        result: dict[str, Any] = {"config_hash": config_hash(resolved), "classes": 10, "wall_seconds": 2.0}
+        if error is None:
+            result |= {"status": "failed", "diverged": True, "error": "diverged"}
+        elif error < 0:
+            result |= {"status": "failed", "error": "the disk is full"}
+        else:
+            result |= {"status": "completed", "val": {"top1_error": error, "samples": 1000}}
+        (folder / "result.json").write_text(json.dumps(result))
+        return resolved
+
+    @property
+    def counts(self) -> list[int]:
+        return [len(batch) for batch in self.batches]
+
+
+@contextmanager
+def study(
+    outputs: Path, *arguments: str, error: Error = lambda run: 20.0
+) -> Iterator[tuple[StudyRunner, Fake]]:
+    """The runner of `train.py -m <arguments>`, and its launcher."""
+    given = [*arguments, f"outputs={outputs}"]
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        loader = hydra.config_loader
+        config = loader.load_configuration("train", given, RunMode.MULTIRUN)
+        fake = Fake(loader, config, error)
+        yield StudyRunner(loader, config, fake, given), fake
+
+
+@pytest.fixture(autouse=True)
+def program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["src/train.py", "-m"])
+
+
+def refusal(outputs: Path, *arguments: str) -> str:
+    with pytest.raises(UserError) as told, study(outputs, *arguments):
+        pass
+    assert "\n" not in str(told.value)
+    assert not outputs.exists() or not any(outputs.iterdir())
+    return str(told.value)
+
+
+def test_each_arm_runs_at_the_rate_that_the_pilot_chose(tmp_path: Path) -> None:
+    best = {True: 0.005, False: 0.0025}  # with LRN, without
+
+    def error(run: dict[str, Any]) -> float:
+        return 20 + 1000 * abs(run["optimizer"]["lr"] - best[run["model"]["lrn"]])
+
+    rates = "study.pilot.rates=[0.00125,0.0025,0.005,0.01]"
+    with study(tmp_path, "study=innovations", "study.factors=[no_lrn]", rates, *QUICK, error=error) as (
+        runner,
+        fake,
+    ):
+        record = runner.run()
+        pilot, main = fake.batches
+        assert {(run["model"]["lrn"], run["optimizer"]["lr"]) for run in main} == set(best.items())
+        assert [run["data"]["hold_out"] for run in main] == [None, None]
+        assert {run["data"]["hold_out"] for run in pilot} == {0.2}
+        assert len(pilot) == 8
+        assert {run["seed"] for run in pilot} == {1000}
+        assert {run["seed"] for run in main} == {0}
+        assert {Path(run["run_folder"]).relative_to(runner.folder).as_posix() for run in main} == {
+            "baseline/seed=0",
+            "no_lrn/seed=0",
+        }
+        assert (runner.folder / "pilot/no_lrn/lr=0.0025/seed=1000/result.json").is_file()
+        assert record == read_record(runner.folder)
+        assert record.chosen == {"baseline": {"optimizer.lr": 0.005}, "no_lrn": {"optimizer.lr": 0.0025}}
+        assert len(record.trials) == 8
+        assert runner.folder == tmp_path / "studies/innovations" / runner.folder.name
+        runner.run()  # all is done
+        assert fake.counts == [8, 2]
+
+
+def test_the_pilot_goes_on_where_the_best_rate_is_at_the_edge(tmp_path: Path) -> None:
+    def error(run: dict[str, Any]) -> float:
+        lr = run["optimizer"]["lr"]
+        return 50 - 1000 * lr if run["model"]["lrn"] else 20 + 1000 * abs(lr - 0.0025)
+
+    given = (
+        "study=innovations",
+        "study.factors=[no_lrn]",
+        "study.pilot.rates=[0.00125,0.0025,0.005]",
+        *QUICK,
+    )
+    with study(tmp_path, *given, "study.pilot.extensions=2", error=error) as (runner, fake):
+        record = runner.run()
+        assert fake.counts == [6, 1, 1, 2]
+        assert [batch[0]["optimizer"]["lr"] for batch in fake.batches[1:3]] == [0.01, 0.02]
+        assert record.chosen["baseline"] == {"optimizer.lr": 0.02}
+        assert record.chosen["no_lrn"] == {"optimizer.lr": 0.0025}
+
+
+def test_a_rate_that_diverges_is_a_bad_one_and_not_tried_again(tmp_path: Path) -> None:
+    def error(run: dict[str, Any]) -> float | None:
+        return None if run["optimizer"]["lr"] > 0.004 else 20.0 + run["optimizer"]["lr"]
+
+    given = ("study=innovations", "study.factors=[no_lrn]", "study.pilot.rates=[0.001,0.002,0.005]", *QUICK)
+    with study(tmp_path, *given, "study.pilot.extensions=0", error=error) as (runner, fake):
+        record = runner.run()
+        assert record.chosen["no_lrn"] == {"optimizer.lr": 0.001}
+        assert {trial.error for trial in record.trials if trial.values["optimizer.lr"] == 0.005} == {None}
+        runner.run()
+        assert fake.counts == [6, 2]
+
+
+def test_more_seeds_and_factors_run_only_what_is_new(tmp_path: Path) -> None:
+    given = ("study=innovations", "logger=csv", "study.pilot.seeds=1", "study.pilot.rates=[0.005,0.01]")
+    flat = ("study.pilot.extensions=0",)
+    with study(tmp_path, *given, *flat, "study.factors=[no_lrn]", "study.seeds=1") as (runner, fake):
+        runner.run()
+        assert fake.counts == [4, 2]
+    with study(tmp_path, *given, *flat, "study.factors=[no_lrn]", "study.seeds=2") as (runner, fake):
+        runner.run()
+        assert fake.counts == [2]
+    with study(tmp_path, *given, *flat, "study.factors=[no_lrn,tanh]", "study.seeds=2") as (runner, fake):
+        runner.run()
+        assert [(len(batch), batch[-1]["model"]["activation"]) for batch in fake.batches] == [
+            (2, "tanh"),
+            (3, "tanh"),  # and a third seed of the baseline: 2 times the square root of 2
+        ]
+
+
+def test_a_run_that_failed_is_told_and_run_again(tmp_path: Path) -> None:
+    broken = True
+
+    def error(run: dict[str, Any]) -> float:
+        return -1 if broken and not run["model"]["lrn"] else 20.0
+
+    given = ("study=innovations", "study.factors=[no_lrn]", "study.pilot=null", *QUICK[:1], "study.seeds=1")
+    with study(tmp_path, *given, "study.baseline_seeds=1", error=error) as (runner, fake):
+        with pytest.raises(UserError, match=r"1 of 2 runs failed\. no_lrn/seed=0: the disk is full"):
+            runner.run()
+        assert read_record(runner.folder) is not None
+        broken = False
+        (runner.folder / "no_lrn/seed=0").rename(tmp_path / "aside")  # as the launcher does
+        runner.run()
+        assert fake.counts == [2, 1]
+
+
+def test_a_factorial_combines_experiments_and_keys(tmp_path: Path) -> None:
+    given = ("study=innovations", "study.factors=[no_lrn,no_dropout,'model.columns=2']", "study.pilot=null")
+    with study(tmp_path, *given, "study.design=factorial", "study.seeds=1", "logger=csv") as (runner, fake):
+        record = runner.run()
+        cells = {
+            (run["model"]["lrn"], run["model"]["dropout"], run["model"]["columns"]) for run in fake.batches[0]
+        }
+        assert cells == {
+            (lrn, drop, columns) for lrn in (True, False) for drop in (0.5, 0) for columns in (1, 2)
+        }
+        assert record.arms["no_lrn+no_dropout+model.columns=2"] == ["no_lrn", "no_dropout", "model.columns=2"]
+        assert (runner.folder / "no_lrn+model.columns=2/seed=0").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ("study=history", "model.width=0.125"),
+            "study=history, arm lenet5: model.width: there is no such key",
+        ),
+        (("study=innovations", "model.lrn=false"), "factor no_lrn: it has one level only"),
+        (
+            ("study=innovations", "seed=0,1"),
+            "seed=0,1: a study counts its seeds: study.seeds=2, from seed=0 on.",
+        ),
+        (("study=innovations", "model.width=0.5,1"), "Start it once for each value"),
+        (("study=innovations", "experiment=tanh"), "the study sets experiment"),
+        (("study=innovations", "run_folder=x"), "the study sets run_folder"),
+        (("study=innovations", "study.pilot.first_seed=2"), "seed 2 is one of the study's own"),
+        (
+            ("study=innovations", "study.factors=[no_such]"),
+            "arm no_such: experiment=no_such: there is no such",
+        ),
+        (("study=depth", "study.design=fraction"), "with 3 factors only all 8 combinations"),
+        (
+            ("study=depth", "study.design=factorial", "study.factors=[no_conv3]"),
+            "1 factors. It takes 2 to 16",
+        ),
+        (
+            ("study=depth", "study.factors=['data.batch_size=-1']"),
+            "data.batch_size=-1: expected 1 or more images",
+        ),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_made(
+    tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    assert told in refusal(tmp_path / "outputs", *arguments)
+
+
+def test_the_command_is_in_the_record(tmp_path: Path) -> None:
+    given = ("study=depth", "study.pilot=null", "logger=csv", "study.seeds=1", "model.width=0.5")
+    with study(tmp_path, *given) as (runner, fake):
+        record = runner.run()
+        assert [o.key_or_group for o in OverridesParser.create().parse_overrides(record.overrides)][:2] == [
+            "study",
+            "study.pilot",
+        ]
+        assert all(run["study"] is None for run in fake.batches[0])
