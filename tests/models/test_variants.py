@@ -98,6 +98,21 @@ def test_biases_follow_the_activation(activation: str, zero: bool) -> None:
     assert network(f"model.activation={activation}", "model.init_bias=true").fc6.bias.eq(1).all()
 
 
+def test_weights_follow_a_sigmoid() -> None:
+    """To first order its layers are those of a linear network: f'(0) = 1/4, f(0) = 1/2."""
+    ours, theirs = network("model.activation=sigmoid"), network("model.activation=tanh")
+    for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        if not name.endswith("weight") or name == "conv1.weight":
+            assert torch.equal(mine, other), name
+            continue
+        sums = mine.flatten(1).sum(1)
+        assert sums.abs().max() < 1e-5, name
+        centred = other - other.flatten(1).mean(1).view(-1, *[1] * (other.dim() - 1))
+        assert torch.allclose(mine, 4 * centred, atol=1e-7), name
+    plain = network("model.activation=sigmoid", "model.init_gain=2").fc6.weight
+    assert torch.allclose(plain, 2 * theirs.fc6.weight)
+
+
 def test_zero_biases() -> None:
     ours, theirs = network("model.init_bias=false"), network()
     for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):

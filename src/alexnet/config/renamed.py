@@ -55,6 +55,7 @@ ADDED_KEYS: dict[str, tuple[Any, str]] = {
     "loss.label_smoothing": (0.0, "scheduler.schedule"),
     "trainer.gradient_clip_val": (None, "trainer.max_epochs"),
     "trainer.gradient_clip_algorithm": ("norm", "trainer.max_epochs"),
+    "model.init_gain": (1.0, "model.init_bias"),
     "data.hold_out": (None, "data.name"),
 }
 # a group that has none of its keys in a run from before it existed; later runs have those of their choice

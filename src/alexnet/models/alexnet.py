@@ -15,13 +15,14 @@ from alexnet.models.base import ImageClassifier
 from alexnet.models.dropout import Dropout
 from alexnet.models.families.alexnet import (
     ACTIVATIONS,
+    AUTO,
     NORMALIZATIONS,
     AlexNetConfig,
     DropoutPlace,
     Layer1Order,
     Pooling,
 )
-from alexnet.models.init import initialize, saturates
+from alexnet.models.init import Adaptation, adapt_to, initialize
 from alexnet.models.lrn import LocalResponseNorm, SpatialResponseNorm
 
 # attribute of the modules that `model.activation` built: their types may be those of any extension
@@ -80,7 +81,7 @@ class AlexNet(ImageClassifier):
         self.stage7 = _activation(config)
         self.drop7 = _dropout(config, not drop_input, 7)
         self.fc8 = nn.Linear(f7, classes)  # 4096 -> classes
-        initialize(self, config.init, _init_bias(config), config.width)
+        initialize(self, config.init, _adaptation(config), config.width)
 
     @property
     def stem(self) -> nn.Conv2d:
@@ -134,11 +135,15 @@ def _activation(config: AlexNetConfig) -> nn.Module:
     return activation
 
 
-def _init_bias(config: AlexNetConfig) -> bool:
-    """Return whether the initial biases are the scheme's rather than 0."""
-    if isinstance(config.init_bias, bool):
-        return config.init_bias
-    return not saturates(_activation(config))
+def _adaptation(config: AlexNetConfig) -> Adaptation:
+    """Return how initial weights and biases are adapted to the activation function, where keys are auto."""
+    automatic = adapt_to(_activation(config))
+    biases, gain = config.init_bias, config.init_gain
+    return Adaptation(
+        automatic.biases if biases == AUTO else bool(biases),
+        automatic.gain if gain == AUTO else float(gain),
+        automatic.center and gain == AUTO,
+    )
 
 
 def _norm(config: AlexNetConfig, channels: int) -> dict[str, nn.Module]:

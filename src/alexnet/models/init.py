@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from alexnet.models.families.alexnet import Init
 
@@ -35,14 +35,26 @@ _CAFFE = {
 INIT_SCHEMES = {Init.paper: _PAPER, Init.cuda_convnet_2012: _CUDA_CONVNET_2012, Init.caffe: _CAFFE}
 
 
-def initialize(network: nn.Module, init: Init, bias: bool = True, width: float = 1) -> None:
+class Adaptation(NamedTuple):
+    """What a scheme, chosen for rectifiers, needs with an activation function f.
+
+    `biases`: whether biases are the scheme's, else 0. `gain`: factor on the weights of all layers behind an
+    activation. `center`: whether the weights of each unit in these layers sum to 0, so that a mean of the
+    inputs that is not 0 does not shift it.
+    """
+
+    biases: bool = True
+    gain: float = 1.0
+    center: bool = False
+
+
+def initialize(network: nn.Module, init: Init, adaptation: Adaptation, width: float = 1) -> None:
     """Initialize the layers named in `LAYERS` that the network has, from torch's default generator.
 
     Published standard deviations are for the published widths. In a network `width` times as wide a unit
     sums `width` times as many inputs, so the deviations are scaled by 1 / sqrt(width), which leaves the
-    variance of pre-activations unchanged; except in conv1, whose input is the image. Without `bias` all
-    biases are 0, whatever the scheme. `he` draws from a normal distribution of variance 2 / fan-in, with zero
-    biases; `pytorch` is torch's default.
+    variance of pre-activations unchanged; except in conv1, whose input is the image. `he` draws from a normal
+    distribution of variance 2 / fan-in, with zero biases; `pytorch` is torch's default.
     """
     layers = dict(network.named_children())
     for name in (name for name in LAYERS if name in layers):
@@ -58,16 +70,30 @@ def initialize(network: nn.Module, init: Init, bias: bool = True, width: float =
             scale = 1 if name == "conv1" else width
             nn.init.normal_(layer.weight, std=spec.weight_std / math.sqrt(scale))
             nn.init.constant_(layer.bias, spec.bias)
-        if not bias:
+        if not adaptation.biases:
             nn.init.zeros_(layer.bias)
+        if name != "conv1":
+            _adapt(layer.weight, adaptation)
 
 
-def saturates(activation: nn.Module) -> bool:
-    """Return whether an activation function is bounded above, as tanh and the sigmoid are.
+def adapt_to(activation: nn.Module) -> Adaptation:
+    """Return what an activation function f needs: nothing, unless it is bounded, as tanh and the sigmoid are.
 
     Biases of 1 give a rectifier positive inputs, for which it learns (paper §5). A bounded function they push
-    to where its gradient vanishes.
+    to where its gradient vanishes. Its layers pass a signal on, to first order, as f'(0) times the weights:
+    the gain is 1 / f'(0), 4 for the sigmoid, whose outputs are also centred on f(0) = 1/2.
     """
-    with torch.no_grad():
-        near, far = activation(torch.tensor([[1e3], [1e4]]))
-    return bool(far - near < 1)
+    with torch.enable_grad():
+        x = torch.tensor([[0.0], [1e3], [1e4]], requires_grad=True)
+        at_zero, near, far = y = activation(x)
+        if far - near >= 1:
+            return Adaptation()
+        (slope, *_) = torch.autograd.grad(y.sum(), x)[0]
+    return Adaptation(biases=False, gain=1 / float(slope), center=bool(at_zero != 0))
+
+
+@torch.no_grad()
+def _adapt(weight: Tensor, adaptation: Adaptation) -> None:
+    if adaptation.center:
+        weight -= weight.flatten(1).mean(1).view(-1, *[1] * (weight.dim() - 1))
+    weight *= adaptation.gain

@@ -22,6 +22,7 @@ from alexnet.config.messages import format_error
 from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.config.study import Design, PilotConfig, StudyConfig
 from alexnet.errors import UserError
+from alexnet.runs.resume import AUTO
 from alexnet.studies.design import Plan, plan_study
 from alexnet.studies.pilot import RATE, Grid, Values, choose, summarize, values_name
 from alexnet.studies.record import PILOT, StudyRecord, Trial
@@ -210,7 +211,8 @@ class StudyRunner:
 
     def _plan(self, arm: str, values: Values, seed: int, folder: Path, more: list[str]) -> _Run:
         chosen = [f"{key}={value}" for key, value in values.items()]
-        overrides = [*self._overrides(arm), *chosen, f"seed={seed}", *more, _quote("run_folder", folder)]
+        overrides = [*self._overrides(arm), *chosen, f"seed={seed}", *more]
+        overrides += [_quote("run_folder", folder), f"resume={AUTO}"]
         job = plan_job(self._loader, self._sweep, overrides, 0).job
         return _Run(arm, values, seed, job, overrides)
 
@@ -218,6 +220,8 @@ class StudyRunner:
         """Run those that are not settled, and return those that failed."""
         missing = [run for run in runs if not _is_settled(run.job)]
         if missing:
+            for run in missing:
+                run.job.set_aside()  # Hydra's own launchers do not
             self._launch([run.overrides for run in missing], self._launched)
             self._launched += len(missing)
         return [run for run in missing if not _is_settled(run.job)]

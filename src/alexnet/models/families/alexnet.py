@@ -23,6 +23,9 @@ ACTIVATIONS: "Registry[Callable[[], nn.Module]]" = Registry(
 register_activation = ACTIVATIONS.register
 
 
+AUTO = "auto"  # value of init_bias and init_gain: what the activation function needs
+
+
 class Pooling(Enum):
     """Max pooling after conv1, conv2 and conv5, with stride 2: 3x3 windows, or 2x2 windows."""
 
@@ -78,6 +81,7 @@ class AlexNetConfig(ModelConfig):
     cross_column: bool = MISSING
     init: Init = MISSING
     init_bias: bool | str = MISSING
+    init_gain: int | float | str = MISSING
     remove_layers: list[str] = MISSING
     width: float = MISSING
     # input
@@ -112,9 +116,10 @@ class AlexNetConfig(ModelConfig):
         ACTIVATIONS[self.activation]  # raises for a name that there is not
         normalizations = [f"model.{name}" for name in NORMALIZATIONS.switched_on(self)]
         check(len(normalizations) <= 1, " and ".join(normalizations), True, "one of them alone")
-        check(
-            self.init_bias in (True, False, "auto"), "model.init_bias", self.init_bias, "auto, true or false"
-        )
+        bias, gain = self.init_bias, self.init_gain
+        check(bias in (True, False, AUTO), "model.init_bias", bias, "auto, true or false")
+        valid = gain == AUTO or (not isinstance(gain, str) and gain > 0)
+        check(valid, "model.init_gain", gain, "auto, or a number above 0")
         check_fraction("model.dropout", self.dropout)
         check(self.columns in (1, 2), "model.columns", self.columns, "1 or 2")
         check_positive("model.width", self.width)
