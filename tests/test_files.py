@@ -1,16 +1,30 @@
 """Files that come together, or not at all."""
 
+import math
 import os
+import struct
 from pathlib import Path
 
 import pytest
 
 from alexnet.errors import UserError
-from alexnet.files import atomic_write_files, make_output_folder
+from alexnet.files import atomic_write_files, make_output_folder, shortest_decimal
 
 
 def content(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("number", [0.1, 20.5, 33.333332, 1e-8, 2.302585, 16777216.0, 0.0])
+def test_the_digits_that_float32_adds_are_left_out(number: float) -> None:
+    rounded = struct.unpack("f", struct.pack("f", number))[0]
+    assert shortest_decimal(rounded) == number
+    assert shortest_decimal(number) == number  # once more changes nothing
+
+
+def test_numbers_that_are_none() -> None:
+    assert math.isnan(shortest_decimal(math.nan))
+    assert shortest_decimal(-math.inf) == -math.inf
 
 
 def test_files_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,9 @@ def test_leaves_all_files_of_a_run(train: Train, synthetic: tuple[str, ...]) -> 
     assert result["val"]["samples"] == 31
     assert result["train"]["samples"] == 61
     assert {"top1_error", "top5_error", "loss"} <= result["val"].keys()
+    for error in (result["val"]["top1_error"], result["val"]["top5_error"], result["best"]["top1_error"]):
+        assert error == 100 * round(error * 31 / 100) / 31  # in float64
+    assert repr(result["train"]["loss"]) == str(np.float32(result["train"]["loss"]))
     for key in ("parameters", "images_per_second", "wall_seconds", "peak_memory_mb"):
         assert result[key] > 0, key
     assert 0 <= result["data_wait_fraction"] <= 1

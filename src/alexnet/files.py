@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from alexnet.errors import UserError
 
 PARTIAL = ".partial"  # suffix of what is still being written
+MAX_WHOLE = 2**53  # all whole numbers up to here are floats
 
 
 @contextmanager
@@ -118,8 +119,8 @@ def write_json(path: Path, content: Any) -> None:
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write a CSV file with the columns of all rows, in the order of their appearance.
 
-    Without rows, remove it. Floats are written with six significant digits; missing and NaN values are
-    empty cells.
+    Without rows, remove it. Floats are written with six significant digits, whole numbers with all of
+    theirs; missing and NaN values are empty cells.
     """
     if not rows:
         path.unlink(missing_ok=True)
@@ -144,6 +145,11 @@ def read_csv_columns(path: Path) -> dict[str, list[float]]:
     return {key: [float(row[key] or "nan") for row in rows] for key in rows[0]} if rows else {}
 
 
+def shortest_decimal(value: float) -> float:
+    """Return the shortest number that float32 rounds to `value`: 0.1 for 0.10000000149011612."""
+    return float(str(np.float32(value)))
+
+
 def _finite(content: Any) -> Any:
     if isinstance(content, dict):
         return {key: _finite(value) for key, value in content.items()}
@@ -155,7 +161,9 @@ def _finite(content: Any) -> Any:
 def _cell(value: Any) -> Any:
     if not isinstance(value, float):
         return value
-    return "" if math.isnan(value) else f"{value:.6g}"
+    if math.isnan(value):
+        return ""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < MAX_WHOLE else f"{value:.6g}"
 
 
 def reasons_csv(reasons: dict[str, str]) -> str:

@@ -19,7 +19,7 @@ from alexnet.config import PredictConfig
 from alexnet.data.image import EXTENSIONS, ImageError, decode_image
 from alexnet.data.loader import prefetch_map
 from alexnet.errors import UserError
-from alexnet.files import write_json
+from alexnet.files import shortest_decimal, write_json
 from alexnet.hardware import resolve_device
 from alexnet.paths import absolute
 from alexnet.plotting import MOST_IMAGES, SheetImage, draw_image_sheet
@@ -168,7 +168,7 @@ def write_predictions(
                     {
                         "class": trained.classes[label],
                         "name": trained.class_names[label],
-                        "probability": probability,
+                        "probability": shortest_decimal(probability),
                     }
                     for label, probability in zip(prediction.classes, prediction.probabilities, strict=True)
                 ],

@@ -146,10 +146,10 @@ def test_csv_holds_what_was_computed(reported: Path) -> None:
     for row, arm in zip(rows[1:], comparison.arms, strict=True):
         for name, effect in (("top1", arm.top1), ("top5", arm.top5)):
             assert effect is not None
-            assert float(row[f"{name}_difference"]) == effect.mean
+            assert float(row[f"{name}_difference"]) == pytest.approx(effect.mean, rel=1e-9)
             assert row[f"{name}_verdict"] == effect.significance.value
             ends = [float(row[f"{name}_{end}"]) for end in ("low", "high") if row[f"{name}_{end}"]]
-            assert ends == list(effect.interval or [])
+            assert ends == pytest.approx(list(effect.interval or []), rel=1e-9)
     baseline, tanh, no_lrn = rows
     assert (baseline["top1_error"], baseline["top1_difference"], baseline["pairs"]) == ("21.0", "", "3")
     assert (tanh["pairs"], tanh["seeds"], tanh["top1_low"]) == ("1", "0", "")
@@ -160,6 +160,16 @@ def test_csv_holds_what_was_computed(reported: Path) -> None:
     assert [row["runs_that_reached_it"] for row in rows] == ["1", "0", "0"]
     assert baseline["epochs_to_training_error"] == ""
     assert (float(no_lrn["images_per_second"]), float(no_lrn["wall_seconds"])) == (1000, 60)
+
+
+def test_csv_has_no_digits_that_rounding_left(tmp_path: Path) -> None:
+    """0.1 + 0.2 is 0.30000000000000004, and the mean of 20.1, 20.2 and 20.3 has as little meaning there."""
+    study = write_study(tmp_path / "s", {"baseline": ({}, [20.1, 20.2, 20.3]), "a": ({}, [20.4, 20.5, 20.7])})
+    write_report(compare(config(study)), config(study))
+    with (study / "results.csv").open(newline="") as file:
+        baseline, arm = csv.DictReader(file)
+    assert [baseline["top1_error"], arm["top1_error"]] == ["20.2", "20.53333333"]
+    assert arm["top1_difference"] == "0.3333333333"
 
 
 def test_family_wise_intervals_are_a_column_where_there_are_any(study: Path) -> None:
@@ -177,10 +187,8 @@ def test_family_wise_intervals_are_a_column_where_there_are_any(study: Path) -> 
     assert page.count("<th>family-wise 95%</th>") == 1
     with (study / "results.csv").open(newline="") as file:
         rows = {row["arm"]: row for row in csv.DictReader(file)}
-    assert (float(rows["no_lrn"]["top1_family_low"]), float(rows["no_lrn"]["top1_family_high"])) == (
-        low,
-        high,
-    )
+    ends = [float(rows["no_lrn"][f"top1_family_{end}"]) for end in ("low", "high")]
+    assert ends == pytest.approx([low, high], rel=1e-9)
     assert rows["baseline"]["top1_family_low"] == ""
 
 

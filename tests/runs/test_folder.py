@@ -55,10 +55,13 @@ def test_json_is_whole_and_has_only_numbers(tmp_path: Path) -> None:
 
 def test_metrics(tmp_path: Path) -> None:
     folder = RunFolder.create(str(tmp_path), CONFIG)
-    folder.write_metrics([{"epoch": 1, "val/loss": 0.123456789}, {"epoch": 2, "val/loss": None}])
+    folder.write_metrics([{"epoch": 1, "val/loss": 0.123456789, "samples": 1_281_167.0}, {"epoch": 2}])
     with (folder.path / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert rows == [{"epoch": "1", "val/loss": "0.123457"}, {"epoch": "2", "val/loss": ""}]
+    assert rows == [
+        {"epoch": "1", "val/loss": "0.123457", "samples": "1281167"},
+        {"epoch": "2", "val/loss": "", "samples": ""},
+    ]
 
 
 def test_excluded_files_with_commas(tmp_path: Path) -> None:

@@ -35,6 +35,27 @@ def test_topk_error(k: int) -> None:
     assert metric.compute().item() == pytest.approx(plain_error(logits, labels, k), abs=1e-4)
 
 
+@pytest.mark.parametrize("images", [3, 31, 200, 3925, 50_000, 1_281_167])
+def test_errors_are_exact_percentages(images: int) -> None:
+    """As far as float64 goes, whatever float32 makes of them; other values stay as they are."""
+    metrics = SplitMetrics("val", 10)
+    rng = np.random.default_rng(images)
+    for wrong in {0, 1, images, *rng.integers(0, images + 1, 200).tolist()}:
+        metrics.reset()
+        counts = {"right": torch.tensor(images - wrong), "count": torch.tensor(images)}
+        metrics.add(dict.fromkeys(("top1_error", "top5_error"), counts))
+        computed = {f"val/{name}": metrics[name].compute().item() for name in ("top1_error", "top5_error")}
+        computed |= {"val/samples": float(images), "val/loss": 0.1, "train/top1_error": 0.1}
+        exact = 100 * wrong / images
+        assert metrics.exact_percentages(computed) == {"val/top1_error": exact, "val/top5_error": exact}
+
+
+def test_an_error_of_no_images_is_no_number() -> None:
+    metrics = SplitMetrics("val", 10)
+    assert metrics.exact_percentages({"val/top1_error": float("nan"), "val/samples": 0.0}) == {}
+    assert metrics.exact_percentages({}) == {}
+
+
 def test_unreadable_images_count_nowhere() -> None:
     rng = np.random.default_rng(1)
     logits, labels = rng.normal(size=(40, 8)), rng.integers(0, 8, 40)

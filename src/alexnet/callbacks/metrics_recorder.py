@@ -4,11 +4,13 @@ import logging
 import time
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from alexnet.callbacks.loop_state import batches_done
 from alexnet.callbacks.throughput_monitor import ThroughputMonitor
-from alexnet.files import read_csv_columns
+from alexnet.files import read_csv_columns, shortest_decimal
 from alexnet.hardware import peak_memory_mb
 from alexnet.runs.figures import draw_curves
 from alexnet.runs.folder import RunFolder
@@ -62,7 +64,9 @@ class MetricsRecorder(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         # on every rank: reading the metrics sums them over the ranks
-        known = {key: value.item() for key, value in trainer.callback_metrics.items()}
+        known = {key: _number(value) for key, value in trainer.callback_metrics.items()}
+        for metrics in (pl_module.train_metrics, pl_module.val_metrics):
+            known |= metrics.exact_percentages(known)
         if not self._validated:
             known = {key: value for key, value in known.items() if not key.startswith("val/")}
         self._validated = False
@@ -103,11 +107,11 @@ class MetricsRecorder(Callback):
         left = row["seconds"] / row["epoch"] * (epochs - row["epoch"])
         cells = (
             f"{row['epoch']}/{epochs}".rjust(7),
-            _number(row["train/loss"], "").rjust(12),
-            _number(row["train/top1_error"], "%").rjust(5),
-            _number(row["val/loss"], "").rjust(10),
-            _number(row["val/top1_error"], "%").rjust(5),
-            _number(row.get("val/top5_error"), "%").rjust(5),
+            _cell(row["train/loss"], "").rjust(12),
+            _cell(row["train/top1_error"], "%").rjust(5),
+            _cell(row["val/loss"], "").rjust(10),
+            _cell(row["val/top1_error"], "%").rjust(5),
+            _cell(row.get("val/top5_error"), "%").rjust(5),
             f"{row['images_per_second']:.3g}".rjust(9),
             f"{row['data_wait_fraction']:.0%}".rjust(6),
             duration(left).rjust(9),
@@ -115,7 +119,12 @@ class MetricsRecorder(Callback):
         return "  ".join(cells)
 
 
-def _number(value: float | None, unit: str) -> str:
+def _number(value: Tensor) -> float:
+    """Return a scalar without the digits that float32 does not have."""
+    return shortest_decimal(value.item()) if value.dtype == torch.float32 else value.item()
+
+
+def _cell(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
     return f"{value:.1f}{unit}" if unit else f"{value:.3f}"

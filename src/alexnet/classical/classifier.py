@@ -83,5 +83,5 @@ class LinearClassifier:
             losses.append(-np.take_along_axis(log_probabilities, labels, axis=1)[:, 0])
         rank, loss = np.concatenate(ranks), np.concatenate(losses)
         ks = [1] if self.classes < MIN_CLASSES_FOR_TOP5 else [1, 5]
-        errors = {f"top{k}_error": 100 * float((rank >= k).mean()) for k in ks}
+        errors = {f"top{k}_error": 100 * int((rank >= k).sum()) / len(rank) for k in ks}
         return {"loss": float(loss.mean()), **errors, "samples": len(rank)}

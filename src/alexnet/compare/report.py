@@ -40,10 +40,12 @@ def _csv_rows(comparison: Comparison) -> list[dict[str, Any]]:
         _csv_row(arm, comparison.family.intervals.get(arm.name)) | _csv_metrics(arm, comparison.other_metrics)
         for arm in comparison.all_variants
     ]
-    # as text, so that no digit of a number is lost
-    return [
-        {key: str(value) if isinstance(value, float) else value for key, value in row.items()} for row in rows
-    ]
+    return [{key: _rounded(value) for key, value in row.items()} for row in rows]
+
+
+def _rounded(value: Any) -> Any:
+    """Return a number as text with ten significant digits, as many as means and differences can have."""
+    return str(float(f"{value:.10g}")) if isinstance(value, float) else value
 
 
 def _csv_row(arm: ArmResult, family: Interval | None) -> dict[str, Any]:

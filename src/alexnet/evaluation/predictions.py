@@ -122,4 +122,4 @@ def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> Pred
 def _error_with_standard_error(wrong: NDArray[np.bool_]) -> tuple[float, float]:
     """Return an error and its binomial standard error, in percent."""
     share = float(wrong.mean())
-    return 100 * share, 100 * float(np.sqrt(share * (1 - share) / len(wrong)))
+    return 100 * int(wrong.sum()) / len(wrong), 100 * float(np.sqrt(share * (1 - share) / len(wrong)))

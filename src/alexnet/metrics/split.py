@@ -1,5 +1,6 @@
 """All metrics of one split."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -64,6 +65,18 @@ class SplitMetrics(MetricCollection):
                 metric.update(logits, labels)
             elif is_readable.any():  # waits for the device, unlike the project's own metrics
                 metric.update(logits[is_readable], labels[is_readable])
+
+    def exact_percentages(self, computed: Mapping[str, float]) -> dict[str, float]:
+        """Return 100 k/n in float64 for each metric that is the percentage of k of the n readable images.
+
+        `computed` holds the metrics' values by name, rounded to float32. Devices may not have float64.
+        """
+        images = computed.get(f"{self.prefix}samples")
+        return {
+            name: 100 * round(computed[name] * images / 100) / images
+            for name, metric in self.items()
+            if images and getattr(metric, "is_percentage_of_images", False) and name in computed
+        }
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Return the counts of this process so far, as tensors and lists of tensors on the CPU."""

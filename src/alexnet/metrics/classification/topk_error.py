@@ -19,6 +19,7 @@ class TopKError(Metric):
 
     higher_is_better = False
     skips_unreadable = True
+    is_percentage_of_images = True
     right: Tensor
     count: Tensor
 
@@ -34,7 +35,7 @@ class TopKError(Metric):
         self.count += (labels != UNREADABLE).sum()
 
     def compute(self) -> Tensor:
-        return 100 * (1 - self.right / self.count)
+        return 100 * (self.count - self.right) / self.count  # rounded once, to float32
 
 
 @register_metric("top1_error")
