@@ -145,6 +145,11 @@ def test_runs_that_name_different_baselines(tmp_path: Path) -> None:
         ({"epochs": 7}, "the epochs trained (7 and 10)", ComparabilityKey.epochs),
         ({"precision": "32-true"}, "the precision (32-true, and bf16-mixed)", ComparabilityKey.precision),
         ({"git": {"commit": "b" * 40}}, "the code (bbbbbbbbbb, and aaaaaaaaaa)", ComparabilityKey.code),
+        (
+            {"val": {"loss": 1.0, "top1_error": 23.0, "samples": 1024}},
+            "the validation images (",
+            ComparabilityKey.data,
+        ),
         ({"git": {"diff": DIFF}}, "the code (aaaaaaaaaa with changes in src, and", ComparabilityKey.code),
     ],
 )
@@ -164,6 +169,22 @@ def test_refuses_more_than_the_factor(
     with pytest.raises(UserError, match=re.escape(expected)):
         compared(study, allow=others)
     assert any("as allowed" in note for note in notes(compared(study, allow=[allowed])))
+
+
+def test_part_of_the_validation_is_no_factor_and_part_of_the_training_is(tmp_path: Path) -> None:
+    """A number of images that is not known, as of the oldest runs, is taken to be that of the others."""
+    study = write_study(tmp_path / "study", {"baseline": ({}, [20.0, 21.0])})
+    short = {"trainer.limit_train_batches": 8}
+    write_run(study / "half_epochs" / "seed=0", 30.0, settings=short)
+    write_run(study / "unknown" / "seed=1", 30.0, seed=1, val={"loss": 1.0, "top1_error": 30.0})
+    assert {arm.name: arm.factor_text for arm in compared(study).arms} == {
+        "half_epochs": "trainer.limit_train_batches=8",
+        "unknown": "nothing",
+    }
+    fewer = {"loss": 1.0, "top1_error": 30.0, "samples": 256}
+    write_run(study / "few" / "seed=0", 30.0, settings={"trainer.limit_val_batches": 2}, val=fewer)
+    with pytest.raises(UserError, match=r"few seed=0 and .* the validation images \(256 and 3925\); .*/few/"):
+        compared(study)
 
 
 def test_refuses_another_planned_length(tmp_path: Path) -> None:

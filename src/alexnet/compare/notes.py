@@ -3,7 +3,7 @@
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.grids import grid_notes
 from alexnet.compare.model_diffs import NAME_KEY
-from alexnet.compare.pairing import precisions_differ, same_code
+from alexnet.compare.pairing import precisions_differ, same_code, val_images_differ
 
 FEW_PAIRS = 5  # with fewer pairs, Student's t is wide
 
@@ -100,7 +100,7 @@ def _notes_on_conditions(comparison: Comparison) -> list[str]:
     """Name what differs between the runs besides the factor."""
     first, runs = comparison.baseline.runs[0], [run for arm in comparison.all_variants for run in arm.runs]
     lines = []
-    if any(run.data_fingerprint != first.data_fingerprint for run in runs):
+    if any(run.data_fingerprint != first.data_fingerprint or val_images_differ(run, first) for run in runs):
         lines.append("The runs differ in their data, as allowed.")
     if len({run.epochs for run in runs} - {None}) > 1:
         lines.append("The runs differ in how long they trained, as allowed.")

@@ -89,6 +89,8 @@ def _data_and_code(run: Run, other: Run) -> Iterator[tuple[ComparabilityKey, str
     if run.data_fingerprint != other.data_fingerprint:
         fingerprints = f"fingerprints {run.data_fingerprint} and {other.data_fingerprint}"
         yield ComparabilityKey.data, f"the data ({fingerprints})"
+    elif val_images_differ(run, other):
+        yield ComparabilityKey.data, f"the validation images ({run.val_samples} and {other.val_samples})"
     if not same_code(run.code, other.code):
         yield ComparabilityKey.code, f"the code ({run.code}, and {other.code})"
 
@@ -102,6 +104,15 @@ def _training(run: Run, other: Run) -> Iterator[tuple[ComparabilityKey, str]]:
         yield ComparabilityKey.epochs, f"trainer.max_epochs ({planned[0]} and {planned[1]})"
     if precisions_differ(run, other):
         yield ComparabilityKey.precision, f"the precision ({run.precision}, and {other.precision})"
+
+
+def val_images_differ(run: Run, other: Run) -> bool:
+    """Return whether errors were measured on different numbers of images, as by trainer.limit_val_batches.
+
+    Of the same data set, equal numbers are the same images: a validation goes through them in one order.
+    """
+    counts = {run.val_samples, other.val_samples} - {None}  # unknown for the oldest runs
+    return len(counts) > 1
 
 
 def precisions_differ(run: Run, reference: Run) -> bool:
