@@ -16,6 +16,7 @@ from alexnet.compare.grids import Grid
 from alexnet.compare.model_diffs import Changes, factors_within_models, is_alexnet, reported_changes
 from alexnet.compare.pairing import Pairs, pair
 from alexnet.compare.runs import NO_CLAIM, ExcludedRun, Run
+from alexnet.compare.titles import title
 from alexnet.config import ClaimConfig, CompareConfig
 
 
@@ -132,7 +133,12 @@ def compare(config: CompareConfig) -> Comparison:
     arms = [_arm(name, pairs, config, factors) for name, pairs in paired.items()]
     arms.sort(key=lambda arm: (-arm.top1.mean if arm.top1 else 0.0, arm.name))
     return Comparison(
-        groups.title,
+        title(
+            config.study,
+            groups.record,
+            [*baseline_runs, *(run for arm in arms for run in arm.runs)],
+            {key for arm in arms for key in arm.reported},
+        ),
         ArmResult(groups.baseline, baseline_runs, {}, {}, NO_CLAIM, None, None, {}, epochs_to_error),
         groups.baseline_rule,
         arms,

@@ -16,6 +16,7 @@ from alexnet.terminal import console, print_table
 
 def print_comparison(comparison: Comparison, folder: Path) -> None:
     """Print the tables, the runs that do not count, the notes, and where the report is."""
+    console.print(comparison.title, markup=False, style="bold")
     differences = f"Error, arm minus {comparison.baseline.name} (percentage points)"
     _print_table(short_effects_table(comparison), differences)
     _print_table(costs_table(comparison), "Errors, epochs and cost")

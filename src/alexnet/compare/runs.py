@@ -83,6 +83,7 @@ class Run:
     val_samples: int | None  # images on which the errors were measured
     metrics: dict[str, list[float]]
     epochs: int | None  # None if it does not learn in epochs
+    data_root: str | None  # folder of the images, where the run read them
     data_fingerprint: str
     code: Code
     hardware: str
@@ -189,6 +190,7 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         val_samples=result["val"].get("samples"),
         metrics=read_csv_columns(metrics) if metrics.is_file() else {},
         epochs=None if result["epochs"] is None else int(result["epochs"]),
+        data_root=(config.get("data") or {}).get("root"),
         data_fingerprint=str(result["data_fingerprint"]),
         code=Code.read(environment.get("git") or {}),
         hardware=", ".join(environment.get("gpus") or []) or str(cpu or "unknown"),

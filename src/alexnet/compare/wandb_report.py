@@ -45,7 +45,7 @@ def publish(comparison: Comparison) -> tuple[str, int]:
         report = reports.Report(
             project=tracked[0].project,
             entity=entity,
-            title=comparison.title[-LONGEST_TITLE:],
+            title=comparison.title[:LONGEST_TITLE],
             description=headline(comparison)[0],
             blocks=_blocks(comparison, reports, entity, tracked),
             width="fluid",
