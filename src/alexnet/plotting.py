@@ -35,6 +35,8 @@ class Theme:
 BLUE, PALE_BLUE, ORANGE, GREY, RED = "#0b62a4", "#a9c4de", "#e07b00", "#8a8d91", "#b3261e"
 FAINT = "#b3b3b3"
 
+CHART_WIDTH = 9.0  # inches, of all charts of a page: shown equally wide, they have type of one size
+
 LIGHT = Theme("#ffffff", "#1d2126", "#c9ced4", "#0072b2", "#d55e00", "#007a5a", "#6b7178")
 DARK = Theme("#14171a", "#e4e7ea", "#454c54", "#56b4e9", "#e69f00", "#3fc79a", "#9aa1a8")
 TEXT = LIGHT.text
@@ -76,12 +78,12 @@ def tidy(axes: Axes) -> None:
 
 
 def wrap_name(name: str, width: int = 24) -> str:
-    """Break a name after _, = or a space into at most three lines of about `width` characters.
+    """Break a name after _, =, a comma or a space into at most three lines of about `width` characters.
 
     A longer part is cut off.
     """
     lines = [""]
-    for part in re.split(r"(?<=[_= ])", name):
+    for part in re.split(r"(?<=[_=, ])", name):
         if lines[-1] and len(lines[-1] + part) > width:
             lines.append("")
         lines[-1] += part[:width]

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 
-from alexnet.compare.charts.cost import draw_cost
+from alexnet.compare.charts import applicable_charts
+from alexnet.compare.charts.cost import draw_cost, label_heights
 from alexnet.compare.charts.effects import axis_limits, draw_effects
 from alexnet.compare.charts.learning_curves import draw_learning_curves
 from alexnet.compare.comparison import Comparison, compare
 from alexnet.compare.effects import Effect, Significance
 from alexnet.config import CompareConfig
-from alexnet.plotting import DARK, LIGHT, Theme, render
+from alexnet.plotting import DARK, LIGHT, Theme, render, themed
 from fabricated_runs import write_study
 
 
@@ -93,3 +96,77 @@ def test_an_arm_that_equals_the_baseline_does_not_hide_it(tmp_path: Path, theme:
     panel = pixels[height // 4 : height * 3 // 4, width // 4 :]  # no letters there
     for color in (theme.measured, theme.text):
         assert (panel == list(bytes.fromhex(color[1:]))).all(axis=-1).sum() > 100, color
+
+
+def test_intervals_alone_do_not_press_points_together() -> None:
+    """Student's t makes two seeds' intervals hundreds of points wide."""
+    huge = [Effect((), mean, (mean - 300, mean + 300), Significance.unresolved) for mean in (1.0, 4.0)]
+    assert axis_limits(huge) == pytest.approx((-10 - 1.2, 14 + 1.2))  # ten points more than from 0 to 4
+    apart = [Effect((), mean, (mean - 300, mean + 300), Significance.unresolved) for mean in (5.0, 20.0)]
+    assert axis_limits(apart) == pytest.approx((-40 - 5, 60 + 5))  # or twice as much as from 0 to 20
+
+
+def crossing(lines: list[tuple[np.ndarray, np.ndarray]]) -> int:
+    """Count the pairs of segments that cross: each separates the ends of the other."""
+
+    def side(start: np.ndarray, end: np.ndarray, point: np.ndarray) -> float:
+        along, to = end - start, point - start
+        return float(np.sign(along[0] * to[1] - along[1] * to[0]))
+
+    pairs = [(one, other) for index, one in enumerate(lines) for other in lines[:index]]
+    return sum(
+        side(*one, other[0]) * side(*one, other[1]) < 0 and side(*other, one[0]) * side(*other, one[1]) < 0
+        for one, other in pairs
+    )
+
+
+@pytest.mark.parametrize("count", [2, 7, 21])
+def test_lines_to_names_do_not_cross(count: int) -> None:
+    rng = np.random.default_rng(count)
+    width, height, gap = 5.0, 8.0, 8.0 / 21
+    crossed = 0
+    for _ in range(20):
+        points = np.sort(
+            rng.choice([0.0, 1.0, 1.5, 1.9], (count, 1)) + rng.normal(4, 0.7, (count, 1)), axis=0
+        )
+        points = np.hstack([rng.choice([0.5, 2.0, 2.1, 4.8], (count, 1)), points.clip(0, height)])
+        heights = label_heights(points, width, gap, height)
+        assert min(np.diff(np.sort(heights))) >= gap - 1e-9
+        assert 0 <= min(heights) <= max(heights) <= height + 1e-9
+        assert (
+            crossing([(point, np.array([width, end])) for point, end in zip(points, heights, strict=True)])
+            == 0
+        )
+        in_order = np.sort(heights)
+        crossed += crossing(
+            [(point, np.array([width, end])) for point, end in zip(points, in_order, strict=True)]
+        )
+    assert crossed > 0 or count == 2  # labels in the order of the points would have crossed
+
+
+LONG = ("a_very_long_name_of_an_arm_that_nobody_would_type", "optimizer.lr=0.001,model.lrn=false")
+
+
+@pytest.mark.parametrize("arms", [1, 20])
+def test_type_has_one_size_and_nothing_is_cut_off(tmp_path: Path, arms: int) -> None:
+    names = ["baseline", *LONG, *(f"arm_{number}" for number in range(20))][: arms + 1]
+    comparison = comparison_of(tmp_path, {name: [30 + 0.3 * n, 31 + 0.2 * n] for n, name in enumerate(names)})
+    for name, draw in applicable_charts(comparison).items():
+        with themed(LIGHT):
+            figure = draw(comparison, LIGHT)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            drawn = figure.get_tightbbox(canvas.get_renderer())  # in inches
+        width, height = figure.get_size_inches()
+        assert width == 9, name
+        assert {text.get_fontsize() for text in figure.findobj(Text)} <= {8.0, 9.0, 10.0, 12.0}, name
+        assert min(drawn.min) >= 0 and drawn.x1 <= width and drawn.y1 <= height, (name, drawn)
+
+
+def test_no_spread_is_drawn_in_one_way(tmp_path: Path) -> None:
+    """Whether the equal differences are zero or not: a hollow mark without an interval."""
+    comparison = comparison_of(tmp_path, {"baseline": [40, 41], "same": [40, 41], "worse": [42, 43]})
+    axes = draw_effects(comparison, LIGHT).axes[0]
+    marks = [line for line in axes.lines if line.get_color() == LIGHT.measured]
+    assert [line.get_marker() for line in marks] == ["o", "o"]
+    assert {str(line.get_markerfacecolor()) for line in marks} == {LIGHT.background}

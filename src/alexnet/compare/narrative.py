@@ -7,8 +7,8 @@ CAPTIONS = {
     "history": (
         "History",
         "Validation top-1 error, features made by hand first, then networks by their year of publication: a"
-        " dot for each seed, and their mean with its interval by Student's t. Below them the year,"
-        " the parameters, and the images a second in training.",
+        " dot for each seed, and their mean with its interval by Student's t. On the left the"
+        " year, on the right the parameters, and the images a second in training.",
     ),
     "effects": (
         "Differences",

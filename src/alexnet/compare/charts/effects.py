@@ -12,10 +12,11 @@ from matplotlib.lines import Line2D
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.effects import Effect
 from alexnet.compare.tables import difference_text, interval_text
-from alexnet.plotting import Theme, tidy, wrap_name
+from alexnet.plotting import CHART_WIDTH, Theme, tidy, wrap_name
 
 _Row = tuple[Effect | None, float | None, float | None]  # measured, paper, run log
 CLAIM_OFFSET = 0.26  # rows; the claims stand under what was measured
+WIDE = 10.0  # percentage points: an axis has no more room than this for intervals alone
 OUTLIER_FACTOR = 4  # times all others: an arm further out would press them together
 
 
@@ -26,7 +27,7 @@ def draw_effects(comparison: Comparison, theme: Theme) -> Figure:
     """
     arms = comparison.arms
     top5 = any(arm.top5 for arm in arms)
-    figure = Figure(figsize=(10 if top5 else 7.5, 1.9 + 0.55 * len(arms)), layout="constrained")
+    figure = Figure(figsize=(CHART_WIDTH, 1.9 + 0.55 * len(arms)), layout="constrained")
     columns = figure.subplots(1, 2 if top5 else 1, sharey=True, squeeze=False)[0]
     _column(columns[0], arms, lambda arm: (arm.top1, arm.claim.top1, arm.claim.log_top1), theme)
     columns[0].set_title("top-1 error", loc="left")
@@ -74,7 +75,7 @@ def _draw_measured(axes: Axes, row: int, effect: Effect, theme: Theme) -> None:
     low, high = axes.get_xlim()
     face = theme.measured if effect.resolved else theme.background
     style: Any = {"color": theme.measured, "markeredgewidth": 2, "clip_on": False}
-    if effect.interval is not None:
+    if effect.interval is not None and effect.interval[0] < effect.interval[1]:  # else there is no spread
         axes.plot(effect.interval, [row, row], color=theme.measured, linewidth=2.2, solid_capstyle="butt")
         for end in effect.interval:
             if low <= end <= high:
@@ -115,7 +116,8 @@ def axis_limits(effects: Sequence[Effect], claims: Sequence[float] = ()) -> tupl
     reach = _reach([effect.mean for effect in effects], max(half, 1.0, *map(abs, claims)))
     points = [0.0, *claims, *(copysign(min(abs(effect.mean), reach), effect.mean) for effect in effects)]
     ends = [end for effect in effects if abs(effect.mean) <= reach for end in effect.interval or ()]
-    room = max(max(points) - min(points), 2 * half, 0.2)
+    between = max(points) - min(points)
+    room = max(between, min(2 * half, max(2 * between, WIDE)), 0.2)
     low = max(min([*points, *ends]), min(points) - room)
     high = min(max([*points, *ends]), max(points) + room)
     margin = 0.05 * max(high - low, 1)

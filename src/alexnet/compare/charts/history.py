@@ -11,11 +11,13 @@ from matplotlib.lines import Line2D
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.effects import half_width
 from alexnet.compare.tables import speed_text
-from alexnet.plotting import Theme, tidy, wrap_name
+from alexnet.plotting import CHART_WIDTH, Theme, tidy, wrap_name
+from alexnet.studies.start import chance_error
 
-SEED_OFFSET = 0.16  # columns; the seeds' dots stand to the left of their mean
+ROW = 0.55  # inches
+SEED_OFFSET = 0.22  # rows; the seeds' dots stand below their mean
 COUNTS = ((1e9, "billion"), (1e6, "million"), (1e3, "thousand"))
-RIGHT_ALIGNED: Any = {"textcoords": "offset points", "ha": "right", "fontsize": 9}
+UPRIGHT: Any = {"textcoords": "offset points", "ha": "right", "va": "top", "rotation": 90, "fontsize": 9}
 
 # the first words of a model's name -> the year, in the order of publication
 YEARS = {
@@ -51,39 +53,29 @@ HAND_MADE = {
 
 
 def draw_history(comparison: Comparison, theme: Theme) -> Figure:
-    """Draw a column for each arm: its seeds' validation top-1 errors, their mean and its interval."""
+    """Draw a row for each arm: its seeds' validation top-1 errors, their mean and its interval."""
     arms = sorted(comparison.all_variants, key=lambda arm: historical_order(arm.network))
-    figure = Figure(figsize=(max(7.5, 1.6 + 1.35 * len(arms)), 5.2), layout="constrained")
+    figure = Figure(figsize=(CHART_WIDTH, 1.4 + ROW * len(arms)), layout="constrained")
     axes = figure.subplots()
     tidy(axes)
-    axes.grid(visible=False, axis="x")
-    for column, arm in enumerate(arms):
-        _column(axes, column, arm, comparison.confidence, theme)
+    axes.grid(visible=False, axis="y")
+    for row, arm in enumerate(arms):
+        _row(axes, row, arm, comparison.confidence, theme)
     highest = max(run.top1_error for arm in arms for run in arm.runs)
     if classes := arms[0].runs[0].classes:
-        chance = 100 * (1 - 1 / classes)
+        chance = chance_error(classes)
         highest = max(highest, chance)
-        axes.axhline(chance, color=theme.baseline, linestyle="--", linewidth=1.2)
-        axes.annotate("chance", (1, chance), (-4, 4), xycoords=("axes fraction", "data"), **RIGHT_ALIGNED)
-    axes.set_ylim(0, 1.06 * highest)
-    axes.set_xlim(-0.6, len(arms) - 0.4)
+        axes.axvline(chance, color=theme.baseline, linestyle="--", linewidth=1.2)
+        axes.annotate("chance", (chance, 1), (-4, -4), xycoords=("data", "axes fraction"), **UPRIGHT)
+    axes.set_xlim(0, 1.06 * highest)
+    axes.set_ylim(len(arms) - 0.4, -0.6)
     shared = Counter(arm.network for arm in arms)
-    headings = [_heading(arm, shared[arm.network] > 1) for arm in arms]
-    axes.set_xticks(range(len(arms)), headings)
-    below = 13 * max(heading.count("\n") + 1 for heading in headings) + 10  # points
-    for column, arm in enumerate(arms):
-        placement: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-        axes.annotate(
-            _footnote(arm),
-            (column, 0),
-            (0, -below),
-            **placement,
-            ha="center",
-            va="top",
-            fontsize=8,
-            color=theme.baseline,
-        )
-    axes.set_ylabel("validation top-1 error (percent)")
+    axes.set_yticks(range(len(arms)), [_heading(arm, shared[arm.network] > 1) for arm in arms])
+    right = axes.secondary_yaxis("right")
+    right.set_yticks(range(len(arms)), [_footnote(arm) for arm in arms], fontsize=8, color=theme.baseline)
+    right.tick_params(length=0)
+    right.spines["right"].set_visible(False)
+    axes.set_xlabel("validation top-1 error (percent)")
     _divide(axes, sum(arm.network in HAND_MADE for arm in arms), len(arms), theme)
     handles = [
         Line2D([], [], marker="D", color=theme.text, label=f"mean, {comparison.confidence:.0%} interval"),
@@ -93,28 +85,27 @@ def draw_history(comparison: Comparison, theme: Theme) -> Figure:
     return figure
 
 
-def _column(axes: Axes, column: int, arm: ArmResult, confidence: float, theme: Theme) -> None:
+def _row(axes: Axes, row: int, arm: ArmResult, confidence: float, theme: Theme) -> None:
     errors = np.array([run.top1_error for run in arm.runs])
     color = theme.paper if arm.network in HAND_MADE else theme.measured
     mean = float(errors.mean())
     if np.ptp(errors):  # without any spread there is no interval, see `paired_effect`
         half = half_width(errors, confidence)
-        axes.errorbar(column, mean, half, color=color, linewidth=2, capsize=4)
-    dots = [column - SEED_OFFSET] * len(errors)
-    axes.plot(dots, errors, "o", color=color, alpha=0.55, markersize=4, markeredgewidth=0)
-    axes.plot(column, mean, "D", color=color, markersize=7)
-    axes.annotate(f"{mean:.1f}", (column, mean), (9, 0), textcoords="offset points", va="center", fontsize=10)
+        axes.errorbar(mean, row, xerr=half, color=color, linewidth=2, capsize=4)
+    dots = [row + SEED_OFFSET] * len(errors)
+    axes.plot(errors, dots, "o", color=color, alpha=0.55, markersize=4, markeredgewidth=0)
+    axes.plot(mean, row, "D", color=color, markersize=7)
+    axes.annotate(f"{mean:.1f}", (mean, row), (0, 7), textcoords="offset points", ha="center", fontsize=9)
 
 
 def _heading(arm: ArmResult, shared: bool) -> str:
-    year = year_of(arm.network)
-    return "\n".join([wrap_name(arm.name if shared else arm.network, 16), str(year or "year not known")])
+    return f"{wrap_name(arm.name if shared else arm.network)}  {year_of(arm.network) or 'year not known'}"
 
 
 def _footnote(arm: ArmResult) -> str:
     """Format the number of parameters and the images a second, as far as the runs have them."""
     parameters = arm.mean(lambda run: run.parameters)
-    lines = [] if parameters is None else [_count(parameters), "parameters"]
+    lines = [] if parameters is None else [f"{_count(parameters)} parameters"]
     if arm.mean(lambda run: run.images_per_second) is not None:
         lines.append(f"{speed_text(arm)} images/s")
     return "\n".join(lines)
@@ -130,11 +121,11 @@ def _divide(axes: Axes, hand_made: int, arms: int, theme: Theme) -> None:
     """Draw a line between features made by hand and learned ones, where there are both."""
     if not 0 < hand_made < arms:
         return
-    axes.axvline(hand_made - 0.5, color=theme.faint, linewidth=1)
-    for text, shift, side in (("made by hand", -6, "right"), ("learned", 6, "left")):
-        placement: Any = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+    axes.axhline(hand_made - 0.5, color=theme.faint, linewidth=1)
+    for text, shift, side in (("made by hand", 4, "bottom"), ("learned", -4, "top")):
+        placement: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
         axes.annotate(
-            text, (hand_made - 0.5, 0.02), (shift, 0), **placement, ha=side, fontsize=9, color=theme.baseline
+            text, (0.01, hand_made - 0.5), (0, shift), **placement, va=side, fontsize=9, color=theme.baseline
         )
 
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from alexnet.compare.comparison import ArmResult, Comparison
-from alexnet.plotting import Theme, tidy, wrap_name
+from alexnet.plotting import CHART_WIDTH, Theme, tidy, wrap_name
 
 COLUMNS = 3
 
@@ -20,14 +20,14 @@ def draw_learning_curves(comparison: Comparison, theme: Theme) -> Figure:
     arms = comparison.arms
     columns = min(COLUMNS, len(arms))
     rows = math.ceil(len(arms) / columns)
-    figure = Figure(figsize=(max(5.0, 3.3 * columns), 1.1 + 2.3 * rows), layout="constrained")
+    figure = Figure(figsize=(CHART_WIDTH, 1.1 + (2.3 if columns > 1 else 3.0) * rows), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
     for axes, arm in zip(panels, arms, strict=False):
         tidy(axes)
         _curve(axes, arm, theme.measured, 3)
         # on top, so that both are visible where they coincide
         _curve(axes, comparison.baseline, theme.text, 1.4, "--")
-        axes.set_title(wrap_name(arm.name, 34), loc="left")
+        axes.set_title(wrap_name(arm.name, 90 // columns), loc="left")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.xaxis.set_tick_params(labelbottom=True)
     for axes in panels[len(arms) :]:
