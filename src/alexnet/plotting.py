@@ -35,6 +35,8 @@ class Theme:
 BLUE, PALE_BLUE, ORANGE, GREY, RED = "#0b62a4", "#a9c4de", "#e07b00", "#8a8d91", "#b3261e"
 FAINT = "#b3b3b3"
 
+# where the line of a name may end: after _, = and commas, but not in 1,234
+NAME_BREAKS = r"(?<=[_=])(?=\S)|(?<=,)(?=[^\s\d])|(?<=[^\d],)(?=\d)"
 CHART_WIDTH = 9.0  # inches, of all charts of a page: shown equally wide, they have type of one size
 
 LIGHT = Theme("#ffffff", "#1d2126", "#c9ced4", "#0072b2", "#d55e00", "#007a5a", "#6b7178")
@@ -78,16 +80,23 @@ def tidy(axes: Axes) -> None:
 
 
 def wrap_name(name: str, width: int = 24) -> str:
-    """Break a name after _, =, a comma or a space into at most three lines of about `width` characters.
+    """Break a name into at most three lines, as `break_name` does; what is longer is cut off."""
+    lines = break_name(name, width)
+    return "\n".join(lines[:3]) + (" ..." if len(lines) > 3 else "")
 
-    A longer part is cut off.
+
+def break_name(name: str, width: int) -> list[str]:
+    """Break a name after _, =, a comma or a space into lines of at most `width` characters.
+
+    A part that is longer is broken anywhere.
     """
     lines = [""]
-    for part in re.split(r"(?<=[_=, ])", name):
-        if lines[-1] and len(lines[-1] + part) > width:
+    for part in re.split(f"{NAME_BREAKS}|(?<= )", name):
+        if lines[-1] and len(lines[-1] + part.rstrip()) > width:
             lines.append("")
-        lines[-1] += part[:width]
-    return "\n".join(line.strip() for line in lines[:3]) + (" ..." if len(lines) > 3 else "")
+        full = [part[start : start + width] for start in range(0, len(part), width)]
+        lines[-1:] = [lines[-1] + full[0], *full[1:]] if full else lines[-1:]
+    return [line.strip() for line in lines]
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -16,13 +16,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet.compare.cells import is_number
 from alexnet.compare.charts import CHARTS, applicable_charts
 from alexnet.compare.charts.cost import spread
 from alexnet.compare.comparison import Comparison, compare
+from alexnet.compare.documents import breakable
 from alexnet.compare.report import write_report
 from alexnet.config import CompareConfig
 from alexnet.errors import UserError
-from alexnet.plotting import DARK, LIGHT, render, wrap_name
+from alexnet.plotting import DARK, LIGHT, break_name, render, wrap_name
 from fabricated_runs import write_run, write_study
 
 CLAIM = {
@@ -34,7 +36,7 @@ CLAIM = {
         "log_file": "layer-params-148.cfg",
     },
 }
-VOID = {"meta", "img", "source", "link", "br"}
+VOID = {"meta", "img", "source", "link", "br", "wbr"}
 
 
 def config(study: Path) -> CompareConfig:
@@ -111,7 +113,7 @@ def test_the_page_needs_nothing_else(reported: Path) -> None:
 
 def test_the_report_says_what_was_found(reported: Path) -> None:
     for name in ("report.html", "report.md"):
-        text = (reported / name).read_text().replace("\\", "")
+        text = (reported / name).read_text().replace("\\", "").replace("<wbr>", "")
         for expected in (
             "model.lrn=false",
             "+1.20",
@@ -128,6 +130,45 @@ def test_the_report_says_what_was_found(reported: Path) -> None:
             "code aaaaaaaaaa",
         ):
             assert expected in text, (name, expected)
+
+
+def test_the_page_fits_a_phone(reported: Path) -> None:
+    """A cell says on a narrow page which column it belongs to; no table or cell forces a width on a page."""
+    page = (reported / "report.html").read_text()
+    tables = re.findall(r"<table>.*?</table>", page, re.DOTALL)
+    assert len(tables) >= 3
+    for table in tables:
+        headings = re.findall(r"<th>(.*?)</th>", table)
+        for row in re.findall(r"<tr>(<td.*?)</tr>", table):
+            labels = re.findall(r'<td data-label="(.*?)"', row)
+            assert labels == [heading.replace("<wbr>", "") for heading in headings]
+            assert row.count("<span>") == row.count("</span>") == len(labels)
+    (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    rules = dict(re.findall(r"([^{}]+?)\s*{([^{}]*)}", style))
+    cells = {name.strip(): rule for name, rule in rules.items() if re.search(r"\b(table|tr|td|th)\b", name)}
+    assert not any("min-width" in rule or re.search(r"(?<!max-)width", rule) for rule in cells.values())
+    assert "display: none" in style[style.index("@media (max-width: 45rem)") :]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no_lrn", "no_<wbr>lrn"),
+        ("model.lrn=false,seed=1", "model.lrn=<wbr>false,<wbr>seed=<wbr>1"),
+        ("3,661,162 of a, b", "3,661,162 of a, b"),
+        ("<b>_&", "&lt;b&gt;_<wbr>&amp;"),
+        ("trailing_", "trailing_"),
+    ],
+)
+def test_names_may_be_broken_at_their_joints(text: str, expected: str) -> None:
+    assert breakable(text) == expected
+
+
+@pytest.mark.parametrize("cell", ["+0.20 to +2.60", "-", "3,661,162", "30.00%", "7.5 (1.2x)", "2 of 3"])
+def test_numbers_stay_on_one_line(cell: str) -> None:
+    assert is_number(cell)
+    assert not is_number(f"{cell} not resolved")
+    assert not is_number("+1.4 / +1.2 (§3.3, ILSVRC-2012 val)")
 
 
 def test_markdown_tables_are_tables(reported: Path) -> None:
@@ -183,7 +224,7 @@ def test_family_wise_intervals_are_a_column_where_there_are_any(study: Path) -> 
     text = f"{low:+.2f} to {high:+.2f}"
     assert f"| no\\_lrn | +1.20 | +0.54 to +1.86 | {text} |" in (study / "report.md").read_text()
     page = (study / "report.html").read_text()
-    assert f'<td class="number">{text}</td>' in page
+    assert f'<td data-label="family-wise 95%" class="number"><span>{text}</span></td>' in page
     assert page.count("<th>family-wise 95%</th>") == 1
     with (study / "results.csv").open(newline="") as file:
         rows = {row["arm"]: row for row in csv.DictReader(file)}
@@ -280,6 +321,13 @@ def test_names_do_not_overlap() -> None:
 
 def test_long_names_take_several_lines() -> None:
     assert wrap_name("no_lrn") == "no_lrn"
+    assert break_name("optimizer.lr=0.001,model.lrn=false", 13) == [
+        "optimizer.lr=",
+        "0.001,",
+        "model.lrn=",
+        "false",
+    ]
+    assert break_name("a" * 30 + "_b", 12) == ["a" * 12, "a" * 12, "a" * 6 + "_b"]
     assert wrap_name("non_overlapping_pooling_2x2") == "non_overlapping_pooling_\n2x2"
     assert (
         max(map(len, wrap_name("model.lrn=false model.activation=tanh optimizer.lr=0.001").splitlines()))
@@ -317,6 +365,6 @@ def test_other_metrics_are_beside_the_errors(tmp_path: Path) -> None:
     assert (ours["weight_norm/fc6"], ours["weight_norm/fc6_difference"]) == ("", "")
     assert float(rows["baseline"]["weight_norm/fc6"]) == 4.0
     for page in ("report.md", "report.html"):
-        text = (tmp_path / "s" / page).read_text().replace("\\", "")
+        text = (tmp_path / "s" / page).read_text().replace("\\", "").replace("<wbr>", "")
         assert "Other metrics" in text and "val/macro_f1" in text
         assert f"0.4533 ({difference.mean():+.3g}, {difference.mean() - half:+.3g} to" in text

@@ -4,18 +4,25 @@ from pathlib import Path
 from shlex import quote
 
 from rich import box
+from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from alexnet.compare.cells import is_number
 from alexnet.compare.comparison import Comparison
 from alexnet.compare.notes import notes
 from alexnet.compare.tables import Table, costs_table, short_effects_table
 from alexnet.config import CompareConfig
+from alexnet.plotting import break_name
 from alexnet.terminal import console, print_table
+
+ENOUGH = 12  # characters for names; below that, other columns are made narrower
+EDGES = 2  # characters, at the left and behind the names
+UNLIMITED = 1000  # characters: in a file or pipe no name is broken
 
 
 def print_comparison(comparison: Comparison, folder: Path) -> None:
-    """Print the tables, the runs that do not count, the notes, and where the report is."""
+    """Print the title, the tables, the runs that do not count, the notes, and where the report is."""
     console.print(comparison.title, markup=False, style="bold")
     differences = f"Error, arm minus {comparison.baseline.name} (percentage points)"
     _print_table(short_effects_table(comparison), differences)
@@ -41,11 +48,32 @@ def print_address(address: str, waiting: int, config: CompareConfig) -> None:
 
 
 def _print_table(table: Table, title: str) -> None:
+    """Print a table; where a terminal has no room for it, names and then other words are broken."""
     rich_table = RichTable(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     rich_table.padding, rich_table.pad_edge = (0, 1, 0, 0), False
-    for heading in table.headings:
-        words = heading in ("arm", "top-1 is")  # only these give way in a narrow terminal
-        rich_table.add_column(heading.replace(" ", "\n"), no_wrap=not words, overflow="fold")
-    for row in table.rows:
-        rich_table.add_row(*map(escape, row))
+    names, *others = zip(*table.rows, strict=True)
+    fixed = [True, *(all(map(is_number, cells)) for cells in others)]
+    for heading, no_wrap in zip(table.headings, fixed, strict=True):
+        rich_table.add_column(heading.replace(" ", "\n"), no_wrap=no_wrap, overflow="fold")
+    room = _room_for_names(table.headings[1:], others) if console.is_terminal else UNLIMITED
+    for name, *cells in zip(names, *others, strict=True):
+        rich_table.add_row(escape("\n".join(break_name(name, room))), *map(escape, cells))
     print_table(rich_table)
+
+
+def _room_for_names(headings: list[str], columns: list[tuple[str, ...]]) -> int:
+    """Return how many characters of a terminal's width these columns leave to the names before them.
+
+    That is little only where they do not leave more even with a word on each line.
+    """
+    room = 0
+    for whole in (True, False):
+        pieces = [
+            [*heading.split(), *(cells if whole or all(map(is_number, cells)) else " ".join(cells).split())]
+            for heading, cells in zip(headings, columns, strict=True)
+        ]
+        taken = sum(2 + max(map(cell_len, column)) for column in pieces)  # and the space behind
+        room = console.width - EDGES - taken
+        if room >= ENOUGH:
+            break
+    return max(room, ENOUGH)

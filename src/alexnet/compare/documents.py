@@ -1,11 +1,14 @@
 """report.html and report.md, rendered from the templates beside this module."""
 
+import re
 from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from alexnet.compare.cells import is_number
 from alexnet.compare.charts import applicable_charts
 from alexnet.compare.comparison import Comparison
 from alexnet.compare.narrative import CAPTIONS, headline, method
@@ -18,6 +21,7 @@ from alexnet.compare.tables import (
     model_differences_table,
     other_metrics_table,
 )
+from alexnet.plotting import NAME_BREAKS
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ def escape_markdown(text: str) -> str:
     return text
 
 
+def breakable(text: str) -> Markup:
+    """Escape text for HTML, and let its lines break where those of names may."""
+    return Markup("<wbr>").join(re.split(NAME_BREAKS, text))
+
+
 def _environment() -> Environment:
     """Return the templates' environment: HTML is escaped by itself, Markdown by the filters."""
     environment = Environment(
@@ -71,6 +80,8 @@ def _environment() -> Environment:
         "markdown": escape_markdown,
         "markdown_list": markdown_list,
         "markdown_table": markdown_table,
+        "breakable": breakable,
+        "is_number": is_number,
         "data_uri": lambda svg: f"data:image/svg+xml;base64,{b64encode(svg).decode()}",
     }
     return environment
