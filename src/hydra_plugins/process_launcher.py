@@ -52,7 +52,10 @@ class ProcessLauncher(Launcher):
     """Launcher that runs the jobs that are not done yet, and returns the objectives of all.
 
     Only one launcher at a time may work in a sweep's folder. A sweeper may call `launch` repeatedly.
+    A sweeper that searches sets `accepts_divergence`: see `Job`.
     """
+
+    accepts_divergence = False
 
     def __init__(self, jobs: int | None, grace_seconds: float) -> None:
         self._at_once, self._grace = jobs, grace_seconds
@@ -71,7 +74,13 @@ class ProcessLauncher(Launcher):
         folder = Path(str(self._config.hydra.sweep.dir)).absolute()
         self._lock = self._lock or lock_sweep(folder)  # held until this process ends
         planned = [
-            plan_job(self._loader, self._config, overrides, initial_job_idx + index)
+            plan_job(
+                self._loader,
+                self._config,
+                overrides,
+                initial_job_idx + index,
+                accepts_divergence=self.accepts_divergence,
+            )
             for index, overrides in enumerate(job_overrides)
         ]
         run = planned[0].config

@@ -25,9 +25,11 @@ NO_SUBDIR = "hydra.sweep.subdir=."  # or Hydra would make the run's folder befor
 class SlurmLauncher(Launcher):
     """Launcher that submits the jobs that are not done, waits for them, and returns the objectives of all.
 
-
-    Its parameters are those of hydra-submitit-launcher's SlurmLauncher.
+    Its parameters are those of hydra-submitit-launcher's SlurmLauncher. A sweeper that searches sets
+    `accepts_divergence`: see `Job`.
     """
+
+    accepts_divergence = False
 
     def __init__(self, **parameters: Any) -> None:
         self._parameters = parameters
@@ -57,7 +59,13 @@ class SlurmLauncher(Launcher):
             self._lock = lock_sweep(folder)  # held until this process ends
             check_not_queued(self._logs)
         planned = [
-            plan_job(self._loader, self._config, overrides, initial_job_idx + index)
+            plan_job(
+                self._loader,
+                self._config,
+                overrides,
+                initial_job_idx + index,
+                accepts_divergence=self.accepts_divergence,
+            )
             for index, overrides in enumerate(job_overrides)
         ]
         jobs = unique_jobs(planned)
@@ -66,7 +74,8 @@ class SlurmLauncher(Launcher):
         began = time.monotonic()
         returns = dict(zip(waiting, self._submit(list(waiting.values()), initial_job_idx), strict=True))
         done = {path: item for path, item in returns.items() if item.status is JobStatus.COMPLETED}
-        reasons = {path: first_line(returns[path]._return_value) for path in returns.keys() - done.keys()}
+        failed = [path for path in returns.keys() - done.keys() if not waiting[path].job.is_done()]
+        reasons = {path: first_line(returns[path]._return_value) for path in failed}
         seconds = time.monotonic() - began if waiting else None
         conclude(len(jobs), len(jobs) - len(reasons), seconds, folder)
         problem = jobs_failed(jobs, reasons, self._logs)

@@ -62,6 +62,7 @@ def test_stops_before_it_is_saved(
     assert "callbacks.nan_monitor.nonfinite=skip" in line
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert (result["status"], f"Error: {result['error']}") == ("failed", line)
+    assert result["diverged"] is True
     assert read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["global_step"] == POISONED
     assert all(tensor.isfinite().all() for tensor in state(tmp_path / "run"))
 
@@ -102,6 +103,7 @@ def test_skips_the_step_if_configured(
         assert start("run", SKIP).status == 0
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert (result["status"], result["skipped_steps"]) == ("completed", 1)
+    assert result["diverged"] is False
 
     before = ClassificationModule.optimizer_step
 

@@ -48,7 +48,7 @@ def test_memory_runs_out(synthetic: tuple[str, ...], tmp_path: Path) -> None:
     assert line.startswith("Error: Out of memory. What takes less: a smaller data.batch_size or model.width,")
     assert line.endswith(f"To resume: python src/train.py resume={tmp_path / 'run'}")
     result = json.loads((tmp_path / "run/result.json").read_text())
-    assert (result["status"], result["epochs"]) == ("failed", 1)
+    assert (result["status"], result["epochs"], result["diverged"]) == ("failed", 1, False)
     assert result["error"].startswith("Out of memory.")
     assert read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["global_step"] == 1
 
@@ -62,6 +62,7 @@ def test_a_loss_that_diverges_on_one_rank(synthetic: tuple[str, ...], tmp_path: 
     (line,) = done.stderr.splitlines()
     assert line.startswith("Error: The training loss is no longer finite")
     assert (result["status"], f"Error: {result['error']}") == ("failed", line)
+    assert result["diverged"] is True
     last = read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")
     assert last["global_step"] in (4, 5)  # the ranks agree on saving one step later
     assert all(value.isfinite().all() for value in last["state_dict"].values())

@@ -1,7 +1,7 @@
 """Stands for train.py where the launcher is tested: fake_run.py <folder> <config hash> <behaviour>.
 
-Writes what the launcher reads of a run. Behaviours: ok, fail (says why), silent (fails saying
-nothing), unfinished (writes no result), hang (until it is interrupted), deaf (not even then), and
+Writes what the launcher reads of a run. Behaviours: ok, fail (says why), diverge, silent (fails
+saying nothing), unfinished (writes no result), hang (until it is interrupted), deaf (not even then), and
 family (hangs, as does its child).
 """
 
@@ -38,6 +38,10 @@ def main(folder: Path, config_hash: str, behaviour: str) -> None:
         sys.exit("Stopped.")
     if behaviour == "fail":
         sys.exit("Error: the weights are gone.")
+    if behaviour == "diverge":
+        result |= {"status": "failed", "diverged": True, "error": "The training loss is no longer finite."}
+        (folder / "result.json").write_text(json.dumps(result))
+        sys.exit(f"Error: {result['error']}")
     if behaviour == "silent":
         sys.exit(3)
     if behaviour != "unfinished":

@@ -14,10 +14,12 @@ from alexnet.sweeps.runner import failure, lock_sweep, run_jobs
 FAKE = Path(__file__).with_name("fake_run.py")
 
 
-def fake_job(folder: Path, behaviour: str, config_hash: str = "abc", devices: int = 1) -> Job:
+def fake_job(
+    folder: Path, behaviour: str, config_hash: str = "abc", devices: int = 1, *, in_a_search: bool = False
+) -> Job:
     """A job whose process is fake_run.py."""
     command = (sys.executable, str(FAKE), str(folder), config_hash, behaviour)
-    return Job(folder.name, folder, command, config_hash, devices, epochs=1)
+    return Job(folder.name, folder, command, config_hash, devices, accepts_divergence=in_a_search)
 
 
 def main(folder: Path, at_once: int, grace: float, behaviours: list[str]) -> None:

@@ -114,6 +114,23 @@ def test_a_failure_is_its_own_job_s_only(tmp_path: Path, capsys: pytest.CaptureF
     assert "\n" not in str(problem)
 
 
+def test_a_run_that_diverges_has_failed_except_in_a_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a search it is a bad outcome, which is not asked for again; elsewhere the next start repeats it."""
+    (status,) = run([fake_job(tmp_path / "job=0", "diverge", in_a_search=True)])
+    assert (status.state, status.job.diverged(), status.job.objective()) == (State.done, True, 100.0)
+    assert "Done     job=0 after 0:0" in (out := capsys.readouterr().out)
+    assert "diverged: The training loss is no longer finite." in out
+    (status,) = run([fake_job(tmp_path / "job=0", "diverge", in_a_search=True)])
+    assert journal(tmp_path) == ["start job=0"]
+    (status,) = run([fake_job(tmp_path / "job=0", "diverge")])
+    assert (status.state, status.reason) == (State.failed, "The training loss is no longer finite.")
+    assert journal(tmp_path) == ["start job=0"] * 2
+    other = fake_job(tmp_path / "job=0", "diverge", config_hash="another", in_a_search=True)
+    assert not other.diverged() and not other.is_done()
+
+
 def test_a_killed_job_fails_alone(tmp_path: Path) -> None:
     with start_sweep(tmp_path, 2, "hang", "ok", "ok") as sweep:
         wait_for(lambda: "end job=2" in journal(tmp_path))

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from alexnet.config import NaNMonitorConfig, NonFinite
 from alexnet.distributed.collectives import all_reduce_max
-from alexnet.errors import UserError
+from alexnet.errors import DivergedError
 
 CHECK_EVERY = 50  # steps, on a GPU
 MOST_SKIPPED = 100  # steps in a row: the weights themselves are lost then
@@ -54,8 +54,8 @@ class NaNMonitor(Callback):
         return self._diverged is not None and bool(self._diverged)
 
     def fail(self, trainer: Trainer) -> None:
-        """Raise `UserError` with what happened and what to try."""
-        raise UserError(
+        """Raise `DivergedError` with what happened and what to try."""
+        raise DivergedError(
             f"The training loss is no longer finite, or over {self.config.divergence_factor:g} times the loss"
             f" at chance, at step {trainer.global_step} (epoch {trainer.current_epoch + 1}). Try a smaller"
             f" optimizer.lr (it is {trainer.optimizers[0].param_groups[0]['lr']:g}). If single batches are to"

@@ -51,9 +51,8 @@ class Lines(_Display):
             gpus = f" on GPU {','.join(status.slot.gpus)}" if status.slot and status.slot.gpus else ""
             text = f"Started  {status.job.name}{gpus}"
         else:
-            error = status.job.last_epoch().get("val/top1_error")
             outcome = {
-                State.done: f"validation error {_percent(error)}",
+                State.done: _outcome(status),
                 State.failed: status.reason,
                 State.stopped: "the same command runs it again",
             }[status.state]
@@ -146,15 +145,21 @@ def _cells(status: JobStatus) -> list[str]:
     error = _percent(row.get("val/top1_error")) if row else ""
     left = _running_seconds_left(status) if status.state is State.running else None
     seconds = time.monotonic() - status.began if status.state is State.running else status.seconds
-    done_before = status.state is State.done and status.seconds is None
+    state = "diverged" if status.state is State.done and status.job.diverged() else status.state.value
     return [
         status.job.name,
-        "done before" if done_before else status.state.value,
+        f"{state} before" if status.state is State.done and status.seconds is None else state,
         epoch,
         error,
         "" if seconds is None else duration(seconds),
         "" if left is None else duration(left),
     ]
+
+
+def _outcome(status: JobStatus) -> str:
+    if status.job.diverged():
+        return f"diverged: {status.job.result()['error']}"
+    return f"validation error {_percent(status.job.last_epoch().get('val/top1_error'))}"
 
 
 def _percent(error: str | None) -> str:

@@ -14,12 +14,16 @@ from typing import Any
 from alexnet.errors import UserError, first_line
 from alexnet.runs.resume import is_unfinished
 
+DIVERGED_ERROR = 100.0  # percent: what a search is told of a run that diverged
 NO_REASON = "ended without a result or an error message"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run of a sweep. Its folder is created by the run itself."""
+    """A run of a sweep. Its folder is created by the run itself.
+
+    With `accepts_divergence`, as in a search, a run that has diverged is done: its outcome is a bad one.
+    """
 
     name: str
     folder: Path
@@ -27,6 +31,7 @@ class Job:
     config_hash: str
     devices: int = 1
     epochs: int = 1
+    accepts_divergence: bool = False
 
     @property
     def log(self) -> Path:
@@ -42,7 +47,9 @@ class Job:
         return content if isinstance(content, dict) else {}
 
     def is_done(self) -> bool:
-        """Return whether it has been completed with exactly this configuration."""
+        """Return whether it has been completed, or has diverged and may, with exactly this configuration."""
+        if self.accepts_divergence and self.diverged():
+            return True
         result = self.result()
         return result.get("status") == "completed" and result.get("config_hash") == self.config_hash
 
@@ -52,7 +59,9 @@ class Job:
         return result.get("diverged") is True and result.get("config_hash") == self.config_hash
 
     def objective(self) -> float | None:
-        """Return the validation top-1 error of its last epoch, in percent."""
+        """Return the validation top-1 error of its last epoch in percent, 100 if it has diverged."""
+        if self.diverged():
+            return DIVERGED_ERROR
         return self.result().get("val", {}).get("top1_error")
 
     def last_epoch(self) -> dict[str, str]:

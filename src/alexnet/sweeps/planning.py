@@ -32,7 +32,14 @@ class PlannedJob:
     injected_overrides: list[str]  # those that the user did not type: its folder, its names in W&B
 
 
-def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], number: int) -> PlannedJob:
+def plan_job(
+    loader: ConfigLoader,
+    sweep: DictConfig,
+    overrides: Sequence[str],
+    number: int,
+    *,
+    accepts_divergence: bool = False,
+) -> PlannedJob:
     """Plan the job that `overrides` ask for, in a folder under hydra.sweep.dir.
 
     `sweep` is the configuration of the whole command. A run_folder in it is taken, as a study's sweeper gives
@@ -53,6 +60,7 @@ def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], 
         folder=folder,
         command=(*_program(config), *_run_overrides(sweep), *overrides, *injected),
         config_hash=config_hash(resolved),
+        accepts_divergence=accepts_divergence,
         **_devices_and_epochs(resolved),
     )
     job.check_folder()

@@ -125,8 +125,8 @@ class _TrainSession(RunSession):
         if self.logger is not None:
             finish(self.logger, self.folder, result)
 
-    def record(self, status: str, error: str | None) -> None:
-        super().record(status, error)
+    def record(self, status: str, error: str | None, *, diverged: bool = False) -> None:
+        super().record(status, error, diverged=diverged)
         if status == "interrupted" and self.trainer.shutdown.requeue:
             requeue()
 

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from alexnet.data.loading import ImageData
-from alexnet.errors import UserError, explain_failure
+from alexnet.errors import DivergedError, UserError, explain_failure
 from alexnet.runs.environment import describe_environment
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.signals import InterruptionError
@@ -44,7 +44,7 @@ class RunSession(ABC):
         Raises `KeyboardInterrupt`, with a line for the user, if the run was asked to stop, and `UserError`
         for what the user can correct.
         """
-        status, error = "failed", None
+        status, error, diverged = "failed", None, False
         try:
             self.begin()
             self.work()
@@ -54,7 +54,7 @@ class RunSession(ABC):
             error = str(problem) if isinstance(problem, InterruptionError) else "stopped by the user"
             raise KeyboardInterrupt(f"Interrupted: {error}. {self.resume_hint()}") from problem
         except UserError as problem:
-            error = str(problem)
+            error, diverged = str(problem), isinstance(problem, DivergedError)
             if not isinstance(problem.__cause__, self.external_causes):
                 raise
             raise UserError(self._with_hint(error)) from problem
@@ -65,7 +65,7 @@ class RunSession(ABC):
                 raise UserError(self._with_hint(error)) from problem
             raise
         finally:
-            self.record(status, error)
+            self.record(status, error, diverged=diverged)
 
     def begin(self) -> None:
         """Write what is going to run to the folder, and print the plan."""
@@ -85,7 +85,7 @@ class RunSession(ABC):
 
     @abstractmethod
     def result(self) -> dict[str, Any]:
-        """Return the content of result.json except status, error and the number of excluded files."""
+        """Return the content of result.json except what `record` adds."""
 
     @abstractmethod
     def write_metrics(self) -> None:
@@ -106,14 +106,16 @@ class RunSession(ABC):
     def close(self, result: dict[str, Any]) -> None:  # noqa: B027 - not every run is tracked
         """Hand the result to the tracker."""
 
-    def record(self, status: str, error: str | None) -> None:
+    def record(self, status: str, error: str | None, *, diverged: bool = False) -> None:
         """Write result.json and print the outcome.
 
-        Raises `UserError` where the result of a completed run cannot be written.
+        `diverged` tells a run whose loss has diverged from one that failed for another reason. Raises
+        `UserError` where the result of a completed run cannot be written.
         """
         self.folder.use_reserve()
         excluded = self.data.excluded | self.data.newly_unreadable()
-        result = self.result() | {"status": status, "error": error, "excluded_files": len(excluded)}
+        outcome = {"status": status, "error": error, "diverged": diverged}
+        result = self.result() | outcome | {"excluded_files": len(excluded)}
         unwritten = None
         try:
             self.folder.write_json("result.json", result)
