@@ -11,6 +11,7 @@ from torch import Tensor
 # what differs between two runs of the same configuration
 MEASURED = {
     *("images_per_second", "data_wait_fraction", "model_flops_per_second", "matrix_rate_fraction"),
+    *("seconds_per_step", "startup_seconds", "load"),
     *("input_bound", "wall_seconds", "seconds", "peak_memory_mb"),
 }
 

@@ -123,7 +123,8 @@ def test_its_time_is_neither_training_nor_waiting(
     train(request_of(tmp_path / "run", *command))
     assert now == [3000]
     result = outcome(tmp_path / "run")["result"]
-    assert (result["images_per_second"], result["data_wait_fraction"]) == (0, 0)  # no second has passed
+    measured = [result[key] for key in ("images_per_second", "data_wait_fraction", "startup_seconds")]
+    assert measured == [None, None, 0]  # no second has passed
 
 
 def test_a_divided_network_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

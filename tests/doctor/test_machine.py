@@ -1,11 +1,8 @@
 """What a container, a batch system or a limit takes away is seen."""
 
 import os
-from pathlib import Path
 
-import pytest
-
-from alexnet.doctor.hardware import Machine, check_machine, cpu_limit, inspect_machine, own_cgroups
+from alexnet.doctor.hardware import Machine, check_machine, inspect_machine
 from alexnet.doctor.report import Status
 
 
@@ -34,20 +31,3 @@ def test_open_files_without_limit() -> None:
     (finding,) = check_machine(Machine(1, 1, None, -1))
     assert finding.status is Status.ok
     assert "any number of open files" in finding.message
-
-
-@pytest.mark.parametrize(
-    ("content", "cores"), [("150000 100000\n", 1.5), ("max 100000\n", None), ("", None), (None, None)]
-)
-def test_cpu_limit(tmp_path: Path, content: str | None, cores: float | None) -> None:
-    if content is not None:
-        (tmp_path / "cpu.max").write_text(content)
-    assert cpu_limit(tmp_path) == cores
-
-
-def test_limits_of_outer_groups_count(tmp_path: Path) -> None:
-    table = tmp_path / "cgroup"
-    table.write_text("1:cpu:/old\n0::/slurm/job_1/step\n")
-    root = tmp_path / "fs"
-    assert own_cgroups(table, root) == [root / "slurm/job_1/step", root / "slurm/job_1", root / "slurm", root]
-    assert own_cgroups(tmp_path / "none", root) == []

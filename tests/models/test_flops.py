@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from alexnet import hardware
-from alexnet.callbacks.throughput_monitor import MEASURES, ThroughputMonitor
 from alexnet.hardware import matrix_rate
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.flops import training_flops
@@ -46,23 +45,3 @@ def test_memory_of_the_product_is_not_the_runs_peak(
     monkeypatch.setattr(hardware, "product_rate", lambda *_: 1e9)
     assert matrix_rate(torch.device(device), "32-true") == 1e9
     assert reset == times * [torch.device(device)]
-
-
-def test_share_of_that_rate() -> None:
-    throughput = ThroughputMonitor(flops=2_000)
-    assert throughput.summary() == dict.fromkeys(MEASURES, 0.0)
-    throughput._matrix_rate = 1_000_000.0
-    throughput.images, throughput.seconds, throughput.waited = 500, 2.0, 0.5
-    assert throughput.summary() == {
-        "images_per_second": 250,
-        "data_wait_fraction": 0.25,
-        "model_flops_per_second": 500_000,
-        "matrix_rate_fraction": 0.5,
-    }
-
-
-def test_rates_of_a_resumed_run_that_has_not_started_training() -> None:
-    throughput = ThroughputMonitor(flops=2_000)
-    throughput.load_state_dict({"images": 500, "seconds": 2.0, "waited": 0.5})
-    assert throughput.summary()["images_per_second"] == 250
-    assert throughput.summary()["matrix_rate_fraction"] == 0

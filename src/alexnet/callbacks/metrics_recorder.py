@@ -84,7 +84,8 @@ class MetricsRecorder(Callback):
         self.folder.write_metrics(self.rows)
         self.draw()
         for logger in trainer.loggers:
-            logger.log_metrics(measures, step=trainer.global_step)
+            measured = {key: value for key, value in measures.items() if value is not None}
+            logger.log_metrics(measured, step=trainer.global_step)
         if not self._headed:
             log.info(HEADINGS)
             self._headed = True
@@ -107,13 +108,13 @@ class MetricsRecorder(Callback):
         left = row["seconds"] / row["epoch"] * (epochs - row["epoch"])
         cells = (
             f"{row['epoch']}/{epochs}".rjust(7),
-            _cell(row["train/loss"], "").rjust(12),
-            _cell(row["train/top1_error"], "%").rjust(5),
-            _cell(row["val/loss"], "").rjust(10),
-            _cell(row["val/top1_error"], "%").rjust(5),
-            _cell(row.get("val/top5_error"), "%").rjust(5),
-            f"{row['images_per_second']:.3g}".rjust(9),
-            f"{row['data_wait_fraction']:.0%}".rjust(6),
+            _cell(row["train/loss"], ".3f").rjust(12),
+            _cell(row["train/top1_error"], ".1f", "%").rjust(5),
+            _cell(row["val/loss"], ".3f").rjust(10),
+            _cell(row["val/top1_error"], ".1f", "%").rjust(5),
+            _cell(row.get("val/top5_error"), ".1f", "%").rjust(5),
+            _cell(row["images_per_second"], ".3g").rjust(9),
+            _cell(row["data_wait_fraction"], ".0%").rjust(6),
             duration(left).rjust(9),
         )
         return "  ".join(cells)
@@ -124,7 +125,5 @@ def _number(value: Tensor) -> float:
     return shortest_decimal(value.item()) if value.dtype == torch.float32 else value.item()
 
 
-def _cell(value: float | None, unit: str) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.1f}{unit}" if unit else f"{value:.3f}"
+def _cell(value: float | None, form: str, unit: str = "") -> str:
+    return "-" if value is None else f"{value:{form}}{unit}"

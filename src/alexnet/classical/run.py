@@ -23,13 +23,16 @@ from alexnet.runs.results import result_fields
 from alexnet.runs.resume import is_empty_run, is_unfinished
 from alexnet.runs.signals import interrupt_on_signals
 from alexnet.terminal import duration
-from alexnet.training.session import RunSession, print_validation_error
+from alexnet.training.session import RunSession, print_load, print_validation_error
 
 log = logging.getLogger(__name__)
 
 PRECISION = "32-true"  # features and weights
 # measured by train.py over the training steps, of which there are none here
-NO_STEPS = ("data_wait_fraction", "model_flops_per_second", "matrix_rate_fraction", "input_bound")
+NO_STEPS = (
+    *("seconds_per_step", "startup_seconds", "data_wait_fraction"),
+    *("model_flops_per_second", "matrix_rate_fraction", "input_bound"),
+)
 
 
 def run(config: ClassicalConfig, resolved: dict[str, Any], overrides: list[str]) -> float:
@@ -151,6 +154,7 @@ class _ClassicalSession(RunSession):
     def print_success(self, result: dict[str, Any]) -> None:
         took = duration(result["wall_seconds"])
         log.info(f"Done in {took}: features and fit of {self.images_per_second:.3g} images/s")
+        print_load(result)
         print_validation_error(result)
         if self.warning:
             log.warning(self.warning)

@@ -41,7 +41,7 @@ from alexnet.hardware import resolve_accelerator
 from alexnet.models.base import ImageClassifier
 from alexnet.models.build import build_network
 from alexnet.runs.results import count_parameters
-from alexnet.sweeps.queue import visible_gpus
+from alexnet.sweeps.slots import visible_gpus
 from alexnet.training.compile import resolve_compile
 from alexnet.training.trainer_args import check_devices, copies_of_network, workers_per_device
 

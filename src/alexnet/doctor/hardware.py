@@ -5,7 +5,6 @@ import os
 import resource
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,9 +12,9 @@ from torch import Tensor
 from alexnet.config import Compile, PerformanceConfig
 from alexnet.doctor.report import Finding, failed, ok, warning
 from alexnet.hardware import compiler_advice, compiler_failure, cpu_model, product_rate
+from alexnet.machine import available_memory, usable_cores
 
 MIN_OPEN_FILES = 1024  # sockets, archives and libraries of a run on several GPUs
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -29,19 +28,9 @@ class Machine:
 
 
 def inspect_machine() -> Machine:
-    """Return the machine as it is now; limits of containers and batch systems are read from cgroups v2."""
-    cores = os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
-    groups = own_cgroups(Path("/proc/self/cgroup"), CGROUPS)
-    free = [_available_memory(Path("/proc/meminfo")), *(_memory_left(group) for group in groups)]
-    limits = [cpus for group in groups if (cpus := cpu_limit(group)) is not None]
+    """Return the machine as it is now, with the limits of containers and batch systems."""
     open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return Machine(
-        cores,
-        min([allowed, *limits]),
-        min((amount for amount in free if amount is not None), default=None),
-        open_files,
-    )
+    return Machine(os.cpu_count() or 1, usable_cores(), available_memory(), open_files)
 
 
 def check_machine(machine: Machine) -> Iterator[Finding]:
@@ -59,47 +48,6 @@ def check_machine(machine: Machine) -> Iterator[Finding]:
     if 0 <= machine.open_files < MIN_OPEN_FILES:
         message = f"only {machine.open_files} at a time"
         yield warning("open files", message, f"Before training: ulimit -n {MIN_OPEN_FILES}, or more.")
-
-
-def own_cgroups(table: Path, root: Path) -> list[Path]:
-    """Return this process's cgroup (of version 2) and its parents; each of them may have limits."""
-    try:
-        lines = table.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    for line in lines:
-        if line.startswith("0::"):
-            own = root / line.removeprefix("0::").lstrip("/")
-            return [group for group in (own, *own.parents) if group.is_relative_to(root)]
-    return []
-
-
-def cpu_limit(group: Path) -> float | None:
-    """Return how many cores' worth of time a cgroup has, or None without a limit."""
-    try:
-        quota, period = (group / "cpu.max").read_text(encoding="utf-8").split()
-        return float(quota) / float(period)
-    except (OSError, ValueError):  # no such file, or the quota is "max"
-        return None
-
-
-def _memory_left(group: Path) -> float | None:
-    try:
-        limit, used = (
-            (group / name).read_text(encoding="utf-8") for name in ("memory.max", "memory.current")
-        )
-        return max(0.0, float(limit) - float(used))
-    except (OSError, ValueError):
-        return None
-
-
-def _available_memory(table: Path) -> float | None:
-    try:
-        lines = table.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    values = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-    return next((1024 * float(kib) for kib in values), None)
 
 
 # share of the largest entry by which a product may be wrong: TF32 rounds to 1/2048, bfloat16 to 1/256

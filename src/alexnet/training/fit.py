@@ -99,7 +99,8 @@ class _TrainSession(RunSession):
     def result(self) -> dict[str, Any]:
         trainer, config = self.trainer, self.request.config.trainer
         rates: dict[str, Any] = trainer.throughput.summary()
-        rates["input_bound"] = rates["data_wait_fraction"] > INPUT_BOUND
+        waited = rates["data_wait_fraction"]
+        rates["input_bound"] = None if waited is None else waited > INPUT_BOUND
         parameters = count_parameters(self.components.network)
         return result_fields(self.resolved, self.data, parameters, trainer.recorder.rows, rates) | {
             "warning": trainer.convergence_monitor.warning,

@@ -2,12 +2,14 @@
 
 import logging
 from abc import ABC, abstractmethod
+from dataclasses import asdict
 from typing import Any
 
 from alexnet.data.loading import ImageData
 from alexnet.errors import DivergedError, UserError, explain_failure
 from alexnet.runs.environment import describe_environment
 from alexnet.runs.folder import RunFolder
+from alexnet.runs.load import Load, LoadMeter
 from alexnet.runs.signals import InterruptionError
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class RunSession(ABC):
         for what the user can correct.
         """
         status, error, diverged = "failed", None, False
+        self._load = LoadMeter()
         try:
             self.begin()
             self.work()
@@ -115,7 +118,8 @@ class RunSession(ABC):
         self.folder.use_reserve()
         excluded = self.data.excluded | self.data.newly_unreadable()
         outcome = {"status": status, "error": error, "diverged": diverged}
-        result = self.result() | outcome | {"excluded_files": len(excluded)}
+        load = self._load.measure()
+        result = self.result() | outcome | {"excluded_files": len(excluded), "load": load and asdict(load)}
         unwritten = None
         try:
             self.folder.write_json("result.json", result)
@@ -154,6 +158,13 @@ class RunSession(ABC):
     def _with_hint(self, error: str) -> str:
         """Append the resume hint to an error, unless the run folder itself is gone."""
         return f"{error} {self.resume_hint()}" if self.folder.path.exists() else error
+
+
+def print_load(result: dict[str, Any]) -> None:
+    """Print what kept the machine busy beside the run, if anything did."""
+    load = Load.read(result["load"])
+    if load is not None and (text := load.describe()):
+        (log.warning if load.busy else log.info)(f"Machine   {text}")
 
 
 def print_validation_error(result: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from alexnet.runs.folder import RunFolder
 from alexnet.runs.results import count_parameters
 from alexnet.runs.tracking import upload_command
 from alexnet.terminal import duration
-from alexnet.training.session import RunSession, print_validation_error
+from alexnet.training.session import RunSession, print_load, print_validation_error
 from alexnet.training.trainer_args import copies_of_network, workers_per_device
 
 log = logging.getLogger(__name__)
@@ -48,12 +48,8 @@ def print_success(
     result: dict[str, Any], folder: RunFolder, logger: WandbLogger | None, config: TrainConfig
 ) -> None:
     """Print how a completed run went, where its files are, and what to try next."""
-    log.info(
-        f"Done in {duration(result['wall_seconds'])}: {result['images_per_second']:.3g} images/s,"
-        f" {result['data_wait_fraction']:.0%} of the time waiting for data;"
-        f" {result['model_flops_per_second'] / 1e9:,.0f} GFLOP/s, {result['matrix_rate_fraction']:.0%} of a"
-        " matrix product's rate"
-    )
+    log.info(f"Done in {duration(result['wall_seconds'])}: {_speed(result)}")
+    print_load(result)
     print_validation_error(result)
     if result["input_bound"] and result["wall_seconds"] > WORTH_ADVICE:
         log.info(f"Input     was the bottleneck: {_faster_input(config)}")
@@ -64,6 +60,20 @@ def print_success(
         upload = upload_command(logger)
         log.info(f"W&B       {f'offline; to upload: {upload}' if upload else logger.experiment.url}")
     log.info(f"Next      {_next_step(result, config)}")
+
+
+def _speed(result: dict[str, Any]) -> str:
+    """Describe the rates of the steady steps, and what the first ones took."""
+    first = f"compiling and the first steps took {result['startup_seconds']:.1f} s"
+    if result["images_per_second"] is None:
+        return f"too few steps for a speed; {first}"
+    speed = (
+        f"{result['images_per_second']:.3g} images/s, {result['data_wait_fraction']:.0%} of the time waiting"
+        f" for data; {result['model_flops_per_second'] / 1e9:,.0f} GFLOP/s"
+    )
+    if result["matrix_rate_fraction"] is not None:
+        speed += f", {result['matrix_rate_fraction']:.0%} of a matrix product's rate"
+    return f"{speed}; {first}"
 
 
 def _next_step(result: dict[str, Any], config: TrainConfig) -> str:

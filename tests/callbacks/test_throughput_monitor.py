@@ -1,0 +1,144 @@
+"""Speeds are those of steady steps: by a clock that tells each step how long it took."""
+
+import copy
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from alexnet.callbacks import throughput_monitor
+from alexnet.callbacks.throughput_monitor import STARTUP_STEPS, ThroughputMonitor
+
+WAIT = 0.25  # seconds before each step
+
+
+class Run:
+    """A run of fabricated steps. A step of 8 images takes a second, a smaller one in proportion."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, batches: list[int]) -> None:
+        self.now, self.batches = 0.0, batches
+        monkeypatch.setattr(throughput_monitor, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(throughput_monitor, "matrix_rate", lambda *_: 1_000_000.0)
+        progress = SimpleNamespace(current=SimpleNamespace(completed=0))
+        self.fit_loop = SimpleNamespace(
+            is_resuming=False, epoch_loop=SimpleNamespace(batch_progress=progress)
+        )
+        self.module: Any = SimpleNamespace(device=torch.device("cpu"), device_mesh=None)
+        self.trainer: Any = SimpleNamespace(
+            num_training_batches=len(batches),
+            precision="32-true",
+            world_size=2,
+            global_rank=0,
+            fit_loop=self.fit_loop,
+            lightning_module=self.module,
+        )
+        self.monitor = ThroughputMonitor(flops=2_000)
+
+    def start(self) -> None:
+        """Another start of the run, from the monitor's state."""
+        state = copy.deepcopy(self.monitor.state_dict())
+        self.monitor = ThroughputMonitor(flops=2_000)
+        self.monitor.load_state_dict(state)
+        self.monitor.on_train_start(self.trainer, self.module)
+
+    def epoch(self, *extra: float, first: int = 0, last: int | None = None) -> None:
+        """An epoch, of which `extra` are the seconds that the first steps take longer."""
+        self.fit_loop.is_resuming = first > 0
+        self.fit_loop.epoch_loop.batch_progress.current.completed = first
+        self.monitor.on_train_epoch_start(self.trainer, self.module)
+        for index in range(first, last or len(self.batches)):
+            batch = (None, torch.zeros(self.batches[index]))
+            self.now += WAIT
+            self.monitor.on_train_batch_start(self.trainer, self.module, batch, index)
+            self.now += self.batches[index] / 8 + (extra[index - first] if index - first < len(extra) else 0)
+            self.monitor.on_train_batch_end(self.trainer, self.module, {}, batch, index)
+        if last is None:
+            self.monitor.on_train_epoch_end(self.trainer, self.module)
+        self.now += 1000  # validation
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    return Run(monkeypatch, [8] * 12 + [4])
+
+
+# images of two devices over the seconds of a step with its wait
+RATE = 2 * 8 / (1 + WAIT)
+
+
+def test_compiling_and_the_first_steps_are_apart(run: Run) -> None:
+    """One epoch: seven steady steps, whatever the first ones and the first of another size took."""
+    run.start()
+    run.epoch(60, 9, 4, 0, 0)
+    summary = run.monitor.summary()
+    steady = 7 * (1 + WAIT) + WAIT  # the wait for the last batch, whose step is not steady, is one for data
+    assert summary["images_per_second"] == pytest.approx(2 * 8 * 7 / steady)
+    assert summary["seconds_per_step"] == pytest.approx(steady / 7)
+    assert summary["data_wait_fraction"] == pytest.approx(8 * WAIT / steady)
+    assert summary["startup_seconds"] == pytest.approx(73 + 5 * (1 + WAIT) + 0.5)
+    assert summary["model_flops_per_second"] == pytest.approx(2_000 * 2 * 8 * 7 / steady)
+    assert summary["matrix_rate_fraction"] == pytest.approx(0.002 * 2 * 8 * 7 / steady)
+    assert run.monitor.epoch_summary() == summary
+
+
+def test_the_median_over_the_epochs(run: Run) -> None:
+    """A slow epoch, while the machine did something else, does not count more than any other."""
+    run.batches[:] = [8] * 13
+    run.start()
+    run.epoch(60)
+    run.epoch(*[50] * 13)
+    slow = run.monitor.epoch_summary()
+    assert slow["images_per_second"] == pytest.approx(2 * 8 / (51 + WAIT))
+    assert slow["startup_seconds"] == 0
+    run.epoch()
+    assert run.monitor.summary()["images_per_second"] == pytest.approx(RATE)
+    assert run.monitor.summary()["seconds_per_step"] == pytest.approx(1 + WAIT)
+
+
+def test_too_few_steps_have_no_rate(run: Run) -> None:
+    run.batches[:] = [8] * (2 * STARTUP_STEPS - 1)
+    run.trainer.num_training_batches = len(run.batches)
+    run.start()
+    run.epoch(60)
+    summary = run.monitor.summary()
+    assert summary.pop("startup_seconds") == pytest.approx(60 + 5 * (1 + WAIT))
+    assert set(summary.values()) == {None}
+    run.epoch()  # all of its steps are steady
+    assert run.monitor.summary()["images_per_second"] == pytest.approx(RATE)
+
+
+def test_epochs_of_one_step(run: Run) -> None:
+    run.batches[:] = [8]
+    run.start()
+    for _ in range(STARTUP_STEPS):
+        run.epoch(30)
+    assert run.monitor.summary()["images_per_second"] is None
+    run.epoch()
+    assert run.monitor.summary()["images_per_second"] == pytest.approx(RATE)
+
+
+def test_every_start_of_a_run_has_first_steps(run: Run) -> None:
+    """Stopped in the second epoch: the rest of it is measured beside its beginning."""
+    run.batches[:] = [8] * 20
+    run.start()
+    run.epoch(60)
+    run.epoch(last=4)
+    run.start()
+    run.epoch(40, first=4)
+    assert len(run.monitor.epoch_rates) == 2
+    assert run.monitor.epoch.steps == 20 - STARTUP_STEPS
+    assert run.monitor.epoch.startup_seconds == pytest.approx(40 + 5 * (1 + WAIT))
+    assert run.monitor.summary()["startup_seconds"] == pytest.approx(100 + 10 * (1 + WAIT))
+    assert run.monitor.summary()["images_per_second"] == pytest.approx(RATE)
+
+
+def test_state_of_a_run_that_did_not_tell_its_steps_apart(run: Run) -> None:
+    former = {"images": 500, "seconds": 2.0, "waited": 0.5, "epoch_images": 5, "epoch_seconds": 1.0}
+    run.monitor.load_state_dict(former)
+    summary = run.monitor.summary()
+    assert (summary["images_per_second"], summary["startup_seconds"]) == (None, 0)
+    run.batches[:] = [8] * 20
+    run.start()
+    run.epoch(60)
+    assert run.monitor.summary()["images_per_second"] == pytest.approx(RATE)
