@@ -4,6 +4,7 @@ from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.grids import grid_notes
 from alexnet.compare.model_diffs import NAME_KEY
 from alexnet.compare.pairing import precisions_differ, same_code, val_images_differ
+from alexnet.compare.speed_notes import speed_notes
 
 FEW_PAIRS = 5  # with fewer pairs, Student's t is wide
 
@@ -17,6 +18,7 @@ def notes(comparison: Comparison) -> list[str]:
         *_notes_on_learning(comparison),
         *_notes_on_factors(comparison),
         *_notes_on_conditions(comparison),
+        *speed_notes(comparison),
     ]
 
 

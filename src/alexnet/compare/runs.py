@@ -14,6 +14,7 @@ from alexnet.config.hashing import NON_FACTOR_KEYS, flatten, is_under
 from alexnet.config.renamed import migrate
 from alexnet.errors import UserError, first_line
 from alexnet.files import read_csv_columns
+from alexnet.runs.load import Load
 from alexnet.studies.start import has_started
 
 # keys of the data that only training uses: classical.py reads them as well, and ignores them
@@ -89,7 +90,9 @@ class Run:
     hardware: str
     torch: str | None
     parameters: int | None
-    images_per_second: float | None
+    images_per_second: float | None  # of steady steps
+    startup_seconds: float | None  # compiling and the first steps; None: they are in images_per_second
+    load: Load | None  # of the machine, as far as it is known
     wall_seconds: float | None
     peak_memory_mb: float | None
     precision: str | None
@@ -197,6 +200,8 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         torch=(environment.get("packages") or {}).get("torch"),
         parameters=result.get("parameters"),
         images_per_second=result.get("images_per_second"),
+        startup_seconds=result.get("startup_seconds"),
+        load=Load.read(result.get("load")),
         wall_seconds=result.get("wall_seconds"),
         peak_memory_mb=result.get("peak_memory_mb"),
         precision=result.get("precision"),

@@ -1,6 +1,8 @@
 """The comparison as tables of text, for HTML, Markdown and the terminal."""
 
+import math
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 from alexnet.compare.arms import format_changes
 from alexnet.compare.comparison import ArmResult, Comparison
@@ -68,7 +70,7 @@ def costs_table(comparison: Comparison) -> Table:
                 _number(arm.mean(lambda run: run.top1_error), ".2f", "%"),
                 _number(arm.mean(lambda run: run.top5_error), ".2f", "%"),
                 epochs_text(arm, comparison.baseline),
-                speed_text(arm),
+                speed_text(arm, spread=True),
                 _number(None if seconds is None else seconds / 60, ".1f"),
                 _number(memory, ",.0f"),
                 _number(arm.mean(lambda run: run.parameters), ",.0f"),
@@ -162,9 +164,16 @@ def epochs_text(arm: ArmResult, baseline: ArmResult) -> str:
     return f"{arm.epochs_needed:.1f} ({arm.epochs_needed / baseline.epochs_needed:.2g}x)"
 
 
-def speed_text(arm: ArmResult) -> str:
-    """Format the images a second, mean over the runs."""
-    return _number(arm.mean(lambda run: run.images_per_second), ",.0f")
+def speed_text(arm: ArmResult, *, spread: bool = False) -> str:
+    """Format the images a second, mean over the runs: 306, or 306 ± 12 with its standard deviation."""
+    speeds = [run.images_per_second for run in arm.runs]
+    known = [speed for speed in speeds if speed is not None]
+    if len(known) < len(speeds):
+        return "-"
+    mean = fmean(known)
+    decimals = max(0, 2 - math.floor(math.log10(mean))) if mean > 0 else 0  # three digits
+    deviation = f" ± {stdev(known):,.{decimals}f}" if spread and len(known) > 1 else ""
+    return f"{mean:,.{decimals}f}{deviation}"
 
 
 def _number(value: float | None, form: str, unit: str = "") -> str:
