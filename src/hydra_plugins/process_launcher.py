@@ -27,7 +27,9 @@ class ProcessLauncherConf:
     """Keys of hydra.launcher."""
 
     _target_: str = "hydra_plugins.process_launcher.ProcessLauncher"
-    jobs: int | None = None  # at a time; null: one for each trainer.devices GPUs, one on the CPU
+    # at a time; null: one for each trainer.devices GPUs; on the CPU one for each core (for $OMP_NUM_THREADS
+    # cores, where that is set), as far as memory allows. A number shares the cores: 1 gives a job all threads
+    jobs: int | None = None
     grace_seconds: float = 20  # after Ctrl-C, for a job to write its result
 
 
@@ -52,10 +54,16 @@ class ProcessLauncher(Launcher):
     """Launcher that runs the jobs that are not done yet, and returns the objectives of all.
 
     Only one launcher at a time may work in a sweep's folder. A sweeper may call `launch` repeatedly.
-    A sweeper that searches sets `accepts_divergence`: see `Job`.
+    A sweeper sets `accepts_divergence`, see `Job`, and `batch_size` where it launches as many jobs again and
+    again and reports on them itself.
+
+    GPUs: a job has GPUs of its own. CPU: as many jobs as there are cores, as far as memory allows, each with
+    one thread; that is faster than one job with all threads. The number of threads decides how sums are
+    rounded. It depends on `jobs` and the machine, not on how many jobs are left to run.
     """
 
     accepts_divergence = False
+    batch_size: int | None = None
 
     def __init__(self, jobs: int | None, grace_seconds: float) -> None:
         self._at_once, self._grace = jobs, grace_seconds
@@ -67,8 +75,8 @@ class ProcessLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from alexnet.sweeps.planning import plan_job, unique_jobs
-        from alexnet.sweeps.queue import GpuSlots, visible_gpus
         from alexnet.sweeps.runner import failure, lock_sweep, run_jobs
+        from alexnet.sweeps.slots import find_slots
 
         setup_globals()
         folder = Path(str(self._config.hydra.sweep.dir)).absolute()
@@ -85,8 +93,9 @@ class ProcessLauncher(Launcher):
         ]
         run = planned[0].config
         accelerator = run.trainer.accelerator.value if "trainer" in run else "cpu"
-        slots = GpuSlots(visible_gpus(accelerator), self._at_once)
-        statuses = run_jobs(unique_jobs(planned), slots, folder, self._grace)
+        slots = find_slots(accelerator, self._at_once, self.batch_size)
+        jobs, is_search = unique_jobs(planned), self.batch_size is not None
+        statuses = run_jobs(jobs, slots, folder, self._grace, part_of_search=is_search)
         problem = failure(statuses)
         return [job_return(item, problem) for item in planned]
 

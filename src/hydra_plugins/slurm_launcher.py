@@ -25,11 +25,12 @@ NO_SUBDIR = "hydra.sweep.subdir=."  # or Hydra would make the run's folder befor
 class SlurmLauncher(Launcher):
     """Launcher that submits the jobs that are not done, waits for them, and returns the objectives of all.
 
-    Its parameters are those of hydra-submitit-launcher's SlurmLauncher. A sweeper that searches sets
-    `accepts_divergence`: see `Job`.
+    Its parameters are those of hydra-submitit-launcher's SlurmLauncher. A sweeper sets
+    `accepts_divergence` and `batch_size`: see `ProcessLauncher`.
     """
 
     accepts_divergence = False
+    batch_size: int | None = None
 
     def __init__(self, **parameters: Any) -> None:
         self._parameters = parameters
@@ -70,14 +71,16 @@ class SlurmLauncher(Launcher):
         ]
         jobs = unique_jobs(planned)
         waiting = {item.job.folder: item for item in planned if not item.job.is_done()}
-        announce(len(jobs), len(jobs) - len(waiting), "in Slurm's queue", folder)
+        if self.batch_size is None:
+            announce(len(jobs), len(jobs) - len(waiting), "in Slurm's queue", folder)
         began = time.monotonic()
         returns = dict(zip(waiting, self._submit(list(waiting.values()), initial_job_idx), strict=True))
         done = {path: item for path, item in returns.items() if item.status is JobStatus.COMPLETED}
         failed = [path for path in returns.keys() - done.keys() if not waiting[path].job.is_done()]
         reasons = {path: first_line(returns[path]._return_value) for path in failed}
         seconds = time.monotonic() - began if waiting else None
-        conclude(len(jobs), len(jobs) - len(reasons), seconds, folder)
+        if self.batch_size is None:
+            conclude(len(jobs), len(jobs) - len(reasons), seconds, folder)
         problem = jobs_failed(jobs, reasons, self._logs)
         return [done.get(item.job.folder) or job_return(item, problem) for item in planned]
 

@@ -13,7 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-HEADER = "epoch,step,val/top1_error,seconds\n"
+SWEEP = ("ALEXNET_LAUNCHER_PID", "ALEXNET_SWEEP_JOBS")
+HEADER = "epoch,step,val/top1_error,seconds,peak_memory_mb\n"
 
 
 def main(folder: Path, config_hash: str, behaviour: str) -> None:
@@ -21,9 +22,9 @@ def main(folder: Path, config_hash: str, behaviour: str) -> None:
     with journal.open("a") as file:
         file.write(f"start {folder.name} {os.getpid()}\n")
     folder.mkdir()  # fails where it exists, as a run does
-    seen = {key: os.environ.get(key) for key in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")}
+    seen = {key: os.environ.get(key) for key in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", *SWEEP)}
     (folder / "seen.json").write_text(json.dumps(seen | {"began": time.time(), "group": os.getpgid(0)}))
-    (folder / "metrics.csv").write_text(HEADER + "1,10,40.5,0.1\n")
+    (folder / "metrics.csv").write_text(HEADER + "1,10,40.5,0.1,400\n")
     if behaviour == "deaf":
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     if behaviour == "family":

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from alexnet.errors import UserError
 from alexnet.sweeps.job import Job
-from alexnet.sweeps.queue import GpuSlots
 from alexnet.sweeps.runner import failure, lock_sweep, run_jobs
+from alexnet.sweeps.slots import GpuSlots
 
 FAKE = Path(__file__).with_name("fake_run.py")
 

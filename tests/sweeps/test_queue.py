@@ -15,8 +15,9 @@ from processes import group_members, is_alive
 from alexnet.config.hashing import config_hash
 from alexnet.errors import UserError
 from alexnet.sweeps.job import Job
-from alexnet.sweeps.queue import GpuSlots, JobStatus, State
+from alexnet.sweeps.queue import JobStatus, State
 from alexnet.sweeps.runner import failure, lock_sweep, run_jobs
+from alexnet.sweeps.slots import CoreSlots, GpuSlots
 from conftest import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -86,6 +87,29 @@ def test_no_more_at_a_time_than_asked_for(tmp_path: Path) -> None:
         most = max(most, running)
     assert most == 2
     assert len(journal(tmp_path)) == 10
+
+
+def test_more_run_once_a_job_has_shown_how_little_memory_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room for one by the guess, and for four by what the first has taken in its first epoch."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    jobs = make_jobs(tmp_path, *["ok"] * 4)
+    run_jobs(jobs, CoreSlots(4, 4e9, None), tmp_path, grace=5)
+    seen = [recorded_environment(job) for job in jobs]
+    assert journal(tmp_path)[0] == "start job=0"
+    assert journal(tmp_path).index("end job=0") > 1  # another has started by then
+    assert max(float(each["began"]) for each in seen) > float(seen[0]["began"]) + 0.1
+    assert {each["OMP_NUM_THREADS"] for each in seen} == {"1"}
+    assert {each["ALEXNET_LAUNCHER_PID"] for each in seen} == {str(os.getpid())}
+
+
+def test_each_job_knows_how_many_run_beside_it(tmp_path: Path) -> None:
+    jobs = make_jobs(tmp_path, *["ok"] * 3)
+    run(jobs[:1], at_once=2)
+    assert recorded_environment(jobs[0])["ALEXNET_SWEEP_JOBS"] == "1"
+    run(jobs, at_once=3)
+    assert [recorded_environment(job)["ALEXNET_SWEEP_JOBS"] for job in jobs[1:]] == ["2", "2"]
 
 
 def test_each_job_sees_gpus_of_its_own(tmp_path: Path) -> None:

@@ -24,13 +24,13 @@ REASONS = 4  # how many failures are explained, the last ones
 
 
 @contextmanager
-def live_display(at_once: int) -> Iterator[Display]:
-    """Yield a display of jobs of which `at_once` run at a time; it stops being updated at the end."""
+def live_display(*, transient: bool = False) -> Iterator[Display]:
+    """Yield a display of jobs. It stops being updated at the end; a table that is `transient` vanishes."""
     if not console.is_terminal:
         yield Lines()
         return
-    with Live(console=console, auto_refresh=False, transient=False) as live:
-        yield LiveTable(live, at_once)
+    with Live(console=console, auto_refresh=False, transient=transient) as live:
+        yield LiveTable(live)
 
 
 class _Display:
@@ -60,20 +60,20 @@ class Lines(_Display):
             text = f"{word:8} {status.job.name} after {duration(status.seconds or 0)}: {outcome}"
         console.print(text, markup=False)
 
-    def refresh(self, statuses: Sequence[JobStatus]) -> None:
+    def refresh(self, statuses: Sequence[JobStatus], at_once: int) -> None:
         pass
 
 
 class LiveTable(_Display):
     """Table of all jobs, or of as many as the terminal has room for."""
 
-    def __init__(self, live: Live, at_once: int) -> None:
-        self._live, self._at_once = live, at_once
+    def __init__(self, live: Live) -> None:
+        self._live = live
 
     def changed(self, status: JobStatus) -> None:
         pass  # the next refresh shows it
 
-    def refresh(self, statuses: Sequence[JobStatus]) -> None:
+    def refresh(self, statuses: Sequence[JobStatus], at_once: int) -> None:
         failed = [status for status in statuses if status.state is State.failed][-REASONS:]
         reasons = [f"{status.job.name}: {status.reason}" for status in failed]
         room = max(3, console.height - OTHER_LINES - len(reasons))
@@ -84,7 +84,7 @@ class LiveTable(_Display):
         for status in prioritized(statuses, room):
             table.add_row(*_cells(status), style=STYLES[status.state])
         lines = [Text(text, style="red", no_wrap=True, overflow="ellipsis") for text in reasons]
-        self._live.update(Group(table, *lines, summary(statuses, self._at_once)), refresh=True)
+        self._live.update(Group(table, *lines, summary(statuses, at_once)), refresh=True)
 
 
 def prioritized(statuses: Sequence[JobStatus], room: int) -> list[JobStatus]:

@@ -12,10 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.errors import UserError, first_line
+from alexnet.runs.load import LAUNCHER
 from alexnet.runs.resume import is_unfinished
 
 DIVERGED_ERROR = 100.0  # percent: what a search is told of a run that diverged
 NO_REASON = "ended without a result or an error message"
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """Return the content of a run's result.json, empty if there is none."""
+    try:
+        content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -40,11 +50,7 @@ class Job:
 
     def result(self) -> dict[str, Any]:
         """Return the content of its result.json, empty if there is none."""
-        try:
-            content = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return read_result(self.folder)
 
     def is_done(self) -> bool:
         """Return whether it has been completed, or has diverged and may, with exactly this configuration."""
@@ -63,6 +69,11 @@ class Job:
         if self.diverged():
             return DIVERGED_ERROR
         return self.result().get("val", {}).get("top1_error")
+
+    def peak_memory(self) -> float | None:
+        """Return the peak memory of its first device in bytes; None before the first epoch has ended."""
+        megabytes = self.result().get("peak_memory_mb") or self.last_epoch().get("peak_memory_mb")
+        return float(megabytes) * 1e6 if megabytes else None
 
     def last_epoch(self) -> dict[str, str]:
         """Return the last complete row of its metrics.csv, empty before the first epoch has ended."""
@@ -136,7 +147,7 @@ class JobProcess:
                 stdin=subprocess.PIPE,  # see supervisor.py
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | FIXED_ENVIRONMENT | environment,
+                env=os.environ | FIXED_ENVIRONMENT | {LAUNCHER: str(os.getpid())} | environment,
                 start_new_session=True,
             )
 

@@ -11,7 +11,8 @@ from filelock import FileLock, Timeout
 from alexnet.errors import UserError
 from alexnet.sweeps.display import live_display
 from alexnet.sweeps.job import Job
-from alexnet.sweeps.queue import GpuSlots, JobStatus, Queue, State
+from alexnet.sweeps.queue import JobStatus, Queue, State
+from alexnet.sweeps.slots import Slots
 from alexnet.terminal import console, duration
 
 
@@ -30,17 +31,20 @@ def lock_sweep(folder: Path) -> FileLock:
     return lock
 
 
-def run_jobs(jobs: Sequence[Job], slots: GpuSlots, folder: Path, grace: float) -> list[JobStatus]:
+def run_jobs(
+    jobs: Sequence[Job], slots: Slots, folder: Path, grace: float, *, part_of_search: bool = False
+) -> list[JobStatus]:
     """Run the jobs that are not done, show their progress, and print the outcome.
 
-    If stopped by a signal, raises `KeyboardInterrupt` with a line for the user once all jobs have ended.
+    The outcome of a part of a search is printed by the sweeper. If stopped by a signal, raises
+    `KeyboardInterrupt` with a line for the user once all jobs have ended.
     """
-    at_once = slots.limit(max(job.devices for job in jobs))
     began = time.monotonic()
-    with live_display(at_once) as display:
+    with live_display(transient=part_of_search) as display:
         queue = Queue(jobs, slots, display, grace)
         waiting = sum(status.state is State.waiting for status in queue.statuses)
-        announce(len(jobs), len(jobs) - waiting, f"{at_once} at a time", folder)
+        if not part_of_search:
+            announce(len(jobs), len(jobs) - waiting, slots.describe(queue.devices, len(jobs)), folder)
         try:
             queue.run()
         except KeyboardInterrupt:
@@ -49,7 +53,8 @@ def run_jobs(jobs: Sequence[Job], slots: GpuSlots, folder: Path, grace: float) -
                 f"Stopped: {done} of {_jobs(len(jobs))} done. The same command runs the rest."
             ) from None
     done = sum(status.state is State.done for status in queue.statuses)
-    conclude(len(jobs), done, time.monotonic() - began if waiting else None, folder)
+    if not part_of_search:
+        conclude(len(jobs), done, time.monotonic() - began if waiting else None, folder)
     return queue.statuses
 
 
