@@ -145,7 +145,7 @@ def test_a_run_that_diverges_has_failed_except_in_a_search(
     (status,) = run([fake_job(tmp_path / "job=0", "diverge", in_a_search=True)])
     assert (status.state, status.job.diverged(), status.job.objective()) == (State.done, True, 100.0)
     assert "Done     job=0 after 0:0" in (out := capsys.readouterr().out)
-    assert "diverged: The training loss is no longer finite." in out
+    assert ": diverged\n" in out
     (status,) = run([fake_job(tmp_path / "job=0", "diverge", in_a_search=True)])
     assert journal(tmp_path) == ["start job=0"]
     (status,) = run([fake_job(tmp_path / "job=0", "diverge")])

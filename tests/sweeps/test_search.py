@@ -99,7 +99,8 @@ def test_rates_that_diverge_are_searched_through(
         assert ("diverged" in line) == (error == 100)
         assert f"optimizer.lr={rate_of(values):.4g} model.lrn={values['model.lrn'].lower()}" in line
         best = min(errors[:number])
-        assert line.endswith(f"; best so far {best:.1f}%, trial {errors.index(best) + 1}")
+        first = f"best so far {best:.1f}%, trial {errors.index(best) + 1}"
+        assert line.endswith("; so far all diverged" if best == 100 else f"; {first}")
         assert "seed" not in line
     best = launcher.launched[errors.index(min(errors))]
     assert lines[-2] == (
@@ -107,6 +108,13 @@ def test_rates_that_diverge_are_searched_through(
         f" model.lrn={best['model.lrn'].lower()}"
     )
     assert lines[-1] == f"Results  {tmp_path / 'optimization_results.yaml'}"
+
+
+def test_all_trials_diverge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    search(FakeLauncher(tmp_path, lambda _: 100.0), monkeypatch, RATES, n_trials=3)
+    assert capfd.readouterr().out.splitlines()[-2].startswith("Best     none: all trials diverged.")
 
 
 def test_some_trials_may_fail(

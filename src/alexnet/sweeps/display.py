@@ -158,7 +158,7 @@ def _cells(status: JobStatus) -> list[str]:
 
 def _outcome(status: JobStatus) -> str:
     if status.job.diverged():
-        return f"diverged: {status.job.result()['error']}"
+        return "diverged"
     return f"validation error {_percent(status.job.last_epoch().get('val/top1_error'))}"
 
 

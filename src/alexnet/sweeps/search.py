@@ -9,7 +9,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf
 
 from alexnet.errors import UserError, first_line
-from alexnet.sweeps.job import read_result
+from alexnet.sweeps.job import DIVERGED_ERROR, read_result
 from alexnet.terminal import console
 
 RESULTS = "optimization_results.yaml"  # written by the plugin into the sweep's folder
@@ -58,12 +58,12 @@ class TrialLauncher:
         except Exception as problem:  # whatever the job has raised
             self._failures.append(first_line(problem))
             return f"{trial} failed with {values}"
-        if self._best is None or error < self._best[0]:
-            self._best = error, self._done
         diverged = bool(read_result(Path(str(item.working_dir))).get("diverged"))
+        if not diverged and (self._best is None or error < self._best[0]):
+            self._best = error, self._done
         outcome = "diverged" if diverged else f"validation error {error:.1f}%"
-        lowest, number = self._best
-        return f"{trial} {outcome} with {values}; best so far {lowest:.1f}%, trial {number}"
+        best = "best so far {:.1f}%, trial {}".format(*self._best) if self._best else "so far all diverged"
+        return f"{trial} {outcome} with {values}; {best}"
 
     def _check_failures(self) -> None:
         failed, trials = len(self._failures), self._trials()
@@ -79,7 +79,10 @@ def print_best(folder: Path) -> None:
     """Print the best values that the search in `folder` has found, their error, and their file."""
     results: Any = OmegaConf.to_container(OmegaConf.load(folder / RESULTS))
     values = " ".join(_typed(key, value) for key, value in results["best_params"].items())
-    console.print(f"Best     validation error {results['best_value']:.1f}% with {values}", markup=False)
+    best = f"validation error {results['best_value']:.1f}% with {values}"
+    if results["best_value"] >= DIVERGED_ERROR:
+        best = "none: all trials diverged. Search other values, such as a smaller optimizer.lr"
+    console.print(f"Best     {best}", markup=False)
     console.print(f"Results  {folder / RESULTS}", markup=False)
 
 

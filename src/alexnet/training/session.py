@@ -39,6 +39,7 @@ class RunSession(ABC):
     ) -> None:
         self.folder, self.data = folder, data
         self.resolved, self.overrides, self.resumed = resolved, overrides, resumed
+        self._load = LoadMeter()
 
     def run(self) -> None:
         """Do the work; then write result.json and print the outcome.
@@ -47,7 +48,6 @@ class RunSession(ABC):
         for what the user can correct.
         """
         status, error, diverged = "failed", None, False
-        self._load = LoadMeter()
         try:
             self.begin()
             self.work()
