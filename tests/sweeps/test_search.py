@@ -114,7 +114,9 @@ def test_all_trials_diverge(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     search(FakeLauncher(tmp_path, lambda _: 100.0), monkeypatch, RATES, n_trials=3)
-    assert capfd.readouterr().out.splitlines()[-2].startswith("Best     none: all trials diverged.")
+    *trials, best, _ = capfd.readouterr().out.splitlines()
+    assert [line.rpartition("; ")[2] for line in trials] == ["so far all diverged"] * 3
+    assert best.startswith("Best     none: all trials diverged.")
 
 
 def test_some_trials_may_fail(

@@ -49,9 +49,12 @@ class Load:
 
     def describe(self) -> str | None:
         """Return in words what kept the machine busy beside the run; None if it had the machine to itself."""
+        parts = []
         if self.busy:
-            return f"busy: other programs took {self.other_cores:.1f} of {self.cores:g} cores"
-        return f"shared by {self.jobs} jobs of this sweep at a time" if self.jobs > 1 else None
+            parts.append(f"busy: other programs took {self.other_cores:.1f} of {self.cores:g} cores")
+        if self.jobs > 1:
+            parts.append(f"shared by {self.jobs} jobs of this sweep at a time")
+        return "; ".join(parts) or None
 
 
 class LoadMeter:
