@@ -20,4 +20,6 @@ class StudySweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from alexnet.sweeps.study import StudyRunner
 
-        StudyRunner(self._context.config_loader, self._config, self._launcher.launch, arguments).run()
+        launcher: Any = self._launcher
+        launcher.accepts_divergence = True  # a run that diverges is a result, too: it did not start
+        StudyRunner(self._context.config_loader, self._config, launcher.launch, arguments).run()
