@@ -1,5 +1,6 @@
 """A comparison on the terminal."""
 
+import re
 from pathlib import Path
 from shlex import quote
 
@@ -8,21 +9,29 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from alexnet.compare.comparison import Comparison
-from alexnet.compare.notes import notes
-from alexnet.compare.tables import Table, costs_table, short_effects_table
+from alexnet.compare.outline import outline
+from alexnet.compare.tables import Table
 from alexnet.config import CompareConfig
-from alexnet.terminal import console, print_table
+from alexnet.terminal import WIDE, console, print_table
+
+NAMES = ("arm", "factor", "interaction")  # headings of columns whose names break where a table is too wide
+BREAKS = re.compile(r"(?<=[_=+:, ])")  # behind these characters
+SHORTEST_NAME = 10  # characters of a name that are left together
 
 
 def print_comparison(comparison: Comparison, folder: Path) -> None:
     """Print the tables, the runs that do not count, the notes, and where the report is."""
-    differences = f"Error, arm minus {comparison.baseline.name} (percentage points)"
-    _print_table(short_effects_table(comparison), differences)
-    _print_table(costs_table(comparison), "Errors, epochs and cost")
+    parts = outline(comparison)
+    for section in parts.terminal:
+        for sentence in section.sentences:
+            console.print(sentence, markup=False)
+        _print_table(section.table, section.heading)
+        if section.command:
+            console.print(f"Add runs  {section.command}", markup=False)
     console.print(f"Measured on {comparison.split}; claims are of top-1 error.", markup=False)
     for run in comparison.excluded:
         console.print(f"Left out  {run.name}: {run.reason}", markup=False, style="yellow")
-    for note in notes(comparison):
+    for note in parts.notes:
         console.print(f"Note      {note}", markup=False)
     console.print(f"Report    {folder / 'report.html'}", markup=False)
 
@@ -43,8 +52,40 @@ def _print_table(table: Table, title: str) -> None:
     rich_table = RichTable(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     rich_table.padding, rich_table.pad_edge = (0, 1, 0, 0), False
     for heading in table.headings:
-        words = heading in ("arm", "top-1 is")  # only these give way in a narrow terminal
+        words = heading in NAMES or heading.endswith(" is")  # only these give way in a narrow terminal
         rich_table.add_column(heading.replace(" ", "\n"), no_wrap=not words, overflow="fold")
+    width = _name_width(table, console.width if console.is_terminal else WIDE)
     for row in table.rows:
-        rich_table.add_row(*map(escape, row))
+        cells = zip(table.headings, row, strict=True)
+        rich_table.add_row(
+            *(escape(break_name(cell, width) if name in NAMES else cell) for name, cell in cells)
+        )
     print_table(rich_table)
+
+
+def _name_width(table: Table, width: int) -> int:
+    """Return how many characters are left for each name where all other cells stay whole."""
+    others, names = 0, 0
+    for column, heading in enumerate(table.headings):
+        if heading in NAMES:
+            names += 1
+        else:
+            cells = [row[column] for row in table.rows]
+            words = [word for text in [heading, *cells] for word in text.split()]
+            others += max(
+                map(len, words if heading.endswith(" is") else [*heading.split(), *cells]), default=0
+            )
+    return max(SHORTEST_NAME, (width - others - len(table.headings)) // max(names, 1))
+
+
+def break_name(name: str, width: int) -> str:
+    """Break a name into lines of at most `width` characters, behind one of _ = + : , and spaces.
+
+    A part that is longer stays whole.
+    """
+    lines = [""]
+    for part in BREAKS.split(name):
+        if lines[-1] and len(lines[-1] + part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
