@@ -37,7 +37,7 @@ class ArmResult:
     """One arm over its completed runs. Errors are percentages; the baseline has no difference and no factor.
 
     Errors and differences are over the runs that started; `pairs` counts those whose baseline of the same
-    seed started, too.
+    seed started, too; None for the baseline.
     """
 
     name: str
@@ -51,7 +51,7 @@ class ArmResult:
     other_effects: dict[str, Effect]  # of the other metrics, by name, in their own units
     epochs_to_error: list[int | None]
     start: StartRate
-    pairs: int = 0
+    pairs: int | None = None
     probability_better: float | None = None
 
     @property

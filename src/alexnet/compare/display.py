@@ -14,9 +14,10 @@ from alexnet.compare.tables import Table
 from alexnet.config import CompareConfig
 from alexnet.terminal import WIDE, console, print_table
 
-NAMES = ("arm", "factor", "interaction")  # headings of columns whose names break where a table is too wide
-BREAKS = re.compile(r"(?<=[_=+:, ])")  # behind these characters
-SHORTEST_NAME = 10  # characters of a name that are left together
+# headings of columns whose cells break where a table is too wide: names behind these characters
+NAMES = ("arm", "factor", "interaction")
+BREAKS = re.compile(r"(?<=[_=+:, ])")
+SHORTEST_NAME = 16  # characters; before names are shorter than that, verdicts break between words
 
 
 def print_comparison(comparison: Comparison, folder: Path) -> None:
@@ -52,40 +53,39 @@ def _print_table(table: Table, title: str) -> None:
     rich_table = RichTable(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     rich_table.padding, rich_table.pad_edge = (0, 1, 0, 0), False
     for heading in table.headings:
-        words = heading in NAMES or heading.endswith(" is")  # only these give way in a narrow terminal
-        rich_table.add_column(heading.replace(" ", "\n"), no_wrap=not words, overflow="fold")
+        rich_table.add_column(heading.replace(" ", "\n"), no_wrap=not _is_verdict(heading), overflow="fold")
     width = _name_width(table, console.width if console.is_terminal else WIDE)
     for row in table.rows:
         cells = zip(table.headings, row, strict=True)
-        rich_table.add_row(
-            *(escape(break_name(cell, width) if name in NAMES else cell) for name, cell in cells)
-        )
+        broken = [break_name(cell, width) if heading in NAMES else cell for heading, cell in cells]
+        rich_table.add_row(*map(escape, broken))
     print_table(rich_table)
 
 
+def _is_verdict(heading: str) -> bool:
+    return heading.endswith(" is")
+
+
 def _name_width(table: Table, width: int) -> int:
-    """Return how many characters are left for each name where all other cells stay whole."""
-    others, names = 0, 0
+    """Return how many characters are left for a name beside all other cells and two spaces a column."""
+    left = {"whole": width - 2 * len(table.headings), "broken": width - 2 * len(table.headings)}
     for column, heading in enumerate(table.headings):
-        if heading in NAMES:
-            names += 1
-        else:
-            cells = [row[column] for row in table.rows]
-            words = [word for text in [heading, *cells] for word in text.split()]
-            others += max(
-                map(len, words if heading.endswith(" is") else [*heading.split(), *cells]), default=0
-            )
-    return max(SHORTEST_NAME, (width - others - len(table.headings)) // max(names, 1))
+        if heading not in NAMES:
+            cells = [*heading.split(), *(row[column] for row in table.rows)]
+            left["whole"] -= max(map(len, cells))
+            left["broken"] -= max(len(word) for cell in cells for word in (cell.split() or [""]))
+    return left["whole"] if left["whole"] >= SHORTEST_NAME else max(left["broken"], SHORTEST_NAME // 2)
 
 
 def break_name(name: str, width: int) -> str:
     """Break a name into lines of at most `width` characters, behind one of _ = + : , and spaces.
 
-    A part that is longer stays whole.
+    A part that is longer is cut.
     """
     lines = [""]
     for part in BREAKS.split(name):
         if lines[-1] and len(lines[-1] + part.rstrip()) > width:
             lines.append("")
         lines[-1] += part
-    return "\n".join(line.rstrip() for line in lines)
+    pieces = [line.rstrip()[start : start + width] for line in lines for start in range(0, len(line), width)]
+    return "\n".join(pieces)

@@ -35,7 +35,7 @@ def _notes_on_estimates(comparison: OneAtATime) -> list[str]:
 
 def _estimate(pool: Pool) -> str:
     if pool.variance is None:
-        return f"paired by seed, each with its own variance: {pool.refusal}"
+        return f"paired by seed, each with its own variance: none is pooled, since {pool.refusal}"
     variance, paired = pool.variance, left_out_text(pool).removeprefix("without ")
     without = f". Paired by seed: {paired}" if paired else ""
     return (
@@ -47,7 +47,7 @@ def _estimate(pool: Pool) -> str:
 
 def _notes_on_intervals(comparison: OneAtATime) -> list[str]:
     lines, arms, confidence = [], comparison.arms, comparison.confidence
-    paired = [arm.pairs for arm in arms if arm.top1_difference.pooled is None]
+    paired = [arm.pairs for arm in arms if arm.top1_difference.pooled is None and arm.pairs]
     if paired and min(paired) < FEW_PAIRS:
         lines.append(
             f"Few seeds: an arm has only {_count(min(paired), 'pair')}. Intervals from fewer"
@@ -60,23 +60,22 @@ def _notes_on_intervals(comparison: OneAtATime) -> list[str]:
             f"{len(arms)} arms, each with its own {confidence:.0%} interval: where no arm had"
             f" any effect, about {expected:.2g} of them would still be called resolved.{family}"
         )
-    if comparison.family.refusal:
-        lines.append(f"No family-wise intervals (Dunnett): {comparison.family.refusal}.")
+    if refusal := comparison.family.refusal:
+        reason = " either" if refusal == comparison.pool.refusal else f": {refusal}"
+        lines.append(f"No family-wise intervals (Dunnett){reason}.")
     return lines
 
 
 def _family_wise(comparison: OneAtATime) -> str:
     """Name the arms that are resolved by their family-wise intervals, and those that no longer are."""
-    names = [arm.name for arm in comparison.arms if arm.name in comparison.family.intervals]
-    resolved = [arm.name for arm in comparison.arms if arm.name in names and arm.top1 and arm.top1.resolved]
+    family = comparison.family.intervals
+    resolved = [arm.name for arm in comparison.arms if arm.name in family and arm.top1 and arm.top1.resolved]
     stay = [name for name in resolved if comparison.family.resolved(name)]
     lost = [name for name in resolved if name not in stay]
-    gained = [name for name in names if name not in resolved and comparison.family.resolved(name)]
     without = left_out_text(comparison.pool).removeprefix("without ")
     parts = [
         f"still resolved: {', '.join(stay)}" if stay else "",
         f"no longer resolved: {', '.join(lost)}" if lost else "",
-        f"resolved only by these: {', '.join(gained)}" if gained else "",
     ]
     result = "; ".join(filter(None, parts)) or "none is resolved"
     exception = f"; not among them: {without}" if without else ""
@@ -132,7 +131,7 @@ def _note_on_keys(arm: ArmResult) -> str | None:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def notes_on_conditions(comparison: Comparison) -> list[str]:

@@ -29,6 +29,7 @@ from alexnet.compare.tables import (
     short_effects_table,
 )
 
+ERRORS = "Errors and starts"
 INTERACTIONS = "Interactions of two factors (percentage points)"
 
 
@@ -55,14 +56,16 @@ def outline(comparison: Comparison) -> Outline:
 def _one_at_a_time(comparison: OneAtATime) -> Outline:
     how_many = how_many_section(comparison)
     claims = claims_table({arm.name: arm.claim for arm in comparison.arms})
-    errors, costs = _errors_and_costs(comparison)
+    errors = Section(ERRORS, errors_table(comparison))
+    short_errors = Section(ERRORS, errors_table(comparison, with_choices=False))
+    costs = Section("Epochs and cost", costs_table(comparison))
     pilot = _section("Pilot", pilot_table(comparison.record))
     differences = f"Error, arm minus {comparison.baseline.name} (percentage points)"
     return Outline(
         narrative.headline(comparison),
         Section("Differences in error (percentage points)", effects_table(comparison)),
         _present(_section("What was claimed", claims), errors, costs, pilot, how_many),
-        _present(Section(differences, short_effects_table(comparison)), errors, costs, pilot, how_many),
+        _present(Section(differences, short_effects_table(comparison)), short_errors, costs, pilot, how_many),
         notes.notes(comparison),
         narrative.method(comparison),
     )
@@ -71,7 +74,8 @@ def _one_at_a_time(comparison: OneAtATime) -> Outline:
 def _factorial(comparison: Factorial) -> Outline:
     how_many = how_many_section(comparison)
     claims = claims_table({factor.name: factor.claim for factor in comparison.factors}, "factor")
-    errors, costs = _errors_and_costs(comparison)
+    errors = Section(ERRORS, errors_table(comparison))
+    costs = Section("Epochs and cost", costs_table(comparison))
     interactions = _section(INTERACTIONS, interactions_table(comparison))
     levels = Section("Runs at both levels of each factor", levels_table(comparison))
     pilot = _section("Pilot", pilot_table(comparison.record))
@@ -84,13 +88,6 @@ def _factorial(comparison: Factorial) -> Outline:
         _present(averaged, removed, interactions, levels, pilot, how_many),
         factorial_notes.notes(comparison),
         factorial_narrative.method(comparison),
-    )
-
-
-def _errors_and_costs(comparison: Comparison) -> tuple[Section, Section]:
-    return (
-        Section("Errors and starts", errors_table(comparison)),
-        Section("Epochs and cost", costs_table(comparison)),
     )
 
 
