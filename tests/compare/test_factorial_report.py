@@ -21,7 +21,6 @@ from alexnet.config import CompareConfig
 from alexnet.errors import UserError
 from alexnet.plotting import DARK, LIGHT, Theme, render
 from alexnet.studies.record import Design, arm_name
-from conftest import Train
 from fabricated_runs import FACTORS, full_factorial, half_fraction, write_factorial
 
 EFFECT = {"no_lrn": 1.0, "no_dropout": 3.0, "tanh": 6.0}
@@ -176,6 +175,22 @@ def test_runs_at_chance_are_counted_at_their_levels(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_what_the_pilot_chose_is_beside_each_cell(tmp_path: Path) -> None:
+    """A cell whose rate is its own: its factors' keys and the comparison stay as they are."""
+    chosen = {"baseline": {"optimizer.lr": 0.01}, "tanh": {"optimizer.lr": 0.002}}
+    folder = written(tmp_path / "s", chosen=chosen)
+    for run in (folder / "tanh").iterdir():
+        text = (run / "config.yaml").read_text()
+        (run / "config.yaml").write_text(text.replace("lr: 0.01", "lr: 0.002"))
+    comparison = compared(folder)
+    assert comparison.factor["tanh"].text == "model.activation=tanh"
+    tuned = {arm.name: arm.tuned_text for arm in comparison.all_variants if arm.tuned}
+    assert tuned == {"tanh": "optimizer.lr=0.002"}
+    assert any(
+        line.startswith("Every cell was trained with what the pilot chose") for line in notes(comparison)
+    )
+
+
 def test_a_fraction_without_single_changes(tmp_path: Path) -> None:
     """Its cells change none, two, four or six factors; the claims are those of the experiments."""
     cells = half_fraction(SIX)
@@ -225,14 +240,3 @@ def test_what_a_record_does_not_allow(tmp_path: Path, study: Path) -> None:
     (folder / "tanh").rename(folder / "other")
     with pytest.raises(UserError, match=r"other is no arm of this study \(study.json\)"):
         compared(folder)
-
-
-def test_a_factorial_as_a_user_runs_it(train: Train, tmp_path: Path) -> None:
-    folder = written(tmp_path / "a study", overrides=["study=x", "study.design=factorial"])
-    done = train(f"study={folder}", "resolve=0.2", program="compare.py")
-    assert done.status == 0, done.err
-    assert "Error, averaged over the others (percentage points)" in done.out
-    assert "Add runs  python src/train.py -m study=x study.design=factorial study.seeds=" in done.out
-    names = {"report.html", "report.md", "results.csv", "effects.csv", "pareto.png", "interactions.png"}
-    assert names <= {path.name for path in folder.iterdir()}
-    assert "study.seeds=" in (folder / "report.md").read_text()

@@ -1,5 +1,6 @@
 """The number of runs that resolve a difference, against R, an independent library and simulation."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,24 +92,24 @@ def arms_of(rng: np.random.Generator, names: list[str], seeds: int) -> dict[str,
 def test_a_study_is_told_the_command(tmp_path: Path) -> None:
     names = list(FACTORS)[:5]
     study = write_study(tmp_path / "s", arms_of(np.random.default_rng(0), names, 4))
-    without = how_many_section(compare(config(study, 0.5)))
+    comparison = compare(config(study, 0.5))
+    without = how_many_section(comparison)
     assert without is not None
     assert without.command is None
     assert [row[0] for row in without.table.rows] == ["one at a time", "full factorial", "fraction (V)"]
     arms = {name: [] if name == "baseline" else [name] for name in ["baseline", *names]}
-    seeds = {name: list(range(4)) for name in arms}
     typed = ["study=innovations", "data.root=/my images", "study.seeds=4"]
+    seeds = {name: list(range(4)) for name in arms}
     record = StudyRecord("s", "S", Design.one_at_a_time, "baseline", names, arms, seeds, overrides=typed)
-    record.write(study)
-    section = how_many_section(compare(config(study, 0.5)))
+    section = how_many_section(replace(comparison, record=record))
     assert section is not None
     needed = section.table.rows[0][2]
     expected = f"python src/train.py -m study=innovations 'data.root=/my images' study.seeds={needed}"
     assert (section.command, section.table.rows[0][-1]) == (expected, "has 4")
-    enough = how_many_section(compare(config(study, 5.0)))
+    enough = how_many_section(replace(comparison, record=record, resolve=5.0))
     assert enough is not None
     assert (enough.command, enough.sentences[-1]) == (None, "This study has as many.")
-    assert how_many_section(compare(config(study, None))) is None
+    assert how_many_section(replace(comparison, resolve=None)) is None
 
 
 def test_a_factorial_is_told_its_replicates(tmp_path: Path) -> None:

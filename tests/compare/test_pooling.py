@@ -1,6 +1,7 @@
 """Which arms are pooled, start rates against R, and the coverage of the estimate that is reported."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from alexnet.compare.charts import applicable_charts
 from alexnet.compare.comparison import compare
 from alexnet.compare.effects import Significance, paired_effect, pooled_effect
 from alexnet.compare.notes import notes
 from alexnet.compare.one_at_a_time import OneAtATime
 from alexnet.compare.pooling import pool
 from alexnet.compare.runs import Run, read_run
+from alexnet.compare.spreadsheets import csv_files
 from alexnet.compare.start_rate import start_rate
 from alexnet.config import CompareConfig
+from alexnet.plotting import LIGHT, render
 from fabricated_runs import write_run, write_study
 
 
@@ -104,6 +108,12 @@ def test_runs_that_did_not_start_are_in_no_mean(tmp_path: Path) -> None:
     assert a.top1.differences == (2.0, 1.0)  # seeds 0 and 2 started in both
     assert (a.pairs, a.start.started, never.start.started) == (2, 3, 0)
     assert (never.top1, never.mean_error(), never.probability_better) == (None, None, None)
+    for draw in applicable_charts(comparison).values():
+        assert len(render(partial(draw, comparison), LIGHT, "png")) > 1000
+    rows = {row["arm"]: row for row in csv_files(comparison)["results.csv"]}
+    assert (rows["a"]["top1_estimate"], rows["a"]["paired_top1_difference"]) == ("paired", "1.5")
+    assert rows["a"]["pooled_top1_difference"] is None
+    assert (rows["never"]["started"], rows["never"]["runs"], rows["never"]["top1_estimate"]) == (0, 4, None)
     lines = notes(comparison)
     assert lines[0] == (
         "Differences and intervals are paired by seed, each with its own variance: none is pooled, since runs"

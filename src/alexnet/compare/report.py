@@ -6,6 +6,7 @@ from pathlib import Path
 from alexnet.compare.charts import applicable_charts
 from alexnet.compare.comparison import Comparison
 from alexnet.compare.documents import ChartImages, html_report, markdown_report
+from alexnet.compare.how_many import how_many_section
 from alexnet.compare.spreadsheets import csv_files
 from alexnet.config import CompareConfig
 from alexnet.errors import UserError
@@ -14,7 +15,11 @@ from alexnet.plotting import DARK, LIGHT, render
 
 
 def write_report(comparison: Comparison, config: CompareConfig) -> Path:
-    """Write all files, or none where one cannot be written; return the folder that holds them."""
+    """Write all files, or none where one cannot be written; return the folder that holds them.
+
+    Raises `UserError`, also where `resolve` has no answer.
+    """
+    how_many_section(comparison)  # raises before anything is drawn
     folder = Path(config.out or config.study or "comparison").expanduser().absolute()
     images = {}
     try:
