@@ -81,7 +81,7 @@ def claims_table(claims: Mapping[str, ClaimConfig], heading: str = "arm") -> Tab
 def errors_table(comparison: Comparison, *, with_choices: bool = True) -> Table:
     """Tabulate start rate and errors of the baseline and each arm, with both kinds of spread."""
     tuned = with_choices and any(arm.tuned for arm in comparison.all_variants)
-    headings = ["arm", "started", f"{comparison.confidence:.0%} of starts", "top-1 error", "SD of seeds"]
+    headings = ["arm", "started", f"{comparison.confidence:.0%} start rate", "top-1 error", "SD of seeds"]
     headings += ["binomial SE", "top-5 error", *(["chosen"] if tuned else [])]
     rows = []
     for arm in comparison.all_variants:

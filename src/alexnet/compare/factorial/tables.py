@@ -76,7 +76,7 @@ def levels_table(comparison: Factorial) -> Table:
         "factor",
         "level",
         "started",
-        f"{comparison.confidence:.0%} of starts",
+        f"{comparison.confidence:.0%} start rate",
         "top-1 error",
         "images/s",
     ]
