@@ -2,10 +2,16 @@
 
 import csv
 import json
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from alexnet.config.study import Design
+from alexnet.studies.design import arm_name
+from alexnet.studies.record import StudyRecord
 
 EPOCHS = 10
 CONFIG: dict[str, Any] = {
@@ -118,4 +124,51 @@ def write_study(folder: Path, arms: dict[str, tuple[dict[str, Any], list[float]]
             top5 = common.get("top5", top1 / 8)
             run = folder / arm / f"seed={seed}"
             write_run(run, top1, seed=seed, settings=settings, **(common | {"top5": top5}))
+    return folder
+
+
+# factors of a fabricated factorial: what each sets
+FACTORS: dict[str, dict[str, Any]] = {
+    "no_lrn": {"model.lrn": False},
+    "no_dropout": {"model.dropout": 0.0},
+    "tanh": {"model.activation": "tanh"},
+    "non_overlapping_pooling": {"model.pooling": "non_overlapping"},
+    "no_crops_and_flips": {"data.augment": {"crop": False}},
+    "high_rate": {"optimizer.lr": 0.02},
+}
+
+
+def full_factorial(factors: Sequence[str]) -> list[list[str]]:
+    """Return the factors that each cell changes: none, then the first, ..., in standard order."""
+    levels = product((False, True), repeat=len(factors))
+    return [[name for name, on in zip(factors, reversed(cell), strict=True) if on] for cell in levels]
+
+
+def half_fraction(factors: Sequence[str]) -> list[list[str]]:
+    """Return the cells of the half with the generator last = product of the others, as -1 and +1."""
+    return [cell for cell in full_factorial(factors) if len(cell) % 2 == 0]
+
+
+def write_factorial(
+    folder: Path,
+    cells: Sequence[Sequence[str]],
+    errors: Mapping[str, Sequence[float]],
+    factors: Sequence[str],
+    *,
+    design: Design = Design.factorial,
+    claims: Mapping[str, dict[str, Any]] | None = None,
+    **record: Any,
+) -> Path:
+    """Write a factorial with its record: for each cell, by its name, one top-1 error a seed."""
+    arms = {arm_name(cell, "baseline"): list(cell) for cell in cells}
+    for arm, changed in arms.items():
+        settings = {key: value for factor in changed for key, value in FACTORS[factor].items()}
+        for seed, top1 in enumerate(errors[arm]):
+            claim = (claims or {}).get(arm)
+            write_run(
+                folder / arm / f"seed={seed}", top1, seed=seed, settings=settings, claim=claim, top5=top1 / 8
+            )
+    seeds = {arm: list(range(len(errors[arm]))) for arm in arms}
+    given: dict[str, Any] = {"name": folder.name, "title": "A factorial", "baseline": "baseline"} | record
+    StudyRecord(design=design, factors=list(factors), arms=arms, seeds=seeds, **given).write(folder)
     return folder

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from alexnet.studies.design import arm_name
 from conftest import PROJECT, SMALL, Train
-from fabricated_runs import write_run, write_study
+from fabricated_runs import full_factorial, write_factorial, write_run, write_study
 
 
 def test_a_study(train: Train, tmp_path: Path) -> None:
@@ -24,11 +25,13 @@ def test_a_study(train: Train, tmp_path: Path) -> None:
     done = train(f"study={study}", program="compare.py")
     assert done.status == 0, done.err
     for expected in (
-        r"no_dropout +\+8.03 +\+7.89 to \+8.18 +\+1.00 +3 +higher error",
-        r"same_again +\+0.00 +\+0.00 to \+0.00 .* not resolved",
-        r"null +\+0.07 +-0.87 to \+1.01 .* not resolved",
+        # sums of squares 2, 2, 1.086667 and 2.006667: variance 0.886667 with 8 degrees of freedom; half of
+        # the interval is 2.306004 (Student's t) times sqrt(0.886667 * 2 / 3), 1.772952
+        r"no_dropout +3 of 3 +\+8.03 +\+6.26 to \+9.81 +- +- +higher error",
+        r"same_again +3 of 3 +\+0.00 +-1.77 to \+1.77 .* not resolved",
+        r"null +3 of 3 +\+0.07 +-1.71 to \+1.84 .* not resolved",
         r"Left out  tanh seed=0: failed: Bang \[red\]",
-        "Few seeds: an arm has only 3 pairs",
+        "standard deviation 0.94 points, 8 degrees of freedom",
     ):
         assert re.search(expected, done.out), (expected, done.out)
     names = {"report.html", "report.md", "results.csv", "effects.png", "learning_curves.png", "cost.png"}
@@ -47,6 +50,24 @@ def test_any_runs(train: Train, tmp_path: Path) -> None:
     assert not (tmp_path / "comparison").exists()
 
 
+def test_a_factorial_and_the_command_that_adds_runs(train: Train, tmp_path: Path) -> None:
+    factors, errors = ["no_lrn", "tanh"], ([25.0, 25.4], [26.1, 26.2], [31.0, 31.5], [32.2, 32.9])
+    cells = full_factorial(factors)
+    named = {arm_name(cell, "baseline"): both for cell, both in zip(cells, errors, strict=True)}
+    typed = ["study=x", "study.design=factorial"]
+    study = write_factorial(tmp_path / "a study", cells, named, factors, overrides=typed)
+    done = train(f"study={study}", "resolve=0.2", program="compare.py")
+    assert done.status == 0, done.err
+    # by hand: half of (31 + 31.5 + 32.2 + 32.9 - 25 - 25.4 - 26.1 - 26.2) / 2
+    assert re.search(r"tanh +4 of 4 +\+6.22 .* higher error", done.out)
+    assert "Error, averaged over the others (percentage points)" in done.out
+    assert "Add runs  python src/train.py -m study=x study.design=factorial study.seeds=" in done.out
+    names = {"report.html", "report.md", "results.csv", "effects.csv", "pareto.png", "interactions.png"}
+    assert names <= {path.name for path in study.iterdir()}
+    for name in ("report.html", "report.md"):
+        assert "study.design=factorial study.seeds=" in (study / name).read_text()
+
+
 def test_mistakes_in_one_line(train: Train, tmp_path: Path) -> None:
     study = write_study(
         tmp_path / "study", {"baseline": ({}, [20.0]), "no_lrn": ({"model.lrn": False}, [21.0])}
@@ -59,6 +80,8 @@ def test_mistakes_in_one_line(train: Train, tmp_path: Path) -> None:
         (("runs=nothing*",), "no run's folder among the 0 that match"),
         ((f"study={study}", "stduy=x"), "Did you mean study?"),
         ((f"study={study}", "allow=[cod]"), "Did you mean code? Choices: code, data, epochs, precision."),
+        ((f"study={study}", "resolve=0"), "resolve=0.0: expected percentage points above 0, below 100."),
+        ((f"study={study}", "resolve=1"), "the number of runs follows from their spread, and no arm has two"),
         ((f"study={study}", "confidence=95"), "confidence=95.0: expected a number between 0 and 1."),
         ((f"study={study}", f"out={tmp_path / 'file'}"), "Cannot write the report to"),
     ):
@@ -86,5 +109,5 @@ def test_what_training_leaves_can_be_compared(
         assert run.status == 0, run.err
     done = train(f"study={study}", program="compare.py")
     assert done.status == 0, done.err
-    assert "one pair: no interval" in done.out
+    assert re.search("one pair: no interval|no pair started", done.out)
     assert "model.lrn=false" in (study / "report.md").read_text()

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+WIDE = 200  # columns of what is not a terminal: a file, a pipe
 console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("LOCAL_RANK", "0") != "0")
 
 
@@ -23,7 +24,7 @@ def live_progress(period: float = 30.0) -> Progress:
 
 def print_table(table: Table) -> None:
     """Print a table; without a terminal, wide enough for every cell."""
-    wide = console if console.is_terminal else Console(width=200, highlight=False, quiet=console.quiet)
+    wide = console if console.is_terminal else Console(width=WIDE, highlight=False, quiet=console.quiet)
     wide.print(table, soft_wrap=False)
 
 

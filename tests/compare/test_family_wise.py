@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from alexnet.compare.comparison import Comparison, compare
-from alexnet.compare.family_wise import family_wise
+from alexnet.compare.comparison import compare
+from alexnet.compare.family_wise import FamilyWise
+from alexnet.compare.family_wise import family_wise as by_dunnett
 from alexnet.compare.notes import notes
+from alexnet.compare.one_at_a_time import OneAtATime
+from alexnet.compare.pooling import pool
 from alexnet.compare.runs import Run, read_run
 from alexnet.config import CompareConfig
 from fabricated_runs import write_run, write_study
@@ -28,6 +31,10 @@ def runs(tmp_path: Path) -> MakeRuns:
     return lambda *errors: [replace(run, seed=seed, top1_error=error) for seed, error in enumerate(errors)]
 
 
+def family_wise(arms: dict[str, list[Run]], baseline: list[Run], confidence: float) -> FamilyWise:
+    return by_dunnett(pool(arms, baseline), confidence)
+
+
 def test_by_hand(runs: MakeRuns) -> None:
     # Each group has the variance 1. Dunnett, Biometrics 20 (1964), table II: for two treatments and six
     # degrees of freedom the two-sided critical value at 95% is 2.86; times sqrt(1/3 + 1/3): 2.335
@@ -38,6 +45,19 @@ def test_by_hand(runs: MakeRuns) -> None:
     assert family.intervals["b"] == pytest.approx((-2.335, 2.335), abs=0.01)
     assert family.resolved("a")
     assert not family.resolved("b")
+
+
+def test_dunnetts_own_example(runs: MakeRuns) -> None:
+    # Dunnett (1955): blood counts of six control animals and of two groups that were given a drug;
+    # s = 1.175 with 12 degrees of freedom, whose two-sided value for two treatments is 2.50 (table, 1964)
+    control = runs(7.40, 8.50, 7.20, 8.24, 9.84, 8.32)
+    drugs = {"A": runs(9.76, 8.80, 7.68, 9.36), "B": runs(12.80, 9.68, 12.16, 9.20, 10.55)}
+    variance = pool(drugs, control).variance
+    assert variance is not None
+    assert (variance.deviation, variance.freedom) == (pytest.approx(1.175, abs=5e-4), 12)
+    family = family_wise(drugs, control, 0.95)
+    assert family.intervals["A"] == pytest.approx((0.65 - 1.896, 0.65 + 1.896), abs=0.02)
+    assert family.intervals["B"] == pytest.approx((2.628 - 1.779, 2.628 + 1.779), abs=0.02)
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
@@ -74,12 +94,12 @@ def test_between_students_and_bonferronis_or_refused(runs: MakeRuns, arms: int, 
         ({"baseline": [20, 21, 22], "a": [22, 23, 25]}, "there is only one arm"),
         (
             {"baseline": [20, 21, 22], "a": [22, 23, 25], "b": [30]},
-            "a single run has no spread (b)",
+            "there is only one arm without b (a single run has no spread)",
         ),
-        ({"baseline": [20], "a": [22], "b": [30]}, "a single run has no spread (the baseline, a, b)"),
+        ({"baseline": [20], "a": [22], "b": [30]}, "a single run has no spread (the baseline)"),
         (
             {"baseline": [20, 21, 22], "a": [22, 23, 25], "b": [30, 89.5, 31]},
-            "runs ended at chance (b)",
+            "there is only one arm without b (runs ended at chance)",
         ),
         (
             {"baseline": [20, 90, 22], "a": [22, 23, 25], "b": [30, 32, 31]},
@@ -114,18 +134,21 @@ def test_refuses_unequal_variances(runs: MakeRuns) -> None:
     assert family.refusal == f"the arms' variances are not equal (Levene's test, p = {p:.2g})"
 
 
-def compared(study: Path, arms: dict[str, list[float]]) -> Comparison:
+def compared(study: Path, arms: dict[str, list[float]]) -> OneAtATime:
     given: dict[str, Any] = {name: ({}, errors) for name, errors in arms.items()}
-    return compare(CompareConfig(str(write_study(study, given)), None, None, None, 25.0, 0.95, []))
+    comparison = compare(CompareConfig(str(write_study(study, given)), None, None, None, 25.0, 0.95, []))
+    assert isinstance(comparison, OneAtATime)
+    return comparison
 
 
 def test_the_note_names_what_stays_resolved(tmp_path: Path) -> None:
-    # paired: the differences of `large` and `small` hardly spread, those of `noisy` do
+    # sums of squares 2, 2.0067, 2.0067 and 4.6667: variance 1.335 with 8 degrees of freedom; half of an
+    # interval is 2.306004 sqrt(1.335 * 2 / 3) = 2.1755 by Student's t, and 2.72 by Dunnett's table (2.88)
     arms = {
         "baseline": [40.0, 41.0, 42.0],
         "large": [48.0, 49.1, 50.0],
-        "small": [42.0, 43.1, 44.0],
-        "noisy": [46.0, 43.0, 45.0],
+        "small": [42.4, 43.5, 44.4],
+        "noisy": [44.0, 41.0, 43.0],
     }
     comparison = compared(tmp_path / "study", arms)
     resolved = {arm.name: arm.top1.resolved for arm in comparison.arms if arm.top1}
@@ -133,13 +156,13 @@ def test_the_note_names_what_stays_resolved(tmp_path: Path) -> None:
     (note,) = (note for note in notes(comparison) if note.startswith("3 arms"))
     assert note.endswith(
         "about 0.15 of them would still be called resolved. By the family-wise intervals (Dunnett), "
-        "still resolved: large; no longer resolved: small; resolved only by these: noisy."
+        "still resolved: large; no longer resolved: small."
     )
     nothing = compared(tmp_path / "nothing", {name: [20.0, 21.0, 22.0] for name in ("baseline", "a", "b")})
     assert any("(Dunnett), none is resolved." in note for note in notes(nothing))
 
 
 def test_a_refusal_is_a_note(tmp_path: Path) -> None:
-    comparison = compared(tmp_path / "study", {"baseline": [20.0, 21.0], "a": [21.0, 22.0]})
+    comparison = compared(tmp_path / "study", {"baseline": [20.0, 21.0, 21.5], "a": [21.0, 22.0, 22.1]})
     (note,) = (note for note in notes(comparison) if re.search("family-wise", note))
     assert note == "No family-wise intervals (Dunnett): there is only one arm."

@@ -7,7 +7,8 @@ import pytest
 
 from alexnet.compare.comparison import compare
 from alexnet.config import ComparabilityKey, CompareConfig
-from alexnet.studies.record import Design, StudyRecord
+from alexnet.config.study import Design
+from alexnet.studies.record import StudyRecord
 from fabricated_runs import write_hand_made, write_run, write_study
 
 Arms = dict[str, tuple[dict[str, Any], list[float]]]

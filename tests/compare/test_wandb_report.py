@@ -55,7 +55,7 @@ def test_the_report_holds_the_comparison_and_its_runs(study: Path) -> None:
     assert (report["entityName"], report["projectName"]) == (ENTITY, "alexnet-lab")
     blocks = json.loads(report["spec"])["blocks"]
     text = "\n".join(block.get("content", "") for block in blocks)
-    for expected in ("+2.10", "+1.20 to +3.00", "higher error", "model.lrn=false", "43.10%", "Few seeds"):
+    for expected in ("+2.10", "-0.13 to +4.33", "not resolved", "model.lrn=false", "43.10%", "pooled"):
         assert expected in text
     grids = [block["metadata"] for block in blocks if block["type"] == "panel-grid"]
     ids = {f"{arm}-{seed}-abcd" for arm in ("baseline", "no_lrn") for seed in range(3)}

@@ -12,8 +12,10 @@ from alexnet.compare.grids import Grid, find_grids
 from alexnet.compare.model_diffs import ABSENT, Changes, factors_within_models, reported_changes
 from alexnet.compare.runs import ExcludedRun, Run, is_run, read_run
 from alexnet.errors import UserError, suggest
+from alexnet.studies.record import FILE as RECORD
 from alexnet.studies.record import StudyRecord, read_record
 
+BY_STUDY = "as the study says"  # how the baseline was chosen
 SEED = re.compile(r"seed=-?\d+")  # not seed=0.failed-1: a later start of the study set that aside
 
 
@@ -31,6 +33,12 @@ class Arms:
     excluded: list[ExcludedRun] = field(default_factory=list)
     grids: list[Grid] = field(default_factory=list)
     record: StudyRecord | None = None  # of a study that a sweeper ran
+
+    @property
+    def tuned_keys(self) -> tuple[str, ...]:
+        """The keys whose values a pilot chose for each arm."""
+        chosen = self.record.chosen.values() if self.record else ()
+        return tuple(dict.fromkeys(key for values in chosen for key in values))
 
     @property
     def grid_candidates(self) -> dict[str, dict[int, Run]]:
@@ -54,21 +62,35 @@ def read_study(folder: Path, baseline: str | None) -> Arms:
             f"study={folder}: there are no <arm>/seed=<n>/ folders in it. For runs in another layout:"
             f" runs='{folder}/*'"
         )
-    arms: dict[str, dict[int, Run]] = {path.parent.name: {} for path in paths}
+    record = read_record(folder)
+    planned = _planned_seeds(record) if record else {}
+    arms: dict[str, dict[int, Run]] = {arm: {} for arm in [*(path.parent.name for path in paths), *planned]}
     excluded: list[ExcludedRun] = []
     for path in paths:
         _add(read_run(path, f"{path.parent.name} {path.name}"), path, arms[path.parent.name], excluded)
     seeds = {path.name for path in paths}
     for arm in arms:
-        missing = seeds - {path.name for path in paths if path.parent.name == arm}
+        missing = planned.get(arm, seeds) - {path.name for path in paths if path.parent.name == arm}
         excluded += [ExcludedRun(f"{arm} {seed}", "there is no such run") for seed in sorted(missing)]
     grids = find_grids(arms)
     for grid in grids:
         arms = {name: runs for name, runs in arms.items() if name not in map(grid.folder, grid.tried)}
         arms[grid.arm] = grid.runs
         excluded += grid.excluded()
+    if record and (foreign := sorted(arms.keys() - record.arms.keys())):
+        raise UserError(
+            f"study={folder}: {', '.join(foreign)} is no arm of this study ({RECORD}). Move its runs"
+            " elsewhere."
+        )
+    if record and baseline is None:  # a fraction may leave the baseline out
+        return Arms(folder.resolve().name, arms, record.baseline, BY_STUDY, excluded, grids, record)
     name, rule = _find_baseline(arms, baseline)
-    return Arms(folder.resolve().name, arms, name, rule, excluded, grids, read_record(folder))
+    return Arms(folder.resolve().name, arms, name, rule, excluded, grids, record)
+
+
+def _planned_seeds(record: StudyRecord) -> dict[str, set[str]]:
+    """Return the names of the folders that each arm of a study has."""
+    return {arm: {f"seed={seed}" for seed in seeds} for arm, seeds in record.seeds.items()}
 
 
 def read_runs(pattern: str, baseline: str | None) -> Arms:
@@ -153,7 +175,7 @@ def _find_baseline(arms: dict[str, dict[int, Run]], given: str | None) -> tuple[
     name = named[0] if named else "baseline"
     if name not in arms:
         raise UserError(f"No arm is called {name}. Give one: baseline=<arm>. {choices}")
-    return name, "as the study says" if named else "the arm of this name"
+    return name, BY_STUDY if named else "the arm of this name"
 
 
 def _choose_baseline(settings: list[dict[str, Any]], given: str | None) -> tuple[int, str]:

@@ -1,43 +1,89 @@
-"""A whole comparison: the effect, cost and claim of every arm, as numbers."""
+"""What every comparison holds: arms with their errors, costs and claims. `compare` makes one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
-from statistics import fmean
-from typing import Any
+from statistics import fmean, stdev
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.compare.arms import differences, format_changes, read_runs, read_study
-from alexnet.compare.effects import Effect, paired_effect
-from alexnet.compare.family_wise import FamilyWise, family_wise
+from alexnet.compare.arms import Arms, format_changes, read_runs, read_study
+from alexnet.compare.effects import Effect
 from alexnet.compare.grids import Grid
-from alexnet.compare.model_diffs import Changes, factors_within_models, is_alexnet, reported_changes
-from alexnet.compare.pairing import Pairs, pair
-from alexnet.compare.runs import NO_CLAIM, ExcludedRun, Run
-from alexnet.compare.titles import title
+from alexnet.compare.model_diffs import Changes, is_alexnet
+from alexnet.compare.runs import ExcludedRun, Run
+from alexnet.compare.start_rate import StartRate, start_rate
 from alexnet.config import ClaimConfig, CompareConfig
+from alexnet.config.study import Design
+from alexnet.studies.record import StudyRecord
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An arm's difference from the baseline by both estimates, each None where it is not to be had."""
+
+    paired: Effect | None = None
+    pooled: Effect | None = None
+
+    @property
+    def effect(self) -> Effect | None:
+        """The estimate to report: with the pooled variance where that is allowed, else paired by seed."""
+        return self.pooled or self.paired
 
 
 @dataclass(frozen=True)
 class ArmResult:
-    """One arm over its paired runs. Errors are percentages; the baseline has no effect and no factor."""
+    """One arm over its completed runs. Errors are percentages; the baseline has no difference and no factor.
+
+    Errors and differences are over the runs that started; `pairs` counts those whose baseline of the same
+    seed started, too; None for the baseline.
+    """
 
     name: str
     runs: list[Run]
     factor: Changes
     reported: Changes  # the part of the factor that the name of another network does not imply
+    tuned: Changes  # what the pilot chose for it, where that is not the baseline's
     claim: ClaimConfig
-    top1: Effect | None
-    top5: Effect | None
+    top1_difference: Difference
+    top5_difference: Difference
     other_effects: dict[str, Effect]  # of the other metrics, by name, in their own units
     epochs_to_error: list[int | None]
+    start: StartRate
+    pairs: int | None = None
+    probability_better: float | None = None
+
+    @property
+    def top1(self) -> Effect | None:
+        """The reported difference in top-1 error."""
+        return self.top1_difference.effect
+
+    @property
+    def top5(self) -> Effect | None:
+        """The reported difference in top-5 error."""
+        return self.top5_difference.effect
+
+    @property
+    def started(self) -> list[Run]:
+        """The runs that started to learn."""
+        return [run for run in self.runs if run.started]
 
     @property
     def factor_text(self) -> str:
         """What the arm changes, as it would be typed; for another network, its name and what else differs."""
         return format_changes(self.reported) or "nothing"
+
+    @property
+    def tuned_text(self) -> str:
+        """What the pilot chose for it, as it would be typed, where that is not the baseline's."""
+        return format_changes(self.tuned)
+
+    @property
+    def changes_text(self) -> str:
+        """What the arm changes, and what it was given beyond its factor."""
+        return "; ".join([self.factor_text, *([f"chosen: {self.tuned_text}"] if self.tuned else [])])
 
     @property
     def network(self) -> str:
@@ -51,13 +97,30 @@ class ArmResult:
 
     def mean(self, value: Callable[[Run], float | None]) -> float | None:
         """Return the mean over the runs; None where a run does not have the value."""
-        values = [value(run) for run in self.runs]
-        known = [number for number in values if number is not None]
-        return fmean(known) if known and len(known) == len(values) else None
+        return _mean(self.runs, value)
+
+    def mean_error(self, error: Callable[[Run], float | None] = lambda run: run.top1_error) -> float | None:
+        """Return the mean of an error, by default top-1, over the runs that started; None where none did."""
+        return _mean(self.started, error)
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of the top-1 error over the runs that started; None for fewer than two."""
+        errors = [run.top1_error for run in self.started]
+        return stdev(errors) if len(errors) > 1 else None
+
+    @property
+    def binomial_error(self) -> float | None:
+        """Standard error of the mean top-1 error as a share of the validation images, in percentage points.
+
+        It is what drawing other images would add, sqrt(p (1 - p) / images); the same for each run.
+        """
+        error, images = self.mean_error(), self.runs[0].val_samples
+        return sqrt(error * (100 - error) / images) if error is not None and images else None
 
     def mean_metric(self, name: str) -> float | None:
-        """Return the mean of one of `Run.other_metrics`; None where a run does not have it."""
-        return self.mean(lambda run: run.other_metrics.get(name))
+        """Return the mean of one of `Run.other_metrics` over the runs that started; None if one lacks it."""
+        return _mean(self.started, lambda run: run.other_metrics.get(name))
 
     @property
     def epochs_needed(self) -> float | None:
@@ -66,8 +129,11 @@ class ArmResult:
         return fmean(reached) if reached and len(reached) == len(self.epochs_to_error) else None
 
     def curve(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the epochs in which every run has the metric, and its values as [runs, epochs]."""
-        columns = [run.metrics.get(metric, []) for run in self.runs]
+        """Return the epochs in which every run has the metric, and its values as [runs, epochs].
+
+        The runs are those that started; all of them where none did.
+        """
+        columns = [run.metrics.get(metric, []) for run in self.started or self.runs]
         length = min(map(len, columns))
         values = np.array([column[:length] for column in columns])
         known = np.isfinite(values).all(axis=0)
@@ -75,19 +141,30 @@ class ArmResult:
         return epochs[known], values[:, known]
 
 
+def plain_result(name: str, runs: list[Run], claim: ClaimConfig, config: CompareConfig) -> ArmResult:
+    """Return an arm's result without any difference: that of a baseline, or of a cell of a factorial."""
+    reached = [run.epochs_to(config.training_error) for run in runs]
+    start = start_rate(runs, config.confidence)
+    return ArmResult(name, runs, {}, {}, {}, claim, Difference(), Difference(), {}, reached, start)
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """The baseline and its arms, the largest difference in top-1 error first."""
+    """The baseline and its arms. Its subclasses, one a design, hold the effects.
+
+    `resolve` is the difference in percentage points for which the number of runs is asked.
+    """
 
     title: str
     baseline: ArmResult
     baseline_rule: str
     arms: list[ArmResult]
-    family: FamilyWise
     excluded: list[ExcludedRun]
     grids: list[Grid]
+    record: StudyRecord | None
     training_error: float
     confidence: float
+    resolve: float | None
 
     @property
     def all_variants(self) -> list[ArmResult]:
@@ -119,72 +196,24 @@ class Comparison:
 
 
 def compare(config: CompareConfig) -> Comparison:
-    """Read the runs and compare them. Raises `UserError` where they cannot be compared."""
+    """Read the runs and compare them by their study's design. Raises `UserError` where that is impossible."""
+    from alexnet.compare.factorial.comparison import compare_factorial  # both build on this module
+    from alexnet.compare.one_at_a_time import compare_one_at_a_time
+
+    groups = _read(config)
+    if groups.record is not None and groups.record.design is not Design.one_at_a_time:
+        return compare_factorial(groups, config)
+    return compare_one_at_a_time(groups, config)
+
+
+def _read(config: CompareConfig) -> Arms:
     if config.study is not None:
-        groups = read_study(Path(config.study).expanduser(), config.baseline)
-    else:
-        assert config.runs is not None
-        groups = read_runs(config.runs, config.baseline)
-    paired = pair(groups, config.allow)
-    baseline_runs = [run for _, run in sorted(groups.arms[groups.baseline].items())]
-    first_runs = [baseline_runs[0], *(pairs[0][0] for pairs in paired.values())]
-    factors = factors_within_models(run.settings for run in first_runs)
-    epochs_to_error = _epochs_to_error(baseline_runs, config)
-    arms = [_arm(name, pairs, config, factors) for name, pairs in paired.items()]
-    arms.sort(key=lambda arm: (-arm.top1.mean if arm.top1 else 0.0, arm.name))
-    return Comparison(
-        title(
-            config.study,
-            groups.record,
-            [*baseline_runs, *(run for arm in arms for run in arm.runs)],
-            {key for arm in arms for key in arm.reported},
-        ),
-        ArmResult(groups.baseline, baseline_runs, {}, {}, NO_CLAIM, None, None, {}, epochs_to_error),
-        groups.baseline_rule,
-        arms,
-        family_wise({arm.name: arm.runs for arm in arms}, baseline_runs, config.confidence),
-        groups.excluded,
-        groups.grids,
-        config.training_error,
-        config.confidence,
-    )
+        return read_study(Path(config.study).expanduser(), config.baseline)
+    assert config.runs is not None
+    return read_runs(config.runs, config.baseline)
 
 
-def _arm(name: str, pairs: Pairs, config: CompareConfig, factors: frozenset[str]) -> ArmResult:
-    runs, baseline = [run for run, _ in pairs], [run for _, run in pairs]
-    changed = differences(baseline[0].settings, runs[0].settings)
-    return ArmResult(
-        name,
-        runs,
-        changed,
-        reported_changes(changed, runs[0].settings, factors),
-        runs[0].claim,
-        _effect([run.top1_error for run in runs], [run.top1_error for run in baseline], config.confidence),
-        _effect([run.top5_error for run in runs], [run.top5_error for run in baseline], config.confidence),
-        _other_effects(runs, baseline, config.confidence),
-        _epochs_to_error(runs, config),
-    )
-
-
-def _effect(arm: list[Any], baseline: list[Any], confidence: float) -> Effect | None:
-    """Return the paired effect; None where a run lacks the error, as with too few classes for a top-5."""
-    return None if None in (*arm, *baseline) else paired_effect(arm, baseline, confidence)
-
-
-def _other_effects(runs: list[Run], baseline: list[Run], confidence: float) -> dict[str, Effect]:
-    """Return the paired effects on the metrics that all runs of both arms have."""
-    names = [
-        name for name in runs[0].other_metrics if all(name in run.other_metrics for run in [*runs, *baseline])
-    ]
-    return {
-        name: paired_effect(
-            [run.other_metrics[name] for run in runs],
-            [run.other_metrics[name] for run in baseline],
-            confidence,
-        )
-        for name in names
-    }
-
-
-def _epochs_to_error(runs: list[Run], config: CompareConfig) -> list[int | None]:
-    return [run.epochs_to(config.training_error) for run in runs]
+def _mean(runs: Sequence[Run], value: Callable[[Run], float | None]) -> float | None:
+    values = [value(run) for run in runs]
+    known = [number for number in values if number is not None]
+    return fmean(known) if known and len(known) == len(values) else None

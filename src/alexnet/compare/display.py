@@ -10,8 +10,8 @@ from rich.table import Table as RichTable
 
 from alexnet.compare.cells import is_number
 from alexnet.compare.comparison import Comparison
-from alexnet.compare.notes import notes
-from alexnet.compare.tables import Table, costs_table, short_effects_table
+from alexnet.compare.outline import outline
+from alexnet.compare.tables import Table
 from alexnet.config import CompareConfig
 from alexnet.plotting import break_name
 from alexnet.terminal import console, print_table
@@ -24,13 +24,17 @@ UNLIMITED = 1000  # characters: in a file or pipe no name is broken
 def print_comparison(comparison: Comparison, folder: Path) -> None:
     """Print the title, the tables, the runs that do not count, the notes, and where the report is."""
     console.print(comparison.title, markup=False, style="bold")
-    differences = f"Error, arm minus {comparison.baseline.name} (percentage points)"
-    _print_table(short_effects_table(comparison), differences)
-    _print_table(costs_table(comparison), "Errors, epochs and cost")
+    parts = outline(comparison)
+    for section in parts.terminal:
+        for sentence in section.sentences:
+            console.print(sentence, markup=False)
+        _print_table(section.table, section.heading)
+        if section.command:
+            console.print(f"Add runs  {section.command}", markup=False)
     console.print(f"Measured on {comparison.split}; claims are of top-1 error.", markup=False)
     for run in comparison.excluded:
         console.print(f"Left out  {run.name}: {run.reason}", markup=False, style="yellow")
-    for note in notes(comparison):
+    for note in parts.notes:
         console.print(f"Note      {note}", markup=False)
     console.print(f"Report    {folder / 'report.html'}", markup=False)
 

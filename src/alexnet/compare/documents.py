@@ -11,12 +11,11 @@ from markupsafe import Markup
 from alexnet.compare.cells import is_number
 from alexnet.compare.charts import applicable_charts
 from alexnet.compare.comparison import Comparison
-from alexnet.compare.narrative import CAPTIONS, headline, method
-from alexnet.compare.notes import notes
+from alexnet.compare.narrative import CAPTIONS
+from alexnet.compare.outline import outline
 from alexnet.compare.tables import (
+    Section,
     Table,
-    costs_table,
-    effects_table,
     excluded_table,
     model_differences_table,
     other_metrics_table,
@@ -53,6 +52,15 @@ def markdown_table(table: Table) -> str:
     return "\n".join(f"| {' | '.join(escape_markdown(cell) for cell in line)} |" for line in lines)
 
 
+def markdown_section(section: Section) -> str:
+    """Format a section: heading, sentences, table, and the command as code."""
+    parts = [f"## {escape_markdown(section.heading)}", *map(escape_markdown, section.sentences)]
+    parts.append(markdown_table(section.table))
+    if section.command:
+        parts.append(f"To add the runs:\n\n    {section.command}")
+    return "\n\n".join(parts)
+
+
 def escape_markdown(text: str) -> str:
     """Escape text so that Markdown shows it on one line, as it is."""
     text = " ".join(text.split())
@@ -82,6 +90,7 @@ def _environment() -> Environment:
         "markdown_table": markdown_table,
         "breakable": breakable,
         "is_number": is_number,
+        "markdown_section": markdown_section,
         "data_uri": lambda svg: f"data:image/svg+xml;base64,{b64encode(svg).decode()}",
     }
     return environment
@@ -89,14 +98,15 @@ def _environment() -> Environment:
 
 def _content(comparison: Comparison) -> dict[str, Any]:
     """Return what both templates show."""
+    parts = outline(comparison)
     return {
         "title": comparison.title,
-        "headline": headline(comparison),
+        "headline": parts.headline,
         "charts": {name: CAPTIONS[name] for name in applicable_charts(comparison)},
-        "effects": effects_table(comparison),
-        "costs": costs_table(comparison),
+        "effects": parts.effects,
+        "sections": parts.sections,
         "other_metrics": other_metrics_table(comparison) if comparison.other_metrics else None,
         "model_differences": model_differences_table(comparison),
         "excluded": excluded_table(comparison.excluded) if comparison.excluded else None,
-        "notes": [*notes(comparison), *method(comparison)],
+        "notes": [*parts.notes, *parts.method],
     }

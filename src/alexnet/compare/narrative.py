@@ -1,6 +1,7 @@
 """Headline, captions and method of a comparison, in sentences."""
 
 from alexnet.compare.comparison import ArmResult, Comparison
+from alexnet.compare.one_at_a_time import OneAtATime
 from alexnet.compare.tables import difference_text, interval_text
 
 CAPTIONS = {
@@ -20,6 +21,16 @@ CAPTIONS = {
         "Validation error of each arm beside the baseline, mean over the seeds; the band is from the lowest"
         " to the highest seed.",
     ),
+    "pareto": (
+        "Effects by size",
+        "Main effects and interactions averaged over the others, the largest on top. A bar that reaches"
+        " beyond the"
+        " mark on its row is resolved; the hollow ones are not.",
+    ),
+    "interactions": (
+        "The largest interactions",
+        "Mean top-1 error in the four combinations of two factors. Parallel lines: their effects add up.",
+    ),
     "cost": (
         "Cost against benefit",
         "Up: the arm errs more, so that what it leaves out was worth having. Right: it trains faster. An"
@@ -28,45 +39,80 @@ CAPTIONS = {
 }
 
 
-def headline(comparison: Comparison) -> list[str]:
+SHARED_METHOD = [
+    "Started: the top-1 error after the last epoch is clearly below that of chance. Its interval is the"
+    " exact one of"
+    " Clopper and Pearson. SD of seeds is the standard deviation of the top-1 error over the runs that"
+    " started;"
+    " binomial SE the standard error of the validation set, sqrt(p (1 - p) / images), which all runs share.",
+    "Claims are written as differences too, arm minus baseline. Each compares single runs, on another"
+    " data set or split than this one: size and sign are comparable, digits are not.",
+]
+
+
+def headline(comparison: OneAtATime) -> list[str]:
     """Summarize the result in a few sentences."""
     resolved = [arm for arm in comparison.arms if arm.top1 and arm.top1.resolved]
-    epochs = "" if comparison.epochs is None else f"{comparison.epochs} epochs, "
+    error = comparison.baseline.mean_error()
     sentences = [
         f"{len(comparison.arms)} {'arm' if len(comparison.arms) == 1 else 'arms'} against"
-        f" {comparison.baseline.name} ({comparison.baseline_rule}), on {comparison.split},"
-        f" {epochs}seeds {', '.join(str(run.seed) for run in comparison.baseline.runs)};"
-        f" the baseline's top-1 error is {comparison.baseline.mean(lambda run: run.top1_error):.2f}%.",
+        f" {comparison.baseline.name} ({comparison.baseline_rule}), on {setting(comparison)};"
+        + (
+            " no run of the baseline started."
+            if error is None
+            else f" the baseline's top-1 error is {error:.2f}%."
+        ),
         f"Resolved differences in top-1 error: {len(resolved)} of {len(comparison.arms)}.",
     ]
     sentences += [_effect_sentence(arm) for arm in resolved]
     return sentences
 
 
-def method(comparison: Comparison) -> list[str]:
+def setting(comparison: Comparison) -> str:
+    """Name the validation data, how long training took, and the seeds."""
+    epochs = "" if comparison.epochs is None else f"{comparison.epochs} epochs, "
+    seeds = sorted({run.seed for arm in comparison.all_variants for run in arm.runs})
+    return f"{comparison.split}, {epochs}seeds {', '.join(map(str, seeds))}"
+
+
+def method(comparison: OneAtATime) -> list[str]:
     """Explain how the numbers were made, and what they leave out."""
-    first = comparison.baseline.runs[0]
+    confidence = comparison.confidence
     sentences = [
-        "A difference is the error of an arm minus that of the baseline with the same seed, in percentage"
-        " points, after the last epoch; the mean over the seeds is shown. Above zero, the arm errs more.",
-        f"The interval is a two-sided {comparison.confidence:.0%} interval of that mean by Student's t on the"
-        " paired differences. It covers the spread between seeds, on these validation images; other images"
-        " would add theirs. Where it contains zero, the difference is not resolved.",
+        "A difference is the error of an arm minus that of the baseline, in percentage points, after the"
+        " last epoch;"
+        " above zero, the arm errs more. Runs that did not start are left out.",
+        f"The interval is a two-sided {confidence:.0%} interval by Student's t: of the difference of two"
+        " means, with"
+        " the variance of runs pooled over arms; or of the mean difference between runs of the same seed. It"
+        " covers the spread between seeds, on these validation images; other images would add theirs. Where"
+        " it"
+        " contains zero, the difference is not resolved. Equal differences have no spread, and no interval.",
+        '"Better" is the share of pairs of runs, one of the arm and one of the baseline, in which the arm'
+        " errs less;"
+        " ties count half (Mann and Whitney's U).",
     ]
     if comparison.family.intervals:
         sentences.append(
-            f"With {comparison.confidence:.0%} confidence the family-wise intervals hold the true differences"
+            f"With {confidence:.0%} confidence the family-wise intervals hold the true differences"
             " of all arms at once (Dunnett, 1955). They compare means without pairing the seeds, and take the"
             " spread between seeds to be the same in all arms."
         )
     return [
         *sentences,
-        "Claims are written as differences too, arm minus baseline. Each compares single runs, on another"
-        " data set or split than this one: size and sign are comparable, digits are not.",
+        *SHARED_METHOD,
         f"Epochs to {comparison.training_error:g}% count up to the first epoch whose top-1 error in training,"
         " with dropout and augmentation on, is no higher; in brackets, how many times the baseline's. It is"
         " the measure of the paper's Figure 1, whose networks had no regularisation, each with the learning"
         " rate that made its training fastest.",
+        *conditions(comparison),
+    ]
+
+
+def conditions(comparison: Comparison) -> list[str]:
+    """Say how memory is counted, and with which data, code and hardware the runs were made."""
+    first = comparison.baseline.runs[0]
+    return [
         "Peak MB is the most memory that a run took, in millions of bytes: on the CPU that of the whole"
         " process, on a GPU that of its tensors there.",
         f"Data {first.data_fingerprint}, code {first.code}, torch {first.torch}, {first.hardware}.",

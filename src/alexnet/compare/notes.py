@@ -3,31 +3,56 @@
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.grids import grid_notes
 from alexnet.compare.model_diffs import NAME_KEY
+from alexnet.compare.one_at_a_time import OneAtATime
 from alexnet.compare.pairing import precisions_differ, same_code, val_images_differ
+from alexnet.compare.pooling import Pool, left_out_text
 from alexnet.compare.speed_notes import speed_notes
 
 FEW_PAIRS = 5  # with fewer pairs, Student's t is wide
 
 
-def notes(comparison: Comparison) -> list[str]:
+def notes(comparison: OneAtATime) -> list[str]:
     """Return all notes that apply to these runs."""
     shown = {arm.name for arm in comparison.all_variants}
     return [
+        *_notes_on_estimates(comparison),
         *_notes_on_intervals(comparison),
         *grid_notes([grid for grid in comparison.grids if grid.arm in shown]),
-        *_notes_on_learning(comparison),
+        *notes_on_starts(comparison),
         *_notes_on_factors(comparison),
-        *_notes_on_conditions(comparison),
+        *notes_on_conditions(comparison),
         *speed_notes(comparison),
     ]
 
 
-def _notes_on_intervals(comparison: Comparison) -> list[str]:
+def _notes_on_estimates(comparison: OneAtATime) -> list[str]:
+    """Say which differences are paired and which have the pooled variance, and why."""
+    top1, top5 = (_estimate(one) for one in (comparison.pool, comparison.top5_pool))
+    lines = [f"Differences and intervals are {top1}."]
+    alike = (comparison.pool.variance is None) == (comparison.top5_pool.variance is None)
+    if any(arm.top5 for arm in comparison.arms) and not alike:
+        lines.append(f"Those of the top-5 error are {top5}.")
+    return lines
+
+
+def _estimate(pool: Pool) -> str:
+    if pool.variance is None:
+        return f"paired by seed, each with its own variance: none is pooled, since {pool.refusal}"
+    variance, paired = pool.variance, left_out_text(pool).removeprefix("without ")
+    without = f". Paired by seed: {paired}" if paired else ""
+    return (
+        "of all seeds, unpaired, with the variance pooled over the baseline and"
+        f" {_count(len(pool.arms), 'arm')}: standard deviation {variance.deviation:.2f} points,"
+        f" {variance.freedom} degrees of freedom. Levene's test does not reject equal variances{without}"
+    )
+
+
+def _notes_on_intervals(comparison: OneAtATime) -> list[str]:
     lines, arms, confidence = [], comparison.arms, comparison.confidence
-    pairs = min(len(arm.runs) for arm in arms)
-    if pairs < FEW_PAIRS:
+    paired = [arm.pairs for arm in arms if arm.top1_difference.pooled is None and arm.pairs]
+    if paired and min(paired) < FEW_PAIRS:
         lines.append(
-            f"Few seeds: an arm has only {pairs} pair{'s' if pairs > 1 else ''}. Intervals from fewer"
+            f"Few seeds: an arm has only {_count(min(paired), 'pair')}. Intervals from fewer"
             f" than {FEW_PAIRS} pairs are wide, and rest on differences being normally distributed."
         )
     if len(arms) > 1:
@@ -37,39 +62,42 @@ def _notes_on_intervals(comparison: Comparison) -> list[str]:
             f"{len(arms)} arms, each with its own {confidence:.0%} interval: where no arm had"
             f" any effect, about {expected:.2g} of them would still be called resolved.{family}"
         )
-    if comparison.family.refusal:
-        lines.append(f"No family-wise intervals (Dunnett): {comparison.family.refusal}.")
+    if refusal := comparison.family.refusal:
+        reason = " either" if refusal == comparison.pool.refusal else f": {refusal}"
+        lines.append(f"No family-wise intervals (Dunnett){reason}.")
     return lines
 
 
-def _family_wise(comparison: Comparison) -> str:
+def _family_wise(comparison: OneAtATime) -> str:
     """Name the arms that are resolved by their family-wise intervals, and those that no longer are."""
-    names = [arm.name for arm in comparison.arms]
-    resolved = [arm.name for arm in comparison.arms if arm.top1 and arm.top1.resolved]
+    family = comparison.family.intervals
+    resolved = [arm.name for arm in comparison.arms if arm.name in family and arm.top1 and arm.top1.resolved]
     stay = [name for name in resolved if comparison.family.resolved(name)]
     lost = [name for name in resolved if name not in stay]
-    gained = [name for name in names if name not in resolved and comparison.family.resolved(name)]
+    without = left_out_text(comparison.pool).removeprefix("without ")
     parts = [
         f"still resolved: {', '.join(stay)}" if stay else "",
         f"no longer resolved: {', '.join(lost)}" if lost else "",
-        f"resolved only by these: {', '.join(gained)}" if gained else "",
     ]
-    return f"By the family-wise intervals (Dunnett), {'; '.join(filter(None, parts)) or 'none is resolved'}."
+    result = "; ".join(filter(None, parts)) or "none is resolved"
+    exception = f"; not among them: {without}" if without else ""
+    return f"By the family-wise intervals (Dunnett), {result}{exception}."
 
 
-def _notes_on_learning(comparison: Comparison) -> list[str]:
+def notes_on_starts(comparison: Comparison) -> list[str]:
+    """Name the runs that did not start, and say that they are in no mean."""
     runs = [(arm.name, run) for arm in comparison.all_variants for run in arm.runs]
     at_chance = [f"{name} seed={run.seed}" for name, run in runs if not run.started]
     if not at_chance:
         return []
     return [
-        f"{len(at_chance)} of the {len(runs)} runs ended at chance ({', '.join(at_chance)}). Their"
-        " differences tell whether training starts, not what the factor is worth once it has: see"
-        " model.init and optimizer.lr."
+        f"{len(at_chance)} of the {len(runs)} runs ended at chance ({', '.join(at_chance)}). They did not"
+        " start,"
+        " are counted as such, and are in no mean and in no difference: see model.init and optimizer.lr."
     ]
 
 
-def _notes_on_factors(comparison: Comparison) -> list[str]:
+def _notes_on_factors(comparison: OneAtATime) -> list[str]:
     lines = []
     other_models = [arm for arm in comparison.arms if NAME_KEY in arm.reported]
     if other_models:
@@ -79,6 +107,12 @@ def _notes_on_factors(comparison: Comparison) -> list[str]:
             " that sets two of them apart; the report lists it under Settings."
         )
     lines += [line for arm in comparison.arms if (line := _note_on_keys(arm))]
+    tuned = [f"{arm.name} {arm.tuned_text}" for arm in comparison.arms if arm.tuned]
+    if tuned:
+        lines.append(
+            f"The pilot chose other values than for {comparison.baseline.name}: {'; '.join(tuned)}."
+            " A difference is that of both at their own best."
+        )
     without = [arm.name for arm in comparison.all_variants if not arm.has_epochs]
     if without:
         lines.append(
@@ -89,7 +123,7 @@ def _notes_on_factors(comparison: Comparison) -> list[str]:
 
 
 def _note_on_keys(arm: ArmResult) -> str | None:
-    """Name the keys, where an arm changes more than one."""
+    """Name the keys, where an arm changes more than one beside what the pilot chose."""
     keys = [key for key in arm.reported if key != NAME_KEY]
     if NAME_KEY in arm.reported and keys:
         return f"{arm.name} is another model, and differs in {', '.join(keys)} as well."
@@ -98,7 +132,11 @@ def _note_on_keys(arm: ArmResult) -> str | None:
     return None
 
 
-def _notes_on_conditions(comparison: Comparison) -> list[str]:
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def notes_on_conditions(comparison: Comparison) -> list[str]:
     """Name what differs between the runs besides the factor."""
     first, runs = comparison.baseline.runs[0], [run for arm in comparison.all_variants for run in arm.runs]
     lines = []

@@ -14,43 +14,48 @@ Pairs = list[tuple[Run, Run]]  # arm, baseline: of the same seed
 
 
 def pair(groups: Arms, allow: Iterable[ComparabilityKey] = ()) -> dict[str, Pairs]:
-    """Pair each arm's runs with the baseline's of the same seed, in order of seed.
+    """Pair each arm's runs with the baseline's of the same seed, in order of seed; an arm may have no pair.
 
-    A run without a partner is added to `groups.excluded`. Raises `UserError` where nothing is left,
-    or where two runs differ in more than the factor and `allow` does not say that they may.
+    An arm without runs is added to `groups.excluded`. Raises `UserError` where nothing is left, or where
+    two runs differ in more than the factor and `allow` does not say that they may.
     """
     baseline = groups.arms[groups.baseline]
     if not baseline:
         raise UserError(f"Nothing to pair: no run of {groups.baseline} counts.{_first_reason(groups)}")
-    for name, runs in {**groups.arms, **groups.grid_candidates}.items():
-        _check_one_arm(name, runs)
-    pairs: dict[str, Pairs] = {}
-    for name, runs in groups.arms.items():
-        if name == groups.baseline:
-            continue
-        common = sorted(runs.keys() & baseline.keys())
-        if common:
-            pairs[name] = [(runs[seed], baseline[seed]) for seed in common]
-        alone = sorted(runs.keys() - baseline.keys())
-        reason = f"{groups.baseline} has no completed run of this seed"
-        groups.excluded += [ExcludedRun(f"{name} seed={seed}", reason) for seed in alone]
-        if not runs:
-            groups.excluded.append(ExcludedRun(name, "none of its runs counts"))
-    if not pairs:
+    arms = {name: runs for name, runs in groups.arms.items() if name != groups.baseline}
+    pairs = {
+        name: [(runs[seed], baseline[seed]) for seed in sorted(runs.keys() & baseline.keys())]
+        for name, runs in arms.items()
+        if runs
+    }
+    groups.excluded += [ExcludedRun(name, "none of its runs counts") for name in arms if name not in pairs]
+    if not any(pairs.values()):
         raise UserError(
             f"Nothing to pair: no arm shares a seed with {groups.baseline}.{_first_reason(groups)}"
         )
-    by_arm = {groups.baseline: list(baseline.values())}
-    by_arm |= {name: [run for run, _ in paired] for name, paired in pairs.items()}
-    by_arm |= {name: list(runs.values()) for name, runs in groups.grid_candidates.items()}
-    named = [
-        (f"{name} seed={run.seed}", run)
-        for name, runs in by_arm.items()
-        for run in sorted(runs, key=lambda run: run.seed)
-    ]
-    _check_equal(named, _data_and_code, set(allow))
-    _check_equal([(name, run) for name, run in named if run.epochs is not None], _training, set(allow))
+    check_comparable(groups, allow)
     return pairs
+
+
+def check_comparable(groups: Arms, allow: Iterable[ComparabilityKey] = ()) -> None:
+    """Raise `UserError` where two runs differ in more than their arms' factors and `allow` forbids it.
+
+    What the pilot of a study may choose, it may choose for each arm.
+    """
+    by_arm = {groups.baseline: groups.arms.get(groups.baseline, {}), **groups.arms, **groups.grid_candidates}
+    for name, runs in by_arm.items():
+        _check_one_arm(name, runs)
+    named = [
+        (f"{name} seed={seed}", run) for name, runs in by_arm.items() for seed, run in sorted(runs.items())
+    ]
+    allowed = {*allow, *_left_to_the_pilot(groups)}
+    _check_equal(named, _data_and_code, allowed)
+    _check_equal([(name, run) for name, run in named if run.epochs is not None], _training, allowed)
+
+
+def _left_to_the_pilot(groups: Arms) -> Iterator[ComparabilityKey]:
+    if "trainer.max_epochs" in groups.tuned_keys:
+        yield ComparabilityKey.epochs
 
 
 def _check_one_arm(name: str, runs: dict[int, Run]) -> None:

@@ -1,6 +1,7 @@
 """The comparison as tables of text, for HTML, Markdown and the terminal."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -8,7 +9,12 @@ from alexnet.compare.arms import format_changes
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.effects import Effect, Interval
 from alexnet.compare.model_diffs import ABSENT
+from alexnet.compare.one_at_a_time import OneAtATime
 from alexnet.compare.runs import ExcludedRun
+from alexnet.compare.start_rate import StartRate
+from alexnet.config import ClaimConfig
+
+CLAIM_HEADINGS = ("paper", "2012 run log")
 
 
 @dataclass(frozen=True)
@@ -19,46 +25,79 @@ class Table:
     rows: list[list[str]]
 
 
-def effects_table(comparison: Comparison) -> Table:
-    """Tabulate each arm's differences in percentage points, beside what was claimed."""
+@dataclass(frozen=True)
+class Section:
+    """A table under a heading, with sentences before it and, where there is one, a command after it."""
+
+    heading: str
+    table: Table
+    sentences: Sequence[str] = ()
+    command: str | None = None
+
+
+def effects_table(comparison: OneAtATime) -> Table:
+    """Tabulate each arm's differences in percentage points, those of claims beside the top-1 error's."""
     top5 = any(arm.top5 for arm in comparison.arms)
-    interval = f"{comparison.confidence:.0%} interval"
+    confidence = f"{comparison.confidence:.0%}"
     family = comparison.family.intervals
-    headings = ["arm", "top-1", interval, *([f"family-wise {comparison.confidence:.0%}"] if family else [])]
-    headings += [*(["top-5", interval] if top5 else []), "pairs"]
-    headings += ["top-1 is", *(["top-5 is"] if top5 else []), "changes", "paper", "2012 run log"]
+    headings = ["arm", "started", "top-1", f"{confidence} interval", *CLAIM_HEADINGS, "top-1 is"]
+    headings += [f"family-wise {confidence}"] if family else []
+    headings += ["better", *(["top-5", f"{confidence} interval", "top-5 is"] if top5 else []), "changes"]
     rows = []
     for arm in comparison.arms:
-        effects = [arm.top1, arm.top5] if top5 else [arm.top1]
-        row = [arm.name, difference_text(arm.top1), interval_text(arm.top1)]
-        row += [format_interval(family[arm.name])] if family else []
-        row += [difference_text(arm.top5), interval_text(arm.top5)] if top5 else []
-        row += [str(len(arm.runs)), *map(significance_text, effects)]
-        rows.append([*row, arm.factor_text, paper_text(arm), log_text(arm)])
+        row = [arm.name, start_text(arm.start), difference_text(arm.top1), interval_text(arm.top1)]
+        row += [*claim_numbers(arm.claim), significance_text(arm.top1)]
+        row += [format_interval(family.get(arm.name))] if family else []
+        row.append(format_number(arm.probability_better, ".2f"))
+        if top5:
+            row += [difference_text(arm.top5), interval_text(arm.top5), significance_text(arm.top5)]
+        rows.append([*row, arm.changes_text])
     return Table(headings, rows)
 
 
-def short_effects_table(comparison: Comparison) -> Table:
-    """Tabulate the differences in 80 columns: claims of top-1 only, without splits and sources."""
-    top5 = any(arm.top5 for arm in comparison.arms)
-    interval = f"{comparison.confidence:.0%} interval"
-    headings = ["arm", "top-1", interval, *(["top-5"] if top5 else []), "n", "top-1 is", "paper", "run log"]
+def short_effects_table(comparison: OneAtATime) -> Table:
+    """Tabulate the differences in top-1 error in 80 columns."""
+    headings = [
+        "arm",
+        "started",
+        "top-1",
+        f"{comparison.confidence:.0%} interval",
+        "paper",
+        "run log",
+        "top-1 is",
+    ]
     rows = []
     for arm in comparison.arms:
-        row = [arm.name, difference_text(arm.top1), interval_text(arm.top1)]
-        row += [
-            *([difference_text(arm.top5)] if top5 else []),
-            str(len(arm.runs)),
-            significance_text(arm.top1),
-        ]
-        claim = arm.claim
-        rows.append([*row, _number(claim.top1, "+.3g"), _number(claim.log_top1, "+.3g")])
+        row = [arm.name, start_text(arm.start), difference_text(arm.top1), interval_text(arm.top1)]
+        rows.append([*row, *claim_numbers(arm.claim), significance_text(arm.top1)])
+    return Table(headings, rows)
+
+
+def claims_table(claims: Mapping[str, ClaimConfig], heading: str = "arm") -> Table | None:
+    """Tabulate what the paper and the 2012 run log say of each arm or factor; None where they say nothing."""
+    rows = [[name, paper_text(claim), log_text(claim)] for name, claim in claims.items()]
+    rows = [row for row in rows if row[1:] != ["-", "-"]]
+    return Table([heading, *CLAIM_HEADINGS], rows) if rows else None
+
+
+def errors_table(comparison: Comparison, *, with_choices: bool = True) -> Table:
+    """Tabulate start rate and errors of the baseline and each arm, with both kinds of spread."""
+    tuned = with_choices and any(arm.tuned for arm in comparison.all_variants)
+    headings = ["arm", "started", f"{comparison.confidence:.0%} start rate", "top-1 error", "SD of seeds"]
+    headings += ["binomial SE", "top-5 error", *(["chosen"] if tuned else [])]
+    rows = []
+    for arm in comparison.all_variants:
+        row = [arm.name, start_text(arm.start), start_interval_text(arm.start)]
+        row.append(format_number(arm.mean_error(), ".2f", "%"))
+        row += [format_number(arm.deviation, ".2f"), format_number(arm.binomial_error, ".2f")]
+        row.append(format_number(arm.mean_error(lambda run: run.top5_error), ".2f", "%"))
+        rows.append([*row, *([arm.tuned_text or "-"] if tuned else [])])
     return Table(headings, rows)
 
 
 def costs_table(comparison: Comparison) -> Table:
-    """Tabulate errors, epochs and cost of the baseline and each arm."""
-    headings = ["arm", "top-1 error", "top-5 error", f"epochs to {comparison.training_error:g}%"]
+    """Tabulate epochs and cost of the baseline and each arm."""
+    headings = ["arm", f"epochs to {comparison.training_error:g}%"]
     headings += ["images/s", "minutes", "peak MB", "parameters"]
     rows = []
     for arm in comparison.all_variants:
@@ -67,13 +106,11 @@ def costs_table(comparison: Comparison) -> Table:
         rows.append(
             [
                 arm.name,
-                _number(arm.mean(lambda run: run.top1_error), ".2f", "%"),
-                _number(arm.mean(lambda run: run.top5_error), ".2f", "%"),
                 epochs_text(arm, comparison.baseline),
                 speed_text(arm, spread=True),
-                _number(None if seconds is None else seconds / 60, ".1f"),
-                _number(memory, ",.0f"),
-                _number(arm.mean(lambda run: run.parameters), ",.0f"),
+                format_number(None if seconds is None else seconds / 60, ".1f"),
+                format_number(memory, ",.0f"),
+                format_number(arm.mean(lambda run: run.parameters), ",.0f"),
             ]
         )
     return Table(headings, rows)
@@ -85,7 +122,7 @@ def other_metrics_table(comparison: Comparison) -> Table:
     for arm in comparison.all_variants:
         row = [arm.name]
         for name in comparison.other_metrics:
-            text = _number(arm.mean_metric(name), ".4g")
+            text = format_number(arm.mean_metric(name), ".4g")
             if (effect := arm.other_effects.get(name)) is not None:
                 interval = (
                     f", {effect.interval[0]:+.3g} to {effect.interval[1]:+.3g}" if effect.interval else ""
@@ -119,32 +156,48 @@ def difference_text(effect: Effect | None) -> str:
 
 def interval_text(effect: Effect | None) -> str:
     """Format the interval of an effect: +0.20 to +2.60."""
-    return "-" if effect is None or effect.interval is None else format_interval(effect.interval)
+    return format_interval(effect.interval if effect else None)
 
 
-def format_interval(interval: Interval) -> str:
-    """Format an interval: +0.20 to +2.60."""
+def format_interval(interval: Interval | None) -> str:
+    """Format an interval: +0.20 to +2.60; a hyphen if there is none."""
+    if interval is None:
+        return "-"
     low, high = interval
     return f"{low:+.2f} to {high:+.2f}"
 
 
 def significance_text(effect: Effect | None) -> str:
-    """Format what an effect shows: higher error, not resolved, ..."""
-    return "-" if effect is None else effect.significance.value
+    """Format what an effect shows: higher error, not resolved, ...; None is that no two runs are compared."""
+    return "no pair started" if effect is None else effect.significance.value
 
 
-def paper_text(arm: ArmResult) -> str:
+def start_text(start: StartRate) -> str:
+    """Format how many runs started: 3 of 5."""
+    return f"{start.started} of {start.runs}"
+
+
+def start_interval_text(start: StartRate) -> str:
+    """Format the interval of a start rate: 15 to 95%."""
+    low, high = start.interval
+    return f"{100 * low:.0f} to {100 * high:.0f}%"
+
+
+def claim_numbers(claim: ClaimConfig) -> list[str]:
+    """Format the paper's and the run log's difference in top-1 error."""
+    return [format_number(value, "+.3g") for value in (claim.top1, claim.log_top1)]
+
+
+def paper_text(claim: ClaimConfig) -> str:
     """Format the paper's top-1 / top-5 difference with section and split, or its words."""
-    claim = arm.claim
     numbers = _top1_and_top5(claim.top1, claim.top5)
     where = ", ".join(filter(None, [f"§{claim.section}" if claim.section else "", claim.split]))
     statement = ": ".join(filter(None, [numbers if numbers != "-" else "", claim.text]))
     return f"{statement} ({where})" if statement and where else statement or "-"
 
 
-def log_text(arm: ArmResult) -> str:
+def log_text(claim: ClaimConfig) -> str:
     """Format the run log's top-1 / top-5 difference with split and file."""
-    claim = arm.claim
     where = ", ".join(filter(None, [claim.log_split, claim.log_file]))
     numbers = _top1_and_top5(claim.log_top1, claim.log_top5)
     return f"{numbers} ({where})" if where and numbers != "-" else numbers
@@ -176,7 +229,8 @@ def speed_text(arm: ArmResult, *, spread: bool = False) -> str:
     return f"{mean:,.{decimals}f}{deviation}"
 
 
-def _number(value: float | None, form: str, unit: str = "") -> str:
+def format_number(value: float | None, form: str, unit: str = "") -> str:
+    """Format a number with its unit; a hyphen if it is not known."""
     return "-" if value is None else f"{value:{form}}{unit}"
 
 

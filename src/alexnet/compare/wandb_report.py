@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from alexnet.compare.comparison import Comparison
-from alexnet.compare.documents import markdown_list, markdown_table
-from alexnet.compare.narrative import headline, method
-from alexnet.compare.notes import notes
+from alexnet.compare.documents import markdown_list, markdown_section, markdown_table
+from alexnet.compare.outline import Outline, outline
 from alexnet.compare.runs import Run, Tracked
-from alexnet.compare.tables import costs_table, effects_table, excluded_table
+from alexnet.compare.tables import excluded_table
 from alexnet.errors import UserError, first_line
 
 LONGEST_TITLE = 128  # characters that W&B accepts
@@ -41,13 +40,14 @@ def publish(comparison: Comparison) -> tuple[str, int]:
     if not wandb.login(prompt=False, verify=False):
         raise UserError("wandb=true: nobody is logged in to W&B here. Log in first: wandb login")
     try:
+        parts = outline(comparison)
         entity = tracked[0].entity or wandb.Api().default_entity or ""
         report = reports.Report(
             project=tracked[0].project,
             entity=entity,
             title=comparison.title[:LONGEST_TITLE],
-            description=headline(comparison)[0],
-            blocks=_blocks(comparison, reports, entity, tracked),
+            description=parts.headline[0],
+            blocks=_blocks(comparison, parts, reports, entity, tracked),
             width="fluid",
         )
         report.save()
@@ -71,7 +71,9 @@ def _tracked(runs: Iterable[Run]) -> list[Tracked]:
     return tracked
 
 
-def _blocks(comparison: Comparison, reports: Any, entity: str, tracked: list[Tracked]) -> list[Any]:
+def _blocks(
+    comparison: Comparison, parts: Outline, reports: Any, entity: str, tracked: list[Tracked]
+) -> list[Any]:
     from wandb_workspaces import expr
 
     def text(*parts: str) -> Any:
@@ -112,16 +114,14 @@ def _blocks(comparison: Comparison, reports: Any, entity: str, tracked: list[Tra
     )
     excluded = [markdown_table(excluded_table(comparison.excluded))] if comparison.excluded else []
     return [
-        text(markdown_list(headline(comparison))),
-        reports.H2(text="Differences in error (percentage points)"),
-        text(markdown_table(effects_table(comparison))),
+        text(markdown_list(parts.headline)),
+        text(markdown_section(parts.effects)),
         reports.H2(text="Learning curves: mean over the seeds, lowest to highest"),
         panels(*curves),
-        reports.H2(text="Errors, epochs and cost"),
-        text(markdown_table(costs_table(comparison))),
+        *(text(markdown_section(section)) for section in parts.sections),
         panels(*bars),
         reports.H2(text="What the first layer learned"),
         panels(filters),
         reports.H2(text="To keep in mind"),
-        text(*excluded, markdown_list([*notes(comparison), *method(comparison)])),
+        text(*excluded, markdown_list([*parts.notes, *parts.method])),
     ]

@@ -190,6 +190,7 @@ class CompareConfig(ValidatedConfig):
     confidence: float = MISSING
     allow: list[ComparabilityKey] = MISSING
     wandb: bool = MISSING
+    resolve: float | None = None
 
     def check(self) -> None:
         if (self.study is None) == (self.runs is None):
@@ -197,6 +198,8 @@ class CompareConfig(ValidatedConfig):
         expected = "a percentage from 0 to 100"
         check(0 <= self.training_error <= 100, "training_error", self.training_error, expected)
         check(0 < self.confidence < 1, "confidence", self.confidence, "a number between 0 and 1")
+        points = "percentage points above 0, below 100"
+        check(self.resolve is None or 0 < self.resolve < 100, "resolve", self.resolve, points)
 
 
 class Features(StrEnum):

@@ -7,8 +7,11 @@ from matplotlib.figure import Figure
 from alexnet.compare.charts.cost import draw_cost
 from alexnet.compare.charts.effects import draw_effects
 from alexnet.compare.charts.history import draw_history
+from alexnet.compare.charts.interactions import draw_interactions
 from alexnet.compare.charts.learning_curves import draw_learning_curves
+from alexnet.compare.charts.pareto import draw_pareto
 from alexnet.compare.comparison import Comparison
+from alexnet.compare.factorial.comparison import Factorial
 from alexnet.plotting import Theme
 
 Chart = Callable[[Comparison, Theme], Figure]
@@ -21,8 +24,14 @@ CHARTS: dict[str, Chart] = {
 }
 
 
+FACTORIAL_CHARTS: dict[str, Chart] = {"pareto": draw_pareto, "interactions": draw_interactions}
+
+
 def applicable_charts(comparison: Comparison) -> dict[str, Chart]:
-    """Return the charts that apply to these arms."""
+    """Return the charts that apply to this design and these arms."""
+    if isinstance(comparison, Factorial):
+        inapplicable = {"interactions": not comparison.interactions}
+        return {name: draw for name, draw in FACTORIAL_CHARTS.items() if not inapplicable.get(name)}
     inapplicable = {
         "history": not comparison.networks_differ,
         "learning_curves": not any(arm.has_epochs for arm in comparison.all_variants),

@@ -98,7 +98,7 @@ def _prepare(axes: Axes, speeds: Sequence[float], limits: tuple[float, float], t
 def _points(comparison: Comparison) -> Iterator[_Point]:
     for arm in comparison.all_variants:
         speed = arm.mean(lambda run: run.images_per_second)
-        if speed is not None:
+        if speed is not None and (arm.top1 or arm is comparison.baseline):  # others never started
             mean, interval = (arm.top1.mean, arm.top1.interval) if arm.top1 else (0.0, None)
             yield _Point(arm.name, speed, mean, interval)
 

@@ -1,0 +1,1 @@
+"""Two-level factorials and their fractions: every run serves every effect."""

@@ -1,0 +1,244 @@
+"""A comparison of a factorial's cells: the effect of each factor from all runs."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import yaml
+
+from alexnet.compare.arms import Arms, format_changes
+from alexnet.compare.comparison import ArmResult, Comparison, plain_result
+from alexnet.compare.factorial.model import FactorialFit, NotEstimableError, fit_factorial
+from alexnet.compare.factorial.terms import Levels, Term, estimable_terms
+from alexnet.compare.model_diffs import ABSENT, Changes
+from alexnet.compare.pairing import check_comparable
+from alexnet.compare.runs import NO_CLAIM, ExcludedRun, Run, read_claim
+from alexnet.compare.start_rate import StartRate, start_rate
+from alexnet.compare.titles import title
+from alexnet.config import ClaimConfig, CompareConfig
+from alexnet.config.hashing import is_under
+from alexnet.errors import UserError
+from alexnet.paths import CONF
+from alexnet.studies.record import StudyRecord
+
+
+@dataclass(frozen=True)
+class Level:
+    """The runs of all cells with one level of a factor. The error, in percent, is of those that started."""
+
+    changed: bool
+    start: StartRate
+    top1_error: float | None
+    images_per_second: float | None
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A factor: the keys that it changes, what was claimed of it, and the runs at its two levels."""
+
+    name: str
+    changes: Changes
+    claim: ClaimConfig
+    levels: tuple[Level, Level]  # the baseline's, the changed one
+
+    @property
+    def text(self) -> str:
+        """What it changes, as it would be typed."""
+        return format_changes(self.changes) or "nothing"
+
+
+@dataclass(frozen=True)
+class Factorial(Comparison):
+    """The cells of a factorial as arms, without differences, and the effects of its factors.
+
+    `cells` maps each cell to the factors that it changes; `top5` is None where runs lack that error.
+    """
+
+    record: StudyRecord
+    factors: list[Factor]
+    cells: dict[str, list[str]]
+    top1: FactorialFit
+    top5: FactorialFit | None
+
+    @property
+    def mains(self) -> list[Term]:
+        """The main effects, the largest first."""
+        return sorted((term for term in self.top1.averaged if term.is_main), key=self._size)
+
+    @property
+    def interactions(self) -> list[Term]:
+        """The interactions that are estimated, the largest first."""
+        return sorted((term for term in self.top1.averaged if not term.is_main), key=self._size)
+
+    @property
+    def factor(self) -> dict[str, Factor]:
+        """The factors by name."""
+        return {factor.name: factor for factor in self.factors}
+
+    def cell_mean(self, levels: Mapping[str, bool]) -> float | None:
+        """Return the mean top-1 error in percent of started runs in the cells with these levels.
+
+        `levels` says of some factors whether they are changed. None where no run started.
+        """
+        errors = [
+            run.top1_error
+            for arm in self.all_variants
+            if all((name in self.cells[arm.name]) == changed for name, changed in levels.items())
+            for run in arm.started
+        ]
+        return fmean(errors) if errors else None
+
+    def _size(self, term: Term) -> float:
+        return -abs(self.top1.averaged[term].mean)
+
+
+def compare_factorial(groups: Arms, config: CompareConfig) -> Factorial:
+    """Estimate all effects. Raises `UserError` where the runs do not allow it, or cannot be compared."""
+    record = groups.record
+    assert record is not None
+    if config.baseline not in (None, record.baseline):
+        raise UserError(
+            f"baseline={config.baseline}: the effects of a {record.design.value} are against its own"
+            " baseline,"
+            f" {record.baseline}."
+        )
+    check_comparable(groups, config.allow)
+    cells = [_cell(name, runs, record, config) for name, runs in groups.arms.items() if runs]
+    if not cells:
+        raise UserError(f"study={config.study}: none of its runs counts, there is nothing to estimate.")
+    cells.sort(key=lambda cell: (cell.name != record.baseline, list(record.arms).index(cell.name)))
+    factors = [_factor(name, cells, groups, config.confidence) for name in record.factors]
+    runs = [run for cell in cells for run in cell.runs]
+    return Factorial(
+        title(config.study, record, runs, {key for factor in factors for key in factor.changes}),
+        cells[0],
+        groups.baseline_rule,
+        cells[1:],
+        groups.excluded + [ExcludedRun(name, "none of its runs counts") for name in _empty(groups)],
+        groups.grids,
+        record,
+        config.training_error,
+        config.confidence,
+        config.resolve,
+        factors,
+        record.arms,
+        *_fits(cells, factors, record, config),
+    )
+
+
+def level_matrix(arms: Sequence[str], record: StudyRecord) -> Levels:
+    """Return the levels of the factors as [arms, factors]: -1 the baseline's, +1 the changed one."""
+    return np.array([[1.0 if name in record.arms[arm] else -1.0 for name in record.factors] for arm in arms])
+
+
+def _cell(name: str, runs: Mapping[int, Run], record: StudyRecord, config: CompareConfig) -> ArmResult:
+    """Return a cell's result, with what the pilot chose for it where that is not the baseline's."""
+    in_order = [run for _, run in sorted(runs.items())]
+    usual, chosen = (record.chosen.get(arm, {}) for arm in (record.baseline, name))
+    pairs = {key: (usual.get(key, ABSENT), value) for key, value in chosen.items()}
+    tuned = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+    return replace(plain_result(name, in_order, in_order[0].claim, config), tuned=tuned)
+
+
+def _empty(groups: Arms) -> list[str]:
+    return [name for name, runs in groups.arms.items() if not runs]
+
+
+def _fits(
+    cells: Sequence[ArmResult], factors: Sequence[Factor], record: StudyRecord, config: CompareConfig
+) -> tuple[FactorialFit, FactorialFit | None]:
+    """Fit the top-1 errors, and the top-5 errors where every run has one."""
+    terms = estimable_terms(record.factors, level_matrix(list(record.arms), record))
+    runs = [(cell.name, run) for cell in cells for run in cell.started]
+    levels = level_matrix([name for name, _ in runs], record)
+    seeds = [run.seed for _, run in runs] if _blocked(cells, record) else None
+    fits: list[FactorialFit] = []
+    for errors in ([run.top1_error for _, run in runs], [run.top5_error for _, run in runs]):
+        if None in errors:
+            return fits[0], None
+        values = np.array(errors, dtype=float)
+        try:
+            fits.append(fit_factorial(record.factors, terms, levels, values, seeds, config.confidence))
+        except NotEstimableError:
+            raise UserError(_not_estimable(cells, factors, record, config)) from None
+    return fits[0], fits[1]
+
+
+def _blocked(cells: Sequence[ArmResult], record: StudyRecord) -> bool:
+    """Return whether there are two seeds or more, and every one has all cells."""
+    seeds = {frozenset(run.seed for run in cell.runs) for cell in cells}
+    return len(cells) == len(record.arms) and len(seeds) == 1 and len(next(iter(seeds))) > 1
+
+
+def _not_estimable(
+    cells: Sequence[ArmResult], factors: Sequence[Factor], record: StudyRecord, config: CompareConfig
+) -> str:
+    runs = [run for cell in cells for run in cell.runs]
+    missing = sum(map(len, record.seeds.values())) - len(runs)
+    levels = [(factor.name, level) for factor in factors for level in factor.levels]
+    worst = sorted(levels, key=lambda pair: pair[1].start.started / pair[1].start.runs)[:2]
+    rates = [
+        f"{'with' if level.changed else 'of the baseline level of'} {name} {start.started} of {start.runs}"
+        for name, level in worst
+        if (start := level.start).started < start.runs
+    ]
+    started = f"of {len(runs)} runs {sum(run.started for run in runs)} started"
+    return (
+        f"study={config.study}: its effects cannot be told apart by the runs that are left: {started}"
+        + (f" ({', '.join(rates)})" if rates else "")
+        + (f", and {missing} are missing" if missing > 0 else "")
+        + ". Leave out the factor that does not train, or run the study's command again."
+    )
+
+
+def _factor(name: str, cells: Sequence[ArmResult], groups: Arms, confidence: float) -> Factor:
+    """Return a factor. Raises `UserError` if no run of one of its levels counts."""
+    record = groups.record
+    assert record is not None
+    without = [cell for cell in cells if name not in record.arms[cell.name]]
+    having = [cell for cell in cells if name in record.arms[cell.name]]
+    if not without or not having:
+        which = "with" if without else "without"
+        raise UserError(f"The effect of {name} cannot be estimated: no run {which} it counts.")
+    settings = [[cell.runs[0].settings for cell in side] for side in (without, having)]
+    levels = (_level(False, without, confidence), _level(True, having, confidence))
+    return Factor(name, _changes(*settings, tuned=groups.tuned_keys), _claim(name, cells, record), levels)
+
+
+def _level(changed: bool, cells: Sequence[ArmResult], confidence: float) -> Level:
+    runs = [run for cell in cells for run in cell.runs]
+    errors = [run.top1_error for run in runs if run.started]
+    speeds = [run.images_per_second for run in runs if run.images_per_second is not None]
+    return Level(
+        changed,
+        start_rate(runs, confidence),
+        fmean(errors) if errors else None,
+        fmean(speeds) if len(speeds) == len(runs) else None,
+    )
+
+
+def _changes(
+    without: list[dict[str, Any]], having: list[dict[str, Any]], *, tuned: tuple[str, ...]
+) -> Changes:
+    """Return the keys that have one value in all cells without the factor, and another in all with it."""
+    changes = {}
+    for key in {**without[0], **having[0]}:
+        sides = [[settings.get(key, ABSENT) for settings in side] for side in (without, having)]
+        uniform = all(value == side[0] for side in sides for value in side)
+        if uniform and sides[0][0] != sides[1][0] and not is_under(key, tuned):
+            changes[key] = (sides[0][0], sides[1][0])
+    return changes
+
+
+def _claim(factor: str, cells: Sequence[ArmResult], record: StudyRecord) -> ClaimConfig:
+    """Return the claim of the cell that changes this factor only; where there is none, its experiment's."""
+    alone = next((cell for cell in cells if record.arms[cell.name] == [factor]), None)
+    if alone is not None:
+        return alone.claim
+    file = CONF / "experiment" / f"{factor}.yaml"
+    if not re.fullmatch(r"\w+", factor) or not file.is_file():
+        return NO_CLAIM
+    return read_claim((yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("claim"), file)

@@ -1,0 +1,65 @@
+"""Headline and method of a factorial, in sentences."""
+
+from alexnet.compare.factorial.comparison import Factorial
+from alexnet.compare.factorial.tables import AVERAGED, REMOVED
+from alexnet.compare.narrative import SHARED_METHOD, conditions, setting
+from alexnet.compare.tables import difference_text, interval_text
+from alexnet.config.study import Design
+
+
+def headline(comparison: Factorial) -> list[str]:
+    """Summarize the result in a few sentences."""
+    fit = comparison.top1
+    mains = [term for term in comparison.mains if fit.averaged[term].resolved]
+    pairs = [term for term in comparison.interactions if fit.averaged[term].resolved]
+    sentences = [
+        f"{_design(comparison)}, on {setting(comparison)}.",
+        f"Resolved differences in top-1 error, {AVERAGED}: {len(mains)} of {len(comparison.mains)}.",
+    ]
+    for term in mains:
+        effect, factor = fit.averaged[term], comparison.factor[term.name]
+        sentences.append(
+            f"{term.name} ({factor.text}): {difference_text(effect)} points ({interval_text(effect)}),"
+            f" {AVERAGED}."
+        )
+    if comparison.interactions:
+        names = f": {', '.join(term.name for term in pairs)}" if pairs else ""
+        sentences.append(f"Resolved interactions: {len(pairs)} of {len(comparison.interactions)}{names}.")
+    return sentences
+
+
+def method(comparison: Factorial) -> list[str]:
+    """Explain how the numbers were made, and what they leave out."""
+    confidence = comparison.confidence
+    return [
+        "Every run serves every effect: ordinary least squares on factors coded -1 (the baseline's level)"
+        " and +1"
+        " (changed), with interactions of two factors as far as the design tells them apart; those of three"
+        " and more"
+        " are taken to be none. Runs that did not start are left out.",
+        f'"{AVERAGED.capitalize()}" is the error with the factor changed minus the error without, in'
+        " percentage"
+        " points, over all settings of the other factors alike. Above zero, the change errs more."
+        f' "{REMOVED.capitalize()}" is that difference where every other factor is at the baseline\'s'
+        " level, by"
+        " the same model; it is what the paper's claims are about, and less exactly known.",
+        "An interaction is half of what the effect of one factor gains where the other is changed, too:"
+        " above zero,"
+        " both changes together err more than the sum of each alone.",
+        f"Intervals are two-sided {confidence:.0%} intervals by Student's t. They cover the spread between"
+        " runs, on"
+        " these validation images; other images would add theirs.",
+        *SHARED_METHOD,
+        *conditions(comparison),
+    ]
+
+
+def _design(comparison: Factorial) -> str:
+    record, factors = comparison.record, len(comparison.factors)
+    runs = sum(len(arm.runs) for arm in comparison.all_variants)
+    if record.design is Design.factorial:
+        return f"A full factorial of {factors} factors: {len(record.arms)} cells, {runs} runs"
+    resolution = f" of resolution {record.resolution}" if record.resolution else ""
+    return (
+        f"A fraction{resolution} of {factors} factors: {len(record.arms)} of {2**factors} cells, {runs} runs"
+    )

@@ -1,0 +1,68 @@
+"""What a reader must know before believing the effects of a factorial, in sentences."""
+
+from alexnet.compare.factorial.comparison import Factorial
+from alexnet.compare.notes import notes_on_conditions, notes_on_starts
+
+FEW_DEGREES = 5  # of freedom: with fewer, Student's t is wide
+
+
+def notes(comparison: Factorial) -> list[str]:
+    """Return all notes that apply to these runs."""
+    return [
+        *_notes_on_aliases(comparison),
+        *_notes_on_intervals(comparison),
+        *notes_on_starts(comparison),
+        *_notes_on_pilot(comparison),
+        *notes_on_conditions(comparison),
+    ]
+
+
+def _notes_on_aliases(comparison: Factorial) -> list[str]:
+    lines = []
+    if len(comparison.factors) > 1 and not comparison.interactions:
+        lines.append(
+            "Main effects only (resolution III): this fraction cannot tell them from interactions of two"
+            " factors,"
+            " so that each difference holds those as well."
+        )
+    elif any(term.aliases for term in comparison.interactions):
+        lines.append(
+            "Main effects are clear of interactions of two factors, but those joined by = cannot be told"
+            " apart: the"
+            " number is their sum, a minus before an interaction taking it off. What a factor is worth"
+            " where it"
+            " alone is removed cannot be told either."
+        )
+    if comparison.record.aliases:
+        lines.append(f"Effects that the design does not tell apart: {'; '.join(comparison.record.aliases)}.")
+    return lines
+
+
+def _notes_on_intervals(comparison: Factorial) -> list[str]:
+    fit, confidence = comparison.top1, comparison.confidence
+    if fit.deviation is None:
+        return ["No intervals: there are as many effects as runs. Replicates give them: study.seeds=2."]
+    blocks = ", and each seed has a mean of its own" if fit.blocks else ""
+    lines = [
+        f"Intervals rest on the spread of runs about the model, {fit.deviation:.2f} points with"
+        f" {fit.freedom} degrees"
+        f" of freedom{blocks}; it is taken to be the same in all cells."
+    ]
+    if fit.freedom < FEW_DEGREES:
+        lines.append(f"Few degrees of freedom ({fit.freedom}) make intervals wide: replicates narrow them.")
+    effects = len(fit.averaged)
+    lines.append(
+        f"{effects} effects, each with its own {confidence:.0%} interval: where no factor had any effect,"
+        " about"
+        f" {effects * (1 - confidence):.2g} of them would still be called resolved."
+    )
+    return lines
+
+
+def _notes_on_pilot(comparison: Factorial) -> list[str]:
+    if not comparison.record.chosen:
+        return []
+    return [
+        "Every cell was trained with what the pilot chose for it: an effect is that of cells at their own"
+        " best."
+    ]

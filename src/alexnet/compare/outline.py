@@ -1,0 +1,99 @@
+"""What a report says, whatever its form: headline, tables, notes and method of a comparison."""
+
+from dataclasses import dataclass
+
+from alexnet.compare import narrative, notes
+from alexnet.compare.comparison import Comparison
+from alexnet.compare.factorial import narrative as factorial_narrative
+from alexnet.compare.factorial import notes as factorial_notes
+from alexnet.compare.factorial.comparison import Factorial
+from alexnet.compare.factorial.tables import (
+    AVERAGED,
+    REMOVED,
+    averaged_table,
+    factors_table,
+    interactions_table,
+    levels_table,
+    removed_table,
+)
+from alexnet.compare.how_many import how_many_section
+from alexnet.compare.one_at_a_time import OneAtATime
+from alexnet.compare.pilot import pilot_table
+from alexnet.compare.tables import (
+    Section,
+    Table,
+    claims_table,
+    costs_table,
+    effects_table,
+    errors_table,
+    short_effects_table,
+)
+
+ERRORS = "Errors and starts"
+INTERACTIONS = "Interactions of two factors (percentage points)"
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The parts of a report. `effects` is its first table; `terminal` has what 80 columns hold."""
+
+    headline: list[str]
+    effects: Section
+    sections: list[Section]
+    terminal: list[Section]
+    notes: list[str]
+    method: list[str]
+
+
+def outline(comparison: Comparison) -> Outline:
+    """Return the parts of the report of a design. Raises `UserError` where `resolve` has no answer."""
+    if isinstance(comparison, Factorial):
+        return _factorial(comparison)
+    assert isinstance(comparison, OneAtATime)
+    return _one_at_a_time(comparison)
+
+
+def _one_at_a_time(comparison: OneAtATime) -> Outline:
+    how_many = how_many_section(comparison)
+    claims = claims_table({arm.name: arm.claim for arm in comparison.arms})
+    errors = Section(ERRORS, errors_table(comparison))
+    short_errors = Section(ERRORS, errors_table(comparison, with_choices=False))
+    costs = Section("Epochs and cost", costs_table(comparison))
+    pilot = _section("Pilot", pilot_table(comparison.record))
+    differences = f"Error, arm minus {comparison.baseline.name} (percentage points)"
+    return Outline(
+        narrative.headline(comparison),
+        Section("Differences in error (percentage points)", effects_table(comparison)),
+        _present(_section("What was claimed", claims), errors, costs, pilot, how_many),
+        _present(Section(differences, short_effects_table(comparison)), short_errors, costs, pilot, how_many),
+        notes.notes(comparison),
+        narrative.method(comparison),
+    )
+
+
+def _factorial(comparison: Factorial) -> Outline:
+    how_many = how_many_section(comparison)
+    claims = claims_table({factor.name: factor.claim for factor in comparison.factors}, "factor")
+    errors = Section(ERRORS, errors_table(comparison))
+    costs = Section("Epochs and cost", costs_table(comparison))
+    interactions = _section(INTERACTIONS, interactions_table(comparison))
+    levels = Section("Runs at both levels of each factor", levels_table(comparison))
+    pilot = _section("Pilot", pilot_table(comparison.record))
+    averaged = Section(f"Error, {AVERAGED} (percentage points)", averaged_table(comparison))
+    removed = Section(f"Error, {REMOVED} (percentage points)", removed_table(comparison))
+    return Outline(
+        factorial_narrative.headline(comparison),
+        Section("Differences in error (percentage points)", factors_table(comparison)),
+        _present(interactions, _section("What was claimed", claims), levels, errors, costs, pilot, how_many),
+        _present(averaged, removed, interactions, levels, pilot, how_many),
+        factorial_notes.notes(comparison),
+        factorial_narrative.method(comparison),
+    )
+
+
+def _section(heading: str, table: Table | None) -> Section | None:
+    return None if table is None else Section(heading, table)
+
+
+def _present(*sections: Section | None) -> list[Section]:
+    return [section for section in sections if section is not None]
