@@ -7,7 +7,8 @@ from alexnet.config import CompareConfig
 from alexnet.config.reading import read_config
 
 
-@cli.entry_point("compare", CompareConfig, groups=False)  # `study` is a group of train.py, a folder here
+# `study` is a group of train.py, a folder here
+@cli.entry_point("compare", CompareConfig, groups=False, sweeps=False)
 def main(raw: DictConfig) -> None:
     config = read_config(raw, CompareConfig)
     from alexnet.compare.comparison import compare  # imports scipy and matplotlib: after the quick checks

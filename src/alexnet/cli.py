@@ -18,9 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from alexnet.config import ProgramConfig
+from alexnet.config.arguments import check_one_run, is_sweep, quote_arguments
 from alexnet.config.composition import register, register_choices
 from alexnet.config.extensions import load_typed_extensions
-from alexnet.config.messages import format_error, format_missing_choice, quote_override
+from alexnet.config.messages import format_error, format_missing_choice
 from alexnet.config.security import check_builds_nothing
 from alexnet.errors import UserError
 from alexnet.paths import CONF
@@ -65,13 +66,15 @@ def entry_point(
         @wraps(job)
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to here
-            sys.argv[1:] = [quote_override(argument) for argument in sys.argv[1:]]
-            if not sweeps and {"-m", "--multirun"} & set(sys.argv[1:]):
+            typed = sys.argv[1:]
+            if not sweeps and is_sweep(typed):
                 sys.exit(f"Error: {name}.py takes one configuration at a time. Leave -m out.")
             try:
-                check_builds_nothing(sys.argv[1:])
-                if issubclass(schema, ProgramConfig) and load_typed_extensions(sys.argv[1:]):
+                check_builds_nothing(typed)
+                if issubclass(schema, ProgramConfig) and load_typed_extensions(typed):
                     register_choices()
+                sys.argv[1:] = quote_arguments(typed, schema)
+                check_one_run(sys.argv[1:], typed, name, sweeps=sweeps)
                 try:
                     program()
                 finally:  # --help ends with sys.exit

@@ -1,11 +1,27 @@
-"""The base class of all configurations, and range checks."""
+"""The base class of all configurations, the types of keys that hold paths, and range checks."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from omegaconf import MISSING
 
 from alexnet.errors import UserError
+
+
+@dataclass(frozen=True)
+class PathKey:
+    """Marker of a key that holds a path: every character of its value belongs to the path.
+
+    `several`: it may be a list of paths. `written`: the program writes there, so that it need not exist.
+    """
+
+    several: bool = False
+    written: bool = False
+
+
+InputPath = Annotated[str, PathKey()]
+InputPaths = Annotated[Any, PathKey(several=True)]
+OutputPath = Annotated[str, PathKey(written=True)]
 
 
 def check(valid: bool, key: str, value: Any, expected: str) -> None:

@@ -10,6 +10,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from alexnet.config.arguments import quote_value
 from alexnet.config.hashing import config_hash
 from alexnet.config.reading import to_plain_dict
 from alexnet.errors import UserError
@@ -55,7 +56,7 @@ def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], 
             " Give hydra.sweep.dir=..., where each makes its own."
         )
     injected = [
-        _quote("run_folder", folder),
+        _override("run_folder", folder),
         *_resume_override(resolved),
         *_tracking_overrides(resolved, folder, sweep_folder),
     ]
@@ -86,11 +87,11 @@ def _tracking_overrides(run: dict[str, Any], folder: Path, sweep_folder: Path) -
         return []
     names = []
     if logger["name"] is None:
-        names.append(_quote("logger.name", folder.relative_to(sweep_folder)))
+        names.append(_override("logger.name", folder.relative_to(sweep_folder)))
     if logger["group"] is None:
-        names.append(_quote("logger.group", _group(sweep_folder, run["outputs"])))
+        names.append(_override("logger.group", _group(sweep_folder, run["outputs"])))
     if logger["job_type"] is None and folder.parent != sweep_folder:
-        names.append(_quote("logger.job_type", folder.parent.relative_to(sweep_folder)))
+        names.append(_override("logger.job_type", folder.parent.relative_to(sweep_folder)))
     return names
 
 
@@ -138,6 +139,5 @@ def _group(folder: Path, outputs: str) -> str:
     return str(folder.relative_to(parent)) if folder.is_relative_to(parent) else folder.name
 
 
-def _quote(key: str, value: object) -> str:
-    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'"
+def _override(key: str, value: object) -> str:
+    return f"{key}={quote_value(str(value))}"
