@@ -79,6 +79,15 @@ def test_what_a_second_start_set_aside_is_no_run(tmp_path: Path) -> None:
     assert comparison.arms[0].top1 == compared(write_study(tmp_path / "other", TWO_ARMS)).arms[0].top1
 
 
+def test_folders_of_one_arm_at_several_rates_are_arms(tmp_path: Path) -> None:
+    """As former studies left them, where the best stood for its arm."""
+    arms = {
+        name: ({"optimizer.lr": float(name[-4:])}, [20.0, 21.0]) for name in ("tanh,lr=0.01", "tanh,lr=0.03")
+    }
+    study = write_study(tmp_path / "study", {"baseline": ({}, [20.0, 21.0])} | arms)
+    assert sorted(arm.name for arm in compared(study).arms) == sorted(arms)
+
+
 def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study", TWO_ARMS | {"tanh": ({"model.activation": "tanh"}, [30.0, 31.0])})
     shutil.rmtree(study / "no_lrn" / "seed=0")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alexnet.compare.grids import Grid, find_grids
 from alexnet.compare.model_diffs import ABSENT, Changes, factors_within_models, reported_changes
 from alexnet.compare.runs import ExcludedRun, Run, is_run, read_run
 from alexnet.errors import UserError, suggest
@@ -19,30 +18,20 @@ SEED = re.compile(r"seed=-?\d+")  # not seed=0.failed-1: a later start of the st
 
 @dataclass
 class Arms:
-    """Completed runs by arm, each arm's by seed; `baseline` names one of the arms.
-
-    Where an arm was tried at several values of a key, its runs are those of the best; see `grids`.
-    """
+    """Completed runs by arm, each arm's by seed; `baseline` names one of the arms."""
 
     title: str
     arms: dict[str, dict[int, Run]]
     baseline: str
     baseline_rule: str  # how the baseline was chosen, for the report
     excluded: list[ExcludedRun] = field(default_factory=list)
-    grids: list[Grid] = field(default_factory=list)
     record: StudyRecord | None = None  # of a study that a sweeper ran
-
-    @property
-    def grid_candidates(self) -> dict[str, dict[int, Run]]:
-        """The runs among which the grids' values were chosen, by folder and seed."""
-        return {grid.folder(value): runs for grid in self.grids for value, runs in grid.compared.items()}
 
 
 def read_study(folder: Path, baseline: str | None) -> Arms:
     """Read the runs in <folder>/<arm>/seed=<n>/.
 
-    The baseline is the arm given, or else the one that the runs name. Of folders <arm>,<key>=<value> the
-    best stands for its arm. Raises `UserError` where there are no runs, or no such baseline.
+    The baseline is the arm given, or else the one that the runs name. Raises `UserError` where there are no runs, or no such baseline.
     """
     if not folder.is_dir():
         siblings = folder.parent.iterdir() if folder.parent.is_dir() else ()
@@ -62,13 +51,8 @@ def read_study(folder: Path, baseline: str | None) -> Arms:
     for arm in arms:
         missing = seeds - {path.name for path in paths if path.parent.name == arm}
         excluded += [ExcludedRun(f"{arm} {seed}", "there is no such run") for seed in sorted(missing)]
-    grids = find_grids(arms)
-    for grid in grids:
-        arms = {name: runs for name, runs in arms.items() if name not in map(grid.folder, grid.tried)}
-        arms[grid.arm] = grid.runs
-        excluded += grid.excluded()
     name, rule = _find_baseline(arms, baseline)
-    return Arms(folder.resolve().name, arms, name, rule, excluded, grids, read_record(folder))
+    return Arms(folder.resolve().name, arms, name, rule, excluded, read_record(folder))
 
 
 def read_runs(pattern: str, baseline: str | None) -> Arms:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from alexnet.compare.arms import differences, format_changes, read_runs, read_study
 from alexnet.compare.effects import Effect, paired_effect
 from alexnet.compare.family_wise import FamilyWise, family_wise
-from alexnet.compare.grids import Grid
 from alexnet.compare.model_diffs import Changes, factors_within_models, is_alexnet, reported_changes
 from alexnet.compare.pairing import Pairs, pair
 from alexnet.compare.runs import NO_CLAIM, ExcludedRun, Run
@@ -84,7 +83,6 @@ class Comparison:
     arms: list[ArmResult]
     family: FamilyWise
     excluded: list[ExcludedRun]
-    grids: list[Grid]
     training_error: float
     confidence: float
 
@@ -138,7 +136,6 @@ def compare(config: CompareConfig) -> Comparison:
         arms,
         family_wise({arm.name: arm.runs for arm in arms}, baseline_runs, config.confidence),
         groups.excluded,
-        groups.grids,
         config.training_error,
         config.confidence,
     )

@@ -1,7 +1,6 @@
 """What a reader must know before believing a comparison's numbers, in sentences."""
 
 from alexnet.compare.comparison import ArmResult, Comparison
-from alexnet.compare.grids import grid_notes
 from alexnet.compare.model_diffs import NAME_KEY
 from alexnet.compare.pairing import precisions_differ, same_code
 
@@ -10,10 +9,8 @@ FEW_PAIRS = 5  # with fewer pairs, Student's t is wide
 
 def notes(comparison: Comparison) -> list[str]:
     """Return all notes that apply to these runs."""
-    shown = {arm.name for arm in comparison.all_variants}
     return [
         *_notes_on_intervals(comparison),
-        *grid_notes([grid for grid in comparison.grids if grid.arm in shown]),
         *_notes_on_learning(comparison),
         *_notes_on_factors(comparison),
         *_notes_on_conditions(comparison),

@@ -22,7 +22,7 @@ def pair(groups: Arms, allow: Iterable[ComparabilityKey] = ()) -> dict[str, Pair
     baseline = groups.arms[groups.baseline]
     if not baseline:
         raise UserError(f"Nothing to pair: no run of {groups.baseline} counts.{_first_reason(groups)}")
-    for name, runs in {**groups.arms, **groups.grid_candidates}.items():
+    for name, runs in groups.arms.items():
         _check_one_arm(name, runs)
     pairs: dict[str, Pairs] = {}
     for name, runs in groups.arms.items():
@@ -42,7 +42,6 @@ def pair(groups: Arms, allow: Iterable[ComparabilityKey] = ()) -> dict[str, Pair
         )
     by_arm = {groups.baseline: list(baseline.values())}
     by_arm |= {name: [run for run, _ in paired] for name, paired in pairs.items()}
-    by_arm |= {name: list(runs.values()) for name, runs in groups.grid_candidates.items()}
     named = [
         (f"{name} seed={run.seed}", run)
         for name, runs in by_arm.items()
