@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.compare.arms import differences, format_changes, read_runs, read_study
+from alexnet.compare.arms import differences, format_changes
 from alexnet.compare.effects import Effect, paired_effect
 from alexnet.compare.family_wise import FamilyWise, family_wise
 from alexnet.compare.model_diffs import Changes, factors_within_models, is_alexnet, reported_changes
 from alexnet.compare.pairing import Pairs, pair
+from alexnet.compare.run_pattern import read_runs
 from alexnet.compare.runs import NO_CLAIM, ExcludedRun, Run
+from alexnet.compare.study_folder import read_folder
 from alexnet.config import ClaimConfig, CompareConfig
 
 
@@ -118,7 +120,7 @@ class Comparison:
 def compare(config: CompareConfig) -> Comparison:
     """Read the runs and compare them. Raises `UserError` where they cannot be compared."""
     if config.study is not None:
-        groups = read_study(Path(config.study).expanduser(), config.baseline)
+        groups = read_folder(Path(config.study).expanduser(), config.baseline)
     else:
         assert config.runs is not None
         groups = read_runs(config.runs, config.baseline)
