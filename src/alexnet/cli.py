@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -26,6 +27,7 @@ from alexnet.config.security import check_builds_nothing
 from alexnet.errors import UserError
 from alexnet.paths import CONF
 
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 PRINTING = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # print, and do nothing else
 
 # Hydra deep-copies the store with its list of sources; --help does so a hundred times, most of its run time
@@ -93,12 +95,25 @@ def entry_point(
                 sys.exit(1)
             except KeyboardInterrupt as stopped:
                 sys.exit(str(stopped) or "Stopped.")
+            _conclude_sweep()
             if mistakes:
                 _exit(mistakes)
 
         return run
 
     return decorate
+
+
+def _conclude_sweep() -> None:
+    """After a sweep by Hydra's own sweeper, print what comes next; other sweepers do this themselves."""
+    if not HydraConfig.initialized():
+        return
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode is not RunMode.MULTIRUN or hydra_config.sweeper._target_ != BASIC_SWEEPER:
+        return
+    from alexnet.sweeps.runner import suggest_comparison
+
+    suggest_comparison(Path(hydra_config.sweep.dir).absolute())
 
 
 def _exit(mistakes: list[str]) -> NoReturn:

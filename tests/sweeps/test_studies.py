@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -63,6 +64,8 @@ def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...])
     first = train(*command, "trainer.max_epochs=1")
     assert first.status == 0, first.err
     (study,) = (first.outputs / "studies/innovations").iterdir()
+    next_line = f"Next     python src/compare.py study={shlex.quote(str(study))}"
+    assert first.out.splitlines()[-1] == next_line
     runs = {
         path.parent.relative_to(study): json.loads(path.read_text()) for path in study.glob("*/*/result.json")
     }
@@ -75,6 +78,7 @@ def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...])
     times = {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")}
     again = train(*command, "trainer.max_epochs=1")
     assert again.status == 0, again.err
+    assert again.out.splitlines()[-1] == next_line
     assert {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")} == times
 
 

@@ -5,10 +5,13 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from filelock import FileLock, Timeout
 
 from alexnet.errors import UserError
+from alexnet.paths import command_for
+from alexnet.studies.folder import completed_runs
 from alexnet.sweeps.display import live_display
 from alexnet.sweeps.job import Job
 from alexnet.sweeps.queue import GpuSlots, JobStatus, Queue, State
@@ -63,6 +66,15 @@ def conclude(jobs: int, done: int, seconds: float | None, folder: Path) -> None:
     """Print how many jobs are done; `seconds` is None if none was left to do."""
     after = "" if seconds is None else f" after {duration(seconds)}"
     console.print(f"{done} of {_jobs(jobs)} done{after}: {folder}", markup=False)
+
+
+def suggest_comparison(folder: Path) -> None:
+    """Print the command that compares a sweep's runs, to be pasted into a shell; nothing for fewer than two.
+
+    It is the last line of a sweep or study: whoever runs the whole of it calls this, once at its end.
+    """
+    if completed_runs(folder) > 1:
+        console.out(f"Next     {command_for('compare')} study={quote(str(folder))}", highlight=False)
 
 
 def failure(statuses: Sequence[JobStatus], logs: Path | None = None) -> UserError | None:
