@@ -137,7 +137,7 @@ def test_runs_that_name_none_are_compared_with_the_arm_baseline(tmp_path: Path) 
 
 def test_a_study_with_a_record(tmp_path: Path) -> None:
     """It says which arm is the baseline, which arms there are, and which seeds each should have."""
-    arms = {"plain": ({}, [20.0, 21.0, 22.0]), "baseline": (NO_LRN, [21.0]), "other": ({}, [9.0])}
+    arms = {"plain": ({}, [20.0, 21.0, 22.0]), "baseline": (NO_LRN, [21.0])}
     study = write_study(tmp_path / "study", arms)
     write_run(study / "pilot" / "plain" / "seed=7", 5.0, seed=7)
     write_hand_made(study / "hog" / "seed=0", 50.0, name="hog")
@@ -145,13 +145,20 @@ def test_a_study_with_a_record(tmp_path: Path) -> None:
     groups = read_folder(study, None)
     assert (groups.baseline, groups.baseline_rule) == ("plain", "as the study says")
     assert groups.record is not None
-    assert set(groups.arms) == {"plain", "baseline", "hog"}
+    assert {arm: sorted(runs) for arm, runs in groups.arms.items()} == {
+        "plain": [0, 1, 2],
+        "baseline": [0],
+        "missing": [],
+        "hog": [0, 1, 2],
+    }
     assert {run.name: run.reason for run in groups.excluded} == {
-        "other": "it is no arm of this study, by its study.json",
         "baseline seed=1": "there is no such run",
         "missing seed=0": "there is no such run",
     }
     assert read_folder(study, "baseline").baseline == "baseline"
+    write_run(study / "other" / "seed=0", 9.0)
+    with pytest.raises(UserError, match=r"other is no arm of this study \(study.json\)\. Move its runs"):
+        read_folder(study, None)
 
 
 def test_one_run_without_chance_stands_for_every_seed(tmp_path: Path) -> None:

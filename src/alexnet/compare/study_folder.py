@@ -7,8 +7,9 @@ from alexnet.compare.runs import ExcludedRun, Run, read_run
 from alexnet.compare.sweep_folder import read_sweep
 from alexnet.errors import UserError, suggest
 from alexnet.studies.folder import arm_and_seed, run_folders
-from alexnet.studies.record import StudyRecord, read_record
+from alexnet.studies.record import FILE, StudyRecord, read_record
 
+BY_STUDY = "as the study says"  # how the baseline was chosen
 Placed = dict[str, dict[int, Path]]  # the folders of a study's runs, by arm and seed
 
 
@@ -39,14 +40,13 @@ def _read_study(
     given: str | None,
     excluded: list[ExcludedRun],
 ) -> Arms:
-    arms: dict[str, dict[int, Run]] = {}
+    arms: dict[str, dict[int, Run]] = {arm: {} for arm in record.arms} if record else {}
     for arm, paths in placed.items():
-        runs, failed = _read_arm(arm, paths)
-        if record is None or arm in record.arms or _is_deterministic(runs):
-            arms[arm] = runs
-            excluded += failed
-        else:
-            excluded.append(ExcludedRun(arm, "it is no arm of this study, by its study.json"))
+        arms[arm] = _read_arm(arm, paths, excluded)
+        if record and arm not in record.arms and not _is_deterministic(arms[arm]):
+            raise UserError(
+                f"study={folder}: {arm} is no arm of this study ({FILE}). Move its runs elsewhere."
+            )
     check_several(f"study={folder}", arms)
     baseline, rule = _find_baseline(arms, given, record)
     planned = _planned_seeds(placed, arms, record)
@@ -57,14 +57,13 @@ def _read_study(
     ]
     for arm, runs in arms.items():
         if _is_deterministic(runs) and arm != baseline:
-            arms[arm] = {seed: next(iter(runs.values())) for seed in arms[baseline]} | runs
+            arms[arm] = {seed: next(iter(runs.values())) for seed in arms.get(baseline, {})} | runs
     return Arms(folder.resolve().name, arms, baseline, rule, excluded, record)
 
 
-def _read_arm(arm: str, paths: dict[int, Path]) -> tuple[dict[int, Run], list[ExcludedRun]]:
-    """Return the completed runs of an arm by seed, and the others."""
+def _read_arm(arm: str, paths: dict[int, Path], excluded: list[ExcludedRun]) -> dict[int, Run]:
+    """Return the completed runs of an arm by seed; the others are added to `excluded`."""
     runs: dict[int, Run] = {}
-    excluded: list[ExcludedRun] = []
     for seed, path in sorted(paths.items()):
         run = read_run(path, f"{arm} seed={seed}")
         if isinstance(run, Run) and run.seed != seed:
@@ -72,7 +71,7 @@ def _read_arm(arm: str, paths: dict[int, Path]) -> tuple[dict[int, Run], list[Ex
                 f"{path}: the seed of the run in this folder is {run.seed}. Move it out of the study."
             )
         add_run(run, path, runs, excluded)
-    return runs, excluded
+    return runs
 
 
 def _is_deterministic(runs: dict[int, Run]) -> bool:
@@ -99,8 +98,10 @@ def _find_baseline(
         if given not in arms:
             raise UserError(f"baseline={given}: there is no such arm.{suggest(given, arms)} {choices}")
         return given, "as given"
+    if record is not None:  # a fraction may leave the baseline out
+        return record.baseline, BY_STUDY
     runs = [run for arm in arms.values() for run in arm.values()]
-    named = [record.baseline] if record else sorted({run.baseline for run in runs if run.baseline})
+    named = sorted({run.baseline for run in runs if run.baseline})
     if len(named) > 1:
         raise UserError(
             f"These runs name different baselines: {', '.join(named)}. Give one: baseline=<arm>. {choices}"
@@ -108,4 +109,4 @@ def _find_baseline(
     name = named[0] if named else "baseline"
     if name not in arms:
         raise UserError(f"No arm is called {name}. Give one: baseline=<arm>. {choices}")
-    return name, "as the study says" if named else "the arm of this name"
+    return name, BY_STUDY if named else "the arm of this name"

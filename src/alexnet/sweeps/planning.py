@@ -37,7 +37,7 @@ def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], 
     """Plan the job that `overrides` ask for, in a folder under hydra.sweep.dir.
 
     `sweep` is the configuration of the whole command. Raises `UserError` if run_folder is given, or if the
-    job's folder holds the result of another configuration.
+    job's folder holds a run of another configuration.
     """
     config = loader.load_sweep_config(sweep, list(overrides))
     with open_dict(config):
@@ -67,7 +67,7 @@ def plan_job(loader: ConfigLoader, sweep: DictConfig, overrides: Sequence[str], 
         config_hash=config_hash(resolved),
         **_devices_and_epochs(resolved),
     )
-    job.check_folder()
+    job.check_folder(resolved)
     return PlannedJob(job, config, run, list(overrides), injected)
 
 
