@@ -36,7 +36,7 @@ PATH_KEYS: dict[type, tuple[str, ...]] = {
     InspectConfig: ("run", "checkpoint", "data_root", "out"),
     ExportConfig: ("run", "checkpoint", "out"),
     CompareConfig: ("study", "runs", "baseline", "out"),
-    ClassicalConfig: ("outputs", "run_folder", *DATA),
+    ClassicalConfig: ("outputs", "run_folder", "study_folder", *DATA),
 }
 HOSTILE = [
     "/x/a,b",
@@ -116,6 +116,11 @@ def test_random_characters() -> None:
         if not value or (value[0] in "'\"" and value[-1] == value[0]) or "${" in value:
             continue
         assert read(quoted(f"data.root={value}")) == value
+
+
+def test_a_key_that_is_a_group_elsewhere_is_translated() -> None:
+    assert quoted("study=/x/a,b", ClassicalConfig) == "study_folder='/x/a,b'"
+    assert quoted("study=/x/a,b", TrainConfig) == "study=/x/a,b"
 
 
 def test_what_hydra_reads_by_itself_is_left_to_it() -> None:

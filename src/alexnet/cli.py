@@ -24,7 +24,7 @@ from alexnet.config.composition import register, register_choices
 from alexnet.config.extensions import load_typed_extensions
 from alexnet.config.messages import format_error, format_missing_choice
 from alexnet.config.security import check_builds_nothing
-from alexnet.errors import UserError
+from alexnet.errors import JobsFailedError, UserError
 from alexnet.paths import CONF
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -81,12 +81,14 @@ def entry_point(
                     program()
                 finally:  # --help ends with sys.exit
                     sys.stdout.flush()
+            except JobsFailedError as error:
+                mistakes.append(str(error))
             except (UserError, HydraException, OmegaConfBaseException) as error:
-                mistakes.append(format_error(error, schema))
+                _exit([*mistakes, format_error(error, schema)])
             except AssertionError as error:
                 if "Unexpected type for root: NoneType" not in str(error):
                     raise
-                mistakes.append(format_missing_choice(sys.argv[1:]))
+                _exit([format_missing_choice(sys.argv[1:])])
             except BrokenPipeError:
                 if not PRINTING & set(sys.argv[1:]):
                     raise

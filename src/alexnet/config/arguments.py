@@ -85,6 +85,7 @@ def _quote_argument(argument: str, schema: type, swept: bool) -> str:
     key, equals, value = argument.partition("=")
     if argument.startswith("-") or not equals:
         return argument
+    key = getattr(schema, "typed_keys", {}).get(key, key)
     marker = path_key(schema, key.lstrip("+"))
     if marker is None:
         return argument if _parse(argument) else f"{key}={_quote(value)}"

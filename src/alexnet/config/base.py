@@ -1,5 +1,6 @@
 """The base class of all configurations, the types of keys that hold paths, and range checks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
@@ -44,6 +45,8 @@ class ValidatedConfig:
     """A configuration that checks its values when it is built."""
 
     required_methods: ClassVar[tuple[str, ...]] = ()  # of a base class of choices: what they override
+    # keys as they are typed -> their names, where Hydra would take a key for a group of conf/
+    typed_keys: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
         if MISSING not in vars(self).values():  # OmegaConf reads the schema from an unfilled instance

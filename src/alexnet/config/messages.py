@@ -24,6 +24,8 @@ def format_error(error: BaseException, schema: type) -> str:
     if isinstance(error, UserError):
         return str(error)
     text = f"{error}\n{error.__cause__ or ''}"
+    if match := re.match(r"UserError raised while resolving interpolation: (.*)", text):
+        return match[1]
     if match := re.search(r"Could not find '([\w/]+)/([^/']+)'", text):
         group, choice = match.groups()
         if (renamed := RENAMED_VALUES.get((group, choice))) is not None:

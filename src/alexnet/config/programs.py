@@ -1,8 +1,9 @@
 """Configuration of the programs other than `train.py` and `benchmark.py`, one class per program."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
@@ -19,6 +20,7 @@ from alexnet.config.data import DataConfig, PackFormat, ValCrops
 from alexnet.config.model import ModelConfig
 from alexnet.config.training import Accelerator
 from alexnet.errors import UserError, suggest
+from alexnet.paths import absolute
 
 
 class ExportFormat(Enum):
@@ -247,11 +249,14 @@ class NameConfig:
 
 @dataclass
 class ClassicalConfig(ProgramConfig):
-    """Configuration of `classical.py`."""
+    """Configuration of `classical.py`. In a study, `study_folder`, the run is one of its arm <features>."""
+
+    typed_keys: ClassVar[Mapping[str, str]] = {"study": "study_folder"}
 
     seed: int = MISSING
     outputs: OutputPath = MISSING
     run_folder: OutputPath | None = MISSING
+    study_folder: InputPath | None = MISSING
     model: NameConfig = field(default_factory=NameConfig)
     data: DataConfig = field(default_factory=DataConfig)
     classical: HandMadeConfig = field(default_factory=HandMadeConfig)
@@ -260,3 +265,14 @@ class ClassicalConfig(ProgramConfig):
         check(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 4294967295")
         size, stored = self.classical.image_size, self.data.resize_size
         check(size <= stored, "classical.image_size", size, f"at most data.resize_size={stored} pixels")
+        if self.run_folder is not None and self.folder != self.run_folder:
+            raise UserError(
+                f"run_folder={self.run_folder}: with study=... the run has its folder there. Leave it out."
+            )
+
+    @property
+    def folder(self) -> str | None:
+        """The run's folder; None for a new one among all runs."""
+        if self.study_folder is None:
+            return self.run_folder
+        return str(absolute(self.study_folder) / self.model.name / f"seed={self.seed}")
