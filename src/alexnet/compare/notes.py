@@ -78,7 +78,8 @@ def _notes_on_factors(comparison: Comparison) -> list[str]:
     if without:
         lines.append(
             f"Without epochs: {', '.join(without)}. Their images/s are training images over the time to"
-            " compute their features and to fit the classifier."
+            " compute their features and to fit the classifier. Nothing in them is random: one of their runs"
+            " stands for every seed."
         )
     return lines
 
