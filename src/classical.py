@@ -6,11 +6,15 @@ from alexnet import cli
 from alexnet.config import ClassicalConfig
 from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.data.locations import require_data
+from alexnet.paths import absolute
+from alexnet.studies.folder import require_study
 
 
 @cli.entry_point("classical", ClassicalConfig)
 def main(raw: DictConfig) -> float:
     config = read_config(raw, ClassicalConfig)
+    if config.study_folder is not None:
+        require_study(absolute(config.study_folder))
     require_data(config.data)
     from alexnet.classical import check_installed
 

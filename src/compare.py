@@ -1,15 +1,22 @@
 """Compare finished runs with a baseline, paired by seed: python src/compare.py study=<folder> ..."""
 
+from pathlib import Path
+
 from omegaconf import DictConfig
 
 from alexnet import cli
 from alexnet.config import CompareConfig
 from alexnet.config.reading import read_config
+from alexnet.paths import command_for
+from alexnet.studies.folder import find_study
 
 
-@cli.entry_point("compare", CompareConfig, groups=False)  # `study` is a group of train.py, a folder here
+# `study` is a group of train.py, a folder here
+@cli.entry_point("compare", CompareConfig, groups=False, sweeps=False)
 def main(raw: DictConfig) -> None:
     config = read_config(raw, CompareConfig)
+    if config.study is not None:
+        config.study = str(find_study(Path(config.study).expanduser(), command_for("compare")))
     from alexnet.compare.comparison import compare  # imports scipy and matplotlib: after the quick checks
     from alexnet.compare.display import print_address, print_comparison
     from alexnet.compare.report import write_report

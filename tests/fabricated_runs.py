@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from alexnet.config.arguments import quote_value
 from alexnet.config.study import Design
 from alexnet.studies.design import arm_name
 from alexnet.studies.record import StudyRecord
@@ -46,6 +47,7 @@ def write_run(
     status: str = "completed",
     error: str | None = None,
     git: dict[str, Any] | None = None,
+    overrides: list[str] | None = None,
     **result: Any,
 ) -> Path:
     """Write one run's folder. `settings` has dotted keys; errors are percentages."""
@@ -60,6 +62,7 @@ def write_run(
         config["claim"] = claim
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "overrides.yaml").write_text(yaml.safe_dump(overrides or []))
     environment = {
         "git": {"commit": "a" * 40, "diff": "", "untracked": []} | (git or {}),
         "packages": {"torch": "2.11.0"},
@@ -171,4 +174,25 @@ def write_factorial(
     seeds = {arm: list(range(len(errors[arm]))) for arm in arms}
     given: dict[str, Any] = {"name": folder.name, "title": "A factorial", "baseline": "baseline"} | record
     StudyRecord(design=design, factors=list(factors), arms=arms, seeds=seeds, **given).write(folder)
+    return folder
+
+
+Job = tuple[
+    list[str], dict[str, Any], float
+]  # what it sets beyond the command, its settings, its top-1 error
+
+
+def write_sweep(folder: Path, command: list[str], jobs: list[Job]) -> Path:
+    """Write a sweep in the folders that train.py gives to its jobs.
+
+    Beside them what Hydra leaves, multirun.yaml: the command, and the configuration without what is swept.
+    """
+    common = [override for override in command if "," not in override]
+    for sets, settings, top1 in jobs:
+        seed = next((int(item.partition("=")[2]) for item in sets if item.startswith("seed=")), 0)
+        run = folder / (",".join(sets).replace("/", "_") or "run")
+        typed = [*common, *sets, f"run_folder={quote_value(str(run))}", "resume=auto"]
+        write_run(run, top1, seed=seed, settings=settings, overrides=typed, top5=top1 / 8)
+    multirun = CONFIG | {"hydra": {"overrides": {"task": command}}}
+    (folder / "multirun.yaml").write_text(yaml.safe_dump(multirun))
     return folder

@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from alexnet.config import Compile, TrainConfig
-from alexnet.config.messages import PLUGINS, format_error, quote_override
+from alexnet.config.messages import PLUGINS, format_error
 from alexnet.config.model import MODELS
 from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.config.registry import ConfigRegistry
@@ -143,13 +143,6 @@ def test_a_plugin_that_is_not_installed(group: str, choice: str, monkeypatch: py
 
 def test_choices_leave_out_what_is_no_choice() -> None:
     assert "_base" not in mistake("data=imagnet")
-
-
-@pytest.mark.parametrize("value", ["/my photos/été", "it's", "/a/b", "a=b", "C:\\my data", "'quoted one'"])
-def test_any_path_can_be_typed(value: str) -> None:
-    """As one argument, without quotes for Hydra inside the shell's."""
-    root = compose_config("data=folder", quote_override(f"data.root={value}")).data.root
-    assert root == {"'quoted one'": "quoted one"}.get(value, value)
 
 
 def test_the_store_of_schemas_is_not_copied() -> None:

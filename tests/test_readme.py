@@ -17,8 +17,8 @@ from alexnet.config import (
     PrepareConfig,
     TrainConfig,
 )
+from alexnet.config.arguments import quote_arguments
 from alexnet.config.composition import register
-from alexnet.config.messages import quote_override
 from alexnet.config.reading import read_config
 from conftest import PROJECT, Train, compose_config
 from test_config import mistake
@@ -53,7 +53,8 @@ def first_value(argument: str) -> str:
 
 @pytest.mark.parametrize(("program", "command"), COMPOSED)
 def test_commands_compose(program: str, command: str) -> None:
-    first = [first_value(quote_override(argument)) for argument in shlex.split(command) if argument != "-m"]
+    quoted = quote_arguments(shlex.split(command), SCHEMAS[program])
+    first = [first_value(argument) for argument in quoted if argument != "-m"]
     register(program, SCHEMAS[program])
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         read_config(compose(program, first), SCHEMAS[program])

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -18,13 +19,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from alexnet.config import ProgramConfig
+from alexnet.config.arguments import check_one_run, is_sweep, quote_arguments
 from alexnet.config.composition import register, register_choices
 from alexnet.config.extensions import load_typed_extensions
-from alexnet.config.messages import format_error, format_missing_choice, quote_override
+from alexnet.config.messages import format_error, format_missing_choice
 from alexnet.config.security import check_builds_nothing
-from alexnet.errors import UserError
+from alexnet.errors import JobsFailedError, UserError
 from alexnet.paths import CONF
 
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 PRINTING = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # print, and do nothing else
 
 # Hydra deep-copies the store with its list of sources; --help does so a hundred times, most of its run time
@@ -65,23 +68,27 @@ def entry_point(
         @wraps(job)
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to here
-            sys.argv[1:] = [quote_override(argument) for argument in sys.argv[1:]]
-            if not sweeps and {"-m", "--multirun"} & set(sys.argv[1:]):
+            typed = sys.argv[1:]
+            if not sweeps and is_sweep(typed):
                 sys.exit(f"Error: {name}.py takes one configuration at a time. Leave -m out.")
             try:
-                check_builds_nothing(sys.argv[1:])
-                if issubclass(schema, ProgramConfig) and load_typed_extensions(sys.argv[1:]):
+                check_builds_nothing(typed)
+                if issubclass(schema, ProgramConfig) and load_typed_extensions(typed):
                     register_choices()
+                sys.argv[1:] = quote_arguments(typed, schema)
+                check_one_run(sys.argv[1:], typed, name, sweeps=sweeps)
                 try:
                     program()
                 finally:  # --help ends with sys.exit
                     sys.stdout.flush()
+            except JobsFailedError as error:
+                mistakes.append(str(error))
             except (UserError, HydraException, OmegaConfBaseException) as error:
-                mistakes.append(format_error(error, schema))
+                _exit([*mistakes, format_error(error, schema)])
             except AssertionError as error:
                 if "Unexpected type for root: NoneType" not in str(error):
                     raise
-                mistakes.append(format_missing_choice(sys.argv[1:]))
+                _exit([format_missing_choice(sys.argv[1:])])
             except BrokenPipeError:
                 if not PRINTING & set(sys.argv[1:]):
                     raise
@@ -90,12 +97,25 @@ def entry_point(
                 sys.exit(1)
             except KeyboardInterrupt as stopped:
                 sys.exit(str(stopped) or "Stopped.")
+            _conclude_sweep()
             if mistakes:
                 _exit(mistakes)
 
         return run
 
     return decorate
+
+
+def _conclude_sweep() -> None:
+    """After a sweep by Hydra's own sweeper, print what comes next; other sweepers do this themselves."""
+    if not HydraConfig.initialized():
+        return
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode is not RunMode.MULTIRUN or hydra_config.sweeper._target_ != BASIC_SWEEPER:
+        return
+    from alexnet.sweeps.runner import suggest_comparison
+
+    suggest_comparison(Path(hydra_config.sweep.dir).absolute())
 
 
 def _exit(mistakes: list[str]) -> NoReturn:

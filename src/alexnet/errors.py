@@ -18,6 +18,10 @@ class DivergedError(UserError):
     """The loss of a run has diverged, as it would if the same command ran again."""
 
 
+class JobsFailedError(UserError):
+    """Some jobs of a sweep have failed; the others are done."""
+
+
 def suggest(given: str, choices: Iterable[str]) -> str:
     """Return " Did you mean X?" for the choice nearest to what was given, or "" if none is near."""
     nearest = get_close_matches(given, list(choices), n=1, cutoff=0.5)

@@ -2,10 +2,10 @@
 
 The decorators register an activation function, an augmentation, a callback, a source of images, a loss, a
 metric, a network, a normalization, an update rule or a learning-rate schedule under a name. The classes are
-those from which choices with options derive.
+those from which choices with options derive; `InputPath` and `OutputPath` are types of keys that hold a path.
 """
 
-from alexnet.config.base import check, check_fraction, check_positive
+from alexnet.config.base import InputPath, OutputPath, check, check_fraction, check_positive
 from alexnet.config.callbacks import CallbackConfig, register_callback
 from alexnet.config.data import AugmentationConfig, DataConfig, register_augmentation, register_data
 from alexnet.config.extensions import load_extension
@@ -22,9 +22,11 @@ __all__ = [
     "DataConfig",
     "Download",
     "FetchedDataConfig",
+    "InputPath",
     "LossConfig",
     "ModelConfig",
     "OptimizerConfig",
+    "OutputPath",
     "SchedulerConfig",
     "check",
     "check_fraction",

@@ -33,6 +33,18 @@ class ProcessLauncherConf:
     grace_seconds: float = 20  # after Ctrl-C, for a job to write its result
 
 
+def in_study(study: str | None, inside: Any, outside: Any) -> Any:
+    """Return `inside` if a study is given, else `outside`. Raises `UserError` for a folder that is none."""
+    if study is None:
+        return outside
+    from alexnet.paths import absolute
+    from alexnet.studies.folder import require_study
+
+    require_study(absolute(study))
+    return inside
+
+
+OmegaConf.register_new_resolver("in_study", in_study, replace=True)
 # cached: Hydra passes the cache of a sweep's configuration on to its jobs, which thus share its folder
 OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True, use_cache=True)
 OmegaConf.register_new_resolver("sweep_folder", sweep_folder, replace=True, use_cache=True)

@@ -20,13 +20,17 @@ from hydra.types import RunMode
 from alexnet.classical import run as program
 from alexnet.classical.classifier import LinearClassifier
 from alexnet.classical.extraction import FeatureExtractor, FeatureMatrix
+from alexnet.compare.study_folder import read_folder
 from alexnet.config import ClassicalConfig
+from alexnet.config.arguments import quote_arguments
+from alexnet.config.hashing import config_hash
 from alexnet.config.messages import format_error
 from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.errors import UserError
 from alexnet.sweeps.planning import plan_job
 from alexnet.training import fit
 from conftest import PROJECT, Train, request_of, save_image
+from fabricated_runs import write_study
 
 SMALL_FEATURES = ("classical.image_size=64", "data.workers=0")
 
@@ -216,14 +220,75 @@ def test_a_job_of_a_sweep_is_an_arm_of_a_study(tmp_path: Path, monkeypatch: pyte
     assert (jobs[0].devices, jobs[0].epochs) == (1, 1)
 
 
+def study_in(folder: Path) -> Path:
+    write_study(folder, {"baseline": ({}, [20.0, 21.0])})
+    return folder
+
+
+def test_a_run_in_a_study(tmp_path: Path, cached: tuple[str, ...], caplog: pytest.LogCaptureFixture) -> None:
+    """One seed is an arm of it; what is done is not done again."""
+    study = study_in(tmp_path / "a, study")
+    typed = [*FEW, *cached, *quote_arguments([f"study={study}"], ClassicalConfig), "seed=3"]
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        raw = compose("classical", typed)
+    config, resolved = read_config(raw, ClassicalConfig), to_plain_dict(raw)
+    program.run(config, resolved, typed)
+    result = result_of(study / "color/seed=3")
+    assert (result["status"], result["seed"]) == ("completed", 3)
+    assert caplog.messages[-1] == f"Next      python src/compare.py study='{study}'"
+    assert set(read_folder(study, None).arms) == {"baseline", "color"}
+    with pytest.raises(
+        UserError, match=r"color/seed=3: this run is in the study already\. Give another seed"
+    ):
+        program.run(config, resolved, typed)
+    with pytest.raises(UserError, match=r"run_folder=/x: with study=\.\.\. the run has its folder there"):
+        replace(config, run_folder="/x")
+
+
+def test_jobs_of_a_study_are_named_by_their_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One alone, too; the same configuration is the same run with and without the study."""
+    monkeypatch.setattr("sys.argv", ["src/classical.py", "-m"])
+    study = study_in(tmp_path / "study")
+    typed = quote_arguments([f"study={study}", "classical.features=hog,color", "-m"], ClassicalConfig)[:-1]
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        loader = hydra.config_loader
+        config = loader.load_configuration("classical", typed, RunMode.MULTIRUN)
+        jobs = [
+            plan_job(loader, config, (typed[0], f"classical.features={name}"), 0).job
+            for name in ("hog", "color")
+        ]
+    assert [job.folder for job in jobs] == [study / "hog/seed=0", study / "color/seed=0"]
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        alone = to_plain_dict(compose("classical", ["classical.features=hog"]))
+    assert jobs[0].config_hash == config_hash(alone)
+
+
+def test_a_folder_that_is_no_study(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    for folder, expected in (
+        ("nothing", "there is no such folder"),
+        ("other", "this is not the folder of a study"),
+    ):
+        for sweep in ((), ("-m", "seed=0,1")):
+            refused = train(*sweep, f"study={tmp_path / folder}", program="classical.py")
+            assert (refused.status, refused.out) == (1, "")
+            (line,) = refused.err.splitlines()
+            assert line.startswith(f"Error: study={tmp_path / folder}: {expected}")
+    assert not (tmp_path / "nothing").exists()
+    assert list((tmp_path / "other").iterdir()) == []
+
+
 @pytest.mark.slow
 def test_a_sweep(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
     """Jobs run in processes; when the sweep is repeated only missing ones run."""
-    study = tmp_path / "study"
-    command = ("-m", "seed=0,1", *FEW, *synthetic, f"hydra.sweep.dir={study}")
+    study = study_in(tmp_path / "a, study")
+    command = ("-m", "seed=0,1", *FEW, *synthetic, f"study={study}")
     command += (f"outputs={tmp_path / 'outputs'}",)
     done = train(*command, program="classical.py")
     assert done.status == 0, done.err
+    assert done.out.splitlines()[-1] == f"Next     python src/compare.py study='{study}'"
     for seed in (0, 1):
         result = result_of(study / f"color/seed={seed}")
         assert (result["status"], result["seed"]) == ("completed", seed)

@@ -10,7 +10,7 @@ import torchvision
 import yaml
 from torchvision.models import list_models
 
-from alexnet.compare.arms import differences, read_runs
+from alexnet.compare.arms import differences
 from alexnet.compare.charts import applicable_charts
 from alexnet.compare.charts.history import HAND_MADE, YEARS, draw_history, historical_order, year_of
 from alexnet.compare.comparison import Comparison, compare
@@ -18,6 +18,7 @@ from alexnet.compare.effects import half_width
 from alexnet.compare.model_diffs import factors_within_models, reported_changes
 from alexnet.compare.notes import notes
 from alexnet.compare.report import write_report
+from alexnet.compare.run_pattern import read_runs
 from alexnet.config import CompareConfig, Features
 from alexnet.config.hashing import flatten
 from alexnet.errors import UserError

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
-from alexnet.compare.arms import differences, read_runs, read_study
+from alexnet.compare.arms import differences
 from alexnet.compare.comparison import Comparison, compare
 from alexnet.compare.notes import notes
 from alexnet.compare.pairing import pair, same_code
+from alexnet.compare.run_pattern import read_runs
 from alexnet.compare.runs import Code
+from alexnet.compare.study_folder import read_folder
 from alexnet.config import ComparabilityKey, CompareConfig
 from alexnet.errors import UserError
+from alexnet.studies.record import Design, StudyRecord
 from conftest import PROJECT
-from fabricated_runs import DIFF, write_run, write_study
+from fabricated_runs import DIFF, write_hand_made, write_run, write_study
 
 NO_LRN = {"model.lrn": False}
 TWO_ARMS: dict[str, Any] = {"baseline": ({}, [20.0, 21.0, 22.0]), "no_lrn": (NO_LRN, [21.0, 22.4, 23.1])}
@@ -33,7 +36,7 @@ def test_by_seed_not_by_position(tmp_path: Path) -> None:
     write_run(study / "no_lrn" / "seed=10", 30.0, seed=10, settings=NO_LRN)
     write_run(study / "baseline" / "seed=10", 20.0, seed=10)
     shutil.rmtree(study / "baseline" / "seed=0")
-    pairs = pair(read_study(study, None))["no_lrn"]
+    pairs = pair(read_folder(study, None))["no_lrn"]
     assert [(arm.seed, base.seed) for arm, base in pairs] == [(1, 1), (2, 2), (10, 10)]
     assert [arm.top1_error - base.top1_error for arm, base in pairs] == pytest.approx([1.4, 1.1, 10.0])
 
@@ -79,6 +82,15 @@ def test_what_a_second_start_set_aside_is_no_run(tmp_path: Path) -> None:
     assert comparison.arms[0].top1 == compared(write_study(tmp_path / "other", TWO_ARMS)).arms[0].top1
 
 
+def test_folders_of_one_arm_at_several_rates_are_arms(tmp_path: Path) -> None:
+    """As former studies left them, where the best stood for its arm."""
+    arms = {
+        name: ({"optimizer.lr": float(name[-4:])}, [20.0, 21.0]) for name in ("tanh,lr=0.01", "tanh,lr=0.03")
+    }
+    study = write_study(tmp_path / "study", {"baseline": ({}, [20.0, 21.0])} | arms)
+    assert sorted(arm.name for arm in compared(study).arms) == sorted(arms)
+
+
 def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study", TWO_ARMS | {"tanh": ({"model.activation": "tanh"}, [30.0, 31.0])})
     shutil.rmtree(study / "no_lrn" / "seed=0")
@@ -121,6 +133,60 @@ def test_a_study_names_its_baseline(tmp_path: Path) -> None:
 def test_runs_that_name_none_are_compared_with_the_arm_baseline(tmp_path: Path) -> None:
     comparison = compared(write_study(tmp_path / "study", TWO_ARMS))
     assert (comparison.baseline.name, comparison.baseline_rule) == ("baseline", "the arm of this name")
+
+
+def test_a_study_with_a_record(tmp_path: Path) -> None:
+    """It says which arm is the baseline, which arms there are, and which seeds each should have."""
+    arms = {"plain": ({}, [20.0, 21.0, 22.0]), "baseline": (NO_LRN, [21.0])}
+    study = write_study(tmp_path / "study", arms)
+    write_run(study / "pilot" / "plain" / "seed=7", 5.0, seed=7)
+    write_hand_made(study / "hog" / "seed=0", 50.0, name="hog")
+    record(study, "plain", {"plain": [0, 1, 2], "baseline": [0, 1], "missing": [0]})
+    groups = read_folder(study, None)
+    assert (groups.baseline, groups.baseline_rule) == ("plain", "as the study says")
+    assert groups.record is not None
+    assert {arm: sorted(runs) for arm, runs in groups.arms.items()} == {
+        "plain": [0, 1, 2],
+        "baseline": [0],
+        "missing": [],
+        "hog": [0, 1, 2],
+    }
+    assert {run.name: run.reason for run in groups.excluded} == {
+        "baseline seed=1": "there is no such run",
+        "missing seed=0": "there is no such run",
+    }
+    assert read_folder(study, "baseline").baseline == "baseline"
+    write_run(study / "other" / "seed=0", 9.0)
+    with pytest.raises(UserError, match=r"other is no arm of this study \(study.json\)\. Move its runs"):
+        read_folder(study, None)
+
+
+def test_one_run_without_chance_stands_for_every_seed(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", TWO_ARMS)
+    write_hand_made(study / "hog" / "seed=1", 50.0, name="hog", seed=1)
+    comparison = compared(study)
+    assert comparison.excluded == []
+    (hog,) = (arm for arm in comparison.arms if arm.name == "hog")
+    assert hog.top1 is not None
+    assert hog.top1.differences == (30.0, 29.0, 28.0)
+
+
+def record(study: Path, baseline: str, seeds: dict[str, list[int]]) -> None:
+    factors = [arm for arm in seeds if arm != baseline]
+    arms = {arm: [arm] if arm in factors else [] for arm in seeds}
+    StudyRecord("study", "A study", Design.one_at_a_time, baseline, factors, arms, seeds).write(study)
+
+
+def test_foreign_runs(tmp_path: Path) -> None:
+    """Another seed than its folder's is refused; what is not in the folder of an arm is left out."""
+    study = write_study(tmp_path / "study", TWO_ARMS)
+    write_run(study / "stray", 1.0)
+    (left,) = compared(study).excluded
+    assert (left.name, left.reason) == ("stray", "its folder is not <arm>/seed=<n>")
+    write_run(study / "no_lrn" / "seed=3", 23.0, seed=4, settings=NO_LRN)
+    expected = f"{study}/no_lrn/seed=3: the seed of the run in this folder is 4. Move it out of the study."
+    with pytest.raises(UserError, match=re.escape(expected)):
+        compared(study)
 
 
 def test_runs_that_name_different_baselines(tmp_path: Path) -> None:
@@ -240,10 +306,18 @@ def test_commits_that_leave_src_alone_are_the_same_code(
 @pytest.mark.parametrize(
     ("prepare", "given", "expected"),
     [
-        ("nothing", {}, "there is no such folder"),
-        ("empty", {}, "there are no <arm>/seed=<n>/ folders in it. For runs in another layout: runs="),
         ("no_baseline", {}, "No arm is called baseline. Give one: baseline=<arm>. Arms: no_lrn, tanh."),
-        ("no_two_columns", {}, "No arm is called two_columns. Give one: baseline=<arm>. Arms: baseline."),
+        (
+            "no_two_columns",
+            {},
+            "No arm is called two_columns. Give one: baseline=<arm>. Arms: baseline, tanh.",
+        ),
+        (
+            "one_arm",
+            {},
+            "only seeds differ (0, 1); there is nothing to compare. Top-1 error: mean 21.00%, from",
+        ),
+        ("unfinished", {}, "none of its runs is complete"),
         ("study", {"baseline": "nolrn"}, "there is no such arm. Did you mean no_lrn?"),
         ("alone", {}, "Nothing to pair: no arm shares a seed with baseline."),
         ("failed", {}, "Nothing to pair: no run of baseline counts. baseline seed=0: failed: Bang."),
@@ -252,12 +326,15 @@ def test_commits_that_leave_src_alone_are_the_same_code(
 def test_nothing_to_compare(tmp_path: Path, prepare: str, given: dict[str, Any], expected: str) -> None:
     folder = tmp_path / "study"
     tanh = {"model.activation": "tanh"}
-    if prepare == "empty":
-        folder.mkdir()
-    elif prepare == "no_baseline":
+    if prepare == "no_baseline":
         write_study(folder, {"no_lrn": (NO_LRN, [20.0]), "tanh": (tanh, [20.0])})
     elif prepare == "no_two_columns":
-        write_study(folder, {"baseline": ({"baseline": "two_columns"}, [20.0])})
+        named = {"baseline": "two_columns"}
+        write_study(folder, {"baseline": (named, [20.0]), "tanh": (tanh | named, [20.0])})
+    elif prepare == "one_arm":
+        write_study(folder, {"hog": ({}, [20.0, 22.0])})
+    elif prepare == "unfinished":
+        write_run(folder / "baseline" / "seed=0", 0.0, status="interrupted", error="Bang")
     elif prepare == "study":
         write_study(folder, TWO_ARMS)
     elif prepare == "alone":

@@ -28,5 +28,7 @@ def test_more_values_belong_to_the_same_sweep() -> None:
     assert name != sweep_name(["model.lrn=true,false", "seed=0,1", "model.width=0.5"])
 
 
-def test_where_the_outputs_go_is_not_part_of_the_name() -> None:
-    assert sweep_name(["seed=0,1", "outputs=/a", "logger=csv"]) == sweep_name(["seed=0,1"])
+def test_where_the_outputs_and_the_data_lie_is_not_part_of_the_name() -> None:
+    places = ["outputs=/a", "logger=csv", "data.root='/x/a,b'", "data.pack=/p", "data.max_unreadable=0.1"]
+    assert sweep_name(["seed=0,1", *places]) == sweep_name(["seed=0,1"])
+    assert sweep_name(["model.lrn=true,false", "seed=1"]) != sweep_name(["model.lrn=true,false", "seed=2"])

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from fake_sweep import fake_job
 from processes import group_members, is_alive
 
@@ -268,7 +269,30 @@ def test_a_lock_is_gone_with_its_process(tmp_path: Path) -> None:
 def test_another_configuration_s_result_is_not_touched(tmp_path: Path) -> None:
     (job,) = make_jobs(tmp_path, "ok")
     run([job])
-    job.check_folder()
+    job.check_folder({})
     other = fake_job(job.folder, "ok", config_hash="other")
     with pytest.raises(UserError, match="finished run of another configuration"):
-        other.check_folder()
+        other.check_folder({})
+
+
+@pytest.mark.parametrize("status", ["completed", "interrupted", None, "failed"])
+def test_a_run_on_other_data_is_not_touched(tmp_path: Path, status: str | None) -> None:
+    """Unless it failed: that one is set aside, as one of the same configuration is."""
+    configs = [{"seed": 0, "outputs": name, "data": {"root": f"/{name}"}} for name in "ab"]
+    jobs = [fake_job(tmp_path / "seed=0", "ok", config_hash(config)) for config in configs]
+    folder = jobs[0].folder
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(configs[0]))
+    if status is not None:
+        result = {"status": status, "config_hash": jobs[0].config_hash}
+        (folder / "result.json").write_text(json.dumps(result))
+    jobs[0].check_folder(configs[0])
+    if status == "failed":
+        jobs[1].check_folder(configs[1])
+        return
+    with pytest.raises(UserError) as refusal:
+        jobs[1].check_folder(configs[1])
+    finished = "a finished" if status == "completed" else "an unfinished"
+    expected = f"{folder} holds {finished} run of another configuration, data.root=/a and not /b. Move"
+    assert str(refusal.value).startswith(expected)
+    assert len(str(refusal.value).splitlines()) == 1

@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -45,11 +45,18 @@ def test_the_folder_names_what_all_jobs_share() -> None:
     assert settings_name([*given, "data.workers=4", "data.cache=/c"]) == settings_name(given)
 
 
-def test_folders_are_distinguished_but_not_named() -> None:
-    names = [settings_name(["data=folder", f"data.root=/{folder}/pets"]) for folder in "ab"]
-    assert len({*names, settings_name(["data=folder"])}) == 3
-    assert all(re.fullmatch("data=folder_[0-9a-f]{8}", name) for name in names)
-    assert re.fullmatch("default_[0-9a-f]{8}", settings_name(["data.pack=/p"]))
+def test_where_the_data_lies_is_not_named() -> None:
+    places = ["data.root=/a", "data.pack='/p,q'", "data.cache=/c", "data.max_unreadable=0.1", "outputs=/o"]
+    assert settings_name(["data=folder", *places]) == "data=folder"
+    assert settings_name(places) == "default"
+
+
+def test_the_design_of_a_study_is_named_where_it_is_another() -> None:
+    usual = ["study=innovations", "study.design=one_at_a_time", "study.factors=[a,b]", "study.seeds=4"]
+    assert settings_name([*usual, "seed=0,1"]) == "default"
+    assert settings_name(["study=innovations", "study.design=factorial"]) == "design=factorial"
+    given = ["model.width=0.25", "study.design=fraction", "study.resolution=4"]
+    assert settings_name(given) == "design=fraction,model.width=0.25"
 
 
 def test_a_study_is_no_single_run(train: Train) -> None:
@@ -64,6 +71,8 @@ def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...])
     first = train(*command, "trainer.max_epochs=1")
     assert first.status == 0, first.err
     (study,) = (first.outputs / "studies/innovations").iterdir()
+    next_line = f"Next     python src/compare.py study={shlex.quote(str(study))}"
+    assert first.out.splitlines()[-1] == next_line
     runs = {
         path.parent.relative_to(study): json.loads(path.read_text()) for path in study.glob("*/*/result.json")
     }
@@ -76,6 +85,7 @@ def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...])
     times = {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")}
     again = train(*command, "trainer.max_epochs=1")
     assert again.status == 0, again.err
+    assert again.out.splitlines()[-1] == next_line
     assert {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")} == times
 
 

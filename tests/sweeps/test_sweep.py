@@ -53,6 +53,7 @@ def test_a_sweep_and_the_same_command_again(train: Train, synthetic: tuple[str, 
     again = train(*(item.replace("1.5", "0.25") for item in command))
     assert again.status == 0, again.err
     assert "2 jobs, 1 of them done before" in again.out
+    assert again.out.splitlines()[-1] == f"Next     python src/compare.py study={sweep}"
     assert (folder / "result.json").stat().st_mtime_ns == written
     assert set(results(sweep)) == {"model.dropout=0.5", "model.dropout=0.25"}
 
@@ -118,6 +119,7 @@ def test_a_search_by_optuna(train: Train, synthetic: tuple[str, ...]) -> None:
     assert "Trial 4 of 4: " in done.out
     assert done.out.splitlines()[-1] == f"Results  {sweep / 'optimization_results.yaml'}"
     assert done.err == ""
+    assert "compare.py" not in done.out  # its trials are no arms
     optimum = yaml.safe_load((sweep / "optimization_results.yaml").read_text())
     assert optimum["best_value"] == min(errors.values())
     best = optimum["best_params"]

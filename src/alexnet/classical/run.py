@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -52,11 +53,15 @@ def run(config: ClassicalConfig, resolved: dict[str, Any], overrides: list[str])
 
 
 def _run_folder(config: ClassicalConfig, resolved: dict[str, Any]) -> RunFolder:
-    if config.run_folder is not None:
-        path = absolute(config.run_folder)
+    if config.folder is not None:
+        path = absolute(config.folder)
         if path.is_dir() and (is_unfinished(path, config_hash(resolved)) or is_empty_run(path)):
             return RunFolder.reopen(path)
-    return RunFolder.create(config.outputs, resolved, config.run_folder)
+        if config.study_folder is not None and path.exists():
+            raise UserError(
+                f"{path}: this run is in the study already. Give another seed, or other classical.features."
+            )
+    return RunFolder.create(config.outputs, resolved, config.folder)
 
 
 class _ClassicalSession(RunSession):
@@ -159,6 +164,9 @@ class _ClassicalSession(RunSession):
         if self.warning:
             log.warning(self.warning)
         log.info(f"Results   {self.folder.path / 'result.json'}, metrics.csv beside it")
+        if (study := self.config.study_folder) is not None:
+            log.info(f"Next      {command_for('compare')} study={quote(str(absolute(study)))}")
+            return
         name = self.config.data.name
         log.info(f"Next      a network, on the same images: {command_for('train')} data={name}")
 

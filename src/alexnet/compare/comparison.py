@@ -9,10 +9,10 @@ from statistics import fmean, stdev
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.compare.arms import Arms, format_changes, read_runs, read_study
+from alexnet.compare.arms import Arms, format_changes
 from alexnet.compare.effects import Effect
-from alexnet.compare.grids import Grid
 from alexnet.compare.model_diffs import Changes, is_alexnet
+from alexnet.compare.run_pattern import read_runs
 from alexnet.compare.runs import ExcludedRun, Run
 from alexnet.compare.start_rate import StartRate, start_rate
 from alexnet.config import ClaimConfig, CompareConfig
@@ -160,7 +160,6 @@ class Comparison:
     baseline_rule: str
     arms: list[ArmResult]
     excluded: list[ExcludedRun]
-    grids: list[Grid]
     record: StudyRecord | None
     training_error: float
     confidence: float
@@ -208,7 +207,7 @@ def compare(config: CompareConfig) -> Comparison:
 
 def _read(config: CompareConfig) -> Arms:
     if config.study is not None:
-        return read_study(Path(config.study).expanduser(), config.baseline)
+        return read_folder(Path(config.study).expanduser(), config.baseline)
     assert config.runs is not None
     return read_runs(config.runs, config.baseline)
 

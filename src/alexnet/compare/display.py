@@ -14,6 +14,7 @@ from alexnet.compare.outline import outline
 from alexnet.compare.tables import Table
 from alexnet.config import CompareConfig
 from alexnet.plotting import break_name
+from alexnet.studies.folder import is_study
 from alexnet.terminal import console, print_table
 
 ENOUGH = 12  # characters for names; below that, other columns are made narrower
@@ -43,7 +44,8 @@ def print_address(address: str, waiting: int, config: CompareConfig) -> None:
     """Print where the W&B report is, and the command for the `waiting` runs that are not in W&B yet."""
     console.print(f"W&B       {address}", markup=False)
     if waiting:
-        runs = config.runs or f"{quote(str(config.study))}/*/*"
+        levels = "*/*" if config.study and is_study(Path(config.study)) else "*"
+        runs = config.runs or f"{quote(str(config.study))}/{levels}"
         console.print(
             f"Note      {waiting} of the runs are not in W&B yet; its charts need them. To upload:"
             f" wandb sync {runs}/wandb/offline-run-*",

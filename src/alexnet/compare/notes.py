@@ -1,7 +1,6 @@
 """What a reader must know before believing a comparison's numbers, in sentences."""
 
 from alexnet.compare.comparison import ArmResult, Comparison
-from alexnet.compare.grids import grid_notes
 from alexnet.compare.model_diffs import NAME_KEY
 from alexnet.compare.one_at_a_time import OneAtATime
 from alexnet.compare.pairing import precisions_differ, same_code, val_images_differ
@@ -13,11 +12,9 @@ FEW_PAIRS = 5  # with fewer pairs, Student's t is wide
 
 def notes(comparison: OneAtATime) -> list[str]:
     """Return all notes that apply to these runs."""
-    shown = {arm.name for arm in comparison.all_variants}
     return [
         *_notes_on_estimates(comparison),
         *_notes_on_intervals(comparison),
-        *grid_notes([grid for grid in comparison.grids if grid.arm in shown]),
         *notes_on_starts(comparison),
         *_notes_on_factors(comparison),
         *notes_on_conditions(comparison),
@@ -117,7 +114,8 @@ def _notes_on_factors(comparison: OneAtATime) -> list[str]:
     if without:
         lines.append(
             f"Without epochs: {', '.join(without)}. Their images/s are training images over the time to"
-            " compute their features and to fit the classifier."
+            " compute their features and to fit the classifier. Nothing in them is random: one of their runs"
+            " stands for every seed."
         )
     return lines
 

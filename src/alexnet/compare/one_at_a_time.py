@@ -65,7 +65,6 @@ def compare_one_at_a_time(groups: Arms, config: CompareConfig) -> OneAtATime:
         groups.baseline_rule,
         arms,
         groups.excluded + _without_partner(arms, baseline),
-        groups.grids,
         groups.record,
         config.training_error,
         config.confidence,

@@ -42,7 +42,7 @@ def check_comparable(groups: Arms, allow: Iterable[ComparabilityKey] = ()) -> No
 
     What the pilot of a study may choose, it may choose for each arm.
     """
-    by_arm = {groups.baseline: groups.arms.get(groups.baseline, {}), **groups.arms, **groups.grid_candidates}
+    by_arm = {groups.baseline: groups.arms.get(groups.baseline, {}), **groups.arms}
     for name, runs in by_arm.items():
         _check_one_arm(name, runs)
     named = [

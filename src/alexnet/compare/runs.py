@@ -147,11 +147,6 @@ def read_claim(content: Any, run: Path) -> ClaimConfig:
     return replace(NO_CLAIM, **known)
 
 
-def is_run(path: Path) -> bool:
-    """Return whether this is a run's folder, finished or not."""
-    return any((path / name).is_file() for name in ("config.yaml", "result.json"))
-
-
 def read_run(path: Path, name: str) -> Run | ExcludedRun:
     """Read a run folder; a run that is not complete, or cannot be read, is excluded under `name`."""
     try:

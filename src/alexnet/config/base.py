@@ -1,11 +1,28 @@
-"""The base class of all configurations, and range checks."""
+"""The base class of all configurations, the types of keys that hold paths, and range checks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from omegaconf import MISSING
 
 from alexnet.errors import UserError
+
+
+@dataclass(frozen=True)
+class PathKey:
+    """Marker of a key that holds a path: every character of its value belongs to the path.
+
+    `several`: it may be a list of paths. `written`: the program writes there, so that it need not exist.
+    """
+
+    several: bool = False
+    written: bool = False
+
+
+InputPath = Annotated[str, PathKey()]
+InputPaths = Annotated[Any, PathKey(several=True)]
+OutputPath = Annotated[str, PathKey(written=True)]
 
 
 def check(valid: bool, key: str, value: Any, expected: str) -> None:
@@ -28,6 +45,8 @@ class ValidatedConfig:
     """A configuration that checks its values when it is built."""
 
     required_methods: ClassVar[tuple[str, ...]] = ()  # of a base class of choices: what they override
+    # keys as they are typed -> their names, where Hydra would take a key for a group of conf/
+    typed_keys: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
         if MISSING not in vars(self).values():  # OmegaConf reads the schema from an unfilled instance

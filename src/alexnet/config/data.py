@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import MISSING
 
-from alexnet.config.base import ValidatedConfig, check, check_positive
+from alexnet.config.base import InputPath, OutputPath, ValidatedConfig, check, check_positive
 from alexnet.config.registry import ConfigRegistry, FieldRegistry
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ class DataConfig(ValidatedConfig):
 
     name: str = MISSING
     source: str = MISSING
-    root: str = MISSING
-    cache: str = MISSING
-    pack: str | None = MISSING
+    root: InputPath = MISSING
+    cache: OutputPath = MISSING
+    pack: InputPath | None = MISSING
     batch_size: int = MISSING
     workers: int | None = MISSING
     val_fraction: float = MISSING

@@ -6,14 +6,15 @@ from typing import Any
 
 # monitoring, loading and naming do not change what a run computes
 UNHASHED_KEYS = (
-    *("outputs", "run_folder", "resume", "logger", "claim", "study", "extensions"),
+    *("outputs", "run_folder", "study_folder", "resume", "logger", "claim", "study", "extensions"),
     *("data.cache", "data.workers", "trainer.log_every_n_steps", "trainer.max_time"),
     *("callbacks.checkpoint", "callbacks.activation_monitor"),
 )
 
-# the location of the data and the seed are not factors of an experiment, but they are hashed: another
+# where the data lies is no factor of an experiment, nor part of a sweep's name, but it is hashed: another
 # data.root may hold other images
-NON_FACTOR_KEYS = (*UNHASHED_KEYS, "data.root", "data.pack", "data.max_unreadable", "seed")
+PLACE_KEYS = ("data.root", "data.pack", "data.max_unreadable")
+NON_FACTOR_KEYS = (*UNHASHED_KEYS, *PLACE_KEYS, "seed")
 
 
 def config_hash(config: dict[str, Any]) -> str:

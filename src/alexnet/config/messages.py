@@ -2,11 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
 
 from alexnet.config.registry import groups_of, nested_schemas, to_node
@@ -26,6 +24,8 @@ def format_error(error: BaseException, schema: type) -> str:
     if isinstance(error, UserError):
         return str(error)
     text = f"{error}\n{error.__cause__ or ''}"
+    if match := re.match(r"UserError raised while resolving interpolation: (.*)", text):
+        return match[1]
     if match := re.search(r"Could not find '([\w/]+)/([^/']+)'", text):
         group, choice = match.groups()
         if (renamed := RENAMED_VALUES.get((group, choice))) is not None:
@@ -47,20 +47,6 @@ def format_error(error: BaseException, schema: type) -> str:
         return f"Cannot read '{error.override}'. Expected key=value, quoted where necessary."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:2])
-
-
-def quote_override(argument: str) -> str:
-    """Quote the value of key=value if Hydra cannot parse it otherwise, such as a path with spaces."""
-    key, equals, value = argument.partition("=")
-    if argument.startswith("-") or not equals:
-        return argument
-    parser = OverridesParser.create()
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    for candidate in (argument, f"{key}='{escaped}'"):
-        with suppress(HydraException):
-            parser.parse_override(candidate)
-            return candidate
-    return argument
 
 
 def format_missing_choice(arguments: list[str]) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from omegaconf import MISSING
 
-from alexnet.config.base import ValidatedConfig, check
+from alexnet.config.base import InputPath, ValidatedConfig, check
 from alexnet.config.registry import ConfigRegistry
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class ModelConfig(ValidatedConfig):
     family: str = MISSING
     name: str = MISSING
     image_size: int = MISSING
-    pretrained: str | None = None
+    pretrained: InputPath | None = None
     freeze: list[str] = field(default_factory=list)
 
     @property

@@ -1,16 +1,26 @@
 """Configuration of the programs other than `train.py` and `benchmark.py`, one class per program."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
-from alexnet.config.base import ProgramConfig, ValidatedConfig, check, check_positive
+from alexnet.config.base import (
+    InputPath,
+    InputPaths,
+    OutputPath,
+    ProgramConfig,
+    ValidatedConfig,
+    check,
+    check_positive,
+)
 from alexnet.config.data import DataConfig, PackFormat, ValCrops
 from alexnet.config.model import ModelConfig
 from alexnet.config.training import Accelerator
 from alexnet.errors import UserError, suggest
+from alexnet.paths import absolute
 
 
 class ExportFormat(Enum):
@@ -46,18 +56,18 @@ class PrepareConfig(ProgramConfig):
 class EvaluateConfig(ProgramConfig):
     """Configuration of `evaluate.py`. `run` and `checkpoint` are a path, or a list of paths."""
 
-    run: Any = MISSING
-    checkpoint: Any = MISSING
-    weights: str | None = MISSING
+    run: InputPaths = MISSING
+    checkpoint: InputPaths = MISSING
+    weights: InputPath | None = MISSING
     model: ModelConfig | None = None
     data: DataConfig | None = None
-    data_root: str | None = MISSING
+    data_root: InputPath | None = MISSING
     crops: list[ValCrops] = MISSING
     batch_size: int = MISSING
     accelerator: Accelerator = MISSING
-    out: str | None = MISSING
-    outputs: str = MISSING
-    cache: str = MISSING
+    out: OutputPath | None = MISSING
+    outputs: OutputPath = MISSING
+    cache: OutputPath = MISSING
     wandb: bool = MISSING
 
     def check(self) -> None:
@@ -100,13 +110,13 @@ def _as_list(given: Any) -> list[str]:
 class PredictConfig(ProgramConfig):
     """Configuration of `predict.py`."""
 
-    run: str | None = MISSING
-    checkpoint: str | None = MISSING
-    images: Any = MISSING
+    run: InputPath | None = MISSING
+    checkpoint: InputPath | None = MISSING
+    images: InputPaths = MISSING
     crops: ValCrops = MISSING
     top: int = MISSING
-    output: str | None = MISSING
-    sheet: str | None = MISSING
+    output: OutputPath | None = MISSING
+    sheet: OutputPath | None = MISSING
     batch_size: int = MISSING
     accelerator: Accelerator = MISSING
 
@@ -121,13 +131,13 @@ class PredictConfig(ProgramConfig):
 class InspectConfig(ProgramConfig):
     """Configuration of `inspect_run.py`."""
 
-    run: str | None = MISSING
-    checkpoint: str | None = MISSING
-    data_root: str | None = MISSING
+    run: InputPath | None = MISSING
+    checkpoint: InputPath | None = MISSING
+    data_root: InputPath | None = MISSING
     images: int | None = MISSING
     queries: int = MISSING
     neighbours: int = MISSING
-    out: str | None = MISSING
+    out: OutputPath | None = MISSING
     wandb: bool = MISSING
     batch_size: int = MISSING
     accelerator: Accelerator = MISSING
@@ -147,10 +157,10 @@ OLDEST_OPSET = 18  # the oldest that torch writes; asked for an older one, it si
 class ExportConfig(ProgramConfig):
     """Configuration of `export.py`. `format` is the name of a format, or a list of names."""
 
-    run: str | None = MISSING
-    checkpoint: str | None = MISSING
+    run: InputPath | None = MISSING
+    checkpoint: InputPath | None = MISSING
     format: Any = MISSING
-    out: str | None = MISSING
+    out: OutputPath | None = MISSING
     tolerance: float = MISSING
     opset: int | None = MISSING
 
@@ -182,10 +192,10 @@ def _parse_format(name: str) -> ExportFormat:
 class CompareConfig(ValidatedConfig):
     """Configuration of `compare.py`."""
 
-    study: str | None = MISSING
-    runs: str | None = MISSING
-    baseline: str | None = MISSING
-    out: str | None = MISSING
+    study: InputPath | None = MISSING
+    runs: InputPath | None = MISSING
+    baseline: InputPath | None = MISSING  # an arm's name is that of a folder
+    out: OutputPath | None = MISSING
     training_error: float = MISSING
     confidence: float = MISSING
     allow: list[ComparabilityKey] = MISSING
@@ -242,11 +252,14 @@ class NameConfig:
 
 @dataclass
 class ClassicalConfig(ProgramConfig):
-    """Configuration of `classical.py`."""
+    """Configuration of `classical.py`. In a study, `study_folder`, the run is one of its arm <features>."""
+
+    typed_keys: ClassVar[Mapping[str, str]] = {"study": "study_folder"}
 
     seed: int = MISSING
-    outputs: str = MISSING
-    run_folder: str | None = MISSING
+    outputs: OutputPath = MISSING
+    run_folder: OutputPath | None = MISSING
+    study_folder: InputPath | None = MISSING
     model: NameConfig = field(default_factory=NameConfig)
     data: DataConfig = field(default_factory=DataConfig)
     classical: HandMadeConfig = field(default_factory=HandMadeConfig)
@@ -255,3 +268,14 @@ class ClassicalConfig(ProgramConfig):
         check(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 4294967295")
         size, stored = self.classical.image_size, self.data.resize_size
         check(size <= stored, "classical.image_size", size, f"at most data.resize_size={stored} pixels")
+        if self.run_folder is not None and self.folder != self.run_folder:
+            raise UserError(
+                f"run_folder={self.run_folder}: with study=... the run has its folder there. Leave it out."
+            )
+
+    @property
+    def folder(self) -> str | None:
+        """The run's folder; None for a new one among all runs."""
+        if self.study_folder is None:
+            return self.run_folder
+        return str(absolute(self.study_folder) / self.model.name / f"seed={self.seed}")

@@ -237,6 +237,12 @@ def groups_of(schema: type) -> dict[str, ConfigRegistry[Any]]:
     return {name: known[nested] for name, nested in nested_schemas(schema).items() if nested in known}
 
 
+def choices_of(schema: type) -> list[type]:
+    """Return the classes that a key of class `schema` may hold, with the keys that choices add to them."""
+    registry = ConfigRegistry.of_base.get(schema)
+    return [schema] if registry is None else [registry[name] for name in registry.names()]
+
+
 def choice_keys() -> dict[str, str]:
     """Return the key that holds the choice of each group, by group: {"model": "model.family", ...}."""
     return {registry.group: registry.key for registry in ConfigRegistry.of_base.values()}

@@ -6,7 +6,14 @@ from enum import Enum
 
 from omegaconf import MISSING
 
-from alexnet.config.base import ProgramConfig, ValidatedConfig, check, check_positive
+from alexnet.config.base import (
+    InputPath,
+    OutputPath,
+    ProgramConfig,
+    ValidatedConfig,
+    check,
+    check_positive,
+)
 from alexnet.config.callbacks import CallbacksConfig
 from alexnet.config.data import DataConfig
 from alexnet.config.loss import LossConfig
@@ -188,9 +195,9 @@ class TrainConfig(ProgramConfig):
     seed: int = MISSING
     claim: ClaimConfig | None = None
     study: StudyConfig | None = None
-    outputs: str = MISSING
-    run_folder: str | None = MISSING
-    resume: str | None = MISSING
+    outputs: OutputPath = MISSING
+    run_folder: OutputPath | None = MISSING
+    resume: InputPath | None = MISSING
     model: ModelConfig = MISSING
     data: DataConfig = MISSING
     optimizer: OptimizerConfig = MISSING

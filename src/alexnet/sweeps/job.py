@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alexnet.config.hashing import UNHASHED_KEYS, flatten, is_under
 from alexnet.errors import UserError, first_line
 from alexnet.runs.load import LAUNCHER
-from alexnet.runs.resume import is_unfinished
+from alexnet.runs.resume import is_unfinished, read_run_config
 
 DIVERGED_ERROR = 100.0  # percent: what a search is told of a run that diverged
 NO_REASON = "ended without a result or an error message"
@@ -84,12 +85,20 @@ class Job:
         lines = text[: text.rfind("\n") + 1].splitlines()
         return next(csv.DictReader([lines[0], lines[-1]])) if len(lines) > 1 else {}
 
-    def check_folder(self) -> None:
-        """Raise `UserError` if its folder holds the finished run of another configuration."""
-        if self.result().get("status") == "completed" and not self.is_done():
+    def check_folder(self, config: dict[str, Any]) -> None:
+        """Raise `UserError` if its folder holds a run that has another configuration than `config`, its own.
+
+        One that failed is not in the way, see `set_aside`.
+        """
+        status = self.result().get("status")
+        if status == "failed" or self.is_done() or is_unfinished(self.folder, self.config_hash):
+            return
+        difference = _first_difference(self.folder, config)
+        if status == "completed" or difference:
+            what = "a finished run" if status == "completed" else "an unfinished run"
             raise UserError(
-                f"{self.folder} holds a finished run of another configuration. Move it away, or give"
-                " this sweep a folder of its own: hydra.sweep.dir=..."
+                f"{self.folder} holds {what} of another configuration{difference}. Move the folder away, or"
+                " give this sweep one of its own: hydra.sweep.dir=..."
             )
 
     def set_aside(self) -> None:
@@ -127,6 +136,18 @@ class Job:
             output = ""
         lines = [line.strip() for line in output.splitlines() if line.strip()]
         return lines[-1].removeprefix("Error: ") if lines else f"{NO_REASON} (status {exit_code})"
+
+
+def _first_difference(folder: Path, config: dict[str, Any]) -> str:
+    """Return in words the first value in which the run in a folder differs; "" without any, or a run."""
+    try:
+        before = flatten(read_run_config(folder))
+    except UserError:
+        return ""
+    now = flatten(config)
+    keys = [key for key in before | now if not is_under(key, UNHASHED_KEYS)]
+    differing = [key for key in keys if before.get(key) != now.get(key)]
+    return f", {differing[0]}={before.get(differing[0])} and not {now.get(differing[0])}" if differing else ""
 
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from alexnet.config.hashing import NON_FACTOR_KEYS, UNHASHED_KEYS, is_under
+from alexnet.config.hashing import NON_FACTOR_KEYS, PLACE_KEYS, UNHASHED_KEYS, is_under
 
+USUAL_DESIGN = "one_at_a_time"  # of alexnet.studies.record.Design, whose import loads numpy
 MAX_LENGTH = 120  # a file name has at most 255 bytes, and suffixes are added to it
 
 
@@ -22,29 +23,28 @@ def sweep_folder(overrides: Iterable[str]) -> str:
 def sweep_name(overrides: Iterable[str]) -> str:
     """Return the keys that a command sweeps over, and a hash of everything else it sets.
 
-    Their values are not in the name: a command with more seeds extends the existing sweep.
+    Their values are not in the name: a command with more seeds extends the existing sweep. Nor is where the
+    data lies; a job whose folder holds a run on other data is refused, see `Job.check_folder`.
     """
     parsed = _parse(overrides)
     swept = sorted(override.get_key_element() for override in parsed if override.is_sweep_override())
-    fixed = sorted(
-        str(override.input_line)
-        for override in parsed
-        if not override.is_sweep_override() and not is_under(override.get_key_element(), UNHASHED_KEYS)
-    )
+    fixed = sorted(map(_as_typed, _fixed(parsed, (*UNHASHED_KEYS, *PLACE_KEYS))))
     return "_".join(filter(None, [_safe(",".join(swept)), _hash("\n".join(fixed))]))
 
 
 def settings_name(overrides: Iterable[str]) -> str:
     """Return what a command sets for all jobs of a study: data=imagenette,model.width=0.25.
 
-    Folders that it sets are not named, but a hash of them is appended.
+    Another design than one factor at a time is named as well: design=factorial.
     """
-    excluded = (*UNHASHED_KEYS, "study", "experiment", "seed")
-    fixed = [override for override in _parse(overrides) if not override.is_sweep_override()]
-    kept = [item for item in fixed if not is_under(item.get_key_element(), excluded)]
-    named = [item for item in kept if not is_under(item.get_key_element(), NON_FACTOR_KEYS)]
-    name = _safe(",".join(sorted(map(_as_typed, named)))) or "default"
-    return name if named == kept else f"{name}_{_hash(','.join(sorted(map(_as_typed, kept))))}"
+    parsed = _parse(overrides)
+    named = list(map(_as_typed, _fixed(parsed, (*NON_FACTOR_KEYS, "study", "experiment"))))
+    named += [
+        f"design={override.value()}"
+        for override in parsed
+        if override.key_or_group == "study.design" and override.value() != USUAL_DESIGN
+    ]
+    return _safe(",".join(sorted(named))) or "default"
 
 
 def job_name(overrides: Sequence[str], command: Iterable[str]) -> str:
@@ -56,6 +56,12 @@ def job_name(overrides: Sequence[str], command: Iterable[str]) -> str:
 
 def _parse(overrides: Iterable[str]) -> list[Override]:
     return OverridesParser.create().parse_overrides(list(overrides))
+
+
+def _fixed(parsed: Iterable[Override], excluded: tuple[str, ...]) -> list[Override]:
+    """Return the overrides that are the same for all jobs, without the excluded keys."""
+    fixed = [override for override in parsed if not override.is_sweep_override()]
+    return [override for override in fixed if not is_under(override.key_or_group, excluded)]
 
 
 def _as_typed(override: Override) -> str:

@@ -10,6 +10,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from alexnet.config.arguments import quote_value
 from alexnet.config.hashing import config_hash
 from alexnet.config.reading import to_plain_dict
 from alexnet.errors import UserError
@@ -43,7 +44,7 @@ def plan_job(
     """Plan the job that `overrides` ask for, in a folder under hydra.sweep.dir.
 
     `sweep` is the configuration of the whole command. A run_folder in it is taken, as a study's sweeper gives
-    it. Raises `UserError` for another one, or if the job's folder holds the result of another configuration.
+    it. Raises `UserError` for another one, or if the job's folder holds a run of another configuration.
     """
     config = loader.load_sweep_config(sweep, list(overrides))
     with open_dict(config):
@@ -63,7 +64,7 @@ def plan_job(
         accepts_divergence=accepts_divergence,
         **_devices_and_epochs(resolved),
     )
-    job.check_folder()
+    job.check_folder(resolved)
     return PlannedJob(job, config, run, list(overrides), injected)
 
 
@@ -79,7 +80,7 @@ def _run_folder(given: str | None, sweep_folder: Path, subdir: str) -> tuple[Pat
     folder = sweep_folder / subdir
     if not folder.is_relative_to(sweep_folder) or ".." in folder.relative_to(sweep_folder).parts:
         raise UserError(f"hydra.sweep.subdir={subdir}: not a folder in {sweep_folder}.")
-    return folder, [_quote("run_folder", folder)]
+    return folder, [_override("run_folder", folder)]
 
 
 def _resume_override(run: dict[str, Any]) -> list[str]:
@@ -98,11 +99,11 @@ def _tracking_overrides(run: dict[str, Any], folder: Path, sweep_folder: Path) -
         return []
     names = []
     if logger["name"] is None:
-        names.append(_quote("logger.name", folder.relative_to(sweep_folder)))
+        names.append(_override("logger.name", folder.relative_to(sweep_folder)))
     if logger["group"] is None:
-        names.append(_quote("logger.group", _group(sweep_folder, run["outputs"])))
+        names.append(_override("logger.group", _group(sweep_folder, run["outputs"])))
     if logger["job_type"] is None and folder.parent != sweep_folder:
-        names.append(_quote("logger.job_type", folder.parent.relative_to(sweep_folder)))
+        names.append(_override("logger.job_type", folder.parent.relative_to(sweep_folder)))
     return names
 
 
@@ -150,6 +151,5 @@ def _group(folder: Path, outputs: str) -> str:
     return str(folder.relative_to(parent)) if folder.is_relative_to(parent) else folder.name
 
 
-def _quote(key: str, value: object) -> str:
-    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'"
+def _override(key: str, value: object) -> str:
+    return f"{key}={quote_value(str(value))}"

@@ -5,10 +5,13 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from filelock import FileLock, Timeout
 
-from alexnet.errors import UserError
+from alexnet.errors import JobsFailedError, UserError
+from alexnet.paths import command_for
+from alexnet.studies.folder import completed_runs
 from alexnet.sweeps.display import live_display
 from alexnet.sweeps.job import Job
 from alexnet.sweeps.queue import JobStatus, Queue, State
@@ -70,14 +73,23 @@ def conclude(jobs: int, done: int, seconds: float | None, folder: Path) -> None:
     console.print(f"{done} of {_jobs(jobs)} done{after}: {folder}", markup=False)
 
 
-def failure(statuses: Sequence[JobStatus], logs: Path | None = None) -> UserError | None:
+def suggest_comparison(folder: Path) -> None:
+    """Print the command that compares a sweep's runs, to be pasted into a shell; nothing for fewer than two.
+
+    It is the last line of a sweep or study: whoever runs the whole of it calls this, once at its end.
+    """
+    if completed_runs(folder) > 1:
+        console.out(f"Next     {command_for('compare')} study={quote(str(folder))}", highlight=False)
+
+
+def failure(statuses: Sequence[JobStatus], logs: Path | None = None) -> JobsFailedError | None:
     """Return an error of one line about the jobs that failed; `logs` is where Slurm's jobs log."""
     failed = [status for status in statuses if status.state is State.failed]
     if not failed:
         return None
     first = failed[0]
     others = f" {len(failed) - 1} more failed." if len(failed) > 1 else ""
-    return UserError(
+    return JobsFailedError(
         f"{len(failed)} of {_jobs(len(statuses))} failed. {first.job.name}: {first.reason.rstrip('.')} (see"
         f" {logs or first.job.log}).{others} The same command runs them again."
     )
@@ -120,7 +132,7 @@ def check_not_queued(logs: Path) -> None:
         )
 
 
-def jobs_failed(jobs: Sequence[Job], reasons: Mapping[Path, str], logs: Path) -> UserError | None:
+def jobs_failed(jobs: Sequence[Job], reasons: Mapping[Path, str], logs: Path) -> JobsFailedError | None:
     """Return an error of one line about the jobs that failed in Slurm; `reasons` are by the jobs' folders."""
     statuses = [
         JobStatus(job, State.failed, reason=reasons[job.folder])

@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.table import Table
 
 from alexnet.config import TrainConfig
+from alexnet.config.arguments import quote_value
 from alexnet.config.hashing import NON_FACTOR_KEYS, flatten, is_under
 from alexnet.config.messages import format_error
 from alexnet.config.reading import read_config, to_plain_dict
@@ -29,6 +30,7 @@ from alexnet.studies.record import PILOT, StudyRecord, Trial
 from alexnet.studies.start import has_started
 from alexnet.sweeps.job import Job
 from alexnet.sweeps.planning import plan_job
+from alexnet.sweeps.runner import suggest_comparison
 from alexnet.terminal import console, duration, print_table
 
 Launch = Callable[
@@ -96,6 +98,7 @@ class StudyRunner:
         record.write(self.folder)
         if failed:
             raise _failure(failed, len(runs))
+        suggest_comparison(self.folder)
         return record
 
     # the arms
@@ -212,7 +215,7 @@ class StudyRunner:
     def _plan(self, arm: str, values: Values, seed: int, folder: Path, more: list[str]) -> _Run:
         chosen = [f"{key}={value}" for key, value in values.items()]
         overrides = [*self._overrides(arm), *chosen, f"seed={seed}", *more]
-        overrides += [_quote("run_folder", folder), f"resume={AUTO}"]
+        overrides += [f"run_folder={quote_value(str(folder))}", f"resume={AUTO}"]
         job = plan_job(self._loader, self._sweep, overrides, 0).job
         return _Run(arm, values, seed, job, overrides)
 
@@ -318,8 +321,3 @@ def _failure(failed: Sequence[_Run], count: int) -> UserError:
         f"{len(failed)} of {count} runs failed. {first.name}: {reason} (see {first.log}). The same command"
         " runs them again."
     )
-
-
-def _quote(key: str, value: object) -> str:
-    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'"

@@ -118,7 +118,6 @@ def compare_factorial(groups: Arms, config: CompareConfig) -> Factorial:
         groups.baseline_rule,
         cells[1:],
         groups.excluded + [ExcludedRun(name, "none of its runs counts") for name in _empty(groups)],
-        groups.grids,
         record,
         config.training_error,
         config.confidence,
