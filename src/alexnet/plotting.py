@@ -36,7 +36,7 @@ BLUE, PALE_BLUE, ORANGE, GREY, RED = "#0b62a4", "#a9c4de", "#e07b00", "#8a8d91",
 FAINT = "#b3b3b3"
 
 # where the line of a name may end: after _, = and commas, but not in 1,234
-NAME_BREAKS = r"(?<=[_=+:])(?=\S)|(?<=,)(?=[^\s\d])|(?<=[^\d],)(?=\d)"
+NAME_BREAKS = r"(?<=[_=])(?=\S)|(?<=\w[+:])(?=[^\W\d])|(?<=,)(?=[^\s\d])|(?<=[^\d],)(?=\d)"
 CHART_WIDTH = 9.0  # inches, of all charts of a page: shown equally wide, they have type of one size
 
 LIGHT = Theme("#ffffff", "#1d2126", "#c9ced4", "#0072b2", "#d55e00", "#007a5a", "#6b7178")

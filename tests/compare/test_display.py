@@ -117,13 +117,13 @@ def test_a_factorial_in_eighty_columns(tmp_path: Path, screen: Console) -> None:
     ],
 )
 def test_names_break_where_they_may(name: str, width: int, expected: str) -> None:
-    assert break_name(name, width) == expected
+    assert "\n".join(break_name(name, width)) == expected
 
 
 def test_what_the_pilot_chose_is_beside_the_factor(piloted: Path) -> None:
     comparison = compare(config(piloted))
     assert isinstance(comparison, OneAtATime)
-    assert comparison.title == "Every innovation"
+    assert comparison.title == "Every innovation on Imagenette, 10 epochs"
     changes = {arm.name: (arm.factor_text, arm.changes_text) for arm in comparison.arms}
     crops = "data.augment.crop=false"
     assert changes["no_crops_and_flips"] == (crops, f"{crops}; chosen: optimizer.lr=0.002")

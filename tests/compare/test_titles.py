@@ -53,7 +53,13 @@ def test_a_record_names_its_study(tmp_path: Path) -> None:
     study = write_study(tmp_path / "studies/innovations/default", arms())
     seeds = {"baseline": [0, 1], "arm": [0, 1]}
     record = StudyRecord(
-        "innovations", "Six innovations", Design.one_at_a_time, "baseline", ["arm"], {}, seeds
+        "innovations",
+        "Six innovations",
+        Design.one_at_a_time,
+        "baseline",
+        ["arm"],
+        {"baseline": [], "arm": ["arm"]},
+        seeds,
     )
     record.write(study)
     assert title_of(study) == "Six innovations on Imagenette, 10 epochs"

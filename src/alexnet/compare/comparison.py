@@ -15,6 +15,7 @@ from alexnet.compare.model_diffs import Changes, is_alexnet
 from alexnet.compare.run_pattern import read_runs
 from alexnet.compare.runs import ExcludedRun, Run
 from alexnet.compare.start_rate import StartRate, start_rate
+from alexnet.compare.study_folder import read_folder
 from alexnet.config import ClaimConfig, CompareConfig
 from alexnet.config.study import Design
 from alexnet.studies.record import StudyRecord

@@ -64,6 +64,8 @@ def _unfit(runs: Sequence[Run]) -> str | None:
         return "a single run has no spread"
     if not all(run.started for run in runs):
         return "runs ended at chance"
+    if all(run.epochs is None for run in runs):
+        return "nothing in them is random"  # features made by hand
     return None
 
 
