@@ -5,10 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from alexnet.compare.arms import Arms
 from alexnet.compare.study_folder import read_folder
+from alexnet.config.reading import to_plain_dict
 from alexnet.errors import UserError
+from conftest import PROJECT
 from fabricated_runs import Job, write_run, write_sweep
 
 WIDE = {"model.width": 0.5}
@@ -69,6 +76,31 @@ def test_groups_and_several_keys(tmp_path: Path) -> None:
     arms = read_folder(two, "model=lenet5")
     assert list(arms.arms) == ["model=vgg16,optimizer.lr=0.1", "model=lenet5,optimizer.lr=0.01"]
     assert arms.baseline == "model=lenet5,optimizer.lr=0.01"
+
+
+@pytest.mark.parametrize(
+    ("swept", "baseline"),
+    [
+        ("experiment=tanh,baseline", "experiment=baseline"),
+        ("optimizer=adamw,sgd", "optimizer=sgd"),
+        ("model.init=he,cuda_convnet_2012", "model.init=cuda_convnet_2012"),
+        ("model=lenet5,alexnet_caffe", "model=lenet5"),
+    ],
+)
+def test_the_defaults_are_those_of_conf(tmp_path: Path, swept: str, baseline: str) -> None:
+    """With the configurations that Hydra composes for the command and its jobs."""
+    key, _, values = swept.partition("=")
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        for value in values.split(","):
+            job = [f"{key}={value}", "model.image_size=224"]
+            run = write_run(tmp_path / job[0], 20.0, overrides=job)
+            (run / "config.yaml").write_text(yaml.safe_dump(to_plain_dict(compose("train", job))))
+        command = [swept, "model.image_size=224"]
+        config = hydra.config_loader.load_configuration("train", command, RunMode.MULTIRUN)
+    OmegaConf.save(config, tmp_path / "multirun.yaml")
+    assert read_folder(tmp_path, None).baseline == baseline
 
 
 def test_without_seeds(tmp_path: Path) -> None:
