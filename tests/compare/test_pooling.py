@@ -154,3 +154,17 @@ def test_the_reported_intervals_hold_the_truth(run: Run) -> None:
         assert effect.interval is not None
         held += effect.interval[0] <= 1 <= effect.interval[1]
     assert 0.94 <= held / studies <= 0.96
+
+
+def test_a_run_that_diverged_did_not_start(tmp_path: Path) -> None:
+    arms = {"baseline": [20.0, 21.0, 22.0], "no_lrn": [22.0, 23.0, 24.5], "tanh": [30.0, 31.0, 32.0]}
+    study = write_study(tmp_path / "s", {arm: ({}, errors) for arm, errors in arms.items()})
+    lost = study / "tanh/seed=3"
+    write_run(lost, 90.0, seed=3, status="failed", error="the loss is not finite", diverged=True)
+    comparison = compare(CompareConfig(str(study), None, None, None, 25.0, 0.95, []))
+    assert isinstance(comparison, OneAtATime)
+    (tanh,) = (arm for arm in comparison.arms if arm.name == "tanh")
+    assert (tanh.start.started, tanh.start.runs) == (3, 4)
+    assert tanh.mean_error() == 31.0
+    assert comparison.pool.left_out == {"tanh": "runs diverged"}
+    assert [left.name for left in comparison.excluded] == ["tanh seed=3", "baseline seed=3", "no_lrn seed=3"]

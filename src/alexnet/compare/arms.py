@@ -1,6 +1,7 @@
 """Arms: completed runs that differ in nothing but their seed."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -22,6 +23,7 @@ class Arms:
     baseline_rule: str  # how the baseline was chosen, for the report
     excluded: list[ExcludedRun] = field(default_factory=list)
     record: StudyRecord | None = None  # of a study that a sweeper ran
+    diverged: Counter[str] = field(default_factory=Counter)  # runs by arm
 
     @property
     def tuned_keys(self) -> tuple[str, ...]:

@@ -142,10 +142,12 @@ class ArmResult:
         return epochs[known], values[:, known]
 
 
-def plain_result(name: str, runs: list[Run], claim: ClaimConfig, config: CompareConfig) -> ArmResult:
+def plain_result(
+    name: str, runs: list[Run], claim: ClaimConfig, config: CompareConfig, diverged: int
+) -> ArmResult:
     """Return an arm's result without any difference: that of a baseline, or of a cell of a factorial."""
     reached = [run.epochs_to(config.training_error) for run in runs]
-    start = start_rate(runs, config.confidence)
+    start = start_rate(runs, config.confidence, diverged)
     return ArmResult(name, runs, {}, {}, {}, claim, Difference(), Difference(), {}, reached, start)
 
 

@@ -43,14 +43,20 @@ class OneAtATime(Comparison):
 def compare_one_at_a_time(groups: Arms, config: CompareConfig) -> OneAtATime:
     """Compare every arm with the baseline. Raises `UserError` where they cannot be compared."""
     paired = pair(groups, config.allow)
-    baseline = plain_result(groups.baseline, _by_seed(groups.arms[groups.baseline]), NO_CLAIM, config)
+    usual, diverged = groups.baseline, groups.diverged
+    baseline = plain_result(usual, _by_seed(groups.arms[usual]), NO_CLAIM, config, diverged[usual])
     runs = {name: _by_seed(groups.arms[name]) for name in paired}
-    pools = (pool(runs, baseline.runs, top1_error), pool(runs, baseline.runs, top5_error))
+    unstable = {None if arm == usual else arm for arm, count in diverged.items() if count}
+    top1_pool = pool(runs, baseline.runs, top1_error, unstable)
+    pools = (top1_pool, pool(runs, baseline.runs, top5_error, unstable))
     factors = factors_within_models(arm[0].settings for arm in [baseline.runs, *runs.values()])
     arms = []
     for name, pairs in paired.items():
         arm = _with_factor(
-            plain_result(name, runs[name], runs[name][0].claim, config), baseline, groups, factors
+            plain_result(name, runs[name], runs[name][0].claim, config, diverged[name]),
+            baseline,
+            groups,
+            factors,
         )
         arms.append(_with_differences(arm, baseline, pairs, pools, config.confidence))
     arms.sort(key=lambda arm: (arm.top1 is None, -arm.top1.mean if arm.top1 else 0.0, arm.name))

@@ -1,6 +1,6 @@
 """Which arms' variances may be pooled: those whose runs all started, where Levene's test allows it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,14 +34,16 @@ def pool(
     arms: Mapping[str, Sequence[Run]],
     baseline: Sequence[Run],
     error: Callable[[Run], float | None] = lambda run: run.top1_error,
+    diverged: Container[str | None] = (),
 ) -> Pool:
     """Pool the variance over the baseline and the arms whose runs all started, two runs at least each.
 
-    Arms with runs at chance have errors of two kinds, and no variance that others share.
+    Arms with runs at chance have errors of two kinds, and no variance that others share. `diverged` are the
+    arms of which a run diverged, None for the baseline.
     """
-    if reason := _unfit(baseline):
+    if reason := _unfit(baseline, None in diverged):
         return Pool(refusal=f"{reason} (the baseline)")
-    left_out = {name: reason for name, runs in arms.items() if (reason := _unfit(runs))}
+    left_out = {name: reason for name, runs in arms.items() if (reason := _unfit(runs, name in diverged))}
     errors = {name: _errors(runs, error) for name, runs in arms.items() if name not in left_out}
     groups = [_errors(baseline, error), *errors.values()]
     if not errors:
@@ -58,8 +60,10 @@ def left_out_text(pool: Pool) -> str:
     return f"without {_reasons(pool.left_out)}" if pool.left_out else ""
 
 
-def _unfit(runs: Sequence[Run]) -> str | None:
+def _unfit(runs: Sequence[Run], diverged: bool) -> str | None:
     """Return why the variance of these runs may not be pooled with others'; None if it may."""
+    if diverged:
+        return "runs diverged"
     if len(runs) < 2:
         return "a single run has no spread"
     if not all(run.started for run in runs):

@@ -122,6 +122,7 @@ class ExcludedRun:
 
     name: str
     reason: str
+    diverged: bool = False  # it was run to its end, which is that it did not start to learn
 
 
 def _other_metrics(result: dict[str, Any]) -> dict[str, float]:
@@ -157,7 +158,8 @@ def read_run(path: Path, name: str) -> Run | ExcludedRun:
         result = json.loads((path / "result.json").read_text(encoding="utf-8"))
         if result.get("status") != "completed":
             error = first_line(str(result.get("error") or "no reason given"))
-            return ExcludedRun(name, f"{result.get('status')}: {error}")
+            diverged = result.get("diverged") is True
+            return ExcludedRun(name, f"{result.get('status')}: {error}", diverged)
         if (result.get("val") or {}).get("top1_error") is None:
             return ExcludedRun(name, "it has no validation error")
         return _run(path, result)

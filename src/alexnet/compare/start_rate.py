@@ -11,18 +11,18 @@ from alexnet.compare.runs import Run
 
 @dataclass(frozen=True)
 class StartRate:
-    """The runs that started, out of all that were completed; the interval is a share of them, 0 to 1."""
+    """The runs that started, of those completed or diverged; the interval is a share of them, 0 to 1."""
 
     started: int
     runs: int
     interval: Interval
 
 
-def start_rate(runs: Iterable[Run], confidence: float) -> StartRate:
+def start_rate(runs: Iterable[Run], confidence: float, diverged: int = 0) -> StartRate:
     """Count the runs that started, with the exact interval of Clopper and Pearson (Biometrika 26, 1934).
 
-    There is at least one run.
+    `runs` are those that were completed, at least one; `diverged` is the number of those that diverged.
     """
-    started = [run.started for run in runs]
+    started = [run.started for run in runs] + [False] * diverged
     result = stats.binomtest(sum(started), len(started)).proportion_ci(confidence, "exact")
     return StartRate(sum(started), len(started), (float(result.low), float(result.high)))

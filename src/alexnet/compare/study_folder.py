@@ -1,5 +1,6 @@
 """Arms of the folder of a study, or of a sweep."""
 
+from collections import Counter
 from pathlib import Path
 
 from alexnet.compare.arms import Arms, add_run, check_several
@@ -41,8 +42,9 @@ def _read_study(
     excluded: list[ExcludedRun],
 ) -> Arms:
     arms: dict[str, dict[int, Run]] = {arm: {} for arm in record.arms} if record else {}
+    diverged: Counter[str] = Counter()
     for arm, paths in placed.items():
-        arms[arm] = _read_arm(arm, paths, excluded)
+        arms[arm] = _read_arm(arm, paths, excluded, diverged)
         if record and arm not in record.arms and not _is_deterministic(arms[arm]):
             raise UserError(
                 f"study={folder}: {arm} is no arm of this study ({FILE}). Move its runs elsewhere."
@@ -58,10 +60,12 @@ def _read_study(
     for arm, runs in arms.items():
         if _is_deterministic(runs) and arm != baseline:
             arms[arm] = {seed: next(iter(runs.values())) for seed in arms.get(baseline, {})} | runs
-    return Arms(folder.resolve().name, arms, baseline, rule, excluded, record)
+    return Arms(folder.resolve().name, arms, baseline, rule, excluded, record, diverged)
 
 
-def _read_arm(arm: str, paths: dict[int, Path], excluded: list[ExcludedRun]) -> dict[int, Run]:
+def _read_arm(
+    arm: str, paths: dict[int, Path], excluded: list[ExcludedRun], diverged: Counter[str]
+) -> dict[int, Run]:
     """Return the completed runs of an arm by seed; the others are added to `excluded`."""
     runs: dict[int, Run] = {}
     for seed, path in sorted(paths.items()):
@@ -71,6 +75,7 @@ def _read_arm(arm: str, paths: dict[int, Path], excluded: list[ExcludedRun]) -> 
                 f"{path}: the seed of the run in this folder is {run.seed}. Move it out of the study."
             )
         add_run(run, path, runs, excluded)
+        diverged[arm] += isinstance(run, ExcludedRun) and run.diverged
     return runs
 
 

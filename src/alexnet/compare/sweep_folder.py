@@ -1,5 +1,6 @@
 """Arms of the folder of a sweep: what its jobs set, without the seed."""
 
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,18 +54,20 @@ def read_sweep(folder: Path, paths: Iterable[Path], baseline: str | None) -> Arm
     swept, excluded = _swept_settings(folder, paths)
     arms: dict[str, dict[int, Run]] = {}
     settings: dict[str, Settings] = {}
+    diverged: Counter[str] = Counter()
     for path, job in swept.items():
         run = read_run(path, str(path.relative_to(folder)))
         arm = ",".join(f"{key}={value}" for key, value in job.items()) or "all"
         settings[arm] = job
         add_run(run, path, arms.setdefault(arm, {}), excluded)
+        diverged[arm] += isinstance(run, ExcludedRun) and run.diverged
     check_several(f"study={folder}", arms)
     command = _read_command(folder)
     if command is not None:
         arms = dict(sorted(arms.items(), key=lambda item: command.position(settings[item[0]])))
     name, rule = _find_baseline(arms, settings, command, baseline)
     keys = dict.fromkeys(key for job in swept.values() for key in job)
-    return Arms(f"Sweep over {', '.join(keys)}", arms, name, rule, excluded)
+    return Arms(f"Sweep over {', '.join(keys)}", arms, name, rule, excluded, None, diverged)
 
 
 def _swept_settings(folder: Path, paths: Iterable[Path]) -> tuple[dict[Path, Settings], list[ExcludedRun]]:

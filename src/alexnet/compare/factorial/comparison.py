@@ -106,7 +106,9 @@ def compare_factorial(groups: Arms, config: CompareConfig) -> Factorial:
             f" {record.baseline}."
         )
     check_comparable(groups, config.allow)
-    cells = [_cell(name, runs, record, config) for name, runs in groups.arms.items() if runs]
+    cells = [
+        _cell(name, runs, record, config, groups.diverged[name]) for name, runs in groups.arms.items() if runs
+    ]
     if not cells:
         raise UserError(f"study={config.study}: none of its runs counts, there is nothing to estimate.")
     cells.sort(key=lambda cell: (cell.name != record.baseline, list(record.arms).index(cell.name)))
@@ -133,13 +135,15 @@ def level_matrix(arms: Sequence[str], record: StudyRecord) -> Levels:
     return np.array([[1.0 if name in record.arms[arm] else -1.0 for name in record.factors] for arm in arms])
 
 
-def _cell(name: str, runs: Mapping[int, Run], record: StudyRecord, config: CompareConfig) -> ArmResult:
+def _cell(
+    name: str, runs: Mapping[int, Run], record: StudyRecord, config: CompareConfig, diverged: int
+) -> ArmResult:
     """Return a cell's result, with what the pilot chose for it where that is not the baseline's."""
     in_order = [run for _, run in sorted(runs.items())]
     usual, chosen = (record.chosen.get(arm, {}) for arm in (record.baseline, name))
     pairs = {key: (usual.get(key, ABSENT), value) for key, value in chosen.items()}
     tuned = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
-    return replace(plain_result(name, in_order, in_order[0].claim, config), tuned=tuned)
+    return replace(plain_result(name, in_order, in_order[0].claim, config, diverged), tuned=tuned)
 
 
 def _empty(groups: Arms) -> list[str]:
@@ -213,7 +217,7 @@ def _level(changed: bool, cells: Sequence[ArmResult], confidence: float) -> Leve
     speeds = [run.images_per_second for run in runs if run.images_per_second is not None]
     return Level(
         changed,
-        start_rate(runs, confidence),
+        start_rate(runs, confidence, sum(cell.start.runs - len(cell.runs) for cell in cells)),
         fmean(errors) if errors else None,
         fmean(speeds) if len(speeds) == len(runs) else None,
     )
