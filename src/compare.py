@@ -1,4 +1,4 @@
-"""Compare finished runs with a baseline, paired by seed: python src/compare.py study=<folder> ..."""
+"""Compare finished runs with a baseline: python src/compare.py study=<folder> ..."""
 
 from pathlib import Path
 

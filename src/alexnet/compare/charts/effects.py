@@ -34,7 +34,7 @@ def draw_effects(comparison: Comparison, theme: Theme) -> Figure:
     if top5:
         _column(columns[1], arms, lambda arm: (arm.top5, arm.claim.top5, arm.claim.log_top5), theme)
         columns[1].set_title("top-5 error", loc="left")
-    columns[0].set_yticks(range(len(arms)), [f"{wrap_name(arm.name)}  n={len(arm.runs)}" for arm in arms])
+    columns[0].set_yticks(range(len(arms)), [f"{wrap_name(arm.name)}  n={len(arm.started)}" for arm in arms])
     columns[0].set_ylim(len(arms) - 0.4, -0.6)
     for axes in columns:
         axes.tick_params(axis="y", length=0, pad=14)

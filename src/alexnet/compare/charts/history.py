@@ -61,7 +61,7 @@ def draw_history(comparison: Comparison, theme: Theme) -> Figure:
     axes.grid(visible=False, axis="y")
     for row, arm in enumerate(arms):
         _row(axes, row, arm, comparison.confidence, theme)
-    highest = max(run.top1_error for arm in arms for run in arm.runs)
+    highest = max(run.top1_error for arm in arms for run in arm.started or arm.runs)
     if classes := arms[0].runs[0].classes:
         chance = chance_error(classes)
         highest = max(highest, chance)
@@ -86,7 +86,7 @@ def draw_history(comparison: Comparison, theme: Theme) -> Figure:
 
 
 def _row(axes: Axes, row: int, arm: ArmResult, confidence: float, theme: Theme) -> None:
-    errors = np.array([run.top1_error for run in arm.runs])
+    errors = np.array([run.top1_error for run in arm.started or arm.runs])
     color = theme.paper if arm.network in HAND_MADE else theme.measured
     mean = float(errors.mean())
     if np.ptp(errors):  # without any spread there is no interval, see `paired_effect`
