@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -22,4 +23,7 @@ class StudySweeper(Sweeper):
 
         launcher: Any = self._launcher
         launcher.accepts_divergence = True  # a run that diverges is a result, too: it did not start
-        StudyRunner(self._context.config_loader, self._config, launcher.launch, arguments).run()
+        try:
+            StudyRunner(self._context.config_loader, self._config, launcher.launch, arguments).run()
+        finally:
+            HydraConfig.instance().set_config(self._config)  # planning has set those of the runs

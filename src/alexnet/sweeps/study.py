@@ -22,7 +22,7 @@ from alexnet.config.hashing import NON_FACTOR_KEYS, flatten, is_under
 from alexnet.config.messages import format_error
 from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.config.study import Design, PilotConfig, StudyConfig
-from alexnet.errors import UserError
+from alexnet.errors import JobsFailedError, UserError
 from alexnet.runs.resume import AUTO
 from alexnet.studies.design import Plan, plan_study
 from alexnet.studies.pilot import RATE, Grid, Values, choose, summarize, values_name
@@ -96,9 +96,9 @@ class StudyRunner:
         console.print(f"Study    {len(runs)} runs, {missing} to do{left}", markup=False)
         failed = self._run(runs)
         record.write(self.folder)
+        suggest_comparison(self.folder)
         if failed:
             raise _failure(failed, len(runs))
-        suggest_comparison(self.folder)
         return record
 
     # the arms
@@ -314,10 +314,10 @@ def _print_pilot(trials: list[Trial], chosen: Mapping[str, Values], at_edge: Seq
     print_table(table)
 
 
-def _failure(failed: Sequence[_Run], count: int) -> UserError:
+def _failure(failed: Sequence[_Run], count: int) -> JobsFailedError:
     first = failed[0].job
     reason = first.failure_reason(1).rstrip(".")
-    return UserError(
+    return JobsFailedError(
         f"{len(failed)} of {count} runs failed. {first.name}: {reason} (see {first.log}). The same command"
         " runs them again."
     )
