@@ -178,9 +178,10 @@ class StudyRunner:
         for extension in range(pilot.extensions + 1):
             runs = [run for arm in open_arms for run in self._pilot_runs(arm, grids[arm], pilot)]
             missing = sum(not _is_settled(run.job) for run in runs)
-            what = "runs" if not extension else "more, beyond rates that were best at the edge:"
-            arms = f" of {len(open_arms)} arms" if not extension else f" {', '.join(open_arms)}"
-            console.print(f"Pilot    {len(runs)} {what}{arms}, {missing} to do", markup=False)
+            what = f"{len(runs)} runs of {len(open_arms)} arms, {missing} to do"
+            if extension:
+                what = f"best rate at the edge of the grid: {', '.join(open_arms)}; {missing} more runs"
+            console.print(f"Pilot    {what}", markup=False)
             if failed := self._run(runs):
                 raise _failure(failed, len(runs))
             self._seconds_per_run = (
