@@ -1,7 +1,9 @@
 """The choice of the pilot, and the grid that goes on at its edges."""
 
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from alexnet.config.study import Design, PilotConfig
@@ -27,6 +29,52 @@ def test_a_rate_at_which_all_start_goes_before_a_better_one() -> None:
     assert choose(trials({0.01: [40.0, 42.0], 0.02: [10.0, 90.0]})) == {RATE: 0.01}
     assert choose(trials({0.01: [40.0, 42.0], 0.02: [10.0, None]})) == {RATE: 0.01}
     assert choose(trials({0.01: [90.0, 90.0], 0.02: [88.0, None], 0.04: [87.0, 90.0]})) == {RATE: 0.04}
+
+
+# of a real pilot, two runs at each rate; larger rates than 0.00075 were better in the study
+NOISY: dict[float, list[float | None]] = {
+    0.000375: [31.5, 35.4],
+    0.00075: [23.8, 26.2],
+    0.0015: [26.9, 28.5],
+    0.003: [27.7, 33.1],
+    0.006: [26.2, 30.0],
+}
+
+
+def test_luck_does_not_choose() -> None:
+    found = trials(NOISY)
+    x, y = np.log2(list(NOISY)), np.array([np.mean(row) for row in NOISY.values()], dtype=float)
+    design = np.column_stack([np.ones(5), x, x**2])
+    fitted = design @ np.linalg.solve(design.T @ design, design.T @ y)
+    assert [outcome.fitted for outcome in summarize(found)] == pytest.approx(fitted.tolist())
+    assert y.argmin() == 1
+    assert fitted.argmin() == 2
+    assert choose(found) == {RATE: 0.0015}
+
+
+def test_what_the_runs_tell_apart_is_not_smoothed_away() -> None:
+    """A cliff behind the best rate, which a parabola rounds off; two seeds that agree within 0.2 points."""
+    clear: dict[float, list[float | None]] = {0.001: [24, 24.2], 0.002: [23, 23.1], 0.004: [20, 20.2]}
+    assert choose(trials(clear | {0.008: [45, 45.1]})) == {RATE: 0.004}
+
+
+def test_a_rate_at_which_not_all_start_is_not_on_the_curve() -> None:
+    (*others, last) = summarize(trials(NOISY | {0.012: [90.0, 20.0]}))
+    assert last.fitted is None
+    assert [one.fitted for one in others] == [one.fitted for one in summarize(trials(NOISY))]
+
+
+def test_each_value_of_another_key_has_its_own_curve() -> None:
+    def error(rate: float, decay: float) -> float:
+        return 20 + 100 * decay + abs(math.log2(rate / (0.002 if decay else 0.008)))
+
+    found = [
+        Trial("arm", {RATE: rate, "optimizer.weight_decay": decay}, seed, error(rate, decay) + seed, True)
+        for rate in (0.001, 0.002, 0.004, 0.008)
+        for decay in (0.0, 0.01)
+        for seed in (0, 1)
+    ]
+    assert choose(found) == {RATE: 0.008, "optimizer.weight_decay": 0.0}
 
 
 def test_outcomes() -> None:

@@ -1,31 +1,37 @@
 """The pilot of a study as a table: what was tried for each arm, and what was chosen."""
 
-from collections.abc import Iterable
-from statistics import fmean
 from typing import Any
 
 from alexnet.compare.arms import format_value
 from alexnet.compare.tables import Table, format_number
-from alexnet.studies.record import StudyRecord, Trial
+from alexnet.studies.pilot import RATE, summarize
+from alexnet.studies.record import StudyRecord
 
 
 def pilot_table(record: StudyRecord | None) -> Table | None:
     """Tabulate the trials by arm and values, errors over the runs that started; None without a pilot."""
     if record is None or not record.trials:
         return None
-    keys = dict.fromkeys(key for trial in record.trials for key in trial.values)
-    groups: dict[tuple[str, ...], list[Trial]] = {}
-    for trial in record.trials:
-        groups.setdefault((trial.arm, *_texts(trial.values, keys)), []).append(trial)
-    rows = []
-    for (arm, *values), trials in groups.items():
-        errors = [trial.error for trial in trials if trial.started and trial.error is not None]
-        row = [arm, *values, " ".join(str(trial.seed) for trial in trials)]
-        row.append(format_number(fmean(errors) if errors else None, ".2f", "%"))
-        row += [f"{len(errors)} of {len(trials)}", str(sum(trial.error is None for trial in trials))]
-        rows.append([*row, "chosen" if values == _texts(record.chosen.get(arm, {}), keys) else ""])
-    return Table(["arm", *keys, "seeds", "held-out error", "started", "diverged", "choice"], rows)
+    keys = list(dict.fromkeys(key for trial in record.trials for key in trial.values))
+    outcomes = summarize(record.trials)
+    fitted = any(outcome.fitted is not None for outcome in outcomes)
+    rows = [
+        [
+            outcome.arm,
+            *(_text(outcome.values, key) for key in keys),
+            format_number(outcome.error, ".2f", "%"),
+            *([format_number(outcome.fitted, ".2f", "%")] if fitted else []),
+            f"{outcome.started} of {outcome.runs}",
+            str(outcome.diverged),
+            "chosen" if outcome.values == record.chosen.get(outcome.arm) else "",
+        ]
+        for outcome in sorted(
+            outcomes, key=lambda found: (list(record.arms).index(found.arm), found.values[RATE])
+        )
+    ]
+    headings = ["held-out error", *(["fitted"] if fitted else []), "started", "diverged", "choice"]
+    return Table(["arm", *keys, *headings], rows)
 
 
-def _texts(values: dict[str, Any], keys: Iterable[str]) -> list[str]:
-    return [format_value(values[key]) if key in values else "-" for key in keys]
+def _text(values: dict[str, Any], key: str) -> str:
+    return format_value(values[key]) if key in values else "-"

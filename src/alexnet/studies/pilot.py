@@ -1,15 +1,22 @@
 """The pilot of a study: the values that it tries, and the choice of the best for each arm."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
+from math import sqrt
 from statistics import fmean
 from typing import Any
+
+import numpy as np
+from numpy.polynomial import Polynomial
+from scipy import stats
 
 from alexnet.config.study import PilotConfig
 from alexnet.studies.record import Trial
 
 RATE = "optimizer.lr"
+SIGNIFICANCE = 0.05
+LEAST_RATES = 4  # for a parabola to smooth anything
 WORST = 100.0  # percent: the error of a run that diverged
 DEFAULT_FACTORS = (0.25, 0.5, 1.0, 2.0)  # of the command's rate
 
@@ -47,9 +54,10 @@ class Grid:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the pilot found for an arm with some values: over its seeds, those that started and all.
+    """What the pilot found for an arm with some values, over its seeds.
 
-    `error` is the mean top-1 error of the runs that started, in percent; None if none did.
+    `error` is the mean top-1 error of the runs that started, in percent; None if none did. `fitted` is that
+    of a smooth curve through the errors of all rates, None where there is none.
     """
 
     arm: str
@@ -58,6 +66,7 @@ class Outcome:
     started: int
     diverged: int
     error: float | None
+    fitted: float | None = None
 
 
 def summarize(trials: Iterable[Trial]) -> list[Outcome]:
@@ -65,25 +74,77 @@ def summarize(trials: Iterable[Trial]) -> list[Outcome]:
     groups: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
         groups.setdefault((trial.arm, str(sorted(trial.values.items()))), []).append(trial)
-    return [_outcome(group) for group in groups.values()]
+    outcomes = [_outcome(group) for group in groups.values()]
+    curves: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        others = {key: value for key, value in outcome.values.items() if key != RATE}
+        curves.setdefault((outcome.arm, str(others)), []).append(outcome)
+    fitted = {id(outcome): value for curve in curves.values() for outcome, value in _fit(curve)}
+    return [replace(outcome, fitted=fitted.get(id(outcome))) for outcome in outcomes]
 
 
 def choose(trials: Sequence[Trial]) -> Values:
     """Return the values of the best outcome of an arm: the most runs that started, then the lowest error.
 
-    Where no run started, the lowest error of all counts. `trials` are those of one arm, at least one.
+    A few runs on a few images have luck, which the choice would follow. So of the values that the runs do not
+    tell from the best (a t-test at 5 percent, with the variance pooled over all values), those with the
+    lowest `fitted` error are chosen. Where no run started, the lowest error of all counts. `trials` are those
+    of one arm, at least one.
     """
-    outcomes = {str(outcome.values): outcome for outcome in summarize(trials)}
-    by_values: dict[str, list[float]] = {}
-    for trial in trials:
-        by_values.setdefault(str(trial.values), []).append(WORST if trial.error is None else trial.error)
+    outcomes = summarize(trials)
+    most = max(outcome.started / outcome.runs for outcome in outcomes)
+    best = [outcome for outcome in outcomes if outcome.started / outcome.runs == most]
+    if not most:
+        return min(best, key=lambda outcome: fmean(_errors(trials, outcome))).values
+    lowest = min(_started(outcome) for outcome in best)
+    close = [outcome for outcome in best if _started(outcome) <= lowest + _least_difference(trials, best)]
+    if all(outcome.fitted is not None for outcome in close):
+        return min(close, key=lambda outcome: outcome.fitted or 0.0).values
+    return min(close, key=_started).values
 
-    def rank(key: str) -> tuple[float, float]:
-        outcome = outcomes[key]
-        error = fmean(by_values[key]) if outcome.error is None else outcome.error
-        return -outcome.started / outcome.runs, error
 
-    return outcomes[min(outcomes, key=rank)].values
+def _started(outcome: Outcome) -> float:
+    assert outcome.error is not None
+    return outcome.error
+
+
+def _errors(trials: Sequence[Trial], outcome: Outcome) -> list[float]:
+    """Return the errors of an outcome's runs, those that did not start included."""
+    return [
+        WORST if trial.error is None else trial.error for trial in trials if trial.values == outcome.values
+    ]
+
+
+def _least_difference(trials: Sequence[Trial], outcomes: Sequence[Outcome]) -> float:
+    """Return the least difference between two means that is resolved; 0 where single runs show no spread."""
+    groups = [
+        [
+            error
+            for trial in trials
+            if trial.values == outcome.values and (error := trial.error) is not None and trial.started
+        ]
+        for outcome in outcomes
+    ]
+    freedom = sum(len(group) - 1 for group in groups)
+    if not freedom:
+        return 0.0
+    variance = sum(float(np.var(group)) * len(group) for group in groups) / freedom
+    runs = min(map(len, groups))
+    return float(stats.t.ppf(1 - SIGNIFICANCE / 2, freedom)) * sqrt(2 * variance / runs)
+
+
+def _fit(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, float]]:
+    """Fit a parabola to the errors over the logarithm of the rate; nothing for fewer than four rates."""
+    points = [
+        (outcome, outcome.error)
+        for outcome in outcomes
+        if outcome.error is not None and outcome.started == outcome.runs
+    ]
+    if len(points) < LEAST_RATES:
+        return []
+    rates = np.log([outcome.values[RATE] for outcome, _ in points])
+    parabola = Polynomial.fit(rates, [error for _, error in points], 2)
+    return [(outcome, float(parabola(rate))) for (outcome, _), rate in zip(points, rates, strict=True)]
 
 
 def round_rate(rate: float) -> float:
