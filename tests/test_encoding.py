@@ -53,6 +53,7 @@ def test_a_report_where_nothing_is_utf8(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "no_lrn" in done.stdout
+    assert "|800 +- 0" in done.stdout
 
 
 def test_a_diff_of_a_file_in_another_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,10 @@ def test_leaves_all_files_of_a_run(train: Train, synthetic: tuple[str, ...]) -> 
     with (done.folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert [float(row["lr"]) for row in rows] == [0.005, 0.0025]  # cosine: 1 and 1/2 of it
+    assert [float(row["lr"]) for row in rows] == [
+        0.00075,
+        0.0015,
+    ]  # the first of 4 steps of warm-up; cosine: 1/2
     assert float(rows[-1]["val/top1_error"]) == pytest.approx(result["val"]["top1_error"], rel=1e-4)
     config = yaml.safe_load((done.folder / "config.yaml").read_text())
     assert config["model"]["width"] == 0.0625

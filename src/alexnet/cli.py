@@ -26,6 +26,7 @@ from alexnet.config.messages import format_error, format_missing_choice
 from alexnet.config.security import check_builds_nothing
 from alexnet.errors import JobsFailedError, UserError
 from alexnet.paths import CONF
+from alexnet.terminal import tolerate_encoding
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 PRINTING = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # print, and do nothing else
@@ -68,6 +69,7 @@ def entry_point(
         @wraps(job)
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to here
+            tolerate_encoding()
             typed = sys.argv[1:]
             if not sweeps and is_sweep(typed):
                 sys.exit(f"Error: {name}.py takes one configuration at a time. Leave -m out.")

@@ -1,15 +1,32 @@
 """Terminal output, from rank 0 only: console, tables, progress bars, durations and sizes as text."""
 
+import codecs
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+REPLACE = "alexnet_replace"  # an error handler of codecs
 WIDE = 200  # columns of what is not a terminal: a file, a pipe
 console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("LOCAL_RANK", "0") != "0")
+
+
+def tolerate_encoding() -> None:
+    """Let stdout replace the characters that its encoding does not have, instead of raising an error."""
+    codecs.register_error(REPLACE, _replace)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors=REPLACE)
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    missing = error.object[error.start : error.end].replace("±", "+-")
+    return missing.encode("ascii", "replace").decode("ascii"), error.end
 
 
 def live_progress(period: float = 30.0) -> Progress:

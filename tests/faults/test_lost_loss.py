@@ -58,7 +58,7 @@ def test_stops_before_it_is_saved(
     assert line.startswith(
         "Error: The training loss is no longer finite, or over 1000 times the loss at chance, "
     )
-    assert "at step 6 (epoch 2). Try a smaller optimizer.lr (it is 0.0025)" in line
+    assert "at step 6 (epoch 2). Try a smaller optimizer.lr (it is 0.003)" in line
     assert "callbacks.nan_monitor.nonfinite=skip" in line
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert (result["status"], f"Error: {result['error']}") == ("failed", line)

@@ -149,6 +149,7 @@ def test_a_rate_that_diverges_is_a_bad_one_and_not_tried_again(tmp_path: Path) -
         assert fake.counts == [6, 2]
 
 
+@pytest.mark.slow
 def test_more_seeds_and_factors_run_only_what_is_new(tmp_path: Path) -> None:
     given = ("study=innovations", "logger=csv", "study.pilot.seeds=1", "study.pilot.rates=[0.005,0.01]")
     flat = ("study.pilot.extensions=0",)
@@ -183,6 +184,7 @@ def test_a_run_that_failed_is_told_and_run_again(tmp_path: Path) -> None:
         assert fake.counts == [2, 1]
 
 
+@pytest.mark.slow
 def test_a_factorial_combines_experiments_and_keys(tmp_path: Path) -> None:
     given = ("study=innovations", "study.factors=[no_lrn,no_dropout,'model.columns=2']", "study.pilot=null")
     with study(tmp_path, *given, "study.design=factorial", "study.seeds=1", "logger=csv") as (runner, fake):
@@ -234,6 +236,7 @@ def test_mistakes_are_told_before_anything_is_made(
     assert told in refusal(tmp_path / "outputs", *arguments)
 
 
+@pytest.mark.slow
 def test_the_command_is_in_the_record(tmp_path: Path) -> None:
     given = ("study=depth", "study.pilot=null", "logger=csv", "study.seeds=1", "model.width=0.5")
     with study(tmp_path, *given) as (runner, fake):

@@ -202,7 +202,7 @@ def test_warm_up_multiplies_the_schedule(schedule: str, epochs: int) -> None:
 
 
 def test_without_warm_up_nothing_is_added() -> None:
-    module = module_of("scheduler=constant")
+    module = module_of("scheduler=constant", "scheduler.warmup_epochs=0")
     trainer: Any = SimpleNamespace(max_epochs=5)
     module.trainer = trainer
     assert module.configure_optimizers()[1] == []

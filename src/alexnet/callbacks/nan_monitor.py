@@ -55,10 +55,11 @@ class NaNMonitor(Callback):
 
     def fail(self, trainer: Trainer) -> None:
         """Raise `DivergedError` with what happened and what to try."""
+        group = trainer.optimizers[0].param_groups[0]
         raise DivergedError(
             f"The training loss is no longer finite, or over {self.config.divergence_factor:g} times the loss"
             f" at chance, at step {trainer.global_step} (epoch {trainer.current_epoch + 1}). Try a smaller"
-            f" optimizer.lr (it is {trainer.optimizers[0].param_groups[0]['lr']:g}). If single batches are to"
+            f" optimizer.lr (it is {group.get('initial_lr', group['lr']):g}). If single batches are to"
             " blame: callbacks.nan_monitor.nonfinite=skip."
         )
 

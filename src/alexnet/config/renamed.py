@@ -47,19 +47,20 @@ UNUSED_KEYS = {
         *("project", "entity", "mode", "group", "job_type", "name", "tags", "log_checkpoint"),
     ),
 }
-# key -> (its value in runs from before it existed, a key beside which it belongs)
-ADDED_KEYS: dict[str, tuple[Any, str]] = {
+# key -> (its value in runs from before it existed, a key beside which it belongs); a run that has a loss has
+# those of the first that belong to its choices
+ADDED_BEFORE_THE_LOSS: dict[str, tuple[Any, str]] = {
     "model.batch_norm": (False, "model.lrn"),
     "scheduler.warmup_epochs": (0.0, "scheduler.schedule"),
     "loss.name": ("cross_entropy", "scheduler.schedule"),
     "loss.label_smoothing": (0.0, "scheduler.schedule"),
     "trainer.gradient_clip_val": (None, "trainer.max_epochs"),
     "trainer.gradient_clip_algorithm": ("norm", "trainer.max_epochs"),
-    "model.init_gain": (1.0, "model.init_bias"),
-    "data.hold_out": (None, "data.name"),
 }
-# a group that has none of its keys in a run from before it existed; later runs have those of their choice
-NEW_GROUPS = ("loss",)
+ADDED_KEYS: dict[str, tuple[Any, str]] = {
+    "data.hold_out": (None, "data.name"),
+    "model.init_gain": (1.0, "model.init_bias"),
+}
 
 
 def new_name(key: str) -> str | None:
@@ -80,10 +81,9 @@ def migrate(config: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, str)
         for name in UNUSED_KEYS.get((key, value), ())
     }
-    groups = {key.partition(".")[0] for key in renamed}
-    present = tuple(group for group in NEW_GROUPS if group in groups)
-    added = {key: value for key, (value, beside) in ADDED_KEYS.items() if beside in renamed}
-    renamed = {key: value for key, value in added.items() if not is_under(key, present)} | renamed
+    missing = ADDED_KEYS if "loss.name" in renamed else ADDED_BEFORE_THE_LOSS | ADDED_KEYS
+    added = {key: value for key, (value, beside) in missing.items() if beside in renamed}
+    renamed = added | renamed
     return nest(
         {
             key: RENAMED_VALUES.get((key, value), value) if isinstance(value, str) else value

@@ -6,6 +6,7 @@ Shapes in comments are those of the default preset: one column, width 1, 227x227
 from collections import OrderedDict
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -137,7 +138,8 @@ def _activation(config: AlexNetConfig) -> nn.Module:
 
 def _adaptation(config: AlexNetConfig) -> Adaptation:
     """Return how initial weights and biases are adapted to the activation function, where keys are auto."""
-    automatic = adapt_to(_activation(config))
+    with torch.device("cpu"):  # the network itself may be built without memory
+        automatic = adapt_to(_activation(config))
     biases, gain = config.init_bias, config.init_gain
     return Adaptation(
         automatic.biases if biases == AUTO else bool(biases),
