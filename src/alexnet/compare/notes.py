@@ -108,8 +108,8 @@ def _notes_on_factors(comparison: OneAtATime) -> list[str]:
     if tuned:
         lines.append(
             f"The pilot chose other values than for {comparison.baseline.name}: {'; '.join(tuned)}."
-            " A difference is that of both at their own best. Intervals take these values as given: they do not"
-            " hold the luck of the pilot that chose them."
+            " A difference is that of both at their own best. Intervals take these values as given: they do"
+            " not hold the luck of the pilot that chose them."
         )
     without = [arm.name for arm in comparison.all_variants if not arm.has_epochs]
     if without:
