@@ -208,6 +208,10 @@ def test_a_factorial_combines_experiments_and_keys(tmp_path: Path) -> None:
         ),
         (("study=innovations", "model.lrn=false"), "factor no_lrn: it has one level only"),
         (
+            ("study=innovations", "study.design=fraction", "model.lrn=false"),
+            "factor no_lrn: it has one level",
+        ),
+        (
             ("study=innovations", "seed=0,1"),
             "seed=0,1: a study counts its seeds: study.seeds=2, from seed=0 on.",
         ),

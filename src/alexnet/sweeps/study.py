@@ -24,7 +24,7 @@ from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.config.study import Design, PilotConfig, StudyConfig
 from alexnet.errors import JobsFailedError, UserError
 from alexnet.runs.resume import AUTO
-from alexnet.studies.design import Plan, plan_study
+from alexnet.studies.design import Plan, arm_name, plan_study
 from alexnet.studies.pilot import RATE, Grid, Values, choose, summarize, values_name
 from alexnet.studies.record import PILOT, StudyRecord, Trial
 from alexnet.studies.start import has_started
@@ -33,9 +33,8 @@ from alexnet.sweeps.planning import plan_job
 from alexnet.sweeps.runner import suggest_comparison
 from alexnet.terminal import console, duration, print_table
 
-Launch = Callable[
-    [Sequence[Sequence[str]], int], object
-]  # runs jobs, given their overrides and a first number
+# runs jobs, given the overrides of each and the number of the first
+Launch = Callable[[Sequence[Sequence[str]], int], object]
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class StudyRunner:
         self._fixed = _fixed_overrides(arguments, self.config.group)
         self._arguments = list(arguments)
         self.plan: Plan = plan_study(self.config, config.seed)
-        self._settings = {arm: self._compose(arm) for arm in self.plan.arms}
+        self._settings = {arm: self._compose(arm, factors) for arm, factors in self.plan.arms.items()}
         self._check_factors()
         self._launched = 0
         self._seconds_per_run: float | None = None
@@ -88,11 +87,8 @@ class StudyRunner:
             for seed in seeds
         ]
         missing = sum(not _is_settled(run.job) for run in runs)
-        left = (
-            f", about {duration(missing * self._seconds_per_run)}"
-            if missing and self._seconds_per_run
-            else ""
-        )
+        seconds = missing * (self._seconds_per_run or 0)
+        left = f", about {duration(seconds)}" if seconds else ""
         console.print(f"Study    {len(runs)} runs, {missing} to do{left}", markup=False)
         failed = self._run(runs)
         record.write(self.folder)
@@ -103,9 +99,9 @@ class StudyRunner:
 
     # the arms
 
-    def _overrides(self, arm: str) -> list[str]:
-        """Return what is typed for an arm: its choices of the group, the command's keys, other factors."""
-        config, factors = self.config, self.plan.arms[arm]
+    def _overrides(self, factors: Sequence[str]) -> list[str]:
+        """Return what is typed for an arm: choices of the group, the command's keys, its other factors."""
+        config = self.config
         choices = [factor for factor in factors if "=" not in factor]
         typed = [part for factor in factors if "=" in factor for part in shlex.split(factor)]
         if config.design is Design.one_at_a_time:
@@ -115,10 +111,10 @@ class StudyRunner:
         group = choices[0] if len(choices) == 1 else f"[{','.join(choices)}]"
         return [f"{config.group}={group}", *self._fixed, *typed]
 
-    def _compose(self, arm: str) -> dict[str, Any]:
+    def _compose(self, arm: str, factors: Sequence[str]) -> dict[str, Any]:
         """Return an arm's settings that can be factors. Raises a `UserError` that names the arm."""
         try:
-            config = self._loader.load_sweep_config(self._sweep, self._overrides(arm))
+            config = self._loader.load_sweep_config(self._sweep, self._overrides(factors))
             run = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
             read_config(run, TrainConfig)
         except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -130,11 +126,12 @@ class StudyRunner:
 
     def _check_factors(self) -> None:
         baseline = self._settings[self.config.baseline]
-        for arm, factors in self.plan.arms.items():
-            if len(factors) == 1 and self._settings[arm] == baseline:
+        for factor in self.config.factors:
+            alone = arm_name([factor], self.config.baseline)  # a fraction may have no such arm
+            if baseline == (self._settings.get(alone) or self._compose(alone, [factor])):
                 raise UserError(
-                    f"study={self.config.name}, factor {factors[0]}: it has one level only, as it changes"
-                    f" nothing of {self.config.baseline} with this command."
+                    f"study={self.config.name}, factor {factor}: it has one level only, as it changes nothing"
+                    f" of {self.config.baseline} with this command."
                 )
         pilot = self.config.pilot
         used = {seed for seeds in self.plan.seeds.values() for seed in seeds}
@@ -215,7 +212,7 @@ class StudyRunner:
 
     def _plan(self, arm: str, values: Values, seed: int, folder: Path, more: list[str]) -> _Run:
         chosen = [f"{key}={value}" for key, value in values.items()]
-        overrides = [*self._overrides(arm), *chosen, f"seed={seed}", *more]
+        overrides = [*self._overrides(self.plan.arms[arm]), *chosen, f"seed={seed}", *more]
         overrides += [f"run_folder={quote_value(str(folder))}", f"resume={AUTO}"]
         job = plan_job(self._loader, self._sweep, overrides, 0).job
         return _Run(arm, values, seed, job, overrides)
