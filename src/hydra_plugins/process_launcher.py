@@ -86,23 +86,15 @@ class ProcessLauncher(Launcher):
         self._loader, self._config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from alexnet.sweeps.planning import plan_job, unique_jobs
+        from alexnet.sweeps.planning import plan_jobs, unique_jobs
         from alexnet.sweeps.runner import failure, lock_sweep, run_jobs
         from alexnet.sweeps.slots import find_slots
 
         setup_globals()
         folder = Path(str(self._config.hydra.sweep.dir)).absolute()
         self._lock = self._lock or lock_sweep(folder)  # held until this process ends
-        planned = [
-            plan_job(
-                self._loader,
-                self._config,
-                overrides,
-                initial_job_idx + index,
-                accepts_divergence=self.accepts_divergence,
-            )
-            for index, overrides in enumerate(job_overrides)
-        ]
+        loader, config, accepts = self._loader, self._config, self.accepts_divergence
+        planned = plan_jobs(loader, config, job_overrides, initial_job_idx, accepts_divergence=accepts)
         run = planned[0].config
         accelerator = run.trainer.accelerator.value if "trainer" in run else "cpu"
         slots = find_slots(accelerator, self._at_once, self.batch_size)

@@ -51,7 +51,7 @@ class SlurmLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from alexnet.errors import first_line
-        from alexnet.sweeps.planning import plan_job, unique_jobs
+        from alexnet.sweeps.planning import plan_jobs, unique_jobs
         from alexnet.sweeps.runner import announce, check_not_queued, conclude, jobs_failed, lock_sweep
 
         setup_globals()
@@ -59,16 +59,8 @@ class SlurmLauncher(Launcher):
         if self._lock is None:
             self._lock = lock_sweep(folder)  # held until this process ends
             check_not_queued(self._logs)
-        planned = [
-            plan_job(
-                self._loader,
-                self._config,
-                overrides,
-                initial_job_idx + index,
-                accepts_divergence=self.accepts_divergence,
-            )
-            for index, overrides in enumerate(job_overrides)
-        ]
+        loader, config, accepts = self._loader, self._config, self.accepts_divergence
+        planned = plan_jobs(loader, config, job_overrides, initial_job_idx, accepts_divergence=accepts)
         jobs = unique_jobs(planned)
         waiting = {item.job.folder: item for item in planned if not item.job.is_done()}
         if self.batch_size is None:

@@ -57,20 +57,19 @@ def effects_table(comparison: OneAtATime) -> Table:
 
 def short_effects_table(comparison: OneAtATime) -> Table:
     """Tabulate the differences in top-1 error in 80 columns."""
-    headings = [
-        "arm",
-        "started",
-        "top-1",
-        f"{comparison.confidence:.0%} interval",
-        "paper",
-        "run log",
-        "top-1 is",
-    ]
-    rows = []
-    for arm in comparison.arms:
-        row = [arm.name, start_text(arm.start), difference_text(arm.top1), interval_text(arm.top1)]
-        rows.append([*row, *claim_numbers(arm.claim), significance_text(arm.top1)])
-    return Table(headings, rows)
+    rows = [short_row(arm.name, arm.start, arm.top1, arm.claim) for arm in comparison.arms]
+    return Table(short_headings("arm", comparison.confidence), rows)
+
+
+def short_headings(first: str, confidence: float) -> list[str]:
+    """Return the headings of `short_row`; `first` is what a row is of."""
+    return [first, "started", "top-1", f"{confidence:.0%} interval", "paper", "run log", "top-1 is"]
+
+
+def short_row(name: str, start: StartRate, effect: Effect | None, claim: ClaimConfig) -> list[str]:
+    """Return starts, difference and claims of top-1 error, as many as fit in 80 columns."""
+    row = [name, start_text(start), difference_text(effect), interval_text(effect)]
+    return [*row, *claim_numbers(claim), significance_text(effect)]
 
 
 def claims_table(claims: Mapping[str, ClaimConfig], heading: str = "arm") -> Table | None:

@@ -33,6 +33,21 @@ class PlannedJob:
     injected_overrides: list[str]  # those that the user did not type: its folder, its names in W&B
 
 
+def plan_jobs(
+    loader: ConfigLoader,
+    sweep: DictConfig,
+    job_overrides: Sequence[Sequence[str]],
+    first: int,
+    *,
+    accepts_divergence: bool,
+) -> list[PlannedJob]:
+    """Plan jobs, the first with the number `first`; see `plan_job`."""
+    return [
+        plan_job(loader, sweep, overrides, first + index, accepts_divergence=accepts_divergence)
+        for index, overrides in enumerate(job_overrides)
+    ]
+
+
 def plan_job(
     loader: ConfigLoader,
     sweep: DictConfig,
@@ -52,7 +67,7 @@ def plan_job(
         config.hydra.job.num = number
     HydraConfig.instance().set_config(config)  # for ${hydra:...} in the values read below
     sweep_folder = Path(str(sweep.hydra.sweep.dir)).absolute()
-    run = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    run = without_hydra(config)
     resolved = to_plain_dict(run)
     folder, injected = _run_folder(resolved["run_folder"], sweep_folder, str(config.hydra.sweep.subdir))
     injected += [*_resume_override(resolved), *_tracking_overrides(resolved, folder, sweep_folder)]
@@ -66,6 +81,11 @@ def plan_job(
     )
     job.check_folder(resolved)
     return PlannedJob(job, config, run, list(overrides), injected)
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """Return the configuration of a run from that which Hydra composed for it."""
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 def _run_folder(given: str | None, sweep_folder: Path, subdir: str) -> tuple[Path, list[str]]:

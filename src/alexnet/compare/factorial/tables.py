@@ -10,6 +10,8 @@ from alexnet.compare.tables import (
     difference_text,
     format_number,
     interval_text,
+    short_headings,
+    short_row,
     significance_text,
     start_interval_text,
     start_text,
@@ -36,21 +38,11 @@ def factors_table(comparison: Factorial) -> Table:
 
 def averaged_table(comparison: Factorial) -> Table:
     """Tabulate the main effects on top-1 error in 80 columns."""
-    headings = [
-        "factor",
-        "started",
-        "top-1",
-        f"{comparison.confidence:.0%} interval",
-        "paper",
-        "run log",
-        "top-1 is",
-    ]
     rows = []
     for term in comparison.mains:
         factor, effect = comparison.factor[term.name], comparison.top1.averaged[term]
-        row = [term.name, start_text(factor.levels[1].start), difference_text(effect), interval_text(effect)]
-        rows.append([*row, *claim_numbers(factor.claim), significance_text(effect)])
-    return Table(headings, rows)
+        rows.append(short_row(term.name, factor.levels[1].start, effect, factor.claim))
+    return Table(short_headings("factor", comparison.confidence), rows)
 
 
 def removed_table(comparison: Factorial) -> Table:
