@@ -1,36 +1,29 @@
 """Running a study: the pilot, which chooses the values of each arm, then the study itself."""
 
-import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 from rich.table import Table
 
 from alexnet.config import TrainConfig
 from alexnet.config.arguments import quote_value
-from alexnet.config.hashing import NON_FACTOR_KEYS, flatten, is_under
-from alexnet.config.messages import format_error
-from alexnet.config.reading import read_config, to_plain_dict
+from alexnet.config.reading import read_config
 from alexnet.config.study import Design, PilotConfig, StudyConfig
 from alexnet.errors import JobsFailedError, UserError
 from alexnet.runs.resume import AUTO
-from alexnet.studies.design import Plan, arm_name, plan_study
+from alexnet.studies.design import Plan, plan_study
 from alexnet.studies.pilot import RATE, Grid, Values, choose, summarize, values_name
 from alexnet.studies.record import PILOT, StudyRecord, Trial
 from alexnet.studies.start import has_started
 from alexnet.sweeps.job import Job
-from alexnet.sweeps.planning import plan_job
+from alexnet.sweeps.planning import plan_job, without_hydra
 from alexnet.sweeps.runner import suggest_comparison
+from alexnet.sweeps.study_arms import StudyArms
 from alexnet.terminal import console, duration, print_table
 
 # runs jobs, given the overrides of each and the number of the first
@@ -59,17 +52,15 @@ class StudyRunner:
         self, loader: ConfigLoader, sweep: DictConfig, launch: Launch, arguments: Sequence[str]
     ) -> None:
         self._loader, self._sweep, self._launch = loader, sweep, launch
-        run = OmegaConf.masked_copy(sweep, [str(key) for key in sweep if key != "hydra"])
-        config = read_config(run, TrainConfig)
+        config = read_config(without_hydra(sweep), TrainConfig)
         if config.study is None:
             raise UserError("hydra/sweeper=study: there is no study. Choose one: study=innovations.")
         self.config: StudyConfig = config.study
         self.folder = Path(str(sweep.hydra.sweep.dir)).absolute()
-        self._fixed = _fixed_overrides(arguments, self.config.group)
         self._arguments = list(arguments)
         self.plan: Plan = plan_study(self.config, config.seed)
-        self._settings = {arm: self._compose(arm, factors) for arm, factors in self.plan.arms.items()}
-        self._check_factors()
+        self._check_seeds()
+        self._arms = StudyArms(loader, sweep, self.config, self.plan, arguments)
         self._launched = 0
         self._seconds_per_run: float | None = None
 
@@ -97,42 +88,7 @@ class StudyRunner:
             raise _failure(failed, len(runs))
         return record
 
-    # the arms
-
-    def _overrides(self, factors: Sequence[str]) -> list[str]:
-        """Return what is typed for an arm: choices of the group, the command's keys, its other factors."""
-        config = self.config
-        choices = [factor for factor in factors if "=" not in factor]
-        typed = [part for factor in factors if "=" in factor for part in shlex.split(factor)]
-        if config.design is Design.one_at_a_time:
-            choices = choices or [config.baseline]
-        else:
-            choices = [config.baseline, *choices]
-        group = choices[0] if len(choices) == 1 else f"[{','.join(choices)}]"
-        return [f"{config.group}={group}", *self._fixed, *typed]
-
-    def _compose(self, arm: str, factors: Sequence[str]) -> dict[str, Any]:
-        """Return an arm's settings that can be factors. Raises a `UserError` that names the arm."""
-        try:
-            config = self._loader.load_sweep_config(self._sweep, self._overrides(factors))
-            run = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-            read_config(run, TrainConfig)
-        except (UserError, HydraException, OmegaConfBaseException) as error:
-            raise UserError(
-                f"study={self.config.name}, arm {arm}: {format_error(error, TrainConfig)}"
-            ) from error
-        settings = flatten(to_plain_dict(run))
-        return {key: value for key, value in settings.items() if not is_under(key, NON_FACTOR_KEYS)}
-
-    def _check_factors(self) -> None:
-        baseline = self._settings[self.config.baseline]
-        for factor in self.config.factors:
-            alone = arm_name([factor], self.config.baseline)  # a fraction may have no such arm
-            if baseline == (self._settings.get(alone) or self._compose(alone, [factor])):
-                raise UserError(
-                    f"study={self.config.name}, factor {factor}: it has one level only, as it changes nothing"
-                    f" of {self.config.baseline} with this command."
-                )
+    def _check_seeds(self) -> None:
         pilot = self.config.pilot
         used = {seed for seeds in self.plan.seeds.values() for seed in seeds}
         if pilot is not None and (shared := used & set(_pilot_seeds(pilot))):
@@ -167,7 +123,7 @@ class StudyRunner:
         pilot = self.config.pilot
         if pilot is None:
             return [], {}
-        rate = float(self._settings[self.config.baseline][RATE])
+        rate = float(self._arms.settings[self.config.baseline][RATE])
         grids = {arm: Grid.of(pilot, rate) for arm in self.plan.arms}
         trials: dict[str, list[Trial]] = {}
         chosen: dict[str, Values] = {}
@@ -212,7 +168,7 @@ class StudyRunner:
 
     def _plan(self, arm: str, values: Values, seed: int, folder: Path, more: list[str]) -> _Run:
         chosen = [f"{key}={value}" for key, value in values.items()]
-        overrides = [*self._overrides(self.plan.arms[arm]), *chosen, f"seed={seed}", *more]
+        overrides = [*self._arms.overrides(arm), *chosen, f"seed={seed}", *more]
         overrides += [f"run_folder={quote_value(str(folder))}", f"resume={AUTO}"]
         job = plan_job(self._loader, self._sweep, overrides, 0).job
         return _Run(arm, values, seed, job, overrides)
@@ -247,33 +203,6 @@ class StudyRunner:
         self.folder.mkdir(parents=True, exist_ok=True)
         record.write(self.folder)
         return record
-
-
-def _fixed_overrides(arguments: Sequence[str], group: str) -> list[str]:
-    """Return what was typed for all runs. Raises `UserError` for what a study sets itself."""
-    fixed = []
-    for override in OverridesParser.create().parse_overrides(list(arguments)):
-        key = override.get_key_element()
-        if is_under(key, ("study",)):
-            continue
-        if override.is_sweep_override():
-            raise UserError(f"{override.input_line}: {_one_value(key, override)}")
-        if key == group:
-            raise UserError(
-                f"{override.input_line}: the study sets {group}. Choose its arms: study.factors=[...]."
-            )
-        if key in ("run_folder", "resume"):
-            raise UserError(f"{override.input_line}: the study sets {key}. Leave it out.")
-        if key != "seed":  # it is that of each run
-            fixed.append(str(override.input_line))
-    return fixed
-
-
-def _one_value(key: str, override: Override) -> str:
-    values = list(override.sweep_string_iterator()) if override.is_discrete_sweep() else []
-    if key == "seed" and values:
-        return f"a study counts its seeds: study.seeds={len(values)}, from seed={values[0]} on."
-    return "a study has one value of each key that is no factor. Start it once for each value."
 
 
 def _pilot_seeds(pilot: PilotConfig) -> range:
