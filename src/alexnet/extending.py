@@ -14,7 +14,8 @@ from alexnet.config.model import ModelConfig, register_model
 from alexnet.config.optim import OptimizerConfig, SchedulerConfig, register_optimizer, register_scheduler
 from alexnet.data.fetching import Download, FetchedDataConfig
 from alexnet.metrics.registry import register_metric
-from alexnet.models.families.alexnet import register_activation, register_normalization
+from alexnet.models.activations import register_activation
+from alexnet.models.families.alexnet import register_normalization
 
 __all__ = [
     "AugmentationConfig",

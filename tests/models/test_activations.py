@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from alexnet.models.families.alexnet import ACTIVATIONS
+from alexnet.models.activations import ACTIVATIONS
 
 FORMULAS: dict[str, Callable[[float], float]] = {
     "relu": lambda x: max(0.0, x),

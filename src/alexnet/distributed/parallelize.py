@@ -9,10 +9,11 @@ from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Sha
 from torch.nn import functional
 
 from alexnet.errors import UserError
-from alexnet.models.alexnet import IS_ACTIVATION, AlexNet, GroupedLinear
+from alexnet.models.alexnet import AlexNet, GroupedLinear
 from alexnet.models.batch_norm import BatchNorm
 from alexnet.models.dropout import Dropout
 from alexnet.models.lrn import LocalResponseNorm, SpatialResponseNorm
+from alexnet.models.registered import IS_ACTIVATION
 
 Layer = nn.Conv2d | nn.Linear | GroupedLinear
 

@@ -4,18 +4,15 @@ Shapes in comments are those of the default preset: one column, width 1, 227x227
 """
 
 from collections import OrderedDict
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexnet.config.registry import Registry
 from alexnet.errors import UserError
 from alexnet.models.base import ImageClassifier
 from alexnet.models.dropout import Dropout
 from alexnet.models.families.alexnet import (
-    ACTIVATIONS,
     AUTO,
     NORMALIZATIONS,
     AlexNetConfig,
@@ -25,9 +22,7 @@ from alexnet.models.families.alexnet import (
 )
 from alexnet.models.init import Adaptation, adapt_to, initialize
 from alexnet.models.lrn import LocalResponseNorm, SpatialResponseNorm
-
-# attribute of the modules that `model.activation` built: their types may be those of any extension
-IS_ACTIVATION = "is_activation"
+from alexnet.models.registered import build_activation, build_module
 
 
 class AlexNet(ImageClassifier):
@@ -76,10 +71,10 @@ class AlexNet(ImageClassifier):
         drop_input = config.dropout_place is DropoutPlace.input
         self.drop5 = _dropout(config, drop_input, 5)
         self.fc6 = _linear(channels * side * side, f6, cross_groups)  # 9216 -> 4096
-        self.stage6 = _activation(config)
+        self.stage6 = build_activation(config.activation)
         self.drop6 = _dropout(config, True, 6)
         self.fc7 = _linear(f6, f7, cross_groups)  # 4096 -> 4096
-        self.stage7 = _activation(config)
+        self.stage7 = build_activation(config.activation)
         self.drop7 = _dropout(config, not drop_input, 7)
         self.fc8 = nn.Linear(f7, classes)  # 4096 -> classes
         initialize(self, config.init, _adaptation(config), config.width)
@@ -130,16 +125,10 @@ def _scale_width(count: int, config: AlexNetConfig) -> int:
     return scaled
 
 
-def _activation(config: AlexNetConfig) -> nn.Module:
-    activation = _checked(ACTIVATIONS[config.activation](), ACTIVATIONS, config.activation)
-    vars(activation)[IS_ACTIVATION] = True
-    return activation
-
-
 def _adaptation(config: AlexNetConfig) -> Adaptation:
     """Return how initial weights and biases are adapted to the activation function, where keys are auto."""
     with torch.device("cpu"):  # the network itself may be built without memory
-        automatic = adapt_to(_activation(config))
+        automatic = adapt_to(build_activation(config.activation))
     biases, gain = config.init_bias, config.init_gain
     return Adaptation(
         automatic.biases if biases == AUTO else bool(biases),
@@ -151,17 +140,8 @@ def _adaptation(config: AlexNetConfig) -> Adaptation:
 def _norm(config: AlexNetConfig, channels: int) -> dict[str, nn.Module]:
     """Build the normalization that is on, as the first layer of a stage; nothing if none is."""
     for name in NORMALIZATIONS.switched_on(config):  # at most one
-        return {"norm": _checked(NORMALIZATIONS[name](channels), NORMALIZATIONS, name)}
+        return {"norm": build_module(NORMALIZATIONS, name, channels)}
     return {}
-
-
-def _checked(module: nn.Module, registry: Registry[Any], name: str) -> nn.Module:
-    if isinstance(module, nn.Module):
-        return module
-    raise UserError(
-        f"The {registry.kind} {name} of {registry[name].__module__} built a {type(module).__name__}, not a"
-        " module of torch.nn."
-    )
 
 
 def _pool(config: AlexNetConfig) -> nn.Module:
@@ -176,13 +156,17 @@ def _lrn(config: AlexNetConfig) -> nn.Module:
 
 def _stage(config: AlexNetConfig, channels: int, **after: nn.Module) -> nn.Sequential:
     """Build what follows a convolution: the activation, and the modules `after` it."""
-    return nn.Sequential(OrderedDict(**_norm(config, channels), activation=_activation(config), **after))
+    return nn.Sequential(
+        OrderedDict(**_norm(config, channels), activation=build_activation(config.activation), **after)
+    )
 
 
 def _stage1(config: AlexNetConfig, channels: int) -> nn.Sequential:
     if config.layer1_order is Layer1Order.lrn_pool_activation:
         before = {"lrn": _lrn(config), "pool": _pool(config)}
-        return nn.Sequential(OrderedDict(**_norm(config, channels), **before, activation=_activation(config)))
+        return nn.Sequential(
+            OrderedDict(**_norm(config, channels), **before, activation=build_activation(config.activation))
+        )
     return _stage(config, channels, lrn=_lrn(config), pool=_pool(config))
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from alexnet.models.families.alexnet import register_activation
+from alexnet.models.activations import register_activation
 
 if TYPE_CHECKING:
     from torch import nn

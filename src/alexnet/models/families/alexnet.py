@@ -9,19 +9,13 @@ from omegaconf import MISSING
 
 from alexnet.config.base import check, check_fraction, check_positive
 from alexnet.config.model import ModelConfig, register_model
-from alexnet.config.registry import FieldRegistry, Registry
+from alexnet.config.registry import FieldRegistry
+from alexnet.models.activations import ACTIVATIONS
 
 if TYPE_CHECKING:
     from torch import nn
 
     from alexnet.models.alexnet import AlexNet
-
-# builders of activation functions, of one unit at a time
-ACTIVATIONS: "Registry[Callable[[], nn.Module]]" = Registry(
-    "activation", "model.activation", package="alexnet.models.activations"
-)
-register_activation = ACTIVATIONS.register
-
 
 AUTO = "auto"  # value of init_bias and init_gain: what the activation function needs
 
