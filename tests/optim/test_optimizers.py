@@ -189,10 +189,29 @@ def test_frozen_layers_keep_their_weights() -> None:
     assert moved == [[True] * 4] * 2 + [[False, False, True, True]] * 2
 
 
-def test_an_unknown_layer_to_freeze() -> None:
-    config = compose_config("optimizer.freeze=[conv9]").optimizer
-    with pytest.raises(UserError, match=r"optimizer.freeze=conv9.*Choices: 0, 1"):
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("optimizer.freeze=[conv9]", "freeze=conv9"),
+        ("+optimizer.layer_weight_decay.conv9=0", "layer_weight_decay=conv9"),
+    ],
+)
+def test_an_unknown_layer(override: str, named: str) -> None:
+    config = compose_config(override).optimizer
+    with pytest.raises(UserError, match=rf"optimizer.{named}: no such layer.*Choices: 0, 1"):
         parameter_groups(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), config)
+
+
+def test_a_layer_with_a_weight_decay_of_its_own() -> None:
+    """Its weight decays by it; its bias, and other layers, as they do without."""
+    network = nn.Sequential(OrderedDict(conv1=nn.Linear(3, 3), fc=nn.Linear(3, 2)))
+    config = compose_config("experiment=convnet_13pct", "optimizer.layer_weight_decay={conv1:0.25}").optimizer
+    config.layer_weight_decay.pop("conv2")
+    groups = {group["name"]: group for group in parameter_groups(network, config)}
+    found = {
+        name: (group["lr"], group["weight_decay"], len(group["params"])) for name, group in groups.items()
+    }
+    assert found == {"conv1.weight": (0.001, 0.25, 1), "weight": (0.001, 0.004, 1), "bias": (0.002, 0.0, 2)}
 
 
 def test_every_parameter_is_covered() -> None:

@@ -4,6 +4,7 @@ A run's config.yaml and its checkpoints keep the names that were current when th
 reads them calls `migrate`.
 """
 
+from copy import deepcopy
 from typing import Any
 
 from alexnet.config.hashing import flatten, is_under, nest
@@ -59,7 +60,9 @@ ADDED_BEFORE_THE_LOSS: dict[str, tuple[Any, str]] = {
 }
 ADDED_KEYS: dict[str, tuple[Any, str]] = {
     "data.hold_out": (None, "data.name"),
+    "data.in_memory": (False, "data.name"),
     "model.init_gain": (1.0, "model.init_bias"),
+    "optimizer.layer_weight_decay": ({}, "optimizer.weight_decay"),
 }
 
 
@@ -82,7 +85,11 @@ def migrate(config: dict[str, Any]) -> dict[str, Any]:
         for name in UNUSED_KEYS.get((key, value), ())
     }
     missing = ADDED_KEYS if "loss.name" in renamed else ADDED_BEFORE_THE_LOSS | ADDED_KEYS
-    added = {key: value for key, (value, beside) in missing.items() if beside in renamed}
+    added = {
+        key: deepcopy(value)
+        for key, (value, beside) in missing.items()
+        if beside in renamed and not any(is_under(known, (key,)) for known in renamed)
+    }
     renamed = added | renamed
     return nest(
         {

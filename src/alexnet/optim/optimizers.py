@@ -13,13 +13,9 @@ from alexnet.errors import UserError
 def parameter_groups(network: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
     """Group the trained parameters: biases, all others, and one group for each parameter of a frozen layer.
 
-    Each group has its learning rate and weight decay. Raises `UserError` for a layer to freeze that the
-    network does not have.
+    A weight with a weight decay of its own is a group by itself, too. Each group has its learning rate and
+    weight decay. Raises `UserError` for a configured layer that the network does not have.
     """
-    settings = {
-        "weight": {"lr": config.lr, "weight_decay": config.weight_decay},
-        "bias": {"lr": config.lr * config.bias_lr_factor, "weight_decay": config.bias_weight_decay},
-    }
     groups: dict[str, dict[str, Any]] = {}
     layers = []
     for name, parameter in network.named_parameters():
@@ -27,16 +23,23 @@ def parameter_groups(network: nn.Module, config: OptimizerConfig) -> list[dict[s
             continue
         layer, _, last = name.rpartition(".")
         layers.append(layer)
-        kind = "bias" if last.endswith("bias") else "weight"
-        group_name = name if layer in config.freeze else kind
-        group = groups.setdefault(group_name, settings[kind] | {"name": group_name, "params": []})
+        bias = last.endswith("bias")
+        lr = config.lr * config.bias_lr_factor if bias else config.lr
+        decay = config.bias_weight_decay if bias else config.weight_decay
+        by_itself = layer in config.freeze
+        if not bias and layer in config.layer_weight_decay:
+            decay, by_itself = config.layer_weight_decay[layer], True
+        group_name = name if by_itself else "bias" if bias else "weight"
+        settings = {"name": group_name, "params": [], "lr": lr, "weight_decay": decay}
+        group = groups.setdefault(group_name, settings)
         group["freeze_from"] = config.freeze_from if layer in config.freeze else None
         group["params"].append(parameter)
-    for layer in config.freeze:
-        if layer not in layers:
-            raise UserError(
-                f"optimizer.freeze={layer}: no such layer. Choices: {', '.join(dict.fromkeys(layers))}."
-            )
+    for key, configured in (("freeze", config.freeze), ("layer_weight_decay", config.layer_weight_decay)):
+        for layer in configured:
+            if layer not in layers:
+                raise UserError(
+                    f"optimizer.{key}={layer}: no such layer. Choices: {', '.join(dict.fromkeys(layers))}."
+                )
     return list(groups.values())
 
 
