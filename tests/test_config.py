@@ -19,7 +19,7 @@ from alexnet.config.model import MODELS
 from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.config.registry import ConfigRegistry
 from alexnet.errors import UserError
-from conftest import PROJECT, compose_config
+from conftest import PROJECT, Train, compose_config
 
 SCHEMAS = {
     (registry.group, f"_{name}") for registry in ConfigRegistry.of_base.values() for name in registry.names()
@@ -103,6 +103,12 @@ def mistake(*overrides: str) -> str:
         ("logger=csv logger.project=mine", ["logger.project: there is no such key"]),
         ("optimizer=adamw optimizer.beta=1", ["optimizer.beta: there is no such key. Did you mean betas?"]),
         ("optimizer.rule=papr", ["optimizer.rule=papr: there is no such update rule. Did you mean paper?"]),
+        (
+            "optimizer.layer_weight_decay.conv1=0",
+            ["no such key yet", "+optimizer.layer_weight"],
+        ),
+        ("study=depth study.pilot.grid={a:[1,2]}", ["its keys are new", "'+study.pilot.grid={...}'"]),
+        ("study=depth study.pilot.sed=1", ["study.pilot.sed: there is no such key. Did you mean seeds?"]),
         ("+surprise=1", ["surprise: there is no such key"]),
         ("+model.surprise=1", ["model.surprise: there is no such key"]),
         ("seed=-1", ["seed=-1"]),
@@ -114,6 +120,23 @@ def test_mistakes_are_reported_in_one_line(override: str, expected: list[str]) -
     assert "\n" not in line
     for part in expected:
         assert part in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["data=null"], "data=null: a group needs a choice. Choices: cifar10, "),
+        (["study=null"], "study=null: a group needs a choice. Choices: activations, "),
+        (["study.pilot.seeds=1"], "study.pilot.seeds: no study is chosen. Add study=<choice>."),
+        (["claim.text.more=1"], "claim.text.more: claim is null and has no keys."),
+    ],
+)
+def test_a_group_that_is_null(train: Train, arguments: list[str], line: str) -> None:
+    """Hydra and OmegaConf end with a failed assertion, or a ValueError."""
+    done = train(*arguments)
+    assert done.status == 1
+    assert done.err.startswith(f"Error: {line}")
+    assert done.err.count("\n") == 1
 
 
 def test_a_divided_network_is_not_compiled() -> None:

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from alexnet.config import ProgramConfig
 from alexnet.config.arguments import check_one_run, is_sweep, quote_arguments
-from alexnet.config.composition import register, register_choices
+from alexnet.config.composition import group_choices, register, register_choices
 from alexnet.config.extensions import load_typed_extensions
 from alexnet.config.messages import format_error, format_missing_choice
 from alexnet.config.security import check_builds_nothing
@@ -29,6 +29,8 @@ from alexnet.paths import CONF
 from alexnet.terminal import tolerate_encoding
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+# what Hydra and OmegaConf fail with where a group is null, or a key below one that is
+HYDRA_ON_NULL = ("Unexpected type for root: NoneType", "Unexpected type: None", "Got NoneType")
 PRINTING = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # print, and do nothing else
 
 # Hydra deep-copies the store with its list of sources; --help does so a hundred times, most of its run time
@@ -87,10 +89,10 @@ def entry_point(
                 mistakes.append(str(error))
             except (UserError, HydraException, OmegaConfBaseException) as error:
                 _exit([*mistakes, format_error(error, schema)])
-            except AssertionError as error:
-                if "Unexpected type for root: NoneType" not in str(error):
+            except (AssertionError, ValueError) as error:
+                if not any(text in str(error) for text in HYDRA_ON_NULL):
                     raise
-                _exit([format_missing_choice(sys.argv[1:])])
+                _exit([format_missing_choice(sys.argv[1:], group_choices())])
             except BrokenPipeError:
                 if not PRINTING & set(sys.argv[1:]):
                     raise

@@ -26,15 +26,20 @@ from alexnet.paths import CONF, PROJECT
 _schemas: dict[str, type] = {}
 
 
-def list_groups() -> str:
-    """Return the groups of conf/ and their choices for --help, a line each, without schemas and bases."""
+def group_choices() -> dict[str, list[str]]:
+    """Return the groups of conf/ and their choices, without schemas and bases."""
     groups: dict[str, set[str]] = {}
     for folder in (CONF, *extension_folders()):
         for file in folder.rglob("*.yaml"):
             group = file.parent.relative_to(folder).as_posix()
             if not file.stem.startswith("_") and not group.startswith((".", "hydra")):
                 groups.setdefault(group, set()).add(file.stem)
-    return "\n".join(f"{group}: {', '.join(sorted(groups[group]))}" for group in sorted(groups))
+    return {group: sorted(groups[group]) for group in sorted(groups)}
+
+
+def list_groups() -> str:
+    """Return the groups and their choices for --help, a line each."""
+    return "\n".join(f"{group}: {', '.join(choices)}" for group, choices in group_choices().items())
 
 
 OmegaConf.register_new_resolver("project", lambda path: str(PROJECT / path), replace=True)

@@ -1,7 +1,7 @@
 """One-line messages for configuration errors: what is wrong, where, and the nearest valid choice."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hydra.errors import OverrideParseException
@@ -49,12 +49,20 @@ def format_error(error: BaseException, schema: type) -> str:
     return " ".join(lines[:2])
 
 
-def format_missing_choice(arguments: list[str]) -> str:
-    """Explain that a key belongs to a group without a choice, such as data.root while data is null."""
+def format_missing_choice(arguments: list[str], groups: Mapping[str, Iterable[str]]) -> str:
+    """Explain that a key belongs to a group without a choice, or to one that is null.
+
+    Such as data.root while data is null. `groups` maps all groups to their choices.
+    """
     keys = [argument.partition("=")[0].lstrip("+") for argument in arguments]
-    below = next(key for key in keys if "." in key and key.partition(".")[0] not in (*keys, "hydra"))
-    group = below.partition(".")[0]
-    return f"{below}: no {group} is chosen. Add {group}=<choice>."
+    for key in keys:
+        group = key.partition(".")[0]
+        if key != group and group not in (*keys, "hydra"):
+            if group in groups:
+                return f"{key}: no {group} is chosen. Add {group}=<choice>."
+            return f"{key}: {group} is null and has no keys."
+    null = next(key for key in keys if key in groups and f"{key}=null" in arguments)
+    return f"{null}=null: a group needs a choice.{_list_choices('null', groups[null])}"
 
 
 def _unknown_key(key: str, schema: type, text: str) -> str:
@@ -69,11 +77,19 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
     value: Any = node
     parts = key.split(".")
     for depth, part in enumerate(parts):
+        path = ".".join(parts[: depth + 1])
+        if isinstance(value, DictConfig) and value._metadata.object_type is dict:
+            return f"{path}: there is no such key yet. To add it, write a plus: +{path}=..."
         if not isinstance(value, DictConfig) or part not in value:
-            path = ".".join(parts[: depth + 1])
             choices = value.keys() if isinstance(value, DictConfig) else []
             return f"{path}: there is no such key.{_list_choices(part, map(str, choices))}"
+        nested = value._metadata.object_type
+        optional = nested_schemas(nested).get(part) if isinstance(nested, type) else None
         value = value._get_node(part)
+        if optional is not None and value._is_none():
+            value = to_node(optional)
+    if isinstance(value, DictConfig) and value._metadata.object_type is dict:
+        return f"{key}: its keys are new. To add them, write a plus: '+{key}={{...}}'"
     return f"{key}: cannot be set this way."
 
 
