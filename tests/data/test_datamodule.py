@@ -1,5 +1,6 @@
 """Batches as training sees them: the same from any workers and ranks, nothing lost on the way."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ def module(
     epoch: int = 0,
     done: int = 0,
     precision: str = "32-true",
+    overrides: tuple[str, ...] = (),
 ) -> ImageDataModule:
     config = compose_config(
         "data=folder",
@@ -35,6 +37,7 @@ def module(
         f"data.cache={root.parent}/cache",
         "data.batch_size=4",
         "data.max_unreadable=0.5",
+        *overrides,
     ).data
     made = ImageDataModule(load_image_data(config), config, crop=227, seed=0, workers=workers)
     trainer: Any = SimpleNamespace(
@@ -93,6 +96,39 @@ def test_workers_change_nothing(image_tree: Path, workers: int) -> None:
         assert torch.equal(alone, together)
         assert torch.equal(labels, same)
         assert torch.equal(dropout_seeds, equal)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("hold_out", ["null", "0.3"])
+def test_images_in_memory_are_the_same(image_tree: Path, hold_out: str, training: bool) -> None:
+    """And none is read again, an unreadable one included."""
+    (image_tree / "train/cat/broken.jpg").write_bytes(b"no image")
+    split = (f"data.hold_out={hold_out}",)
+    expected = epoch_batches(module(image_tree, overrides=split), training)
+    data = module(image_tree, workers=2, overrides=(*split, "data.in_memory=true"))
+    for path in image_tree.rglob("*.jpg"):
+        path.unlink()
+    found = epoch_batches(data, training)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+def test_an_image_lost_since_the_scan_is_told_in_memory(image_tree: Path) -> None:
+    module(image_tree)  # scans
+    lost = image_tree / "train/cat/cat0.jpg"
+    listed = lost.stat()
+    lost.write_bytes(bytes(listed.st_size))
+    os.utime(lost, ns=(listed.st_atime_ns, listed.st_mtime_ns))
+    data = module(image_tree, overrides=("data.in_memory=true",))
+    assert list(data.data.newly_unreadable()) == ["train/cat/cat0.jpg"]
+    labels = torch.cat([labels for _, labels, *_ in epoch_batches(data)])
+    assert sorted(labels.tolist()) == [UNREADABLE, *[0] * 5, *[1] * 6]
+
+
+def test_images_that_do_not_fit_into_memory(image_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alexnet.data.in_memory.available_memory", lambda: 1e6)
+    with pytest.raises(UserError, match=r"data.in_memory=true: 12 images of 256 pixels need 0.0 GB"):
+        module(image_tree, overrides=("data.in_memory=true",))
 
 
 @pytest.mark.parametrize("ranks", [2, 4])

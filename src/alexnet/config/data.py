@@ -123,6 +123,7 @@ class DataConfig(ValidatedConfig):
     workers: int | None = MISSING
     val_fraction: float = MISSING
     hold_out: float | None = None
+    in_memory: bool = False
     max_unreadable: float = MISSING
     resize_size: int = MISSING
     mean: MeanKind = MISSING

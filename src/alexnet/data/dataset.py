@@ -39,6 +39,13 @@ class ImageDataset(ABC):
             return UNREADABLE
         return int(self.labels[index])
 
+    def read_rows(
+        self, indices: NDArray[np.int64], images: NDArray[np.uint8], labels: NDArray[np.int64]
+    ) -> None:
+        """Write the images `indices` (N,) into `images` (N, 3, size, size), and their labels (N,)."""
+        for row, index in enumerate(indices.tolist()):
+            labels[row] = self.read(index, images[row])
+
     @abstractmethod
     def path(self, index: int) -> str:
         """Return the path of an image's file, or of the file from which it was packed."""

@@ -77,8 +77,7 @@ class BatchLoader:
         """Fill some rows of a batch. Returns the batch, and whether these are its last rows."""
         batch, rows = chunk
         images, labels = batch.images.numpy(), batch.labels.numpy()
-        for row in range(rows.start, rows.stop):
-            labels[row] = self.dataset.read(int(batch.indices[row]), images[row])
+        self.dataset.read_rows(batch.indices[rows], images[rows], labels[rows])
         return batch, rows.stop == len(labels)
 
     def state_dict(self) -> dict[str, Any]:

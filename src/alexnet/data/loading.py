@@ -15,6 +15,7 @@ from alexnet.data.fetching import ensure_fetched, missing_download
 from alexnet.data.image import UNREADABLE
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
 from alexnet.data.imagenet import class_names
+from alexnet.data.in_memory import InMemoryDataset
 from alexnet.data.listing import SPLITS, cache_folder, list_images
 from alexnet.data.locations import pack_folder, require_data
 from alexnet.data.pack_reader import check_current, open_pack
@@ -173,6 +174,10 @@ def load_image_data(config: DataConfig) -> ImageData:
     if config.hold_out is not None:
         train, val = hold_out(data.train, config.hold_out)
         origin += f", {config.hold_out:.0%} of the training images held out for validation"
+    if config.in_memory:
+        train = InMemoryDataset(train, config.resize_size, "Loading the training images")
+        val = InMemoryDataset(val, config.resize_size, "Loading the validation images")
+        origin += ", held in memory"
     return ImageData(
         data.classes,
         train,
