@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alexnet.inspection.neighbours import feature_vectors
+from alexnet.models.activations import ACTIVATIONS
 from alexnet.models.alexnet import AlexNet
-from alexnet.models.families.alexnet import ACTIVATIONS
 from alexnet.models.layer_stats import LayerStats, measure_layers
 from conftest import model_config
 

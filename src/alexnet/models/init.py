@@ -73,7 +73,7 @@ def initialize(network: nn.Module, init: Init, adaptation: Adaptation, width: fl
         if not adaptation.biases:
             nn.init.zeros_(layer.bias)
         if name != "conv1":
-            _adapt(layer.weight, adaptation)
+            adapt_weight(layer.weight, adaptation)
 
 
 def adapt_to(activation: nn.Module) -> Adaptation:
@@ -93,7 +93,8 @@ def adapt_to(activation: nn.Module) -> Adaptation:
 
 
 @torch.no_grad()
-def _adapt(weight: Tensor, adaptation: Adaptation) -> None:
+def adapt_weight(weight: Tensor, adaptation: Adaptation) -> None:
+    """Apply gain and centre to a weight (units, ...) behind an activation."""
     if adaptation.center:
         weight -= weight.flatten(1).mean(1).view(-1, *[1] * (weight.dim() - 1))
     weight *= adaptation.gain

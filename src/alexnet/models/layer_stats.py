@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexnet.models.alexnet import IS_ACTIVATION
 from alexnet.models.lenet5 import PartialConvolution, ScaledTanh
+from alexnet.models.locally_connected import LocallyConnected2d
+from alexnet.models.registered import IS_ACTIVATION
 
-LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear, PartialConvolution)  # the measured types of layers
+LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear, PartialConvolution, LocallyConnected2d)  # the measured types
 NEAR = 0.05  # an output this close to a limit counts as saturated
 
 

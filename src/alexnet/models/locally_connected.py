@@ -1,0 +1,34 @@
+"""Locally connected layers: convolutions that share no weights between positions."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class LocallyConnected2d(nn.Module):
+    """A convolution with a filter bank of its own at each position (2012 source, layer type `local`).
+
+    Takes (N, in_channels, side, side), padded with zeros by `kernel_size // 2`, and returns (N, out_channels,
+    side, side); the stride is 1. `weight` is (out_channels, side, side, in_channels, kernel_size,
+    kernel_size), `bias` is (out_channels, side, side).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, side: int) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size, self.side = kernel_size, side
+        self.weight = nn.Parameter(
+            torch.empty(out_channels, side, side, in_channels, kernel_size, kernel_size)
+        )
+        self.bias = nn.Parameter(torch.zeros(out_channels, side, side))
+        nn.init.normal_(self.weight, std=(in_channels * kernel_size**2) ** -0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        patches = functional.unfold(x, self.kernel_size, padding=self.kernel_size // 2)  # (N, inputs, L)
+        filters = self.weight.reshape(self.out_channels, self.side**2, -1)
+        # one matrix product for each position: (L, N, inputs) by (L, inputs, out_channels)
+        y = torch.bmm(patches.permute(2, 0, 1), filters.permute(1, 2, 0))
+        return y.permute(1, 2, 0).reshape(len(x), self.out_channels, self.side, self.side) + self.bias
+
+    def extra_repr(self) -> str:
+        return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, side={self.side}"
