@@ -11,12 +11,19 @@ from hydra import compose, initialize_config_dir
 from alexnet.config import TrainConfig
 from alexnet.config.hashing import flatten
 from alexnet.config.reading import read_config, to_plain_dict
+from alexnet.models.build import build_network
+from alexnet.optim.optimizers import parameter_groups
 from alexnet.training.fit import train as run
 from alexnet.training.request import TrainRequest
-from conftest import PROJECT
+from conftest import PROJECT, compose_config
 
 FOLDER = PROJECT / "conf/experiment"
-RECIPES = {"alexnet_2012", "alexnet_caffe", "alexnet_paper"}  # whole recipes, not experiments
+# whole recipes, not experiments
+RECIPES = {
+    *("alexnet_2012", "alexnet_caffe", "alexnet_paper"),
+    *("convnet_11pct", "convnet_13pct", "convnet_18pct", "figure1"),
+}
+FIGURE1 = ("figure1_sigmoid", "figure1_tanh")  # their baseline is figure1, on data of its own
 NETWORKS = ("lenet5", "vgg16", "googlenet", "resnet18")  # another in AlexNet's place
 
 # experiment -> its baseline, and the keys that are its factor
@@ -49,7 +56,7 @@ def resolved(*overrides: str) -> dict[str, Any]:
 
 
 def test_every_experiment_is_here() -> None:
-    assert {path.stem for path in FOLDER.glob("*.yaml")} - RECIPES == {*FACTORS, *NETWORKS}
+    assert {path.stem for path in FOLDER.glob("*.yaml")} - RECIPES == {*FACTORS, *NETWORKS, *FIGURE1}
 
 
 @pytest.mark.parametrize("data", ["synthetic", "imagenette"])
@@ -60,6 +67,47 @@ def test_changes_one_factor(name: str, data: str) -> None:
     theirs = flatten(resolved(*([f"experiment={baseline}"] if baseline else []), f"data={data}"))
     differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
     assert {key for key in differing if not key.startswith("claim")} == factor
+
+
+@pytest.mark.parametrize("name", FIGURE1)
+def test_figure1_changes_the_activation(name: str) -> None:
+    ours, theirs = flatten(resolved(f"experiment={name}")), flatten(resolved("experiment=figure1"))
+    assert ours["model.activation"] == name.removeprefix("figure1_")
+    differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
+    assert {key for key in differing if not key.startswith("claim")} == {"model.activation"}
+
+
+def test_figure1_has_no_regularisation() -> None:
+    """Paper, figure 1: "No regularization of any kind was employed"."""
+    config = compose_config("experiment=figure1")
+    groups = parameter_groups(build_network(config.model, 10), config.optimizer)
+    assert {group["weight_decay"] for group in groups} == {0}
+    augment = config.data.augment
+    assert not (augment.crop or augment.flip or augment.color or config.loss.label_smoothing)
+
+
+@pytest.mark.parametrize(
+    ("name", "decays"),
+    [
+        ("convnet_13pct", {"conv1": 0, "conv2": 0, "local3": 0.004, "local4": 0.004, "fc": 0.004}),
+        ("convnet_11pct", {"conv1": 0, "conv2": 0, "local3": 0.004, "local4": 0.004, "fc": 0.01}),
+        ("convnet_18pct", {"conv1": 0.004, "conv2": 0.004, "conv3": 0.004, "fc": 1}),
+    ],
+)
+def test_rates_and_decays_of_the_layer_files(name: str, decays: dict[str, float]) -> None:
+    """epsW, epsB and wc of each layer in cuda-convnet's example-layers/layer-params-*.cfg."""
+    config = compose_config(f"experiment={name}")
+    network = build_network(config.model, 10)
+    found = {
+        id(parameter): (group["lr"], group["weight_decay"])
+        for group in parameter_groups(network, config.optimizer)
+        for parameter in group["params"]
+    }
+    for layer, decay in decays.items():
+        module = network.get_submodule(layer)
+        assert found[id(module.weight)] == (0.001, decay)
+        assert found[id(module.bias)] == (0.002, 0)
+    assert len(found) == 2 * len(decays)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

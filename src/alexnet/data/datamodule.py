@@ -1,6 +1,6 @@
 """The Lightning data module: uint8 images read by threads, augmented in batches on the device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -105,14 +105,29 @@ class ImageDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, ...]:
         assert self.trainer is not None
         images, labels, params = batch
-        weights = next(self.trainer.lightning_module.parameters()).dtype
-        dtype = MIXED.get(str(self.trainer.precision), weights)
         if params is None:
-            ten = self.config.val_crops is ValCrops.ten
-            crops = self.augmentation.ten if ten else self.augmentation.center
-            return crops(images, dtype), labels
+            return self._val_crops(images), labels
         dropout_seeds = move_to_device(torch.from_numpy(params.dropout_seeds.astype(np.int64)), images.device)
-        return self.augmentation.random(images, params, self._epoch(), dtype), labels, dropout_seeds
+        inputs = self.augmentation.random(images, params, self._epoch(), self._input_dtype())
+        return inputs, labels, dropout_seeds
+
+    def train_eval_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield this rank's share of the training images, cropped as in validation, and their labels."""
+        assert self.trainer is not None
+        device = self.trainer.strategy.root_device
+        for batch in self._loader(self.data.train, 0, lambda: (0, 0)):
+            images, labels = (move_to_device(part, device) for part in (batch.images, batch.labels))
+            yield self._val_crops(images), labels
+
+    def _val_crops(self, images: Tensor) -> Tensor:
+        ten = self.config.val_crops is ValCrops.ten
+        crops = self.augmentation.ten if ten else self.augmentation.center
+        return crops(images, self._input_dtype())
+
+    def _input_dtype(self) -> torch.dtype:
+        assert self.trainer is not None
+        weights = next(self.trainer.lightning_module.parameters()).dtype
+        return MIXED.get(str(self.trainer.precision), weights)
 
     def _params(self, indices: np.ndarray) -> AugmentationParams:
         return self.augmentation.params(self.seed, self._epoch(), len(self.data.train)).of(indices)

@@ -40,17 +40,18 @@ class MeanLoss(Metric):
 class SplitMetrics(MetricCollection):
     """Mean loss, numbers of readable and unreadable images, and all registered metrics of one split.
 
-    Over all ranks. Raises `UserError` for a builder that does not return a metric.
+    Over all ranks. Their names begin with `prefix`, by default the split's name. Raises `UserError` for a
+    builder that does not return a metric.
     """
 
-    def __init__(self, split: str, classes: int) -> None:
+    def __init__(self, split: str, classes: int, prefix: str | None = None) -> None:
         metrics: dict[str, Any] = {"loss": MeanLoss()}
         for name in METRICS.names():
             if split in METRICS.splits[name] and (metric := _build(name, classes)) is not None:
                 metrics[name] = metric
         # the check for NaN would synchronize with the device at every step
         metrics |= {name: SumMetric(nan_strategy="disable") for name in ("samples", "unreadable")}
-        super().__init__(metrics, prefix=f"{split}/", compute_groups=False)
+        super().__init__(metrics, prefix=prefix or f"{split}/", compute_groups=False)
 
     def count(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count a batch: losses (N,), logits (N, classes), labels (N,), `UNREADABLE` where there is none."""

@@ -64,9 +64,15 @@ class ClassificationModule(LightningModule):
         if self.device_mesh is None or self._parallelized:
             return
         parallelize(self.network, self.device_mesh)
-        for metric in (*self.train_metrics.values(), *self.val_metrics.values()):
-            metric.process_group = self.device_mesh["data_parallel"].get_group()
+        for metrics in (self.train_metrics, self.val_metrics):
+            self.share_metrics(metrics)
         self._parallelized = True
+
+    def share_metrics(self, metrics: SplitMetrics) -> None:
+        """Let metrics sum over the copies of the network, where several devices hold one."""
+        if self.device_mesh is not None:
+            for metric in metrics.values():
+                metric.process_group = self.device_mesh["data_parallel"].get_group()
 
     def forward(self, images: Tensor, *dropout_seeds: Tensor) -> Tensor:
         return self.network(images, *dropout_seeds)
@@ -134,10 +140,12 @@ class ClassificationModule(LightningModule):
         self.log_dict(self.val_metrics, on_step=False, on_epoch=True)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        images, labels = batch
+        self.evaluate(*batch, self.val_metrics)
+
+    def evaluate(self, images: Tensor, labels: Tensor, metrics: SplitMetrics) -> None:
+        """Count images (N, 3, H, W), or several crops of each (N, crops, 3, H, W), and their labels (N,)."""
         logits = self(images) if images.ndim == 4 else self._mean_over_crops(images)
-        losses = self._losses(logits, labels)
-        self.val_metrics.count(losses, logits, labels)
+        metrics.count(self._losses(logits, labels), logits, labels)
 
     def _mean_over_crops(self, images: Tensor) -> Tensor:
         """Return the logarithm of the mean probabilities over crops (N, crops, 3, H, W) (paper §4.1)."""

@@ -1,0 +1,36 @@
+"""Errors on the training images without noise, and ending a run that has reached one."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alexnet.config.base import check
+from alexnet.config.callbacks import CallbackConfig, register_callback
+
+if TYPE_CHECKING:
+    from lightning import Callback
+
+
+@register_callback("train_eval")
+@dataclass
+class TrainEvalConfig(CallbackConfig):
+    """After every epoch, evaluate all training images, cropped as in validation and without dropout.
+
+    The run ends once their top-1 error, in percent, is below `stop_below`.
+    """
+
+    enabled: bool = False
+    stop_below: float | None = None
+
+    def build(self) -> "Callback | None":
+        if not self.enabled:
+            return None
+        from alexnet.callbacks.train_evaluation import TrainEvaluation
+
+        return TrainEvaluation(self.stop_below)
+
+    def check(self) -> None:
+        limit = self.stop_below
+        expected = "a percentage above 0, or null"
+        check(limit is None or 0 < limit <= 100, "callbacks.train_eval.stop_below", limit, expected)
+        expected = "null where callbacks.train_eval.enabled=false"
+        check(limit is None or self.enabled, "callbacks.train_eval.stop_below", limit, expected)
