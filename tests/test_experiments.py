@@ -56,7 +56,12 @@ def resolved(*overrides: str) -> dict[str, Any]:
 
 
 def test_every_experiment_is_here() -> None:
-    assert {path.stem for path in FOLDER.glob("*.yaml")} - RECIPES == {*FACTORS, *NETWORKS, *FIGURE1}
+    assert {path.stem for path in FOLDER.glob("*.yaml")} - RECIPES == {
+        *FACTORS,
+        *NETWORKS,
+        *FIGURE1,
+        "cifar_lrn",
+    }
 
 
 @pytest.mark.parametrize("data", ["synthetic", "imagenette"])
@@ -75,6 +80,12 @@ def test_figure1_changes_the_activation(name: str) -> None:
     assert ours["model.activation"] == name.removeprefix("figure1_")
     differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
     assert {key for key in differing if not key.startswith("claim")} == {"model.activation"}
+
+
+def test_cifar_lrn_changes_lrn_alone() -> None:
+    ours, theirs = flatten(resolved("experiment=cifar_lrn")), flatten(resolved("experiment=convnet_13pct"))
+    differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
+    assert {key for key in differing if not key.startswith("claim")} == {"model.lrn"}
 
 
 def test_figure1_has_no_regularisation() -> None:

@@ -136,6 +136,8 @@ def test_pilot_values_out_of_range() -> None:
         "grid": {},
         "seeds": 1,
         "first_seed": 9,
+        "measure": "val/top1_error",
+        "overrides": [],
         "hold_out": 0.2,
         "extensions": 1,
     }
@@ -143,6 +145,8 @@ def test_pilot_values_out_of_range() -> None:
         "rates": [0.1],
         "grid": {"a": [1]},
         "seeds": 0,
+        "measure": "top1_error",
+        "overrides": ["lr"],
         "hold_out": 1,
         "extensions": -1,
     }.items():

@@ -79,9 +79,9 @@ def test_each_value_of_another_key_has_its_own_curve() -> None:
 
 def test_outcomes() -> None:
     (outcome,) = summarize(trials({0.01: [40.0, 90.0, None, 20.0]}))
-    assert (outcome.runs, outcome.started, outcome.diverged, outcome.error) == (4, 2, 1, 30.0)
+    assert (outcome.runs, outcome.started, outcome.diverged, outcome.mean) == (4, 2, 1, 30.0)
     (outcome,) = summarize(trials({0.01: [None]}))
-    assert (outcome.started, outcome.error) == (0, None)
+    assert (outcome.started, outcome.mean) == (0, None)
 
 
 def test_the_grid_goes_on_at_its_edges_only() -> None:

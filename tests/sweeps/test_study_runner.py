@@ -49,6 +49,7 @@ class Fake:
             result |= {"status": "failed", "error": "the disk is full"}
         else:
             result |= {"status": "completed", "val": {"top1_error": error, "samples": 1000}}
+            result["logged"] = {"train_eval/top1_error": 50 - error}
         (folder / "result.json").write_text(json.dumps(result))
         return resolved
 
@@ -117,6 +118,31 @@ def test_each_arm_runs_at_the_rate_that_the_pilot_chose(tmp_path: Path) -> None:
         assert fake.counts == [8, 2]
 
 
+def test_the_pilot_can_judge_by_another_metric_and_train_otherwise(tmp_path: Path) -> None:
+    def error(run: dict[str, Any]) -> float:
+        return 20 + 1000 * abs(run["optimizer"]["lr"] - 0.0025)
+
+    given = ("study=figure1", "study.pilot.rates=[0.00125,0.0025,0.005]", "study.pilot.extensions=0", *QUICK)
+    with study(tmp_path, *given, error=error) as (runner, fake):
+        record = runner.run()
+    assert record.chosen == {arm: {"optimizer.lr": 0.005} for arm in record.arms}  # lowest 50 - error
+    assert (record.measure, record.trials[0].measured) == ("train_eval/top1_error", 28.75)
+    pilot, main = fake.batches
+    assert {run["trainer"]["max_epochs"] for run in pilot} == {4}
+    assert {run["callbacks"]["train_eval"]["stop_below"] for run in pilot} == {None}
+    assert {run["trainer"]["max_epochs"] for run in main} == {60}
+    assert {run["callbacks"]["train_eval"]["stop_below"] for run in main} == {25}
+
+
+def test_a_measure_that_the_pilot_s_runs_lack(tmp_path: Path) -> None:
+    measure = "study.pilot.measure=train_eval/top1_eror"
+    with (
+        study(tmp_path, "study=figure1", measure, *QUICK) as (runner, _),
+        pytest.raises(UserError, match=r"no such metric. Did you mean train_eval/top1_error\?.*Choices: "),
+    ):
+        runner.run()
+
+
 def test_the_pilot_goes_on_where_the_best_rate_is_at_the_edge(tmp_path: Path) -> None:
     def error(run: dict[str, Any]) -> float:
         lr = run["optimizer"]["lr"]
@@ -144,7 +170,7 @@ def test_a_rate_that_diverges_is_a_bad_one_and_not_tried_again(tmp_path: Path) -
     with study(tmp_path, *given, "study.pilot.extensions=0", error=error) as (runner, fake):
         record = runner.run()
         assert record.chosen["no_lrn"] == {"optimizer.lr": 0.001}
-        assert {trial.error for trial in record.trials if trial.values["optimizer.lr"] == 0.005} == {None}
+        assert {trial.measured for trial in record.trials if trial.values["optimizer.lr"] == 0.005} == {None}
         runner.run()
         assert fake.counts == [6, 2]
 

@@ -3,13 +3,13 @@
 from typing import Any
 
 from alexnet.compare.arms import format_value
-from alexnet.compare.tables import Table, format_number
-from alexnet.studies.pilot import RATE, summarize
+from alexnet.compare.tables import Table
+from alexnet.studies.pilot import RATE, measure_heading, measure_text, summarize
 from alexnet.studies.record import StudyRecord
 
 
 def pilot_table(record: StudyRecord | None) -> Table | None:
-    """Tabulate the trials by arm and values, errors over the runs that started; None without a pilot."""
+    """Tabulate the trials by arm and values, means over the runs that started; None without a pilot."""
     if record is None or not record.trials:
         return None
     keys = list(dict.fromkeys(key for trial in record.trials for key in trial.values))
@@ -19,8 +19,8 @@ def pilot_table(record: StudyRecord | None) -> Table | None:
         [
             outcome.arm,
             *(_text(outcome.values, key) for key in keys),
-            format_number(outcome.error, ".2f", "%"),
-            *([format_number(outcome.fitted, ".2f", "%")] if fitted else []),
+            measure_text(outcome.mean, record.measure),
+            *([measure_text(outcome.fitted, record.measure)] if fitted else []),
             f"{outcome.started} of {outcome.runs}",
             str(outcome.diverged),
             "chosen" if outcome.values == record.chosen.get(outcome.arm) else "",
@@ -29,7 +29,13 @@ def pilot_table(record: StudyRecord | None) -> Table | None:
             outcomes, key=lambda found: (list(record.arms).index(found.arm), found.values[RATE])
         )
     ]
-    headings = ["held-out error", *(["fitted"] if fitted else []), "started", "diverged", "choice"]
+    headings = [
+        measure_heading(record.measure),
+        *(["fitted"] if fitted else []),
+        "started",
+        "diverged",
+        "choice",
+    ]
     return Table(["arm", *keys, *headings], rows)
 
 

@@ -24,12 +24,18 @@ class Design(Enum):
 
 @dataclass
 class PilotConfig(ValidatedConfig):
-    """The pilot: runs of every arm over one grid, of which the best values are those of the study."""
+    """The pilot: runs of every arm over one grid, of which the best values are those of the study.
+
+    The best ones have the lowest mean of `measure`, a metric of the last epoch. `overrides` are what the
+    pilot's runs change beside their values.
+    """
 
     rates: list[float] | None = MISSING
     grid: dict[str, list[Any]] = field(default_factory=dict)
     seeds: int = MISSING
     first_seed: int = MISSING
+    measure: str = MISSING
+    overrides: list[str] = MISSING
     hold_out: float = MISSING
     extensions: int = MISSING
 
@@ -42,6 +48,10 @@ class PilotConfig(ValidatedConfig):
             check(key != "optimizer.lr", "study.pilot.grid", key, "other keys; rates are study.pilot.rates")
             check(len(values) >= 2, f"study.pilot.grid.{key}", values, "two or more values")
         check(self.seeds >= 1, "study.pilot.seeds", self.seeds, "1 or more")
+        split, _, metric = self.measure.partition("/")
+        check(bool(split and metric), "study.pilot.measure", self.measure, "a metric: val/top1_error")
+        for override in self.overrides:
+            check("=" in override, "study.pilot.overrides", override, "key=value")
         check(0 < self.hold_out < 1, "study.pilot.hold_out", self.hold_out, "a number between 0 and 1")
         check(self.extensions >= 0, "study.pilot.extensions", self.extensions, "0 or more")
 

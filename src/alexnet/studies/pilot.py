@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from math import sqrt
+from math import inf, sqrt
 from statistics import fmean
 from typing import Any
 
@@ -12,12 +12,11 @@ from numpy.polynomial import Polynomial
 from scipy import stats
 
 from alexnet.config.study import PilotConfig
-from alexnet.studies.record import Trial
+from alexnet.studies.record import TOP1_ERROR, Trial
 
 RATE = "optimizer.lr"
 SIGNIFICANCE = 0.05
 LEAST_RATES = 4  # for a parabola to smooth anything
-WORST = 100.0  # percent: the error of a run that diverged
 DEFAULT_FACTORS = (0.25, 0.5, 1.0, 2.0)  # of the command's rate
 
 Values = dict[str, Any]  # of the keys that the pilot chooses
@@ -56,8 +55,8 @@ class Grid:
 class Outcome:
     """What the pilot found for an arm with some values, over its seeds.
 
-    `error` is the mean top-1 error of the runs that started, in percent; None if none did. `fitted` is that
-    of a smooth curve through the errors of all rates, None where there is none.
+    `mean` is that of what was measured in the runs that started; None if none did. `fitted` is that of a
+    smooth curve through the means of all rates, None where there is none.
     """
 
     arm: str
@@ -65,7 +64,7 @@ class Outcome:
     runs: int
     started: int
     diverged: int
-    error: float | None
+    mean: float | None
     fitted: float | None = None
 
 
@@ -84,18 +83,18 @@ def summarize(trials: Iterable[Trial]) -> list[Outcome]:
 
 
 def choose(trials: Sequence[Trial]) -> Values:
-    """Return the values of the best outcome of an arm: the most runs that started, then the lowest error.
+    """Return the values of the best outcome of an arm: the most runs that started, then the lowest mean.
 
     A few runs on a few images have luck, which the choice would follow. So of the values that the runs do not
     tell from the best (a t-test at 5 percent, with the variance pooled over all values), those with the
-    lowest `fitted` error are chosen. Where no run started, the lowest error of all counts. `trials` are those
+    lowest `fitted` mean are chosen. Where no run started, the lowest mean of all counts. `trials` are those
     of one arm, at least one.
     """
     outcomes = summarize(trials)
     most = max(outcome.started / outcome.runs for outcome in outcomes)
     best = [outcome for outcome in outcomes if outcome.started / outcome.runs == most]
     if not most:
-        return min(best, key=lambda outcome: fmean(_errors(trials, outcome))).values
+        return min(best, key=lambda outcome: fmean(_measured(trials, outcome))).values
     lowest = min(_started(outcome) for outcome in best)
     close = [outcome for outcome in best if _started(outcome) <= lowest + _least_difference(trials, best)]
     if all(outcome.fitted is not None for outcome in close):
@@ -104,14 +103,16 @@ def choose(trials: Sequence[Trial]) -> Values:
 
 
 def _started(outcome: Outcome) -> float:
-    assert outcome.error is not None
-    return outcome.error
+    assert outcome.mean is not None
+    return outcome.mean
 
 
-def _errors(trials: Sequence[Trial], outcome: Outcome) -> list[float]:
-    """Return the errors of an outcome's runs, those that did not start included."""
+def _measured(trials: Sequence[Trial], outcome: Outcome) -> list[float]:
+    """Return what was measured in an outcome's runs, those that did not start included."""
     return [
-        WORST if trial.error is None else trial.error for trial in trials if trial.values == outcome.values
+        inf if trial.measured is None else trial.measured
+        for trial in trials
+        if trial.values == outcome.values
     ]
 
 
@@ -119,9 +120,9 @@ def _least_difference(trials: Sequence[Trial], outcomes: Sequence[Outcome]) -> f
     """Return the least difference between two means that is resolved; 0 where single runs show no spread."""
     groups = [
         [
-            error
+            measured
             for trial in trials
-            if trial.values == outcome.values and (error := trial.error) is not None and trial.started
+            if trial.values == outcome.values and (measured := trial.measured) is not None and trial.started
         ]
         for outcome in outcomes
     ]
@@ -134,16 +135,16 @@ def _least_difference(trials: Sequence[Trial], outcomes: Sequence[Outcome]) -> f
 
 
 def _fit(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, float]]:
-    """Fit a parabola to the errors over the logarithm of the rate; nothing for fewer than four rates."""
+    """Fit a parabola to the means over the logarithm of the rate; nothing for fewer than four rates."""
     points = [
-        (outcome, outcome.error)
+        (outcome, outcome.mean)
         for outcome in outcomes
-        if outcome.error is not None and outcome.started == outcome.runs
+        if outcome.mean is not None and outcome.started == outcome.runs
     ]
     if len(points) < LEAST_RATES:
         return []
     rates = np.log([outcome.values[RATE] for outcome, _ in points])
-    parabola = Polynomial.fit(rates, [error for _, error in points], 2)
+    parabola = Polynomial.fit(rates, [mean for _, mean in points], 2)
     return [(outcome, float(parabola(rate))) for (outcome, _), rate in zip(points, rates, strict=True)]
 
 
@@ -160,13 +161,25 @@ def values_name(values: Values) -> str:
     )
 
 
+def measure_heading(measure: str) -> str:
+    """Return the heading of a table's column with the pilot's measure."""
+    return "held-out error" if measure == TOP1_ERROR else measure
+
+
+def measure_text(value: float | None, measure: str) -> str:
+    """Return a value of the pilot's measure; errors are percentages."""
+    if value is None:
+        return "-"
+    return f"{value:.2f}%" if measure.endswith("_error") else f"{value:.3g}"
+
+
 def _outcome(trials: Sequence[Trial]) -> Outcome:
-    errors = [trial.error for trial in trials if trial.started and trial.error is not None]
+    known = [trial.measured for trial in trials if trial.started and trial.measured is not None]
     return Outcome(
         trials[0].arm,
         trials[0].values,
         len(trials),
-        len(errors),
-        sum(trial.error is None for trial in trials),
-        fmean(errors) if errors else None,
+        len(known),
+        sum(trial.measured is None for trial in trials),
+        fmean(known) if known else None,
     )

@@ -11,21 +11,22 @@ from alexnet.files import atomic_write
 
 FILE = "study.json"
 PILOT = "pilot"  # folder of the pilot's runs in the study's: pilot/<arm>/<values>/seed=<n>
-VERSION = 1
+VERSION = 2
+TOP1_ERROR = "val/top1_error"
 
 
 @dataclass(frozen=True)
 class Trial:
     """A run of the pilot: an arm with `values` of the grid's keys.
 
-    `error` is the top-1 error on the held-out images in percent after the last epoch; None if the run
-    diverged.
+    `measured` is the pilot's measure after the last epoch, by default the top-1 error on the held-out images
+    in percent; None if the run diverged.
     """
 
     arm: str
     values: dict[str, Any]
     seed: int
-    error: float | None
+    measured: float | None
     started: bool
 
 
@@ -49,6 +50,7 @@ class StudyRecord:
     aliases: list[str] = field(default_factory=list)
     chosen: dict[str, dict[str, Any]] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
+    measure: str = TOP1_ERROR  # of the trials
     overrides: list[str] = field(default_factory=list)  # of the command that made it
 
     def write(self, folder: Path) -> None:

@@ -14,11 +14,20 @@ from alexnet.config import TrainConfig
 from alexnet.config.arguments import quote_value
 from alexnet.config.reading import read_config
 from alexnet.config.study import Design, PilotConfig, StudyConfig
-from alexnet.errors import JobsFailedError, UserError
+from alexnet.errors import JobsFailedError, UserError, suggest
 from alexnet.runs.resume import AUTO
 from alexnet.studies.design import Plan, plan_study
-from alexnet.studies.pilot import RATE, Grid, Values, choose, summarize, values_name
-from alexnet.studies.record import PILOT, StudyRecord, Trial
+from alexnet.studies.pilot import (
+    RATE,
+    Grid,
+    Values,
+    choose,
+    measure_heading,
+    measure_text,
+    summarize,
+    values_name,
+)
+from alexnet.studies.record import PILOT, TOP1_ERROR, StudyRecord, Trial
 from alexnet.studies.start import has_started
 from alexnet.sweeps.job import Job
 from alexnet.sweeps.planning import plan_job, without_hydra
@@ -141,14 +150,14 @@ class StudyRunner:
                 (time.monotonic() - began) / self._launched if self._launched else _seconds(runs)
             )
             for arm in open_arms:
-                trials[arm] = [_trial(run) for run in runs if run.arm == arm]
+                trials[arm] = [_trial(run, pilot.measure) for run in runs if run.arm == arm]
                 chosen[arm] = choose(trials[arm])
             self._record([trial for arm in trials for trial in trials[arm]], chosen)
             open_arms = [arm for arm in open_arms if grids[arm].go_on(chosen[arm][RATE])]
             if not open_arms:
                 break
         found = [trial for arm in trials for trial in trials[arm]]
-        _print_pilot(found, chosen, at_edge=open_arms)
+        _print_pilot(found, chosen, pilot.measure, at_edge=open_arms)
         return found, chosen
 
     def _pilot_runs(self, arm: str, grid: Grid, pilot: PilotConfig) -> list[_Run]:
@@ -158,7 +167,7 @@ class StudyRunner:
                 values,
                 seed,
                 self.folder / PILOT / arm / values_name(values) / f"seed={seed}",
-                [f"data.hold_out={pilot.hold_out}"],
+                [*pilot.overrides, f"data.hold_out={pilot.hold_out}"],
             )
             for values in grid.points()
             for seed in _pilot_seeds(pilot)
@@ -198,6 +207,7 @@ class StudyRunner:
             aliases=self.plan.aliases,
             chosen=chosen,
             trials=trials,
+            measure=config.pilot.measure if config.pilot else TOP1_ERROR,
             overrides=self._arguments,
         )
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -214,11 +224,21 @@ def _is_settled(job: Job) -> bool:
     return job.is_done() or job.diverged()
 
 
-def _trial(run: _Run) -> Trial:
+def _trial(run: _Run, measure: str) -> Trial:
+    """Read a run of the pilot. Raises `UserError` for a measure that it does not have."""
+    if run.job.diverged():
+        return Trial(run.arm, run.values, run.seed, None, started=False)
     result = run.job.result()
-    error = None if run.job.diverged() else float(result["val"]["top1_error"])
-    started = error is not None and has_started(error, result.get("classes"), result["val"].get("samples"))
-    return Trial(run.arm, run.values, run.seed, error, started)
+    metrics = result.get("logged") or {}
+    for split in ("train", "val"):
+        metrics |= {f"{split}/{name}": value for name, value in (result.get(split) or {}).items()}
+    if measure not in metrics:
+        raise UserError(
+            f"study.pilot.measure={measure}: {run.job.name} has no such metric.{suggest(measure, metrics)}"
+            f" Choices: {', '.join(metrics)}."
+        )
+    started = has_started(metrics["val/top1_error"], result.get("classes"), metrics.get("val/samples"))
+    return Trial(run.arm, run.values, run.seed, float(metrics[measure]), started)
 
 
 def _seconds(runs: Iterable[_Run]) -> float | None:
@@ -228,16 +248,18 @@ def _seconds(runs: Iterable[_Run]) -> float | None:
     return fmean(known) if known else None
 
 
-def _print_pilot(trials: list[Trial], chosen: Mapping[str, Values], at_edge: Sequence[str]) -> None:
+def _print_pilot(
+    trials: list[Trial], chosen: Mapping[str, Values], measure: str, at_edge: Sequence[str]
+) -> None:
     table = Table(title="Chosen by the pilot", title_justify="left", box=None, pad_edge=False)
-    for heading in ("arm", "values", "held-out top-1", "started"):
+    for heading in ("arm", "values", measure_heading(measure), "started"):
         table.add_column(heading, overflow="fold")
     for outcome in summarize(trials):
         if chosen[outcome.arm] == outcome.values:
-            error = "-" if outcome.error is None else f"{outcome.error:.1f}%"
             edge = " (at the edge)" if outcome.arm in at_edge else ""
             values = f"{values_name(outcome.values)}{edge}"
-            table.add_row(outcome.arm, values, error, f"{outcome.started} of {outcome.runs}")
+            measured = measure_text(outcome.mean, measure)
+            table.add_row(outcome.arm, values, measured, f"{outcome.started} of {outcome.runs}")
     print_table(table)
 
 
