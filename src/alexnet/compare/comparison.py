@@ -51,7 +51,7 @@ class ArmResult:
     top1_difference: Difference
     top5_difference: Difference
     other_effects: dict[str, Effect]  # of the other metrics, by name, in their own units
-    epochs_to_error: list[int | None]
+    epochs_to_error: list[float | None]
     start: StartRate
     pairs: int | None = None
     probability_better: float | None = None

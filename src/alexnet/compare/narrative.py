@@ -1,8 +1,9 @@
 """Headline, captions and method of a comparison, in sentences."""
 
 from alexnet.compare.comparison import ArmResult, Comparison
+from alexnet.compare.convergence import Convergence, convergence
 from alexnet.compare.one_at_a_time import OneAtATime
-from alexnet.compare.tables import difference_text, interval_text
+from alexnet.compare.tables import difference_text, interval_text, ratio_texts
 
 CAPTIONS = {
     "history": (
@@ -15,6 +16,11 @@ CAPTIONS = {
         "Differences",
         "Right of zero the arm errs more than the baseline. A hollow mark is not resolved; an arrow is an"
         " interval that continues outside the chart or, with a number, an arm that lies outside it.",
+    ),
+    "training_error": (
+        "Training error",
+        "Error on all training images, without augmentation and dropout: for each error, the epochs to it,"
+        " mean over the seeds and range; the dotted line is the error up to which epochs are compared.",
     ),
     "learning_curves": (
         "Learning curves",
@@ -65,6 +71,9 @@ def headline(comparison: OneAtATime) -> list[str]:
         f"Resolved differences in top-1 error: {len(resolved)} of {len(comparison.arms)}.",
     ]
     sentences += [_effect_sentence(arm) for arm in resolved]
+    sentences += [
+        sentence for found in convergence(comparison) if (sentence := _ratio_sentence(comparison, found))
+    ]
     return sentences
 
 
@@ -101,6 +110,7 @@ def method(comparison: OneAtATime) -> list[str]:
     return [
         *sentences,
         *SHARED_METHOD,
+        *_convergence_method(comparison),
         f"Epochs to {comparison.training_error:g}% count up to the first epoch whose top-1 error in training,"
         " with dropout and augmentation on, is no higher; in brackets, how many times the baseline's. It is"
         " the measure of the paper's Figure 1, whose networks had no regularisation, each with the learning"
@@ -126,3 +136,31 @@ def _effect_sentence(arm: ArmResult) -> str:
     low, high = arm.top1.interval or (arm.top1.mean, arm.top1.mean)
     inside = "inside" if low <= arm.claim.top1 <= high else "outside"
     return f"{text}; the paper's {arm.claim.top1:+.3g} is {inside} the interval."
+
+
+def _ratio_sentence(comparison: Comparison, found: Convergence) -> str | None:
+    """Say how many times the baseline's epochs an arm takes, beside the paper's; None if it is not known."""
+    if found.ratio is None:
+        return None
+    ratio, interval = ratio_texts(found.ratio)
+    text = (
+        f"{found.arm.name} takes {ratio} times the epochs of {comparison.baseline.name} to"
+        f" {comparison.training_error:g}% training error ({interval})"
+    )
+    claimed = found.arm.claim.epochs_ratio
+    if claimed is None or found.ratio.interval is None:
+        return f"{text}."
+    low, high = found.ratio.interval
+    inside = "inside" if low <= claimed <= high else "outside"
+    return f"{text}; the paper's {claimed:g} is {inside} the interval."
+
+
+def _convergence_method(comparison: Comparison) -> list[str]:
+    if not convergence(comparison):
+        return []
+    return [
+        "Ratios of epochs are those of their means, with Fieller's interval (1954), which takes the arms'"
+        " runs to be independent. Epochs are interpolated between the ends of two, where all training images"
+        " were evaluated without augmentation and dropout. There is no ratio where a run did not reach the"
+        " error."
+    ]

@@ -23,6 +23,7 @@ from alexnet.compare.tables import (
     Section,
     Table,
     claims_table,
+    convergence_table,
     costs_table,
     effects_table,
     errors_table,
@@ -59,13 +60,19 @@ def _one_at_a_time(comparison: OneAtATime) -> Outline:
     errors = Section(ERRORS, errors_table(comparison))
     short_errors = Section(ERRORS, errors_table(comparison, with_choices=False))
     costs = Section("Epochs and cost", costs_table(comparison))
+    speed = _section(
+        f"Epochs to {comparison.training_error:g}% training error", convergence_table(comparison)
+    )
     pilot = _section("Pilot", pilot_table(comparison.record))
     differences = f"Error, arm minus {comparison.baseline.name} (percentage points)"
     return Outline(
         narrative.headline(comparison),
         Section("Differences in error (percentage points)", effects_table(comparison)),
-        _present(_section("What was claimed", claims), errors, costs, pilot, how_many),
-        _present(Section(differences, short_effects_table(comparison)), short_errors, costs, pilot, how_many),
+        _present(speed, _section("What was claimed", claims), errors, costs, pilot, how_many),
+        _present(
+            *(Section(differences, short_effects_table(comparison)), speed, short_errors, costs),
+            *(pilot, how_many),
+        ),
         notes.notes(comparison),
         narrative.method(comparison),
     )

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from alexnet.config.renamed import migrate
 from alexnet.errors import UserError, first_line
 from alexnet.files import read_csv_columns
 from alexnet.runs.load import Load
-from alexnet.studies.start import has_started
+from alexnet.studies.start import chance_error, has_started
 
 # keys of the data that only training uses: classical.py reads them as well, and ignores them
 TRAINING_ONLY_KEYS = tuple(f"data.{key}" for key in ("batch_size", "mean", "val_crops", "augment"))
 
+NOISE_FREE_ERROR = "train_eval/top1_error"  # of all training images, by callbacks.train_eval
 NO_CLAIM = ClaimConfig(text="", section="")
 
 
@@ -108,12 +110,22 @@ class Run:
         """Whether its error is clearly below that at chance."""
         return has_started(self.top1_error, self.classes, self.val_samples)
 
-    def epochs_to(self, training_error: float) -> int | None:
-        """Return the first epoch with at most this top-1 error in training, in percent; None: never."""
+    def epochs_to(self, training_error: float) -> float | None:
+        """Return the epochs until the top-1 error in training is at most this, in percent; None: never.
+
+        Without noise, where the run measured it, interpolated from the epoch before, and from chance at 0;
+        else the first epoch whose running average is as low.
+        """
         if self.epochs is None:
             return None
+        if any(exact := self.metrics.get(NOISE_FREE_ERROR, [])):
+            errors = [100.0 if self.classes is None else chance_error(self.classes), *exact]
+            for epoch, (before, after) in enumerate(pairwise(errors)):
+                if after <= training_error:
+                    return epoch + max(0.0, (before - training_error) / ((before - after) or 1))
+            return None
         rows = zip(self.metrics.get("epoch", []), self.metrics.get("train/top1_error", []), strict=False)
-        return next((int(epoch) for epoch, error in rows if error <= training_error), None)
+        return next((epoch for epoch, error in rows if error <= training_error), None)
 
 
 @dataclass(frozen=True)
@@ -141,7 +153,7 @@ def read_claim(content: Any, run: Path) -> ClaimConfig:
     given = {key: value for key, value in (content or {}).items() if value is not None}
     known = {field.name: given[field.name] for field in fields(ClaimConfig) if field.name in given}
     for key, value in known.items():
-        number = key.endswith(("top1", "top5"))
+        number = key.endswith(("top1", "top5", "ratio"))
         if number and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise UserError(f"{run / 'config.yaml'}: claim.{key}={value}: expected percentage points.")
         known[key] = float(value) if number else str(value).strip().removeprefix("§")

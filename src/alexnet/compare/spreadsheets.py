@@ -3,6 +3,7 @@
 from typing import Any
 
 from alexnet.compare.comparison import ArmResult, Comparison
+from alexnet.compare.convergence import Ratio, convergence
 from alexnet.compare.effects import Effect, Interval
 from alexnet.compare.factorial.comparison import Factorial
 from alexnet.compare.factorial.model import FactorialFit
@@ -26,6 +27,7 @@ def csv_files(comparison: Comparison) -> dict[str, list[Row]]:
         ]
         return {"results.csv": _as_text(cells), "effects.csv": _as_text(_effects(comparison))}
     family = comparison.family.intervals if isinstance(comparison, OneAtATime) else {}
+    ratios = {found.arm.name: found.ratio for found in convergence(comparison)}
     rows = [
         {
             "arm": arm.name,
@@ -36,6 +38,7 @@ def csv_files(comparison: Comparison) -> dict[str, list[Row]]:
         | _differences(arm, family.get(arm.name))
         | _claim(arm.claim)
         | _costs(arm)
+        | (_epochs_ratio(ratios[arm.name], arm.claim) if ratios else {})
         | _metrics(arm, metrics)
         for arm in comparison.all_variants
     ]
@@ -112,6 +115,17 @@ def _costs(arm: ArmResult) -> Row:
         "wall_seconds": arm.mean(lambda run: run.wall_seconds),
         "peak_memory_mb": arm.mean(lambda run: run.peak_memory_mb),
         "parameters": arm.mean(lambda run: run.parameters),
+    }
+
+
+def _epochs_ratio(ratio: Ratio | None, claim: ClaimConfig) -> Row:
+    """Return how many times the baseline's epochs an arm took to the training error."""
+    low, high = (ratio and ratio.interval) or (None, None)
+    return {
+        "epochs_ratio": ratio and ratio.value,
+        "epochs_ratio_low": low,
+        "epochs_ratio_high": high,
+        "paper_epochs_ratio": claim.epochs_ratio,
     }
 
 

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 
 from alexnet.compare.arms import format_changes
 from alexnet.compare.comparison import ArmResult, Comparison
+from alexnet.compare.convergence import Ratio, convergence
 from alexnet.compare.effects import Effect, Interval
 from alexnet.compare.model_diffs import ABSENT
 from alexnet.compare.one_at_a_time import OneAtATime
@@ -115,6 +116,18 @@ def costs_table(comparison: Comparison) -> Table:
     return Table(headings, rows)
 
 
+def convergence_table(comparison: Comparison) -> Table | None:
+    """Tabulate the epochs to the training error, and their ratio; None where runs did not measure it."""
+    rows = []
+    for found in convergence(comparison):
+        row = [found.arm.name, f"{len(found.epochs)} of {len(found.arm.runs)}"]
+        row += [format_number(found.mean, ".2f"), format_number(found.deviation, ".2f")]
+        row += ratio_texts(found.ratio)
+        rows.append([*row, format_number(found.arm.claim.epochs_ratio, "g")])
+    headings = ["arm", "reached", "epochs", "SD of seeds", "ratio", f"{comparison.confidence:.0%} interval"]
+    return Table([*headings, "paper"], rows) if rows else None
+
+
 def other_metrics_table(comparison: Comparison) -> Table:
     """Tabulate the mean of each other metric, with the difference from the baseline and its interval."""
     rows = []
@@ -214,6 +227,14 @@ def epochs_text(arm: ArmResult, baseline: ArmResult) -> str:
     if arm is baseline or not baseline.epochs_needed:
         return f"{arm.epochs_needed:.1f}"
     return f"{arm.epochs_needed:.1f} ({arm.epochs_needed / baseline.epochs_needed:.2g}x)"
+
+
+def ratio_texts(ratio: Ratio | None) -> list[str]:
+    """Format a ratio and its interval: 3.20 and 2.90 to 3.60."""
+    if ratio is None:
+        return ["-", "-"]
+    interval = "-" if ratio.interval is None else "{:.2f} to {:.2f}".format(*ratio.interval)
+    return [f"{ratio.value:.2f}", interval]
 
 
 def speed_text(arm: ArmResult, *, spread: bool = False) -> str:

@@ -175,6 +175,7 @@ class ClaimConfig(ValidatedConfig):
 
     `top1` and `top5`, and `log_top1` and `log_top5`, are the experiment's error minus that of its
     baseline, in percentage points: positive if the innovation that is switched off was useful.
+    `epochs_ratio` is how many times the baseline's epochs it takes to the same training error.
     """
 
     text: str = MISSING
@@ -186,6 +187,7 @@ class ClaimConfig(ValidatedConfig):
     log_top5: float | None = None
     log_split: str | None = None
     log_file: str | None = None
+    epochs_ratio: float | None = None
 
 
 @dataclass

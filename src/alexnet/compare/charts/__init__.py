@@ -10,7 +10,9 @@ from alexnet.compare.charts.history import draw_history
 from alexnet.compare.charts.interactions import draw_interactions
 from alexnet.compare.charts.learning_curves import draw_learning_curves
 from alexnet.compare.charts.pareto import draw_pareto
+from alexnet.compare.charts.training_error import draw_training_error
 from alexnet.compare.comparison import Comparison
+from alexnet.compare.convergence import convergence
 from alexnet.compare.factorial.comparison import Factorial
 from alexnet.plotting import Theme
 
@@ -18,6 +20,7 @@ Chart = Callable[[Comparison, Theme], Figure]
 
 CHARTS: dict[str, Chart] = {
     "history": draw_history,
+    "training_error": draw_training_error,
     "effects": draw_effects,
     "learning_curves": draw_learning_curves,
     "cost": draw_cost,
@@ -34,6 +37,7 @@ def applicable_charts(comparison: Comparison) -> dict[str, Chart]:
         return {name: draw for name, draw in FACTORIAL_CHARTS.items() if not inapplicable.get(name)}
     inapplicable = {
         "history": not comparison.networks_differ,
+        "training_error": not convergence(comparison),
         "learning_curves": not any(arm.has_epochs for arm in comparison.all_variants),
     }
     return {name: draw for name, draw in CHARTS.items() if not inapplicable.get(name)}
