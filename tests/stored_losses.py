@@ -58,6 +58,10 @@ CASES = {
     "alexnet_2012": f"model=alexnet_2012 {NARROW}",
     "alexnet_caffe": f"model=alexnet_caffe {NARROW}",
     "alexnet_torchvision": f"model=alexnet_torchvision {NARROW}",
+    "convnet_13pct": "model=convnet_13pct",
+    "convnet_11pct": "model=convnet_11pct +optimizer.layer_weight_decay.local3=0.01",
+    "convnet_11pct_n5": "model=convnet_11pct_n5",
+    "convnet_18pct": "model=convnet_18pct",
     "lenet5": "model=lenet5",
     # batch normalisation over two images makes much of rounding, the more so the faster the weights move
     "resnet18": f"model=resnet18 {SMALL} optimizer.lr=0.0002",
@@ -104,7 +108,7 @@ CASES = {
 # run by `make test-slow`: more than five seconds each, or near to another case
 SLOW = {
     *("vgg16", "googlenet", "resnet18", "sigmoid", "identity", "no_communication", "init_pytorch", "init_he"),
-    *("leaky_relu", "elu", "silu", "nesterov"),
+    *("leaky_relu", "elu", "silu", "nesterov", "convnet_11pct_n5", "convnet_18pct"),
     *("zero_biases", "removed", "frozen", "freeze_from", "no_augmentation", "color_until_epoch"),
 }
 
