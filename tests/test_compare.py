@@ -1,6 +1,7 @@
 """`python src/compare.py` as a user runs it."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ def test_a_study(train: Train, tmp_path: Path) -> None:
         "standard deviation 0.94 points, 8 degrees of freedom",
     ):
         assert re.search(expected, done.out), (expected, done.out)
-    names = {"report.html", "report.md", "results.csv", "effects.png", "learning_curves.png", "cost.png"}
+    names = {"report.html", "report.md", "arms.csv", "effects.png", "learning_curves.png", "cost.png"}
     assert names <= {path.name for path in study.iterdir()}
 
 
@@ -50,6 +51,25 @@ def test_any_runs(train: Train, tmp_path: Path) -> None:
     assert not (tmp_path / "comparison").exists()
 
 
+def test_results_without_their_runs(train: Train, tmp_path: Path) -> None:
+    """The files that a report leaves make the same report; several of them are listed."""
+    study = write_study(
+        tmp_path / "study", {"baseline": ({}, [20.0, 20.5]), "no_lrn": ({"model.lrn": False}, [21.0, 21.75])}
+    )
+    first = train(f"study={study}", "out=results/lrn", program="compare.py")
+    assert first.status == 0, first.err
+    shutil.rmtree(study)
+    report = (tmp_path / "results/lrn/report.md").read_text()
+    again = train("study=results", program="compare.py")  # the only one
+    assert again.status == 0, again.err
+    assert (tmp_path / "results/lrn/report.md").read_text() == report
+    shutil.copytree(tmp_path / "results/lrn", tmp_path / "results/other")
+    several = train("study=results", program="compare.py")
+    assert re.search(
+        r"Error: study=results: there are 2 studies in it.*study=results/lrn\n", several.err, re.DOTALL
+    )
+
+
 def test_a_factorial_and_the_command_that_adds_runs(train: Train, tmp_path: Path) -> None:
     factors, errors = ["no_lrn", "tanh"], ([25.0, 25.4], [26.1, 26.2], [31.0, 31.5], [32.2, 32.9])
     cells = full_factorial(factors)
@@ -62,7 +82,7 @@ def test_a_factorial_and_the_command_that_adds_runs(train: Train, tmp_path: Path
     assert re.search(r"tanh +4 of 4 +\+6.22 .* higher error", done.out)
     assert "Error, averaged over the others (percentage points)" in done.out
     assert "Add runs  python src/train.py -m study=x study.design=factorial study.seeds=" in done.out
-    names = {"report.html", "report.md", "results.csv", "effects.csv", "pareto.png", "interactions.png"}
+    names = {"report.html", "report.md", "arms.csv", "effects.csv", "pareto.png", "interactions.png"}
     assert names <= {path.name for path in study.iterdir()}
     for name in ("report.html", "report.md"):
         assert "study.design=factorial study.seeds=" in (study / name).read_text()

@@ -303,7 +303,7 @@ def test_a_sweep_and_its_comparison(tmp_path: Path, synthetic: tuple[str, ...], 
     assert compared.status == 0, compared.err
     report = (tmp_path / "sweep/report.md").read_text()
     assert "val/macro\\_f1" in report
-    with (tmp_path / "sweep/results.csv").open() as file:
+    with (tmp_path / "sweep/arms.csv").open() as file:
         arms = {row["arm"]: row for row in csv.DictReader(file)}
     values = [
         json.loads((tmp_path / f"sweep/mish/seed={seed}/result.json").read_text())["val"]["macro_f1"]

@@ -53,7 +53,7 @@ def test_epochs_are_interpolated_and_compared(tmp_path: Path) -> None:
     assert relu.ratio is None
     assert tanh.ratio is not None
     assert tanh.ratio.value == pytest.approx(15.25 / 5)
-    (row,) = [row for row in csv_files(comparison)["results.csv"] if row["arm"] == "tanh"]
+    (row,) = [row for row in csv_files(comparison)["arms.csv"] if row["arm"] == "tanh"]
     assert float(row["epochs_ratio"]) == pytest.approx(15.25 / 5)
     report = markdown_report(comparison)
     assert "tanh takes 3.05 times the epochs of baseline to 25% training error" in report
@@ -82,7 +82,7 @@ def test_without_the_noise_free_error_there_is_neither_table_nor_chart(tmp_path:
     comparison = compare(CompareConfig(str(tmp_path / "s"), None, None, None, 25.0, 0.95, []))
     assert convergence(comparison) == []
     assert "training_error" not in applicable_charts(comparison)
-    assert "epochs_ratio" not in csv_files(comparison)["results.csv"][0]
+    assert "epochs_ratio" not in csv_files(comparison)["arms.csv"][0]
 
 
 def test_the_interval_holds_what_the_test_does_not_reject() -> None:

@@ -111,7 +111,7 @@ def test_the_files_say_both_estimands(study: Path) -> None:
     assert rows["no_lrn"]["paper_top1"] == "1.4"
     assert rows["no_lrn:tanh"]["top1_removed_difference"] == ""
     assert (rows["tanh"]["runs_changed"], rows["tanh"]["started_changed"]) == ("8", "8")
-    with (study / "results.csv").open(newline="") as file:
+    with (study / "arms.csv").open(newline="") as file:
         cells = list(csv.DictReader(file))
     assert [cell["arm"] for cell in cells][:3] == ["baseline", "no_lrn", "no_dropout"]
     for name in ("report.html", "report.md"):

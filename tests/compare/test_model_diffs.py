@@ -87,7 +87,7 @@ def test_the_report_lists_all_differences(study: Path) -> None:
         ):
             assert expected in text, (name, expected)
     assert (study / "history.png").stat().st_size > 10_000
-    with (study / "results.csv").open(newline="") as file:
+    with (study / "arms.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     networks = {row["arm"]: row["network"] for row in rows}
     # its training error is 10 percent, and it has no epoch in which it could have got there

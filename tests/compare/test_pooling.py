@@ -110,7 +110,7 @@ def test_runs_that_did_not_start_are_in_no_mean(tmp_path: Path) -> None:
     assert (never.top1, never.mean_error(), never.probability_better) == (None, None, None)
     for draw in applicable_charts(comparison).values():
         assert len(render(partial(draw, comparison), LIGHT, "png")) > 1000
-    rows = {row["arm"]: row for row in csv_files(comparison)["results.csv"]}
+    rows = {row["arm"]: row for row in csv_files(comparison)["arms.csv"]}
     assert (rows["a"]["top1_estimate"], rows["a"]["paired_top1_difference"]) == ("paired", "1.5")
     assert rows["a"]["pooled_top1_difference"] is None
     assert (rows["never"]["started"], rows["never"]["runs"], rows["never"]["top1_estimate"]) == (0, 4, None)

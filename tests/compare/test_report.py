@@ -181,7 +181,7 @@ def test_markdown_tables_are_tables(reported: Path) -> None:
 
 def test_csv_holds_what_was_computed(reported: Path) -> None:
     comparison = compare(config(reported))
-    with (reported / "results.csv").open(newline="") as file:
+    with (reported / "arms.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["arm"] for row in rows] == ["baseline", "tanh", "no_lrn"]  # the largest difference first
     for row, arm in zip(rows[1:], comparison.arms, strict=True):
@@ -207,7 +207,7 @@ def test_csv_has_no_digits_that_rounding_left(tmp_path: Path) -> None:
     """0.1 + 0.2 is 0.30000000000000004, and the mean of 20.1, 20.2 and 20.3 has as little meaning there."""
     study = write_study(tmp_path / "s", {"baseline": ({}, [20.1, 20.2, 20.3]), "a": ({}, [20.4, 20.5, 20.7])})
     write_report(compare(config(study)), config(study))
-    with (study / "results.csv").open(newline="") as file:
+    with (study / "arms.csv").open(newline="") as file:
         baseline, arm = csv.DictReader(file)
     assert [baseline["top1_error"], arm["top1_error"]] == ["20.2", "20.53333333"]
     assert arm["top1_difference"] == "0.3333333333"
@@ -228,7 +228,7 @@ def test_family_wise_intervals_are_a_column_where_there_are_any(study: Path) -> 
     page = (study / "report.html").read_text()
     assert f'<td data-label="family-wise 95%" class="number"><span>{text}</span></td>' in page
     assert page.count("<th>family-wise 95%</th>") == 1
-    with (study / "results.csv").open(newline="") as file:
+    with (study / "arms.csv").open(newline="") as file:
         rows = {row["arm"]: row for row in csv.DictReader(file)}
     ends = [float(rows["no_lrn"][f"top1_family_{end}"]) for end in ("low", "high")]
     assert ends == pytest.approx([low, high], rel=1e-9)
@@ -355,7 +355,7 @@ def test_other_metrics_are_beside_the_errors(tmp_path: Path) -> None:
     comparison = compare(config(tmp_path / "s"))
     assert comparison.other_metrics == ["val/loss", "val/macro_f1", "weight_norm/fc6"]
     write_report(comparison, config(tmp_path / "s"))
-    with (tmp_path / "s/results.csv").open() as file:
+    with (tmp_path / "s/arms.csv").open() as file:
         rows = {row["arm"]: row for row in csv.DictReader(file)}
     difference = np.subtract(scores["tanh"], scores["baseline"])
     half = 4.302653 * difference.std(ddof=1) / np.sqrt(3)  # Student's t of two degrees of freedom

@@ -91,6 +91,6 @@ def test_code_is_commit_and_changes_in_src() -> None:
     other = "diff --git a/README.md b/README.md\n+text\n"
     clean = {"commit": "a" * 40, "diff": "", "untracked": ["notes.txt"]}
     assert Code.read(clean | {"diff": other}) == Code.read(clean)
-    assert Code.read(clean | {"diff": other + DIFF}).changes == DIFF
+    assert Code.read(clean | {"diff": other + DIFF}) == Code.read(clean | {"diff": DIFF})
     assert Code.read(clean | {"untracked": ["src/new.py"]}) != Code.read(clean)
     assert Code.read({"commit": None, "diff": None, "untracked": []}) == Code(None, "")

@@ -50,7 +50,7 @@ def test_the_baseline_has_the_default_values(tmp_path: Path, values: str) -> Non
         (f"model.lrn={value}", {0: 20.0 + number, 1: 20.25 + number})
         for number, value in enumerate(values.split(","))
     ]
-    assert arms.title == "Sweep over model.lrn"
+    assert arms.subject == "sweep"
     assert arms.excluded == []
 
 

@@ -184,8 +184,8 @@ def test_killed_in_the_middle_and_started_again(
         compared = train(f"study={folder}", program="compare.py")
         assert compared.status == 0, compared.err
         assert "Left out" not in compared.out
-    assert table(study / "results.csv") == table(tmp_path / "undisturbed/results.csv")
-    assert len(table(study / "results.csv")) == 4
+    assert table(study / "arms.csv") == table(tmp_path / "undisturbed/arms.csv")
+    assert len(table(study / "arms.csv")) == 4
 
 
 @pytest.mark.slow

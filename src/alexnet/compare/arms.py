@@ -15,9 +15,12 @@ from alexnet.studies.record import StudyRecord
 
 @dataclass
 class Arms:
-    """Completed runs by arm, each arm's by seed; `baseline` names one of the arms."""
+    """Completed runs by arm, each arm's by seed; `baseline` names one of the arms.
 
-    title: str
+    `subject` is what they are about, in words; None: the keys that differ say it.
+    """
+
+    subject: str | None
     arms: dict[str, dict[int, Run]]
     baseline: str
     baseline_rule: str  # how the baseline was chosen, for the report

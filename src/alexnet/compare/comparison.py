@@ -155,9 +155,11 @@ def plain_result(
 class Comparison:
     """The baseline and its arms. Its subclasses, one a design, hold the effects.
 
-    `resolve` is the difference in percentage points for which the number of runs is asked.
+    `read` is what was read; `resolve` is the difference in percentage points for which the number of runs is
+    asked.
     """
 
+    read: Arms
     title: str
     baseline: ArmResult
     baseline_rule: str

@@ -61,9 +61,9 @@ def compare_one_at_a_time(groups: Arms, config: CompareConfig) -> OneAtATime:
         arms.append(_with_differences(arm, baseline, pairs, pools, config.confidence))
     arms.sort(key=lambda arm: (arm.top1 is None, -arm.top1.mean if arm.top1 else 0.0, arm.name))
     return OneAtATime(
+        groups,
         title(
-            config.study,
-            groups.record,
+            groups.subject,
             [*baseline.runs, *(run for arm in arms for run in arm.runs)],
             {key for arm in arms for key in arm.reported},
         ),

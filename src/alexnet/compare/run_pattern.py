@@ -38,7 +38,7 @@ def read_runs(pattern: str, baseline: str | None) -> Arms:
     settings = [next(iter(group.values())).settings for group in groups.values()]
     index, rule = _choose_baseline(settings, baseline)
     names = _names(settings, index)
-    return Arms(f"runs {pattern}", dict(zip(names, groups.values(), strict=True)), "baseline", rule, excluded)
+    return Arms(None, dict(zip(names, groups.values(), strict=True)), "baseline", rule, excluded)
 
 
 def _names(settings: list[dict[str, Any]], baseline: int) -> list[str]:

@@ -1,5 +1,6 @@
 """Reading of run folders: what a comparison needs of a run, or why a run does not count."""
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass, fields, replace
@@ -27,7 +28,7 @@ NO_CLAIM = ClaimConfig(text="", section="")
 
 @dataclass(frozen=True)
 class Code:
-    """The code of a run: git commit, and what src/ had beyond it."""
+    """The code of a run: git commit, and a hash of what src/ had beyond it, empty for nothing."""
 
     commit: str | None
     changes: str
@@ -38,7 +39,8 @@ class Code:
         parts = re.split(r"^(?=diff --git )", git.get("diff") or "", flags=re.MULTILINE)
         changed = [part for part in parts if part.startswith("diff --git a/src/")]
         added = [name for name in git.get("untracked") or [] if name.startswith("src/")]
-        return cls(git.get("commit"), "".join(changed) + "\n".join(added))
+        changes = "".join(changed) + "\n".join(added)
+        return cls(git.get("commit"), changes and hashlib.sha256(changes.encode()).hexdigest()[:16])
 
     def __str__(self) -> str:
         return f"{(self.commit or 'unknown')[:10]}{' with changes in src' if self.changes else ''}"
@@ -88,6 +90,7 @@ class Run:
     epochs: int | None  # None if it does not learn in epochs
     data_root: str | None  # folder of the images, where the run read them
     data_fingerprint: str
+    config_hash: str | None  # of all that determines its result
     code: Code
     hardware: str
     torch: str | None
@@ -204,6 +207,7 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         epochs=None if result["epochs"] is None else int(result["epochs"]),
         data_root=(config.get("data") or {}).get("root"),
         data_fingerprint=str(result["data_fingerprint"]),
+        config_hash=result.get("config_hash"),
         code=Code.read(environment.get("git") or {}),
         hardware=", ".join(environment.get("gpus") or []) or str(cpu or "unknown"),
         torch=(environment.get("packages") or {}).get("torch"),

@@ -1,4 +1,4 @@
-"""The numbers of a comparison as rows of CSV files: results.csv, and effects.csv for a factorial."""
+"""The numbers of a comparison as rows of CSV files: arms.csv, and effects.csv for a factorial."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def csv_files(comparison: Comparison) -> dict[str, list[Row]]:
             | {name: arm.mean_metric(name) for name in metrics}
             for arm in comparison.all_variants
         ]
-        return {"results.csv": _as_text(cells), "effects.csv": _as_text(_effects(comparison))}
+        return {"arms.csv": _as_text(cells), "effects.csv": _as_text(_effects(comparison))}
     family = comparison.family.intervals if isinstance(comparison, OneAtATime) else {}
     ratios = {found.arm.name: found.ratio for found in convergence(comparison)}
     rows = [
@@ -42,7 +42,7 @@ def csv_files(comparison: Comparison) -> dict[str, list[Row]]:
         | _metrics(arm, metrics)
         for arm in comparison.all_variants
     ]
-    return {"results.csv": _as_text(rows)}
+    return {"arms.csv": _as_text(rows)}
 
 
 def _as_text(rows: list[Row]) -> list[Row]:

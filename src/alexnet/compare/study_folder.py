@@ -1,13 +1,16 @@
 """Arms of the folder of a study, or of a sweep."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+from alexnet.compare.archive import read_archive
 from alexnet.compare.arms import Arms, add_run, check_several
 from alexnet.compare.runs import ExcludedRun, Run, read_run
 from alexnet.compare.sweep_folder import read_sweep
+from alexnet.compare.titles import subject_of
 from alexnet.errors import UserError, suggest
-from alexnet.studies.folder import arm_and_seed, run_folders
+from alexnet.studies.folder import arm_and_seed, is_archive, run_folders
 from alexnet.studies.record import FILE, StudyRecord, read_record
 
 BY_STUDY = "as the study says"  # how the baseline was chosen
@@ -21,6 +24,8 @@ def read_folder(folder: Path, baseline: str | None) -> Arms:
     see `read_sweep`. Raises `UserError` where there are no two arms or no such baseline, and for a run with
     another seed than its folder's.
     """
+    if is_archive(folder):
+        return _with_baseline(read_archive(folder), baseline)
     record, paths = read_record(folder), run_folders(folder)
     placed: Placed = {}
     strays = []
@@ -32,6 +37,14 @@ def read_folder(folder: Path, baseline: str | None) -> Arms:
     if record is None and not placed:
         return read_sweep(folder, paths, baseline)
     return _read_study(folder, placed, record, baseline, strays)
+
+
+def _with_baseline(read: Arms, given: str | None) -> Arms:
+    """Return the arms with another baseline, where one is given."""
+    if given is None:
+        return read
+    name, rule = _find_baseline(read.arms, given, read.record)
+    return replace(read, baseline=name, baseline_rule=rule)
 
 
 def _read_study(
@@ -59,8 +72,9 @@ def _read_study(
     ]
     for arm, runs in arms.items():
         if _is_deterministic(runs) and arm != baseline:
-            arms[arm] = {seed: next(iter(runs.values())) for seed in arms.get(baseline, {})} | runs
-    return Arms(folder.resolve().name, arms, baseline, rule, excluded, record, diverged)
+            one = next(iter(runs.values()))
+            arms[arm] = {seed: replace(one, seed=seed) for seed in arms.get(baseline, {})} | runs
+    return Arms(subject_of(folder, record), arms, baseline, rule, excluded, record, diverged)
 
 
 def _read_arm(

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from alexnet.compare.arms import Arms, add_run, check_several, differences, format_value
 from alexnet.compare.runs import ExcludedRun, Run, read_run
+from alexnet.compare.titles import subject_of
 from alexnet.config.hashing import UNHASHED_KEYS, is_under
 from alexnet.errors import UserError, suggest
 from alexnet.studies.folder import MULTIRUN
@@ -66,8 +67,7 @@ def read_sweep(folder: Path, paths: Iterable[Path], baseline: str | None) -> Arm
     if command is not None:
         arms = dict(sorted(arms.items(), key=lambda item: command.position(settings[item[0]])))
     name, rule = _find_baseline(arms, settings, command, baseline)
-    keys = dict.fromkeys(key for job in swept.values() for key in job)
-    return Arms(f"Sweep over {', '.join(keys)}", arms, name, rule, excluded, None, diverged)
+    return Arms(subject_of(folder, None), arms, name, rule, excluded, None, diverged)
 
 
 def _swept_settings(folder: Path, paths: Iterable[Path]) -> tuple[dict[Path, Settings], list[ExcludedRun]]:

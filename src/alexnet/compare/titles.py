@@ -26,25 +26,23 @@ MOST_KEYS = 3  # of a sweep; more are counted
 STUDIES, SWEEPS = "studies", "sweeps"  # folders of outputs: studies/<study>/<settings>, sweeps/<name>
 
 
-def title(
-    study: str | None, record: StudyRecord | None, runs: Sequence[Run], factors: Collection[str]
-) -> str:
+def title(subject: str | None, runs: Sequence[Run], factors: Collection[str]) -> str:
     """Compose the title of a comparison of `runs`, which differ in the keys `factors`.
 
     It says what was compared, on which data, and of the settings that all runs share those that are essential
-    (epochs) or unusual (another network, its width, a single seed). `study` is the folder of a study, None
-    for any runs.
+    (epochs) or unusual (another network, its width, a single seed). Without a `subject` the keys are named.
     """
     keys = [key for key in dict.fromkeys([*runs[0].settings, *sorted(factors)]) if key in factors]
-    return ", ".join([f"{_subject(study, record, keys)} on {_data(runs)}", *_conditions(runs)])
+    return ", ".join([f"{subject or _sweep(keys)} on {_data(runs)}", *_conditions(runs)])
 
 
-def _subject(study: str | None, record: StudyRecord | None, keys: Sequence[str]) -> str:
+def subject_of(folder: Path, record: StudyRecord | None) -> str | None:
+    """Return what a study or sweep compares, in words; None for a sweep, whose keys say it."""
     if record is not None and record.title:
         return record.title
-    folder = None if study is None else Path(study).expanduser().resolve()
-    if folder is None or folder.parent.name == SWEEPS:
-        return _sweep(keys)
+    folder = folder.resolve()
+    if folder.parent.name == SWEEPS:
+        return None
     for named in (folder, folder.parent):
         if named.parent.name == STUDIES:
             return _capitalized(named.name.replace("_", " "))

@@ -64,7 +64,7 @@ ADDED_KEYS: dict[str, tuple[Any, str]] = {
     "data.hold_out": (None, "data.name"),
     "data.in_memory": (False, "data.name"),
     "model.init_gain": (1.0, "model.init_bias"),
-    "optimizer.layer_weight_decay": ({}, "optimizer.weight_decay"),
+    "optimizer.layer_weight_decay": ({}, "optimizer.lr"),
 }
 
 

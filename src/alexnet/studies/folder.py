@@ -9,6 +9,7 @@ from alexnet.errors import UserError, suggest
 from alexnet.runs.resume import status
 from alexnet.studies.record import FILE, PILOT
 
+ARCHIVE = "results.json"  # results without the folders of their runs, see alexnet/compare/archive.py
 MULTIRUN = "multirun.yaml"  # Hydra's sweeper writes the configuration of the whole command to it
 SEED = re.compile(r"seed=(-?\d+)")
 SET_ASIDE = re.compile(r".*\.failed-\d+")  # by a later start, see sweeps/job.py
@@ -58,6 +59,11 @@ def is_study(folder: Path) -> bool:
     return folder.is_dir() and any(arm_and_seed(run, folder) for run in run_folders(folder, 2))
 
 
+def is_archive(folder: Path) -> bool:
+    """Return whether a folder holds the results of a study without its runs."""
+    return (folder / ARCHIVE).is_file() and not run_folders(folder)
+
+
 def require_study(folder: Path) -> Path:
     """Return the folder of a study. Raises `UserError` for any other."""
     if not folder.is_dir():
@@ -83,12 +89,12 @@ def find_study(folder: Path, command: str) -> Path:
             f"study={folder}: this is a single run, which has nothing to be compared with. Give the folder of"
             f" a sweep or study, or several runs: runs='{folder.parent}/*'"
         )
-    if _has_record(folder):
+    if _has_record(folder) or is_archive(folder):
         return folder
-    runs = run_folders(folder)
-    if not runs:
+    archives = {path.parent for path in folder.glob(f"*/{ARCHIVE}") if is_archive(path.parent)}
+    studies = {_study_of(run, folder) for run in run_folders(folder)} | archives
+    if not studies:
         raise UserError(f"study={folder}: there are no runs in it.")
-    studies = {_study_of(run, folder) for run in runs}
     others = sorted(studies - {folder})
     if len(studies) == 1 or (folder in studies and not any(map(_has_record, others))):
         return folder if folder in studies else others[0]

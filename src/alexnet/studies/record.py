@@ -55,9 +55,22 @@ class StudyRecord:
 
     def write(self, folder: Path) -> None:
         """Write it to <folder>/study.json."""
-        content = {"version": VERSION} | asdict(self) | {"design": self.design.value}
         with atomic_write(folder / FILE) as file:
-            file.write(json.dumps(content, indent=2).encode())
+            file.write(json.dumps(to_content(self), indent=2).encode())
+
+
+def to_content(record: StudyRecord) -> dict[str, Any]:
+    """Return a record as plain data."""
+    return {"version": VERSION} | asdict(record) | {"design": record.design.value}
+
+
+def parse_record(content: dict[str, Any]) -> StudyRecord:
+    """Return the record that `to_content` made plain. Raises `ValueError` for that of another version."""
+    fields = dict(content)
+    if fields.pop("version") != VERSION:
+        raise ValueError("it was written by another version")
+    trials = [Trial(**trial) for trial in fields.pop("trials")]
+    return StudyRecord(**fields | {"design": Design(fields["design"]), "trials": trials})
 
 
 def read_record(folder: Path) -> StudyRecord | None:
@@ -66,10 +79,6 @@ def read_record(folder: Path) -> StudyRecord | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("version") != VERSION:
-            raise ValueError("it was written by another version")
-        trials = [Trial(**trial) for trial in content.pop("trials")]
-        return StudyRecord(**content | {"design": Design(content["design"]), "trials": trials})
+        return parse_record(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read: {error}. Run the study's command again.") from None

@@ -29,7 +29,8 @@ def draw_training_error(comparison: Comparison, theme: Theme) -> Figure:
             axes.plot(found.mean, comparison.training_error, "o", color=color, markersize=5, clip_on=False)
     axes.axhline(comparison.training_error, color=theme.text, linewidth=0.8, linestyle=(0, (1, 2)))
     axes.set(xlabel="epochs", ylabel="error on the training images (percent)", ylim=(0, None), xlim=(0, None))
-    axes.legend(frameon=False, fontsize=9)
+    if axes.lines[1:]:
+        axes.legend(frameon=False, fontsize=9)
     return figure
 
 

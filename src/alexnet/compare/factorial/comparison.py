@@ -115,7 +115,8 @@ def compare_factorial(groups: Arms, config: CompareConfig) -> Factorial:
     factors = [_factor(name, cells, groups, config.confidence) for name in record.factors]
     runs = [run for cell in cells for run in cell.runs]
     return Factorial(
-        title(config.study, record, runs, {key for factor in factors for key in factor.changes}),
+        groups,
+        title(groups.subject, runs, {key for factor in factors for key in factor.changes}),
         cells[0],
         groups.baseline_rule,
         cells[1:],
