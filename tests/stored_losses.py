@@ -56,6 +56,7 @@ CASES = {
     "alexnet": f"model=alexnet {NARROW}",
     "alexnet_paper": f"model=alexnet_paper {NARROW}",
     "alexnet_2012": f"model=alexnet_2012 {NARROW}",
+    "alexnet_2012_pretrained": f"model=alexnet_2012_pretrained {NARROW}",
     "alexnet_caffe": f"model=alexnet_caffe {NARROW}",
     "alexnet_torchvision": f"model=alexnet_torchvision {NARROW}",
     "convnet_13pct": "model=convnet_13pct",

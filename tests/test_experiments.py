@@ -1,9 +1,13 @@
 """Experiments change one factor each, say what they test, and train."""
 
 import functools
+import json
+import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
@@ -15,12 +19,18 @@ from alexnet.models.build import build_network
 from alexnet.optim.optimizers import parameter_groups
 from alexnet.training.fit import train as run
 from alexnet.training.request import TrainRequest
-from conftest import PROJECT, compose_config
+from conftest import PROJECT, Train, compose_config, save_image
 
 FOLDER = PROJECT / "conf/experiment"
 # whole recipes, not experiments
 RECIPES = {
-    *("alexnet_2012", "alexnet_caffe", "alexnet_paper"),
+    *(
+        "alexnet_2012",
+        "alexnet_2012_pretrained",
+        "alexnet_2012_pretraining",
+        "alexnet_caffe",
+        "alexnet_paper",
+    ),
     *("convnet_11pct", "convnet_13pct", "convnet_18pct", "figure1"),
 }
 FIGURE1 = ("figure1_sigmoid", "figure1_tanh")  # their baseline is figure1, on data of its own
@@ -171,3 +181,32 @@ def test_trains_for_a_step(name: str, image_tree: Path, tmp_path: Path) -> None:
     assert error is not None
     recorded = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
     assert (recorded["claim"] is None) == (name not in FACTORS.keys() - {"baseline"})
+
+
+def test_pretrained_on_more_classes_and_an_ensemble(train: Train, tmp_path: Path) -> None:
+    """Both stages of the paper's last network, on folders; then the mean of it and two others."""
+    rng = np.random.default_rng(0)
+    for data, names in (("fall2011", "abcdef"), ("ilsvrc2012", "bdf")):
+        for split, count in (("train", 4), ("val", 2)):
+            for name, index in product(names, range(count)):
+                save_image(tmp_path / data / split / name / f"{index}.jpg", rng)
+    small = ("model.width=0.0625", "model.fc_units=[32,32]", "trainer.max_epochs=1", "data.batch_size=6")
+    common = (*small, "logger=csv", "callbacks.activation_monitor.images=null", "trainer.accelerator=cpu")
+    first = train(
+        "experiment=alexnet_2012_pretraining", "data.root=fall2011", *common, "run_folder=pretraining"
+    )
+    assert first.status == 0, first.err
+    ours = ("data=folder", "data.root=ilsvrc2012", *common)
+    second = train(
+        "experiment=alexnet_2012_pretrained", "model.pretrained=pretraining", *ours, "run_folder=pretrained"
+    )
+    assert second.status == 0, second.err
+    assert re.search(r"pretraining.*except fc8", second.out)
+    for seed in (0, 1):
+        other = train("experiment=alexnet_2012", *ours, f"seed={seed}", f"run_folder=plain{seed}")
+        assert other.status == 0, other.err
+    runs = "run=[pretrained,plain0,plain1]"
+    done = train(runs, "crops=[ten]", "wandb=false", "out=ensemble", program="evaluate.py")
+    assert done.status == 0, done.err
+    result = json.loads((tmp_path / "ensemble/evaluation.json").read_text())
+    assert (result["name"], len(result["members"])) == ("ensemble of 3", 3)

@@ -28,10 +28,11 @@ PLACEMENTS = {
     "columns": ("trainer.devices=2", "strategy=model_parallel"),
     "both": ("trainer.devices=4", "strategy=model_parallel", "strategy.data_parallel_size=2"),
 }
-# innovations after AlexNet; with a rule that leaves biases before a norm, whose gradients are 0, as they are
+# a sixth convolution, and innovations after AlexNet; with a rule that leaves biases before a norm, whose
+# gradients are 0, as they are
 LATER = (
     *("optimizer=nesterov", "scheduler.warmup_epochs=1.5", "trainer.gradient_clip_val=0.5"),
-    *("loss.label_smoothing=0.1", "model.batch_norm=true", "model.activation=gelu"),
+    *("loss.label_smoothing=0.1", "model.batch_norm=true", "model.activation=gelu", "model.conv6=true"),
 )
 # what must be typed besides, where a run goes on that had another placement
 ELSEWHERE = {"single": ("trainer.devices=1", "strategy=auto"), "ddp": ("strategy=ddp",)}

@@ -33,6 +33,7 @@ def count(module: nn.Module) -> int:
         ("alexnet", 62_378_344),
         ("alexnet_paper", 60_965_224),
         ("alexnet_2012", 60_965_224),
+        ("alexnet_2012_pretrained", 60_965_224 + 256 * 256 * 9 + 256),  # and conv6
         ("alexnet_caffe", 60_965_224),
         ("alexnet_torchvision", 61_100_840),
     ],
@@ -60,7 +61,11 @@ SIDES = {
 
 
 @pytest.mark.parametrize(
-    "preset", ["alexnet", "alexnet_paper", "alexnet_2012", "alexnet_caffe", "alexnet_torchvision"]
+    "preset",
+    [
+        *("alexnet", "alexnet_paper", "alexnet_2012", "alexnet_2012_pretrained", "alexnet_caffe"),
+        "alexnet_torchvision",
+    ],
 )
 def test_output_shapes(preset: str) -> None:
     config = model_config(f"model={preset}")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from alexnet.distributed.parallelize import check_divisible
 from alexnet.errors import UserError
 from alexnet.models.alexnet import AlexNet, GroupedLinear
 from conftest import model_config
@@ -43,6 +44,34 @@ def test_a_middle_layer_left_out(removed: str, columns: int) -> None:
 def test_only_middle_layers_can_be_left_out() -> None:
     with pytest.raises(UserError, match=r"model.remove_layers=.*conv3, conv4, conv5"):
         network("model.remove_layers=[conv2]")
+
+
+def test_a_sixth_convolution_over_the_last_pooling() -> None:
+    """2012 source, layers-146: 3x3 over all maps of both columns, before fc6."""
+    ours = network("model=alexnet_2012_pretrained")
+    seen: dict[str, torch.Tensor] = {}
+    ours.pool5.register_forward_hook(lambda layer, given, output: seen.update(pool5=output))
+    ours.fc6.register_forward_pre_hook(lambda layer, given: seen.update(fc6=given[0]))
+    ours(images()[..., :224, :224])
+    weight, bias = ours.conv6.weight, ours.conv6.bias
+    assert weight.shape == (16, 16, 3, 3)
+    expected = torch.relu(nn.functional.conv2d(seen["pool5"], weight, bias, padding=1))
+    torch.testing.assert_close(seen["fc6"], expected.flatten(1))
+    initial = AlexNet(model_config("model=alexnet_2012_pretrained"), 10).conv6
+    assert initial.weight.std().item() == pytest.approx(0.03, rel=0.02)
+    assert initial.bias is not None
+    assert (initial.bias == 1).all()
+
+
+def test_windows_of_lrn_cross_the_columns_in_caffe() -> None:
+    """Caffe's lrn_layer, which is torch's, over all maps of both columns."""
+    ours = network("model=alexnet_caffe")
+    x = torch.relu(ours.conv1(images()))
+    expected = nn.functional.max_pool2d(nn.LocalResponseNorm(5, 1e-4, 0.75, 1.0)(x), 3, 2)
+    torch.testing.assert_close(ours.stage1(ours.conv1(images())), expected)
+    with pytest.raises(UserError, match=r"model_parallel: the windows of stage1.lrn cross the columns"):
+        check_divisible(ours)
+    check_divisible(network("model=alexnet_caffe", "model.lrn_cross_column=false"))
 
 
 def test_grouped_linear_is_two_layers_side_by_side() -> None:

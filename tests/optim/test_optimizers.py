@@ -194,6 +194,7 @@ def test_frozen_layers_keep_their_weights() -> None:
     [
         ("optimizer.freeze=[conv9]", "freeze=conv9"),
         ("+optimizer.layer_weight_decay.conv9=0", "layer_weight_decay=conv9"),
+        ("+optimizer.layer_lr_factor.conv9=0", "layer_lr_factor=conv9"),
     ],
 )
 def test_an_unknown_layer(override: str, named: str) -> None:
@@ -202,16 +203,20 @@ def test_an_unknown_layer(override: str, named: str) -> None:
         parameter_groups(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), config)
 
 
-def test_a_layer_with_a_weight_decay_of_its_own() -> None:
-    """Its weight decays by it; its bias, and other layers, as they do without."""
-    network = nn.Sequential(OrderedDict(conv1=nn.Linear(3, 3), fc=nn.Linear(3, 2)))
-    config = compose_config("experiment=convnet_13pct", "optimizer.layer_weight_decay={conv1:0.25}").optimizer
-    config.layer_weight_decay.pop("conv2")
-    groups = {group["name"]: group for group in parameter_groups(network, config)}
-    found = {
-        name: (group["lr"], group["weight_decay"], len(group["params"])) for name, group in groups.items()
-    }
-    assert found == {"conv1.weight": (0.001, 0.25, 1), "weight": (0.001, 0.004, 1), "bias": (0.002, 0.0, 2)}
+@pytest.mark.parametrize(
+    ("override", "found"),
+    [
+        ("layer_weight_decay.fc8=0.25", {"fc8.weight": (0.01, 0.25), "fc8.bias": (0.02, 0.0)}),
+        ("layer_lr_factor.fc8=10", {"fc8.weight": (0.1, 0.0005), "fc8.bias": (0.2, 0.0)}),
+    ],
+)
+def test_a_layer_with_a_value_of_its_own(override: str, found: dict[str, tuple[float, float]]) -> None:
+    """A weight decay is that of the weights; a rate is that of the bias, too. Others are as without."""
+    network = nn.Sequential(OrderedDict(conv1=nn.Linear(3, 3), fc8=nn.Linear(3, 2)))
+    given = ("optimizer=cuda_convnet_2012", "optimizer.lr=0.01", f"+optimizer.{override}")
+    groups = parameter_groups(network, compose_config(*given).optimizer)
+    others = {"weight": (0.01, 0.0005), "bias": (0.02, 0.0)}
+    assert {group["name"]: (group["lr"], group["weight_decay"]) for group in groups} == found | others
 
 
 def test_every_parameter_is_covered() -> None:

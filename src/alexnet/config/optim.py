@@ -25,6 +25,7 @@ class OptimizerConfig(ValidatedConfig):
     bias_lr_factor: float = MISSING
     bias_weight_decay: float = MISSING
     layer_weight_decay: dict[str, float] = field(default_factory=dict)
+    layer_lr_factor: dict[str, float] = field(default_factory=dict)
     freeze: list[str] = MISSING
     freeze_from: float = MISSING
 
@@ -36,8 +37,9 @@ class OptimizerConfig(ValidatedConfig):
         check_positive("optimizer.lr", self.lr)
         for key in ("weight_decay", "bias_lr_factor", "bias_weight_decay"):
             check(getattr(self, key) >= 0, f"optimizer.{key}", getattr(self, key), "0 or more")
-        for layer, decay in self.layer_weight_decay.items():
-            check(decay >= 0, f"optimizer.layer_weight_decay.{layer}", decay, "0 or more")
+        for key in ("layer_weight_decay", "layer_lr_factor"):
+            for layer, value in getattr(self, key).items():
+                check(value >= 0, f"optimizer.{key}.{layer}", value, "0 or more")
         expected = "a fraction of the run, from 0 to 1"
         check(0 <= self.freeze_from <= 1, "optimizer.freeze_from", self.freeze_from, expected)
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from alexnet.errors import UserError
 from alexnet.models.alexnet import AlexNet, GroupedLinear
+from alexnet.models.base import ImageClassifier
 from alexnet.models.batch_norm import BatchNorm
 from alexnet.models.dropout import Dropout
 from alexnet.models.lrn import LocalResponseNorm, SpatialResponseNorm
@@ -24,9 +25,14 @@ DIVISIBLE = (
 )
 
 
-def check_divisible(network: nn.Module) -> None:
+def check_divisible(network: ImageClassifier) -> None:
     """Raise `UserError` for a layer that `apply_column_parallel` cannot divide."""
     for name, layer in network.named_modules():
+        if isinstance(layer, LocalResponseNorm) and layer.columns != network.config.columns:
+            raise UserError(
+                f"strategy=model_parallel: the windows of {name} cross the columns, which are on different"
+                " devices. Choose another strategy, or model.lrn_cross_column=false."
+            )
         if next(layer.children(), None) is not None or isinstance(layer, DIVISIBLE):
             continue
         if not hasattr(layer, IS_ACTIVATION) or next(layer.parameters(), None) is not None:

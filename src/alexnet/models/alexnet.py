@@ -32,7 +32,8 @@ class AlexNet(ImageClassifier):
     logits (N, classes). With two columns each holds half of a layer's maps and units: conv2, conv4 and
     conv5 see their own column only, conv3 and the fully connected layers see both (paper §3.5,
     figure 2); without `config.cross_column` only fc8 does. `config.columns` defines the connections,
-    not the devices. Layers in `config.remove_layers` are omitted together with their activations.
+    not the devices. Layers in `config.remove_layers` are omitted together with their activations;
+    `config.conv6` adds a convolution over the last pooling.
 
     Raises `UserError` if a layer does not divide into the columns, or the image is too small.
     """
@@ -66,6 +67,10 @@ class AlexNet(ImageClassifier):
             self.stage5 = _stage(config, c5)
             channels = c5
         self.pool5 = _pool(config)  # -> 6x6x256
+        if config.conv6:
+            self.conv6 = nn.Conv2d(channels, c5, 3, padding=1, groups=cross_groups)  # -> 6x6x256
+            self.stage_conv6 = _stage(config, c5)
+            channels = c5
 
         side = _final_side(config)
         drop_input = config.dropout_place is DropoutPlace.input
@@ -95,7 +100,10 @@ class AlexNet(ImageClassifier):
             x = self.stage4(self.conv4(x))
         if "conv5" not in self.config.remove_layers:
             x = self.stage5(self.conv5(x))
-        x = self.drop5(self.pool5(x).flatten(1), dropout_seeds)
+        x = self.pool5(x)
+        if self.config.conv6:
+            x = self.stage_conv6(self.conv6(x))
+        x = self.drop5(x.flatten(1), dropout_seeds)
         x = self.drop6(self.stage6(self.fc6(x)), dropout_seeds)
         x = self.drop7(self.stage7(self.fc7(x)), dropout_seeds)
         return self.fc8(x)
@@ -151,7 +159,8 @@ def _pool(config: AlexNetConfig) -> nn.Module:
 def _lrn(config: AlexNetConfig) -> nn.Module:
     if not config.lrn:
         return nn.Identity()
-    return LocalResponseNorm(config.lrn_size, config.lrn_k, config.lrn_alpha, config.lrn_beta, config.columns)
+    columns = 1 if config.lrn_cross_column else config.columns
+    return LocalResponseNorm(config.lrn_size, config.lrn_k, config.lrn_alpha, config.lrn_beta, columns)
 
 
 def _stage(config: AlexNetConfig, channels: int, **after: nn.Module) -> nn.Sequential:

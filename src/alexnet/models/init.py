@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from alexnet.models.families.alexnet import Init
 
-LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "conv6", "fc6", "fc7", "fc8")
 
 
 class InitSpec(NamedTuple):
@@ -18,13 +18,13 @@ class InitSpec(NamedTuple):
     bias: float
 
 
-# paper §5: 0.01 in every layer; 1 in the 2nd, 4th and 5th convolution and the hidden layers
-_PAPER = dict(
-    zip(LAYERS, [InitSpec(0.01, bias) for bias in (0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0)], strict=True)
-)
-# 2012 source, layers-145.cfg (initW, initB): the paper's, but 0.03 in conv3 to conv5
+# paper §5: 0.01 in every layer; 1 in the 2nd, 4th and 5th convolution and the hidden layers. conv6 is that of
+# the 2012 program (layers-146-2012-2011.cfg).
+_BIASES = (0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0)
+_PAPER = dict(zip(LAYERS, [InitSpec(0.01, bias) for bias in _BIASES], strict=True))
+# 2012 source, layers-145.cfg (initW, initB): the paper's, but 0.03 in conv3 to conv5, and in conv6
 _CUDA_CONVNET_2012 = _PAPER | {
-    layer: InitSpec(0.03, _PAPER[layer].bias) for layer in ("conv3", "conv4", "conv5")
+    layer: InitSpec(0.03, _PAPER[layer].bias) for layer in ("conv3", "conv4", "conv5", "conv6")
 }
 # Caffe, models/bvlc_alexnet/train_val.prototxt: 0.005 in fc6 and fc7, and 0.1 where the paper has 1
 _CAFFE = {

@@ -1,5 +1,6 @@
 """Parameter groups, and the optimizer that is applied to them."""
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -11,30 +12,35 @@ from alexnet.errors import UserError
 
 
 def parameter_groups(network: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Group the trained parameters: biases, all others, and one group for each parameter of a frozen layer.
+    """Group the trained parameters: biases, all others, and one group for each parameter of some layers.
 
-    A weight with a weight decay of its own is a group by itself, too. Each group has its learning rate and
-    weight decay. Raises `UserError` for a configured layer that the network does not have.
+    These are the layers that freeze, or have a learning rate or weight decay of their own. Raises `UserError`
+    for one that the network does not have.
     """
     groups: dict[str, dict[str, Any]] = {}
+    by_layer: dict[str, Collection[str]] = {
+        "freeze": config.freeze,
+        "layer_weight_decay": config.layer_weight_decay,
+        "layer_lr_factor": config.layer_lr_factor,
+    }
     layers = []
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
         layer, _, last = name.rpartition(".")
         layers.append(layer)
-        bias = last.endswith("bias")
-        lr = config.lr * config.bias_lr_factor if bias else config.lr
-        decay = config.bias_weight_decay if bias else config.weight_decay
-        by_itself = layer in config.freeze
-        if not bias and layer in config.layer_weight_decay:
-            decay, by_itself = config.layer_weight_decay[layer], True
-        group_name = name if by_itself else "bias" if bias else "weight"
+        lr, decay, kind = config.lr, config.weight_decay, "weight"
+        if last.endswith("bias"):
+            lr, decay, kind = lr * config.bias_lr_factor, config.bias_weight_decay, "bias"
+        else:
+            decay = config.layer_weight_decay.get(layer, decay)
+        lr *= config.layer_lr_factor.get(layer, 1.0)
+        group_name = name if any(layer in configured for configured in by_layer.values()) else kind
         settings = {"name": group_name, "params": [], "lr": lr, "weight_decay": decay}
         group = groups.setdefault(group_name, settings)
         group["freeze_from"] = config.freeze_from if layer in config.freeze else None
         group["params"].append(parameter)
-    for key, configured in (("freeze", config.freeze), ("layer_weight_decay", config.layer_weight_decay)):
+    for key, configured in by_layer.items():
         for layer in configured:
             if layer not in layers:
                 raise UserError(

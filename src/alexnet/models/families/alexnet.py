@@ -77,6 +77,7 @@ class AlexNetConfig(ModelConfig):
     init_bias: bool | str = MISSING
     init_gain: int | float | str = MISSING
     remove_layers: list[str] = MISSING
+    conv6: bool = False
     width: float = MISSING
     # input
     canvas_size: int = MISSING
@@ -90,6 +91,7 @@ class AlexNetConfig(ModelConfig):
     lrn_k: float = MISSING
     lrn_alpha: float = MISSING
     lrn_beta: float = MISSING
+    lrn_cross_column: bool = False
     dropout_scaling: DropoutScaling = MISSING
     dropout_place: DropoutPlace = MISSING
 
