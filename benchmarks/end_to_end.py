@@ -36,13 +36,13 @@ from torchvision.models import alexnet
 
 from alexnet import cli
 from alexnet.config import PackFormat, PrepareConfig, TrainConfig
-from alexnet.config.messages import quote_override
+from alexnet.config.arguments import quote_arguments
 from alexnet.config.reading import read_config
 from alexnet.data.datamodule import MIXED, ImageDataModule
 from alexnet.data.loading import ImageData, load_image_data
 from alexnet.data.pack_writer import make_pack
 from alexnet.hardware import resolve_accelerator, resolve_device, resolve_precision, retain_malloc
-from alexnet.models.alexnet import AlexNet
+from alexnet.models.build import build_network
 from alexnet.paths import CONF
 from alexnet.runs.log import log_to_terminal
 from alexnet.training.compile import apply_performance_options
@@ -65,8 +65,8 @@ def main() -> None:
         data = load_image_data(config.data)
         steps = min(arguments.steps, -(-len(data.train) // config.data.batch_size) - WARM_UP)
         ways: dict[str, Callable[[], float]] = {
-            "pack": lambda: _ours(config, data, steps, in_memory=False),
-            "memory": lambda: _ours(config, data, steps, in_memory=True),
+            "pack": lambda: train_on(config, data, steps),
+            "memory": lambda: train_on(config, data, steps, in_memory=True),
             "reference": lambda: _reference(config, arguments.folder, steps),
         }
         print(
@@ -82,10 +82,11 @@ def main() -> None:
     for name, measured in rates.items():
         ratios = [pack / other for pack, other in zip(rates["pack"], measured, strict=True)]
         hours = EPOCHS * IMAGENET / statistics.median(measured) / 3600
-        print(f"{name:10}{_spread(measured, ',.0f'):>30}{_spread(ratios, '.3f'):>34}{hours:9,.1f}")
+        print(f"{name:10}{spread(measured, ',.0f'):>30}{spread(ratios, '.3f'):>34}{hours:9,.1f}")
 
 
-def _spread(values: list[float], form: str) -> str:
+def spread(values: list[float], form: str) -> str:
+    """Return median, least and greatest of some values as text."""
     median, least, most = statistics.median(values), min(values), max(values)
     return f"{median:{form}} ({least:{form}}-{most:{form}})"
 
@@ -104,7 +105,7 @@ def _config(folder: Path, scratch: str, overrides: list[str]) -> TrainConfig:
     given = ["data=folder", f"data.root={folder.resolve()}", f"data.pack={scratch}/pack"]
     given += [f"data.cache={scratch}/cache", "data.max_unreadable=1", *overrides]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        raw = compose("train", [quote_override(text) for text in given])
+        raw = compose("train", quote_arguments(given, TrainConfig))
     return read_config(raw, TrainConfig)
 
 
@@ -138,10 +139,10 @@ class _RepeatedBatch:
         return (self.batch for _ in range(self.count))
 
 
-def _ours(config: TrainConfig, data: ImageData, steps: int, *, in_memory: bool) -> float:
-    """Train as train.py does, from a pack or on one batch in memory; return images a second."""
+def train_on(config: TrainConfig, data: ImageData, steps: int, *, in_memory: bool = False) -> float:
+    """Train as train.py does, from the data or on one batch in memory; return images a second."""
     torch.manual_seed(config.seed)
-    network = AlexNet(config.model, len(data.classes))
+    network = build_network(config.model, len(data.classes))
     apply_performance_options(
         network, config.performance, resolve_accelerator(config.trainer.accelerator), config.strategy.name
     )

@@ -29,7 +29,7 @@ from torchvision import datasets, transforms
 
 from alexnet import cli
 from alexnet.config import MeanKind, PrepareConfig, TrainConfig
-from alexnet.config.messages import quote_override
+from alexnet.config.arguments import quote_arguments
 from alexnet.config.reading import read_config
 from alexnet.data.augmentation import Augmentation, epoch_augmentation_params
 from alexnet.data.loader import BatchLoader
@@ -88,7 +88,7 @@ def _config(name: str, schema: type[Any], root: Path, *overrides: str) -> Any:
         "data.max_unreadable=1",
     ]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        raw = compose(name, [quote_override(text) for text in (*given, *overrides)])
+        raw = compose(name, quote_arguments([*given, *overrides], schema))
     return read_config(raw, schema)
 
 

@@ -183,6 +183,7 @@ def test_trains_for_a_step(name: str, image_tree: Path, tmp_path: Path) -> None:
     assert (recorded["claim"] is None) == (name not in FACTORS.keys() - {"baseline"})
 
 
+@pytest.mark.slow
 def test_pretrained_on_more_classes_and_an_ensemble(train: Train, tmp_path: Path) -> None:
     """Both stages of the paper's last network, on folders; then the mean of it and two others."""
     rng = np.random.default_rng(0)
