@@ -37,6 +37,10 @@ NAMES = {
     "alexnet_torchvision": ("model=alexnet_torchvision",),
     "columns_apart": ("model.columns=2", "model.cross_column=false"),
     "later": ("model.batch_norm=true", "model.activation=gelu"),
+    "pretrained": ("model=alexnet_2012_pretrained",),
+    # with larger initial weights than the published ones, for logits that differ
+    "convnet_11pct": ("model=convnet_11pct", "model.conv_std=[0.01,0.05]", "model.fc_std=0.1"),
+    "convnet_18pct": ("model=convnet_18pct", "model.conv_std=[0.01,0.05,0.05]", "model.fc_std=0.1"),
     "lenet5": ("model=lenet5",),
     "squeezenet1_1": ("model=torchvision", "model.name=squeezenet1_1"),
     "resnet18": ("model=resnet18",),
@@ -44,7 +48,8 @@ NAMES = {
 }
 # the others take a minute, with those of ONNX
 QUICK = ("alexnet", "alexnet_2012", "columns_apart", "later", "lenet5")
-OTHERS = ("lenet5", "squeezenet1_1", "resnet18", "googlenet")  # not of AlexNet's family: without a width
+# not of AlexNet's family: without a width
+OTHERS = ("convnet_11pct", "convnet_18pct", "lenet5", "squeezenet1_1", "resnet18", "googlenet")
 Logits = Callable[[Tensor], Tensor]
 
 

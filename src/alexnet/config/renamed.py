@@ -65,7 +65,7 @@ ADDED_KEYS: dict[str, tuple[Any, str]] = {
     "data.in_memory": (False, "data.name"),
     "model.init_gain": (1.0, "model.init_bias"),
     "model.conv6": (False, "model.remove_layers"),
-    "model.lrn_cross_column": (False, "model.lrn_size"),
+    "model.lrn_cross_column": (False, "model.cross_column"),
     "optimizer.layer_lr_factor": ({}, "optimizer.lr"),
     "optimizer.layer_weight_decay": ({}, "optimizer.lr"),
 }

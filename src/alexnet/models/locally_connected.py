@@ -28,7 +28,7 @@ class LocallyConnected2d(nn.Module):
         filters = self.weight.reshape(self.out_channels, self.side**2, -1)
         # one matrix product for each position: (L, N, inputs) by (L, inputs, out_channels)
         y = torch.bmm(patches.permute(2, 0, 1), filters.permute(1, 2, 0))
-        return y.permute(1, 2, 0).reshape(len(x), self.out_channels, self.side, self.side) + self.bias
+        return y.permute(1, 2, 0).unflatten(2, (self.side, self.side)) + self.bias
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, side={self.side}"

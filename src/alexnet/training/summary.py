@@ -10,6 +10,7 @@ from alexnet.config import TrainConfig
 from alexnet.data.locations import pack_folder
 from alexnet.hardware import resolve_accelerator, resolve_precision
 from alexnet.models.families.alexnet import AlexNetConfig
+from alexnet.models.families.convnet import ConvNetConfig
 from alexnet.paths import command_for
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.results import count_parameters
@@ -79,6 +80,8 @@ def _speed(result: dict[str, Any]) -> str:
 def _next_step(result: dict[str, Any], config: TrainConfig) -> str:
     if result["warning"]:
         return result["warning"]
+    if isinstance(config.model, ConvNetConfig):
+        return f"with error bars: {command_for('train')} -m study=cifar_lrn    ReLU and tanh: study=figure1"
     if not isinstance(config.model, AlexNetConfig):
         return f"beside AlexNet: {command_for('train')} -m study=history    another network: model=resnet18"
     if config.model.lrn:
