@@ -39,7 +39,7 @@ NAMES = {
     "later": ("model.batch_norm=true", "model.activation=gelu"),
     "pretrained": ("model=alexnet_2012_pretrained",),
     # with larger initial weights than the published ones, for logits that differ
-    "convnet_11pct": ("model=convnet_11pct", "model.conv_std=[0.01,0.05]", "model.fc_std=0.1"),
+    "convnet_11pct": ("model=convnet_11pct", "model.conv_std=[0.01,0.05]"),
     "convnet_18pct": ("model=convnet_18pct", "model.conv_std=[0.01,0.05,0.05]", "model.fc_std=0.1"),
     "lenet5": ("model=lenet5",),
     "squeezenet1_1": ("model=torchvision", "model.name=squeezenet1_1"),
