@@ -39,7 +39,7 @@ def test_models_are_the_presets_of_the_command_line() -> None:
     names = alexnet.list_models()
     files = {path.stem for path in (PROJECT / "conf/model").glob("[!_]*.yaml")}
     assert names == sorted(files)
-    assert alexnet.list_models("alexnet_2*") == ["alexnet_2012"]
+    assert alexnet.list_models("alexnet_2*") == ["alexnet_2012", "alexnet_2012_pretrained"]
 
 
 @pytest.mark.parametrize(
