@@ -110,6 +110,7 @@ CASES = {
 SLOW = {
     *("vgg16", "googlenet", "resnet18", "sigmoid", "identity", "no_communication", "init_pytorch", "init_he"),
     *("leaky_relu", "elu", "silu", "nesterov", "convnet_11pct_n5", "convnet_18pct"),
+    *("convnet_11pct", "alexnet_2012_pretrained"),
     *("zero_biases", "removed", "frozen", "freeze_from", "no_augmentation", "color_until_epoch"),
 }
 

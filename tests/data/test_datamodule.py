@@ -98,8 +98,7 @@ def test_workers_change_nothing(image_tree: Path, workers: int) -> None:
         assert torch.equal(dropout_seeds, equal)
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("hold_out", ["null", "0.3"])
+@pytest.mark.parametrize(("hold_out", "training"), [("null", True), ("0.3", False)])
 def test_images_in_memory_are_the_same(image_tree: Path, hold_out: str, training: bool) -> None:
     """And none is read again, an unreadable one included."""
     (image_tree / "train/cat/broken.jpg").write_bytes(b"no image")

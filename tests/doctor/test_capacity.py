@@ -14,13 +14,13 @@ IMAGE = 3 * 227 * 227
 @pytest.mark.parametrize(
     ("overrides", "weights", "memory"),
     [
-        ((), 4e6, 12e6 + 4 * 32 * IMAGE),
-        (("trainer.devices=2",), 4e6, 12e6 + 4 * 16 * IMAGE),
-        (("trainer.devices=2", "strategy=fsdp"), 4e6, 6e6 + 4 * 16 * IMAGE),
-        (("trainer.devices=2", "strategy=model_parallel", "model.columns=2"), 4e6, 6e6 + 4 * 32 * IMAGE),
-        (("trainer.precision=64-true",), 8e6, 24e6 + 8 * 32 * IMAGE),
-        (("trainer.precision=bf16-true",), 2e6, 6e6 + 2 * 32 * IMAGE),
-        (("trainer.precision=bf16-mixed",), 4e6, 12e6 + 4 * 32 * IMAGE),
+        ((), 4e6, 12e6 + 4 * 16 * IMAGE),
+        (("trainer.devices=2",), 4e6, 12e6 + 4 * 8 * IMAGE),
+        (("trainer.devices=2", "strategy=fsdp"), 4e6, 6e6 + 4 * 8 * IMAGE),
+        (("trainer.devices=2", "strategy=model_parallel", "model.columns=2"), 4e6, 6e6 + 4 * 16 * IMAGE),
+        (("trainer.precision=64-true",), 8e6, 24e6 + 8 * 16 * IMAGE),
+        (("trainer.precision=bf16-true",), 2e6, 6e6 + 2 * 16 * IMAGE),
+        (("trainer.precision=bf16-mixed",), 4e6, 12e6 + 4 * 16 * IMAGE),
     ],
 )
 def test_bytes(overrides: tuple[str, ...], weights: float, memory: float) -> None:
