@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from alexnet.errors import UserError
 from alexnet.models.base import ImageClassifier
-from alexnet.models.families.convnet import AUTO, ConvNetConfig, NormPlace, NormRegion, PoolKind
+from alexnet.models.families.alexnet import AUTO
+from alexnet.models.families.convnet import ConvNetConfig, NormPlace, NormRegion, PoolKind
 from alexnet.models.init import Adaptation, adapt_to, adapt_weight
 from alexnet.models.locally_connected import LocallyConnected2d
 from alexnet.models.lrn import LocalResponseNorm, SpatialResponseNorm

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 AUTO = "auto"  # value of init_bias and init_gain: what the activation function needs
 
 
+def check_init_gain(gain: float | str) -> None:
+    """Raise `UserError` unless a gain is automatic or a number above 0."""
+    valid = gain == AUTO or (not isinstance(gain, str) and gain > 0)
+    check(valid, "model.init_gain", gain, "auto, or a number above 0")
+
+
 class Pooling(Enum):
     """Max pooling after conv1, conv2 and conv5, with stride 2: 3x3 windows, or 2x2 windows."""
 
@@ -114,8 +120,7 @@ class AlexNetConfig(ModelConfig):
         check(len(normalizations) <= 1, " and ".join(normalizations), True, "one of them alone")
         bias, gain = self.init_bias, self.init_gain
         check(bias in (True, False, AUTO), "model.init_bias", bias, "auto, true or false")
-        valid = gain == AUTO or (not isinstance(gain, str) and gain > 0)
-        check(valid, "model.init_gain", gain, "auto, or a number above 0")
+        check_init_gain(gain)
         check_fraction("model.dropout", self.dropout)
         check(self.columns in (1, 2), "model.columns", self.columns, "1 or 2")
         check_positive("model.width", self.width)

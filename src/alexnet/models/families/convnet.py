@@ -9,11 +9,10 @@ from omegaconf import MISSING
 from alexnet.config.base import check, check_positive
 from alexnet.config.model import ModelConfig, register_model
 from alexnet.models.activations import ACTIVATIONS
+from alexnet.models.families.alexnet import check_init_gain
 
 if TYPE_CHECKING:
     from alexnet.models.convnet import ConvNet
-
-AUTO = "auto"  # value of init_gain: what the activation function needs
 
 
 class PoolKind(Enum):
@@ -87,9 +86,7 @@ class ConvNetConfig(ModelConfig):
         odd = self.lrn_size > 0 and self.lrn_size % 2 == 1
         check(odd, "model.lrn_size", self.lrn_size, "an odd number of maps or pixels")
         check(self.lrn_alpha >= 0, "model.lrn_alpha", self.lrn_alpha, "0 or more")
-        gain = self.init_gain
-        valid = gain == AUTO or (not isinstance(gain, str) and gain > 0)
-        check(valid, "model.init_gain", gain, "auto, or a number above 0")
+        check_init_gain(self.init_gain)
 
     def build(self, classes: int) -> "ConvNet":
         from alexnet.models.convnet import ConvNet
