@@ -75,7 +75,7 @@ def mistake(*overrides: str) -> str:
         ("model=lenet5 model.image_size=200", ["model.image_size=200", "multiple of 32"]),
         ("model=torchvision", ["model.name is not set"]),
         ("model=resnet18 model.input_std=[1,2]", ["model.input_std=[1.0, 2.0]", "three numbers"]),
-        ("model.lrn=flase", ["model.lrn=flase", "not a valid bool"]),
+        ("model.lrn=flase", ["model.lrn=flase", "expected true or false"]),
         ("model.lrn.k=2", ["model.lrn"]),
         ("model.dropout=1.5", ["model.dropout=1.5", "from 0 up to"]),
         ("model.columns=3", ["model.columns=3", "1 or 2"]),
@@ -97,7 +97,7 @@ def mistake(*overrides: str) -> str:
         ("trainer.precision=bf17", ["trainer.precision=bf17", "bf16-mixed"]),
         ("performance=fst", ["performance=fst", "Did you mean fast?", "plain"]),
         ("performance.compile=nework", ["performance.compile=nework", "Did you mean network?"]),
-        ("trainer.max_epochs=1.5", ["trainer.max_epochs=1.5"]),
+        ("trainer.max_epochs=1.5", ["trainer.max_epochs=1.5: expected an integer."]),
         ("strategy=ddp strategy.data_parallel_size=2", ["strategy.data_parallel_size: there is no such key"]),
         ("scheduler=constant scheduler.patience=1", ["scheduler.patience: there is no such key"]),
         ("logger=csv logger.project=mine", ["logger.project: there is no such key"]),
@@ -112,6 +112,18 @@ def mistake(*overrides: str) -> str:
         ("+surprise=1", ["surprise: there is no such key"]),
         ("+model.surprise=1", ["model.surprise: there is no such key"]),
         ("seed=-1", ["seed=-1"]),
+        ("model.remove_layers=conv3", ["conv3: expected a list: model.remove_layers=[conv3]"]),
+        ('model.filters="[3,4]"', ["expected a list: model.filters=[3,4]"]),
+        ("model.filters={a:1}", ["expected a list: model.filters=[...]"]),
+        (
+            "study=depth study.pilot.overrides='trainer.max_epochs=3'",
+            ["expected a list: \"study.pilot.overrides=['trainer.max_epochs=3']\""],
+        ),
+        ("optimizer.layer_lr_factor=3", ["with values: 'optimizer.layer_lr_factor={<key>:<value>}'"]),
+        ("data.augment=true", ["it has keys of its own. Keys: color,"]),
+        ("callbacks.train_eval=true", ["it has keys of its own. Keys: enabled, stop_below."]),
+        ("model.width=[1]", ["model.width=[1]: expected a number."]),
+        ("model.lrn=maybe", ["model.lrn=maybe: expected true or false."]),
         ("model.lrn=[", ["Cannot read 'model.lrn=['"]),
     ],
 )
@@ -128,10 +140,11 @@ def test_mistakes_are_reported_in_one_line(override: str, expected: list[str]) -
         (["data=null"], "data=null: a group needs a choice. Choices: cifar10, "),
         (["study=null"], "study=null: a group needs a choice. Choices: activations, "),
         (["study.pilot.seeds=1"], "study.pilot.seeds: no study is chosen. Add study=<choice>."),
+        (["trainer=3"], "trainer=3: there is no such choice. Choices: default."),
         (["claim.text.more=1"], "claim.text.more: claim is null and has no keys."),
     ],
 )
-def test_a_group_that_is_null(train: Train, arguments: list[str], line: str) -> None:
+def test_a_group_that_is_null_or_a_number(train: Train, arguments: list[str], line: str) -> None:
     """Hydra and OmegaConf end with a failed assertion, or a ValueError."""
     done = train(*arguments)
     assert done.status == 1

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from alexnet.config import ProgramConfig
-from alexnet.config.arguments import check_one_run, is_sweep, quote_arguments
+from alexnet.config.arguments import check_one_run, is_sweep, options_first, quote_arguments
 from alexnet.config.composition import group_choices, register, register_choices
 from alexnet.config.extensions import load_typed_extensions
 from alexnet.config.messages import format_error, format_missing_choice
@@ -29,8 +29,11 @@ from alexnet.paths import CONF
 from alexnet.terminal import tolerate_encoding
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
-# what Hydra and OmegaConf fail with where a group is null, or a key below one that is
-HYDRA_ON_NULL = ("Unexpected type for root: NoneType", "Unexpected type: None", "Got NoneType")
+# what Hydra and OmegaConf fail with where a group is null or a number, or a key is below one that is null
+HYDRA_ON_GROUPS = (
+    *("Unexpected type for root: NoneType", "Unexpected type: None", "Got NoneType"),
+    "Config group override must be a string",
+)
 PRINTING = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # print, and do nothing else
 
 # Hydra deep-copies the store with its list of sources; --help does so a hundred times, most of its run time
@@ -72,7 +75,7 @@ def entry_point(
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to here
             tolerate_encoding()
-            typed = sys.argv[1:]
+            typed = options_first(sys.argv[1:])
             if not sweeps and is_sweep(typed):
                 sys.exit(f"Error: {name}.py takes one configuration at a time. Leave -m out.")
             try:
@@ -90,7 +93,7 @@ def entry_point(
             except (UserError, HydraException, OmegaConfBaseException) as error:
                 _exit([*mistakes, format_error(error, schema)])
             except (AssertionError, ValueError) as error:
-                if not any(text in str(error) for text in HYDRA_ON_NULL):
+                if not any(text in str(error) for text in HYDRA_ON_GROUPS):
                     raise
                 _exit([format_missing_choice(sys.argv[1:], group_choices())])
             except BrokenPipeError:

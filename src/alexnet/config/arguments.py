@@ -20,6 +20,11 @@ from alexnet.paths import command_for
 HYDRA_PATHS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.launcher.submitit_folder")
 
 
+def options_first(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the overrides last, as Hydra's parser wants them: study=depth -m seed=1."""
+    return sorted(arguments, key=lambda argument: argument[:1] != "-" and bool({"=", "~"} & set(argument)))
+
+
 def quote_arguments(arguments: Sequence[str], schema: type) -> list[str]:
     """Quote for Hydra the values of `key=value` that it would not read as they are typed.
 

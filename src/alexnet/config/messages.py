@@ -17,6 +17,12 @@ PLUGINS = {
     "hydra/launcher/submitit_slurm": ("hydra/launcher=slurm", "hydra-submitit-launcher"),
     "hydra/sweeper/optuna": ("hydra/sweeper=search", "hydra-optuna-sweeper"),
 }
+# what a key takes, by what OmegaConf says of a value that it could not convert
+KINDS = {
+    r"could not be converted to Integer": "an integer",
+    r"could not be converted to Float": "a number",
+    r"not a valid bool": "true or false",
+}
 
 
 def format_error(error: BaseException, schema: type) -> str:
@@ -42,7 +48,7 @@ def format_error(error: BaseException, schema: type) -> str:
         key, _, value = match[1].partition("=")
         if (renamed := RENAMED_VALUES.get((key, value))) is not None:
             return f"{match[1]}: renamed to {key}={renamed}."
-        return f"{match[1]}: {_expected(match[1], reason)}"
+        return f"{match[1]}: {_expected(match[1], reason, schema)}"
     if isinstance(error, OverrideParseException):
         return f"Cannot read '{error.override}'. Expected key=value, quoted where necessary."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -50,7 +56,7 @@ def format_error(error: BaseException, schema: type) -> str:
 
 
 def format_missing_choice(arguments: list[str], groups: Mapping[str, Iterable[str]]) -> str:
-    """Explain that a key belongs to a group without a choice, or to one that is null.
+    """Explain that a key belongs to a group without a choice, or to one that is null or a number.
 
     Such as data.root while data is null. `groups` maps all groups to their choices.
     """
@@ -61,8 +67,11 @@ def format_missing_choice(arguments: list[str], groups: Mapping[str, Iterable[st
             if group in groups:
                 return f"{key}: no {group} is chosen. Add {group}=<choice>."
             return f"{key}: {group} is null and has no keys."
-    null = next(key for key in keys if key in groups and f"{key}=null" in arguments)
-    return f"{null}=null: a group needs a choice.{_list_choices('null', groups[null])}"
+    given = {key: argument.partition("=")[2] for key, argument in zip(keys, arguments, strict=True)}
+    if null := next((key for key in keys if key in groups and given[key] == "null"), None):
+        return f"{null}=null: a group needs a choice.{_list_choices('null', groups[null])}"
+    number = next(key for key in keys if key in groups)
+    return f"{number}={given[number]}: there is no such choice.{_list_choices('', groups[number])}"
 
 
 def _unknown_key(key: str, schema: type, text: str) -> str:
@@ -70,11 +79,7 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
         return f"{key}: renamed to {renamed}."
     if key.startswith("hydra."):
         return f"{key}: Hydra has no such key. To list its keys: {command_for('train')} --cfg hydra"
-    node = to_node(schema)
-    for group, registry in groups_of(schema).items():
-        named = [name for name in registry.names() if _names_a_class_of(registry[name], text)]
-        node[group] = registry.node((named or [registry.default or registry.names()[0]])[0])
-    value: Any = node
+    value: Any = _with_groups(schema, text)
     parts = key.split(".")
     for depth, part in enumerate(parts):
         path = ".".join(parts[: depth + 1])
@@ -93,22 +98,60 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
     return f"{key}: cannot be set this way."
 
 
+def _with_groups(schema: type, text: str) -> DictConfig:
+    """Return a schema with a choice in each group: one whose class an error's text names, or the default."""
+    node = to_node(schema)
+    for group, registry in groups_of(schema).items():
+        named = [name for name in registry.names() if _names_a_class_of(registry[name], text)]
+        node[group] = registry.node((named or [registry.default or registry.names()[0]])[0])
+    return node
+
+
 def _names_a_class_of(schema: type, text: str) -> bool:
     """Return whether an error's text names a schema, or one of those below it."""
     nested = nested_schemas(schema).values()
     return f"'{schema.__name__}'" in text or any(_names_a_class_of(below, text) for below in nested)
 
 
-def _expected(override: str, reason: str) -> str:
+def _expected(override: str, reason: str, schema: type) -> str:
+    """Say which values a key takes, from the reason why it does not take this one."""
+    key, _, value = override.partition("=")
     if match := re.search(r"expected one of \[(.*)\]", reason):
-        return "no such value." + _list_choices(override.partition("=")[2], match[1].split(", "))
-    return f"{reason[0].lower()}{reason[1:]}."
+        return "no such value." + _list_choices(value, match[1].split(", "))
+    if "is not a ListConfig" in reason or "with ListConfig" in reason:
+        return f"expected a list: {_as_list(key, value)}"
+    if re.search(r"[Cc]annot assign \w+ to Dict", reason):
+        return f"expected keys with values: '{key}={{<key>:<value>}}'"
+    if re.search(r"not a subclass of \w+Config", reason):
+        return f"it has keys of its own.{_list_choices('', _keys_below(key, schema, reason), 'Keys')}"
+    for converted, words in KINDS.items():
+        if re.search(converted, reason):
+            return f"expected {words}."
+    return f"{reason[0].lower()}{reason[1:].rstrip('.')}."
 
 
-def _list_choices(given: str, choices: Iterable[str]) -> str:
+def _as_list(key: str, value: str) -> str:
+    """Return an override with its value as a list, to be pasted into a shell."""
+    item = value.strip("'\"")
+    if item.startswith("{"):
+        return f"{key}=[...]"
+    if re.fullmatch(r"\[.*\]", item) or re.fullmatch(r"[\w./-]+", item):
+        return f"{key}=[{item.strip('[]')}]"
+    return f"\"{key}=['{item}']\""
+
+
+def _keys_below(key: str, schema: type, text: str) -> list[str]:
+    value: Any = _with_groups(schema, text)
+    for part in key.lstrip("+").split("."):
+        nested = value._metadata.object_type
+        value = to_node(nested_schemas(nested)[part]) if part in nested_schemas(nested) else value[part]
+    return [str(below) for below in value]
+
+
+def _list_choices(given: str, choices: Iterable[str], what: str = "Choices") -> str:
     known = sorted(choice for choice in choices if not choice.startswith("_"))
     nearest = suggest(given.strip("'\""), known)
-    return f"{nearest} Choices: {', '.join(known)}." if known else ""
+    return f"{nearest} {what}: {', '.join(known)}." if known else ""
 
 
 def _group_choices(text: str) -> list[str]:
