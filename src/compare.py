@@ -17,6 +17,12 @@ def main(raw: DictConfig) -> None:
     config = read_config(raw, CompareConfig)
     if config.study is not None:
         config.study = str(find_study(Path(config.study).expanduser(), command_for("compare")))
+    if config.results is not None:
+        from alexnet.compare.results import write_results
+
+        for page in write_results(config):
+            print(f"Wrote  {page}")
+        return
     from alexnet.compare.comparison import compare  # imports scipy and matplotlib: after the quick checks
     from alexnet.compare.display import print_address, print_comparison
     from alexnet.compare.report import write_report

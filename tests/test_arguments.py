@@ -35,7 +35,7 @@ PATH_KEYS: dict[type, tuple[str, ...]] = {
     PredictConfig: ("run", "checkpoint", "images", "output", "sheet"),
     InspectConfig: ("run", "checkpoint", "data_root", "out"),
     ExportConfig: ("run", "checkpoint", "out"),
-    CompareConfig: ("study", "runs", "baseline", "out"),
+    CompareConfig: ("study", "runs", "results", "baseline", "out"),
     ClassicalConfig: ("outputs", "run_folder", "study_folder", *DATA),
 }
 HOSTILE = [

@@ -94,7 +94,7 @@ def test_mistakes_in_one_line(train: Train, tmp_path: Path) -> None:
     )
     (tmp_path / "file").write_text("")
     for arguments, expected in (
-        ((), "Specify what to compare: either study=<folder> or runs='<pattern>'."),
+        ((), "Specify what to compare: study=<folder>, runs='<pattern>' or results=<folder with results>."),
         (("study=a", "runs=b"), "Specify what to compare"),
         (("study=/nowhere/study",), "there is no such folder"),
         (("runs=nothing*",), "no run's folder among the 0 that match"),

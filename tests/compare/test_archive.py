@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from alexnet.compare.archive import read_archive, write_archive
+from alexnet.compare.archive import Options, read_archive, write_archive
 from alexnet.compare.arms import Arms
 from alexnet.compare.comparison import compare
 from alexnet.compare.report import write_report
 from alexnet.compare.study_folder import read_folder
-from alexnet.config import CompareConfig
+from alexnet.config import ComparabilityKey, CompareConfig
 from alexnet.config.study import Design
 from alexnet.errors import UserError
 from alexnet.studies.record import StudyRecord, Trial
 from fabricated_runs import full_factorial, write_factorial, write_hand_made, write_run, write_study
 
+OPTIONS = Options(25.0, 0.95, [ComparabilityKey.code])
 LOAD = {"cores": 2.0, "own_cores": 1.9, "other_cores": 0.7, "jobs": 2}
 
 
@@ -79,7 +80,7 @@ def plain(read: Arms) -> str:
 @pytest.mark.parametrize("make", [one_at_a_time, factorial])
 def test_what_is_read_again_is_what_was_written(tmp_path: Path, make: Any) -> None:
     read = read_folder(make(tmp_path / "study"), None)
-    write_archive(read, tmp_path)
+    write_archive(read, OPTIONS, tmp_path)
     assert plain(read_archive(tmp_path)) == plain(read)
     with (tmp_path / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -106,7 +107,7 @@ def test_another_baseline(tmp_path: Path) -> None:
     )
     results = tmp_path / "results"
     results.mkdir()
-    write_archive(read_folder(folder, None), results)
+    write_archive(read_folder(folder, None), OPTIONS, results)
     assert compare(config(study=str(results), baseline="b")).baseline.name == "b"
     with pytest.raises(UserError, match="baseline=c: there is no such arm"):
         compare(config(study=str(results), baseline="c"))
@@ -120,7 +121,7 @@ def test_a_damaged_archive_is_told(tmp_path: Path, damage: str) -> None:
 
 
 def test_a_row_of_an_unknown_arm_is_told(tmp_path: Path) -> None:
-    write_archive(read_folder(one_at_a_time(tmp_path / "study"), None), tmp_path)
+    write_archive(read_folder(one_at_a_time(tmp_path / "study"), None), OPTIONS, tmp_path)
     content = json.loads((tmp_path / "results.json").read_text())
     del content["arms"]["no_lrn"]
     (tmp_path / "results.json").write_text(json.dumps(content))

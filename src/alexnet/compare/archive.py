@@ -1,26 +1,28 @@
 """The results of a study in few files, from which its report can be made again without the runs' folders.
 
 results.csv has a row for each run, curves.csv one for each epoch of each run, and results.json what the runs
-of an arm share: settings, claims, the study's record, and the runs that do not count.
+of an arm share: settings, claims, the study's record, the runs that do not count, and how they were compared.
+No folder of the machine is in them.
 """
 
 import csv
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from math import isnan
 from pathlib import Path
 from typing import Any
 
 from alexnet.compare.arms import Arms
 from alexnet.compare.runs import Code, ExcludedRun, Run
-from alexnet.config import ClaimConfig
+from alexnet.config import ClaimConfig, ComparabilityKey, CompareConfig
+from alexnet.config.hashing import PLACE_KEYS, is_under
 from alexnet.errors import UserError
 from alexnet.files import write_csv, write_text
 from alexnet.runs.load import Load
 from alexnet.studies.folder import ARCHIVE
-from alexnet.studies.record import parse_record, to_content
+from alexnet.studies.record import StudyRecord, parse_record, to_content
 
 VERSION = 1
 RUNS, CURVES = "results.csv", "curves.csv"
@@ -33,9 +35,25 @@ REAL = (
 )
 TEXT = ("precision", "hardware", "torch", "data_fingerprint", "config_hash")
 LOAD = ("cores", "own_cores", "other_cores", "jobs")
+# overrides of a study's command that say where it runs, not what
+OF_THE_MACHINE = (*PLACE_KEYS, "data.cache", "data.workers", "outputs", "study_folder", "hydra", "logger")
 
 
-def write_archive(read: Arms, folder: Path) -> None:
+@dataclass(frozen=True)
+class Options:
+    """How runs were compared: the keys of compare.py that change what a report says."""
+
+    training_error: float
+    confidence: float
+    allow: list[ComparabilityKey]
+
+    @classmethod
+    def of(cls, config: CompareConfig) -> "Options":
+        """Return those of a configuration."""
+        return cls(config.training_error, config.confidence, list(config.allow))
+
+
+def write_archive(read: Arms, options: Options, folder: Path) -> None:
     """Write the three files into an existing folder."""
     runs = [(arm, seed, run) for arm, seeds in read.arms.items() for seed, run in seeds.items()]
     write_csv(folder / RUNS, [_row(arm, seed, run) for arm, seed, run in runs])
@@ -55,7 +73,8 @@ def write_archive(read: Arms, folder: Path) -> None:
         "arms": {arm: _shared(seeds) for arm, seeds in read.arms.items()},
         "excluded": [asdict(run) for run in read.excluded],
         "diverged": dict(read.diverged),
-        "record": read.record and to_content(read.record),
+        "record": read.record and to_content(_without_places(read.record)),
+        "options": asdict(options) | {"allow": [key.value for key in options.allow]},
     }
     write_text(folder / ARCHIVE, json.dumps(content, indent=1) + "\n")
 
@@ -85,6 +104,20 @@ def read_archive(folder: Path) -> Arms:
         record,
         Counter(content["diverged"]),
     )
+
+
+def read_options(folder: Path) -> Options:
+    """Read how the runs were compared. Raises `UserError` where results.json is damaged."""
+    try:
+        content = json.loads((folder / ARCHIVE).read_text(encoding="utf-8"))["options"]
+        return Options(**content | {"allow": list(map(ComparabilityKey, content["allow"]))})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / ARCHIVE} cannot be read: {error}.") from None
+
+
+def _without_places(record: StudyRecord) -> StudyRecord:
+    kept = [item for item in record.overrides if not is_under(item.partition("=")[0], OF_THE_MACHINE)]
+    return replace(record, overrides=kept)
 
 
 def _shared(seeds: dict[int, Run]) -> dict[str, Any]:

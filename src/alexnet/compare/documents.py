@@ -33,12 +33,12 @@ class ChartImages:
 
 def html_report(comparison: Comparison, images: dict[str, ChartImages]) -> str:
     """Render the report as one HTML file that needs no other."""
-    return _environment().get_template("report.html.jinja").render(_content(comparison), images=images)
+    return environment().get_template("report.html.jinja").render(_content(comparison), images=images)
 
 
 def markdown_report(comparison: Comparison) -> str:
     """Render the report as Markdown; the charts are the PNG files beside it."""
-    return _environment().get_template("report.md.jinja").render(_content(comparison))
+    return environment().get_template("report.md.jinja").render(_content(comparison))
 
 
 def markdown_list(sentences: list[str]) -> str:
@@ -74,7 +74,7 @@ def breakable(text: str) -> Markup:
     return Markup("<wbr>").join(re.split(NAME_BREAKS, text))
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
     """Return the templates' environment: HTML is escaped by itself, Markdown by the filters."""
     environment = Environment(
         loader=PackageLoader("alexnet.compare", "."),

@@ -16,13 +16,13 @@ from alexnet.compare.factorial.tables import (
     levels_table,
     removed_table,
 )
+from alexnet.compare.findings import claims_table
 from alexnet.compare.how_many import how_many_section
 from alexnet.compare.one_at_a_time import OneAtATime
 from alexnet.compare.pilot import pilot_table
 from alexnet.compare.tables import (
     Section,
     Table,
-    claims_table,
     convergence_table,
     costs_table,
     effects_table,
@@ -56,7 +56,7 @@ def outline(comparison: Comparison) -> Outline:
 
 def _one_at_a_time(comparison: OneAtATime) -> Outline:
     how_many = how_many_section(comparison)
-    claims = claims_table({arm.name: arm.claim for arm in comparison.arms})
+    claims = claims_table(comparison)
     errors = Section(ERRORS, errors_table(comparison))
     short_errors = Section(ERRORS, errors_table(comparison, with_choices=False))
     costs = Section("Epochs and cost", costs_table(comparison))
@@ -80,7 +80,7 @@ def _one_at_a_time(comparison: OneAtATime) -> Outline:
 
 def _factorial(comparison: Factorial) -> Outline:
     how_many = how_many_section(comparison)
-    claims = claims_table({factor.name: factor.claim for factor in comparison.factors}, "factor")
+    claims = claims_table(comparison)
     errors = Section(ERRORS, errors_table(comparison))
     costs = Section("Epochs and cost", costs_table(comparison))
     interactions = _section(INTERACTIONS, interactions_table(comparison))

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from alexnet.compare.archive import write_archive
+from alexnet.compare.archive import Options, write_archive
 from alexnet.compare.charts import applicable_charts
 from alexnet.compare.comparison import Comparison
 from alexnet.compare.documents import ChartImages, html_report, markdown_report
@@ -32,7 +32,7 @@ def write_report(comparison: Comparison, config: CompareConfig) -> Path:
                 images[name] = ChartImages(render(chart, LIGHT, "svg"), render(chart, DARK, "svg"))
             write_text(aside / "report.html", html_report(comparison, images))
             write_text(aside / "report.md", markdown_report(comparison))
-            write_archive(comparison.read, aside)
+            write_archive(comparison.read, Options.of(config), aside)
             for name, rows in csv_files(comparison).items():
                 write_csv(aside / name, rows)
     except OSError as error:

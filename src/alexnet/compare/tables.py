@@ -1,7 +1,7 @@
 """The comparison as tables of text, for HTML, Markdown and the terminal."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -71,13 +71,6 @@ def short_row(name: str, start: StartRate, effect: Effect | None, claim: ClaimCo
     """Return starts, difference and claims of top-1 error, as many as fit in 80 columns."""
     row = [name, start_text(start), difference_text(effect), interval_text(effect)]
     return [*row, *claim_numbers(claim), significance_text(effect)]
-
-
-def claims_table(claims: Mapping[str, ClaimConfig], heading: str = "arm") -> Table | None:
-    """Tabulate what the paper and the 2012 run log say of each arm or factor; None where they say nothing."""
-    rows = [[name, paper_text(claim), log_text(claim)] for name, claim in claims.items()]
-    rows = [row for row in rows if row[1:] != ["-", "-"]]
-    return Table([heading, *CLAIM_HEADINGS], rows) if rows else None
 
 
 def errors_table(comparison: Comparison, *, with_choices: bool = True) -> Table:

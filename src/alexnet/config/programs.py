@@ -194,6 +194,7 @@ class CompareConfig(ValidatedConfig):
 
     study: InputPath | None = MISSING
     runs: InputPath | None = MISSING
+    results: InputPath | None = MISSING
     baseline: InputPath | None = MISSING  # an arm's name is that of a folder
     out: OutputPath | None = MISSING
     training_error: float = MISSING
@@ -203,8 +204,14 @@ class CompareConfig(ValidatedConfig):
     resolve: float | None = None
 
     def check(self) -> None:
-        if (self.study is None) == (self.runs is None):
-            raise UserError("Specify what to compare: either study=<folder> or runs='<pattern>'.")
+        if [self.study, self.runs, self.results].count(None) != 2:
+            raise UserError(
+                "Specify what to compare: study=<folder>, runs='<pattern>' or results=<folder with results>."
+            )
+        if self.results is not None:
+            for key in ("baseline", "out", "resolve"):
+                value = getattr(self, key)
+                check(value is None, key, value, "no value, since each of the results has its own")
         expected = "a percentage from 0 to 100"
         check(0 <= self.training_error <= 100, "training_error", self.training_error, expected)
         check(0 < self.confidence < 1, "confidence", self.confidence, "a number between 0 and 1")

@@ -1,0 +1,99 @@
+"""What a comparison found of each arm or factor, beside what was claimed of it."""
+
+from dataclasses import dataclass
+
+from alexnet.compare.comparison import Comparison
+from alexnet.compare.convergence import convergence
+from alexnet.compare.effects import Effect, Interval
+from alexnet.compare.factorial.comparison import Factorial
+from alexnet.compare.tables import (
+    CLAIM_HEADINGS,
+    Table,
+    difference_text,
+    format_number,
+    interval_text,
+    log_text,
+    paper_text,
+    ratio_texts,
+)
+from alexnet.compare.verdict import verdict_text
+from alexnet.config import ClaimConfig
+
+SAME_EPOCHS = 1.0  # the ratio of epochs of two arms that converge equally fast
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A measured effect of an arm or factor. `measured` and `interval` are formatted; `runs` gave them."""
+
+    name: str
+    changes: str
+    runs: int
+    measured: str
+    interval: str
+    claim: ClaimConfig
+    claimed: str
+    verdict: str
+
+
+def findings(comparison: Comparison) -> list[Finding]:
+    """Return a finding for each arm or factor: how fast it converges if that was measured, else its error."""
+    if isinstance(comparison, Factorial):
+        return _of_factors(comparison)
+    return _of_convergence(comparison) or [
+        _error(arm.name, arm.changes_text, len(arm.started), arm.top1, arm.claim) for arm in comparison.arms
+    ]
+
+
+def claims_table(comparison: Comparison) -> Table | None:
+    """Tabulate claims beside what was measured; None where nothing was claimed of any arm or factor."""
+    rows = [
+        [found.name, paper_text(found.claim), log_text(found.claim), _with_interval(found), found.verdict]
+        for found in findings(comparison)
+    ]
+    rows = [row for row in rows if row[1:3] != ["-", "-"]]
+    heading = "factor" if isinstance(comparison, Factorial) else "arm"
+    return Table([heading, *CLAIM_HEADINGS, "measured", "verdict"], rows) if rows else None
+
+
+def _of_factors(comparison: Factorial) -> list[Finding]:
+    runs = sum(len(arm.started) for arm in comparison.all_variants)
+    found = []
+    for term in comparison.mains:
+        factor = comparison.factor[term.name]
+        found.append(_error(factor.name, factor.text, runs, comparison.top1.averaged[term], factor.claim))
+    return found
+
+
+def _of_convergence(comparison: Comparison) -> list[Finding]:
+    found = []
+    for arm in convergence(comparison):
+        if arm.arm is comparison.baseline:
+            continue
+        ratio, interval = ratio_texts(arm.ratio)
+        claimed = arm.arm.claim.epochs_ratio
+        limits = arm.ratio.interval if arm.ratio else None
+        found.append(
+            Finding(
+                *(arm.arm.name, arm.arm.changes_text, len(arm.epochs)),
+                f"{ratio} times the epochs",
+                interval,
+                arm.arm.claim,
+                format_number(claimed, "g"),
+                verdict_text(limits, claimed, SAME_EPOCHS),
+            )
+        )
+    return found
+
+
+def _error(name: str, changes: str, runs: int, effect: Effect | None, claim: ClaimConfig) -> Finding:
+    limits: Interval | None = effect.interval if effect else None
+    return Finding(
+        *(name, changes, runs, difference_text(effect), interval_text(effect), claim),
+        format_number(claim.top1, "+.3g"),
+        verdict_text(limits, claim.top1),
+    )
+
+
+def _with_interval(found: Finding) -> str:
+    return found.measured if found.interval == "-" else f"{found.measured} ({found.interval})"

@@ -1,0 +1,129 @@
+"""Results that are kept: of each study its report and a page, and one page that lists them all.
+
+Everything is made again from the archives, see archive.py; of a study's folder only notes.md is written by
+hand.
+"""
+
+from dataclasses import dataclass, replace
+from math import fsum
+from pathlib import Path
+from shlex import join
+
+from alexnet.compare.archive import read_options
+from alexnet.compare.charts import applicable_charts
+from alexnet.compare.comparison import Comparison, compare
+from alexnet.compare.documents import environment
+from alexnet.compare.findings import Finding, findings
+from alexnet.compare.narrative import CAPTIONS
+from alexnet.compare.outline import outline
+from alexnet.compare.report import write_report
+from alexnet.compare.runs import Run
+from alexnet.compare.tables import paper_text
+from alexnet.config import CompareConfig
+from alexnet.errors import UserError
+from alexnet.files import write_text
+from alexnet.studies.folder import ARCHIVE
+
+PAGE = "README.md"
+NOTES = "notes.md"  # by hand: what the numbers mean, and what they do not settle
+HOUR = 3600
+
+
+@dataclass(frozen=True)
+class Result:
+    """A study in the folder of results: its comparison, and what its page and the list say of it."""
+
+    name: str
+    comparison: Comparison
+    findings: list[Finding]
+    command: str | None
+    notes: str | None
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs that count."""
+        return [run for arm in self.comparison.all_variants for run in arm.runs]
+
+    @property
+    def hours(self) -> float:
+        """How long the runs took, one after the other."""
+        return fsum(run.wall_seconds or 0 for run in self.runs) / HOUR
+
+    @property
+    def confidence(self) -> str:
+        """The confidence of its intervals: 95%."""
+        return f"{self.comparison.confidence:.0%}"
+
+    @property
+    def chart(self) -> tuple[str, str]:
+        """The chart that shows it best: the name of its file without the ending, and its caption."""
+        name = next(iter(applicable_charts(self.comparison)))
+        return name, CAPTIONS[name][1]
+
+    @property
+    def headline(self) -> list[str]:
+        """What was found, in sentences."""
+        return outline(self.comparison).headline
+
+    @property
+    def claims(self) -> list[str]:
+        """What the paper claims of its arms or factors, each claim once."""
+        return list(dict.fromkeys(paper_text(found.claim) for found in self.findings if found.claim.text))
+
+    @property
+    def pilot_runs(self) -> int:
+        """The number of the pilot's runs."""
+        return len(self.comparison.record.trials) if self.comparison.record else 0
+
+    def shared(self, key: str) -> str:
+        """Return an attribute that the runs have in common, or all of its values."""
+        return ", ".join(dict.fromkeys(str(getattr(run, key) or "unknown") for run in self.runs))
+
+
+def write_results(config: CompareConfig) -> list[Path]:
+    """Write the reports and pages of all results in `config.results`; return the pages, the list last.
+
+    Raises `UserError` where there are no results, or where they are damaged.
+    """
+    assert config.results is not None
+    folder = Path(config.results).expanduser().absolute()
+    archives = sorted(path.parent for path in folder.glob(f"*/{ARCHIVE}"))
+    if not archives:
+        raise UserError(
+            f"results={config.results}: no folder in it holds {ARCHIVE}. Add one: compare.py study=<folder>"
+            f" out={config.results}/<name>"
+        )
+    results = [_read(archive, config) for archive in archives]
+    for archive, result in zip(archives, results, strict=True):
+        _write_page(archive / PAGE, "result_page.md.jinja", result)
+    _write_page(folder / PAGE, "results_list.md.jinja", *results)
+    return [path / PAGE for path in (*archives, folder)]
+
+
+def _read(archive: Path, config: CompareConfig) -> Result:
+    """Compare the runs of an archive as they were compared before, and write the report again."""
+    options = read_options(archive)
+    study = str(archive)
+    own = replace(config, results=None, study=study, out=study, **vars(options))
+    comparison = compare(own)
+    write_report(comparison, own)
+    notes = archive / NOTES
+    return Result(
+        archive.name,
+        comparison,
+        findings(comparison),
+        _command(comparison),
+        notes.read_text(encoding="utf-8").strip() if notes.is_file() else None,
+    )
+
+
+def _command(comparison: Comparison) -> str | None:
+    record = comparison.record
+    return None if record is None else f"python src/train.py -m {join(record.overrides)}"
+
+
+def _write_page(path: Path, template: str, *results: Result) -> None:
+    try:
+        write_text(path, environment().get_template(template).render(results=results))
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror}.") from error

@@ -1,0 +1,133 @@
+"""Kept results: their pages say what the runs say, and are made again from their rows."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from matplotlib.testing.compare import compare_images
+
+from alexnet.compare.comparison import compare
+from alexnet.compare.report import write_report
+from alexnet.compare.results import write_results
+from alexnet.compare.verdict import Verdict, verdict
+from alexnet.config import CompareConfig
+from alexnet.config.study import Design
+from alexnet.errors import UserError
+from alexnet.studies.record import StudyRecord
+from conftest import PROJECT
+from fabricated_runs import full_factorial, write_factorial, write_study
+
+CLAIM = {"text": "reduces our error by 1.4%", "section": "3.3", "top1": 1.4}
+
+
+def config(**keys: str) -> CompareConfig:
+    given = dict.fromkeys(("study", "runs", "results", "baseline", "out"))
+    return CompareConfig(**given | keys, training_error=25.0, confidence=0.95, allow=[])
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A study of one factor, whose effect is 1.51, and a factorial with two."""
+    arms = {"baseline": ({}, [20.0, 20.1, 20.2]), "no_lrn": ({"model.lrn": False}, [21.5, 21.6, 21.73])}
+    study = write_study(tmp_path / "a", arms, claim=CLAIM)
+    StudyRecord(
+        *("a", "LRN alone", Design.one_at_a_time, "baseline", ["no_lrn"]),
+        arms={"baseline": [], "no_lrn": ["no_lrn"]},
+        seeds={"baseline": [0, 1, 2], "no_lrn": [0, 1, 2]},
+        overrides=["study=a", f"data.root={tmp_path}", "model.width=0.25"],
+    ).write(study)
+    cells = full_factorial(["no_lrn", "tanh"])
+    errors = {
+        "baseline": [20.0, 21],
+        "no_lrn": [22.5, 22],
+        "tanh": [30.0, 31],
+        "no_lrn+tanh": [33.0, 32.1],
+    }
+    other = write_factorial(tmp_path / "b", cells, errors, ["no_lrn", "tanh"], overrides=["study=b"])
+    for name, folder in (("lrn", study), ("both", other)):
+        keys = config(study=str(folder), out=str(tmp_path / "results" / name))
+        write_report(compare(keys), keys)
+    return tmp_path / "results"
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_pages(results: Path, tmp_path: Path) -> None:
+    (results / "lrn/notes.md").write_text("## Not settled\n\nWhether it holds on photographs.\n")
+    pages = write_results(config(results=str(results)))
+    assert [page.relative_to(results).parts[0] for page in pages] == ["both", "lrn", "README.md"]
+    page = (results / "lrn/README.md").read_text()
+    assert "# LRN alone on " in page
+    assert "    python src/train.py -m study=a model.width=0.25\n" in page
+    assert "> +1.4 / ?: reduces our error by 1.4% (§3.3)" in page
+    assert "| no\\_lrn | 3 | +1.51 | +1.27 to +1.75 | +1.4 | agrees |" in page  # t(4) = 2.776, by hand
+    assert "Whether it holds on photographs." in page
+    assert "](effects.png)" in page
+    listed = (results / "README.md").read_text()
+    assert "| [lrn](lrn/README.md) | no\\_lrn | 3 | +1.51 |" in listed
+    assert "| [both](both/README.md) | tanh | 8 |" in listed
+    assert "`python src/train.py -m study=b`" in listed
+    assert str(tmp_path) not in "".join(path.read_text() for path in results.rglob("*.[mc]*"))
+
+
+def test_made_again_they_are_the_same(results: Path) -> None:
+    write_results(config(results=str(results)))
+    first = contents(results)
+    write_results(config(results=str(results)))
+    assert contents(results) == first
+
+
+def test_without_results(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no folder in it holds results.json. Add one: compare.py study="):
+        write_results(config(results=str(tmp_path)))
+
+
+@pytest.mark.parametrize("key", ["baseline", "out", "resolve"])
+def test_what_each_result_has_of_its_own(key: str) -> None:
+    given = {"results": "results", key: 1.0 if key == "resolve" else "x"}
+    with pytest.raises(UserError, match=f"{key}=.*: expected no value"):
+        config(**given).check()  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not (PROJECT / "results").is_dir(), reason="a package without results")
+def test_those_of_this_project(tmp_path: Path) -> None:
+    again = tmp_path / "results"
+    shutil.copytree(PROJECT / "results", again)
+    write_results(config(results=str(again)))
+    kept, made = contents(PROJECT / "results"), contents(again)
+    assert kept.keys() == made.keys()
+    for path, content in kept.items():
+        if path.suffix == ".png":  # text is drawn a little differently on other machines
+            assert compare_images(str(PROJECT / "results" / path), str(again / path), tol=2) is None
+        elif path.suffix != ".html":  # it holds the charts
+            assert made[path].decode() == content.decode(), path
+
+
+@pytest.mark.parametrize(
+    ("interval", "claimed", "expected"),
+    [
+        ((0.5, 2.0), 1.4, Verdict.agrees),
+        ((-0.5, 2.0), 1.4, Verdict.unknown),
+        (None, 1.4, Verdict.unknown),
+        ((-0.5, 1.0), 1.4, Verdict.disagrees),
+        ((-3.0, -1.0), 1.4, Verdict.disagrees),
+        ((0.2, 1.0), 1.4, Verdict.smaller),
+        ((2.0, 3.0), 1.4, Verdict.larger),
+        ((-1.0, -0.2), -1.4, Verdict.smaller),
+        ((-3.0, -2.0), -1.4, Verdict.larger),
+        ((-3.0, 2.0), None, None),
+    ],
+)
+def test_verdict(
+    interval: tuple[float, float] | None, claimed: float | None, expected: Verdict | None
+) -> None:
+    assert verdict(interval, claimed) is expected
+
+
+def test_verdict_on_a_ratio() -> None:
+    """No effect is a ratio of one."""
+    assert verdict((2.0, 4.0), 6.0, no_effect=1) is Verdict.smaller
+    assert verdict((0.9, 4.0), 6.0, no_effect=1) is Verdict.disagrees
+    assert verdict((0.3, 0.9), 6.0, no_effect=1) is Verdict.disagrees
