@@ -211,3 +211,23 @@ def test_pretrained_on_more_classes_and_an_ensemble(train: Train, tmp_path: Path
     assert done.status == 0, done.err
     result = json.loads((tmp_path / "ensemble/evaluation.json").read_text())
     assert (result["name"], len(result["members"])) == ("ensemble of 3", 3)
+
+
+@pytest.mark.parametrize("data", ["imagenet", "imagenette_112"])
+def test_both_forms_of_pooling_give_the_same_sizes(data: str) -> None:
+    """Or `non_overlapping_pooling` would change the number of parameters of fc6 as well."""
+    configs = [
+        compose_config(f"data={data}", "data.root=x", f"model.pooling={name}").model
+        for name in ("overlapping", "non_overlapping")
+    ]
+    shapes = [[weight.shape for weight in build_network(model, 10).parameters()] for model in configs]
+    assert shapes[0] == shapes[1]
+
+
+def test_the_small_setting_is_the_papers_in_small() -> None:
+    small, full = compose_config("data=imagenette_112"), compose_config("data=imagenette")
+    assert small.model.image_size / small.data.resize_size == pytest.approx(
+        full.model.image_size / full.data.resize_size, abs=0.005
+    )
+    recipe = compose_config("data=imagenette_112", "model=alexnet_2012").model  # its sizes are its own
+    assert recipe.image_size == 224
