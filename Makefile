@@ -38,7 +38,7 @@ format: setup ## fix what can be fixed automatically
 	$(BIN)/ruff format .
 
 lock: $(UV) ## resolve pyproject.toml's dependencies into requirements.lock
-	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --all-extras --group dev \
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --all-extras --group dev --group docs \
 		--no-header --quiet --output-file requirements.lock pyproject.toml
 
 clean: ## remove the environment and caches; keep data and outputs
