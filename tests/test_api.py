@@ -150,11 +150,11 @@ def test_images_of_every_kind(folder: Path, tmp_path: Path) -> None:
     assert list(names) == [run.class_names[label] for label in expected.topk(3).indices]
 
 
-def test_readme_s_lines(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_the_documentation(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     save_image(Path("photo.jpg"), np.random.default_rng(0))
     (lines,) = re.findall(
-        r"```python\n(import alexnet\n.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL
+        r"```python\n(import alexnet\n.*?)```", (PROJECT / "docs/how-to/python.md").read_text(), re.DOTALL
     )
     assert lines.count("outputs/runs/<run>") == 1
     exec(lines.replace("outputs/runs/<run>", str(folder)), {})

@@ -1,15 +1,23 @@
-"""The README's commands are commands of this project."""
+"""The README and docs/: their commands are commands of this project, their links lead somewhere."""
 
 import re
 import shlex
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from omegaconf import OmegaConf
 
 from alexnet.config import (
     BenchmarkConfig,
     ClassicalConfig,
+    CompareConfig,
     EvaluateConfig,
     ExportConfig,
     InspectConfig,
@@ -18,15 +26,23 @@ from alexnet.config import (
     TrainConfig,
 )
 from alexnet.config.arguments import quote_arguments
-from alexnet.config.composition import register
+from alexnet.config.composition import group_choices, register
 from alexnet.config.reading import read_config
+from alexnet.config.registry import to_node
+from alexnet.sweeps.naming import sweep_folder
 from conftest import PROJECT, Train, compose_config
 from test_config import mistake
 
-README = (PROJECT / "README.md").read_text()
-GROUPS = "model|data|optimizer|scheduler|trainer|performance|logger|callbacks|experiment"
-COMMANDS = re.findall(r"^python src/(\w+)\.py (?!--help)([^#\n]*)", README, re.MULTILINE)
-COMPOSED = [command for command in COMMANDS if command[0] != "compare"]
+sys.path.insert(0, str(PROJECT / "docs/generate"))
+from pages import generated
+from yaml_file import read_yaml
+
+README = PROJECT / "README.md"
+PAGES = [README, PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+# without the one generated from YAML, and without the examples that test_extending.py runs
+WRITTEN = [page for page in PAGES if page.name not in ("configuration.md", "extending.md")]
+GROUPS = "|".join(group_choices())
 SCHEMAS = {
     "train": TrainConfig,
     "doctor": TrainConfig,
@@ -37,8 +53,41 @@ SCHEMAS = {
     "predict": PredictConfig,
     "inspect_run": InspectConfig,
     "export": ExportConfig,
+    "compare": CompareConfig,
 }
-COMPARED = [command for program, command in COMMANDS if program == "compare"]
+
+
+def pieces_of_code(page: Path) -> list[str]:
+    """The blocks of code of a page, and what is in `backticks`, with continued lines joined."""
+    code = [token.content for token in tokens(page) if token.type in ("fence", "code_block", "code_inline")]
+    return [piece.replace("\\\n", " ") for piece in code]
+
+
+@cache
+def tokens(page: Path) -> list[Token]:
+    """A page as Markdown has it, inline tokens among the others."""
+    parsed = MarkdownIt("commonmark").enable("table").parse(TEXTS[page])
+    return [piece for token in parsed for piece in (token, *(token.children or ()))]
+
+
+def commands(page: Path) -> set[tuple[str, str]]:
+    """The commands of a page: program and arguments."""
+    found = set()
+    for piece in pieces_of_code(page):
+        piece = re.sub(r"^\$ .*", "", piece, flags=re.MULTILINE)  # a mistake, shown with its message
+        # of `sbatch --wrap '...'` and of lines with a comment only what is the program's
+        for program, arguments in re.findall(r"(?<![\w/])src/(\w+)\.py(?= |$)([^#\n]*)", piece, re.MULTILINE):
+            inner = arguments.rpartition("'")[0] if arguments.count("'") % 2 else arguments
+            if "--" not in inner:  # --help, --cfg: Hydra's own
+                found.add((program, " ".join(inner.split())))
+    return found
+
+
+COMMANDS = sorted(set().union(*map(commands, WRITTEN)))
+# what is pasted first, for every run of the tests; a composition takes a quarter of a second
+GUIDES = set().union(
+    *(commands(page) for page in WRITTEN if page.stem in ("README", "tutorial") or "how-to" in page.parts)
+)
 
 
 def first_value(argument: str) -> str:
@@ -51,47 +100,151 @@ def first_value(argument: str) -> str:
     return argument
 
 
-@pytest.mark.parametrize(("program", "command"), COMPOSED)
-def test_commands_compose(program: str, command: str) -> None:
-    quoted = quote_arguments(shlex.split(command), SCHEMAS[program])
+COMPARE_KEYS = {
+    key: value for key, value in read_yaml(PROJECT / "conf/compare.yaml").content.items() if key != "hydra"
+}
+COMPARE = OmegaConf.merge(to_node(CompareConfig), COMPARE_KEYS)
+
+
+def parsed(argument: str) -> dict[str, Any]:
+    override = OverridesParser.create().parse_override(argument)
+    return {override.get_key_element(): override.value()}
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [pytest.param(*command, marks=[] if command in GUIDES else pytest.mark.slow) for command in COMMANDS],
+)
+def test_commands_compose(program: str, arguments: str) -> None:
+    quoted = quote_arguments(shlex.split(arguments), SCHEMAS[program])
     first = [first_value(argument) for argument in quoted if argument != "-m"]
+    if program == "compare":  # without the groups of train.py, in which study= would be a choice
+        read_config(OmegaConf.merge(COMPARE, *map(parsed, quoted)), CompareConfig)
+        return
     register(program, SCHEMAS[program])
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        read_config(compose(program, first), SCHEMAS[program])
+        composed = compose(program, first)
+        if arguments:  # by itself, most programs lack what they work on
+            read_config(composed, SCHEMAS[program])
 
 
-@pytest.mark.parametrize("command", COMPARED)
-def test_comparisons_miss_nothing_but_their_runs(train: Train, command: str) -> None:
-    done = train(*shlex.split(command), program="compare.py")
+@pytest.mark.parametrize(
+    "arguments", sorted(line for program, line in commands(PROJECT / "docs/how-to/compare.md") if line)
+)
+def test_comparisons_miss_nothing_but_their_runs(train: Train, arguments: str) -> None:
+    done = train(*shlex.split(arguments), program="compare.py")
     assert re.search(r"there is no such folder|there is no run's folder among the 0 that match", done.err)
 
 
 def test_every_program_has_commands() -> None:
     programs = {path.stem for path in (PROJECT / "src").glob("*.py")}
-    assert {program for program, _ in COMMANDS} == programs == {*SCHEMAS, "compare"}
+    assert {program for program, arguments in COMMANDS if arguments} | {"doctor"} == programs == {*SCHEMAS}
 
 
-@pytest.mark.parametrize("choice", sorted(set(re.findall(rf"`((?:{GROUPS})=\w+)`", README))))
-def test_choices_exist(choice: str) -> None:
-    compose_config(choice, "data.root=.")
+def test_the_readme_s_sweep_is_in_the_folder_that_it_compares() -> None:
+    (sweep,) = (line for program, line in commands(README) if program == "train" and "-m" in line)
+    (study,) = (line for program, line in commands(README) if program == "compare" and "study=" in line)
+    overrides = [argument for argument in shlex.split(sweep) if argument != "-m"]
+    assert study == f"study=outputs/{sweep_folder(overrides)}"
 
 
-@pytest.mark.parametrize("setting", sorted(set(re.findall(rf"`((?:{GROUPS})\.[\w.]+=[\w.]+)", README))))
-def test_settings_exist(setting: str) -> None:
-    compose_config(setting)
+def inline(pattern: str) -> list[str]:
+    """What a pattern finds in the pages' code, without repetitions."""
+    return sorted(
+        {found for page in WRITTEN for code in pieces_of_code(page) for found in re.findall(pattern, code)}
+    )
 
 
-def test_make_targets_exist() -> None:
+def test_choices_exist() -> None:
+    for choice in inline(rf"(?<![\w./])((?:{GROUPS})=\w+)(?![\w/.])"):
+        group, _, name = choice.partition("=")
+        assert name in group_choices()[group], choice
+
+
+def rows_of_settings() -> list[list[str]]:
+    """All settings of the pages, in as few rows as the most frequent key has values."""
+    rows: list[dict[str, str]] = []
+    for setting in inline(rf"^((?:{GROUPS})\.[\w.]+=[\w.:-]+)"):
+        key = setting.partition("=")[0]
+        row = next((row for row in rows if key not in row), None)
+        if row is None:
+            rows.append(row := {})
+        row[key] = setting
+    return [list(row.values()) for row in rows]
+
+
+@pytest.mark.parametrize("settings", rows_of_settings(), ids=lambda row: f"{len(row)} settings")
+def test_settings_exist(settings: list[str]) -> None:
+    compose_config("study=innovations", *settings)  # for the keys of a study
+
+
+def test_make_targets_and_programs_exist() -> None:
     makefile = (PROJECT / "Makefile").read_text()
-    for target in set(re.findall(r"`?make ([a-z-]+)", README)):
+    targets = {
+        target
+        for page in PAGES
+        for code in pieces_of_code(page)
+        for target in re.findall(r"^make ([a-z-]+)", code)
+    }
+    assert {"train", "test", "docs"} <= targets
+    for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    files = {
+        file
+        for page in PAGES
+        for code in pieces_of_code(page)
+        for file in re.findall(r"python ((?:benchmarks|tests)/\w+\.py)", code)
+    }
+    for file in files:
+        assert (PROJECT / file).is_file(), file
 
 
-def test_links_and_pictures_exist() -> None:
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (PROJECT / target).exists(), target
+@cache
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    found: dict[str, int] = {}
+    for before, token in zip(tokens(page), tokens(page)[1:], strict=False):
+        if before.type == "heading_open":
+            text = "".join(
+                piece.content for piece in token.children or () if piece.type in ("text", "code_inline")
+            )
+            slug = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+            found[slug] = found.get(slug, -1) + 1
+    return {f"{slug}-{count}" if count else slug for slug, last in found.items() for count in range(last + 1)}
+
+
+def targets(page: Path) -> list[str]:
+    """The links and pictures of a page that lead to files."""
+    linked = [token.attrGet("href") or token.attrGet("src") for token in tokens(page)]
+    return [str(target) for target in linked if target and not re.match(r"\w+:", str(target))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_links_and_pictures_exist(page: Path) -> None:
+    for target in targets(page):
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        assert not anchor or file not in TEXTS or anchor in anchors(file), target
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, ahead = set(), [README]
+    while ahead:
+        page = ahead.pop()
+        reached.add(page)
+        linked = ((page.parent / target.partition("#")[0]).resolve() for target in targets(page))
+        ahead += [file for file in linked if file in TEXTS and file not in reached]
+    assert set(PAGES) == reached
 
 
 def test_the_mistake_shown_is_what_is_printed() -> None:
-    (typed, line), *_ = re.findall(r"^\$ python src/train\.py (\S+)\n(.*)$", README, re.MULTILINE)
-    assert line == f"Error: {mistake(typed)}"
+    shown = re.findall(r"^\$ python src/train\.py (\S+)\n(.*)$", "\n".join(TEXTS.values()), re.MULTILINE)
+    assert shown
+    for typed, line in shown:
+        assert line == f"Error: {mistake(typed)}"
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    for page, text in generated().items():
+        assert TEXTS[page] == text, f"{page.name}: python docs/generate"
