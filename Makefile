@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow lint audit format lock clean
+.PHONY: help setup train test test-slow lint docs audit format lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,12 @@ lint: setup ## style, types, imports between packages and YAML, as CI checks the
 	$(BIN)/mypy
 	PYTHONPATH=src $(BIN)/lint-imports
 	$(BIN)/yamllint --strict conf .pre-commit-config.yaml
+
+# -n -W: a reference, link or anchor that leads nowhere is an error
+docs: setup ## the documentation as a site, in outputs/docs/index.html
+	$(BIN)/python docs/generate
+	$(BIN)/sphinx-build -n -W --keep-going --quiet -c docs . outputs/docs
+	@echo "Written: outputs/docs/index.html"
 
 # --strict: an index without advisories, as many mirrors are, must not pass for "nothing known"
 audit: setup ## known vulnerabilities of the locked packages
