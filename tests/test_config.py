@@ -140,12 +140,13 @@ def test_mistakes_are_reported_in_one_line(override: str, expected: list[str]) -
         (["data=null"], "data=null: a group needs a choice. Choices: cifar10, "),
         (["study=null"], "study=null: a group needs a choice. Choices: activations, "),
         (["study.pilot.seeds=1"], "study.pilot.seeds: no study is chosen. Add study=<choice>."),
+        (["model.lrn=true", "-m", "--cfg", "job"], "-m --cfg: give one of them, not several."),
         (["trainer=3"], "trainer=3: there is no such choice. Choices: default."),
         (["claim.text.more=1"], "claim.text.more: claim is null and has no keys."),
     ],
 )
-def test_a_group_that_is_null_or_a_number(train: Train, arguments: list[str], line: str) -> None:
-    """Hydra and OmegaConf end with a failed assertion, or a ValueError."""
+def test_what_hydra_ends_with_a_stack_trace(train: Train, arguments: list[str], line: str) -> None:
+    """Hydra and OmegaConf end with a failed assertion, or a ValueError, where a group is null or a number."""
     done = train(*arguments)
     assert done.status == 1
     assert done.err.startswith(f"Error: {line}")

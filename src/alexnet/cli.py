@@ -34,6 +34,8 @@ HYDRA_ON_GROUPS = (
     *("Unexpected type for root: NoneType", "Unexpected type: None", "Got NoneType"),
     "Config group override must be a string",
 )
+HYDRA_ON_OPTIONS = "Only one of --run"  # what Hydra fails with where several of these are given
+OPTIONS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
 PRINTING = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # print, and do nothing else
 
 # Hydra deep-copies the store with its list of sources; --help does so a hundred times, most of its run time
@@ -93,6 +95,9 @@ def entry_point(
             except (UserError, HydraException, OmegaConfBaseException) as error:
                 _exit([*mistakes, format_error(error, schema)])
             except (AssertionError, ValueError) as error:
+                if HYDRA_ON_OPTIONS in str(error):
+                    given = [option for option in sys.argv[1:] if option in OPTIONS]
+                    _exit([f"{' '.join(given)}: give one of them, not several."])
                 if not any(text in str(error) for text in HYDRA_ON_GROUPS):
                     raise
                 _exit([format_missing_choice(sys.argv[1:], group_choices())])
