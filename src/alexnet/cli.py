@@ -19,8 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from alexnet.config import ProgramConfig
-from alexnet.config.arguments import check_one_run, is_sweep, options_first, quote_arguments
-from alexnet.config.composition import group_choices, register, register_choices
+from alexnet.config.arguments import check_is_used, check_one_run, is_sweep, quote_arguments, tidy
+from alexnet.config.composition import check_no_hidden_choice, group_choices, register, register_choices
 from alexnet.config.extensions import load_typed_extensions
 from alexnet.config.messages import format_error, format_missing_choice
 from alexnet.config.security import check_builds_nothing
@@ -77,14 +77,17 @@ def entry_point(
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to here
             tolerate_encoding()
-            typed = options_first(sys.argv[1:])
+            typed = tidy(sys.argv[1:])
             if not sweeps and is_sweep(typed):
                 sys.exit(f"Error: {name}.py takes one configuration at a time. Leave -m out.")
             try:
                 check_builds_nothing(typed)
+                check_is_used(typed)
                 if issubclass(schema, ProgramConfig) and load_typed_extensions(typed):
                     register_choices()
                 sys.argv[1:] = quote_arguments(typed, schema)
+                if groups:
+                    check_no_hidden_choice(typed)
                 check_one_run(sys.argv[1:], typed, name, sweeps=sweeps)
                 try:
                     program()

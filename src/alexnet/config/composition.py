@@ -1,7 +1,7 @@
 """Composition of conf/ by Hydra: its schemas, and model presets without a command line."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any
@@ -20,7 +20,7 @@ from alexnet.config.model import ModelConfig
 from alexnet.config.reading import read_config
 from alexnet.config.registry import ConfigRegistry, to_node
 from alexnet.config.training import TrainConfig
-from alexnet.errors import UserError
+from alexnet.errors import UserError, suggest
 from alexnet.paths import CONF, PROJECT
 
 _schemas: dict[str, type] = {}
@@ -35,6 +35,15 @@ def group_choices() -> dict[str, list[str]]:
             if not file.stem.startswith("_") and not group.startswith((".", "hydra")):
                 groups.setdefault(group, set()).add(file.stem)
     return {group: sorted(groups[group]) for group in sorted(groups)}
+
+
+def check_no_hidden_choice(arguments: Sequence[str]) -> None:
+    """Raise `UserError` for a file of a group that is no choice, such as data=_base."""
+    for argument in arguments:
+        group, _, choice = argument.partition("=")
+        if choice.startswith("_") and (choices := group_choices().get(group.lstrip("+"))):
+            nearest = suggest(choice, choices)
+            raise UserError(f"{argument}: there is no such choice.{nearest} Choices: {', '.join(choices)}.")
 
 
 def list_groups() -> str:

@@ -1,7 +1,7 @@
 """One-line messages for configuration errors: what is wrong, where, and the nearest valid choice."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hydra.errors import OverrideParseException
@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from alexnet.config.registry import groups_of, nested_schemas, to_node
 from alexnet.config.renamed import RENAMED_VALUES, new_name
 from alexnet.errors import UserError, suggest
-from alexnet.paths import command_for
+from alexnet.paths import CONF, command_for
 
 # plugins that provide a choice in conf/hydra/
 PLUGINS = {
@@ -32,6 +32,11 @@ def format_error(error: BaseException, schema: type) -> str:
     text = f"{error}\n{error.__cause__ or ''}"
     if match := re.match(r"UserError raised while resolving interpolation: (.*)", text):
         return match[1]
+    if match := re.search(r"Environment variable '(\w+)' not found", text):
+        where = re.search(r"full_key: (\S+)", text)
+        return f"{where[1] if where else '${oc.env:...}'}: the environment variable {match[1]} is not set."
+    if match := re.search(r"Cannot find primary config '([^']+)'", text):
+        return f"--config-name={match[1]}: there is no such configuration.{_elsewhere(match[1])}"
     if match := re.search(r"Could not find '([\w/]+)/([^/']+)'", text):
         group, choice = match.groups()
         if (renamed := RENAMED_VALUES.get((group, choice))) is not None:
@@ -80,6 +85,7 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
     if key.startswith("hydra."):
         return f"{key}: Hydra has no such key. To list its keys: {command_for('train')} --cfg hydra"
     value: Any = _with_groups(schema, text)
+    node = value
     parts = key.split(".")
     for depth, part in enumerate(parts):
         path = ".".join(parts[: depth + 1])
@@ -87,6 +93,8 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
             return f"{path}: there is no such key yet. To add it, write a plus: +{path}=..."
         if not isinstance(value, DictConfig) or part not in value:
             choices = value.keys() if isinstance(value, DictConfig) else []
+            if depth == 0 and (full := _keys_ending_in(part, node)):
+                return f"{path}: there is no such key. Did you mean {' or '.join(full)}?"
             return f"{path}: there is no such key.{_list_choices(part, map(str, choices))}"
         nested = value._metadata.object_type
         optional = nested_schemas(nested).get(part) if isinstance(nested, type) else None
@@ -96,6 +104,27 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
     if isinstance(value, DictConfig) and value._metadata.object_type is dict:
         return f"{key}: its keys are new. To add them, write a plus: '+{key}={{...}}'"
     return f"{key}: cannot be set this way."
+
+
+def _keys_ending_in(name: str, node: DictConfig) -> list[str]:
+    """Return the keys below a node of this name, and of names that end in it: max_epochs for epochs."""
+    keys = list(_keys_of(node))
+    return [key for key in keys if key.endswith((f".{name}", f"_{name}"))]
+
+
+def _keys_of(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for name in map(str, node):
+        below = node._get_node(name)
+        if isinstance(below, DictConfig) and not below._is_none() and not below._is_missing():
+            yield from _keys_of(below, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _elsewhere(choice: str) -> str:
+    """Suggest the groups that have this choice."""
+    found = [file.parent.name for file in sorted(CONF.glob(f"*/{choice}.yaml")) if choice[0] != "_"]
+    return f" Did you mean {' or '.join(f'{group}={choice}' for group in found)}?" if found else ""
 
 
 def _with_groups(schema: type, text: str) -> DictConfig:

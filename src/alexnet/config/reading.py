@@ -19,7 +19,7 @@ def read_config(raw: DictConfig, schema: type[Typed]) -> Typed:
     """Convert to the typed configuration. Raises `UserError` for a missing or invalid value."""
     missing = sorted(OmegaConf.missing_keys(raw))
     if missing:
-        raise UserError(f"{missing[0]} is not set. Set it: {missing[0]}=...")
+        raise UserError(f"{missing[0]} is not set. Set it: {missing[0]}=...{_on_other_data(missing[0], raw)}")
     plain = OmegaConf.to_container(raw)
     assert isinstance(plain, dict)
     require_extensions(plain.get("extensions"))
@@ -27,6 +27,15 @@ def read_config(raw: DictConfig, schema: type[Typed]) -> Typed:
     typed = OmegaConf.to_object(OmegaConf.merge(_schema_for(schema, given), given))  # refuses +key=value
     assert isinstance(typed, schema)
     return typed
+
+
+def _on_other_data(key: str, raw: DictConfig) -> str:
+    """Say how to do without a data set that is not at hand."""
+    if key != "data.root":
+        return ""
+    return (
+        f", the folder with your copy of data={raw.data.name}; or choose other data, such as data=imagenette"
+    )
 
 
 def _schema_for(schema: type, given: DictConfig) -> DictConfig:

@@ -1,5 +1,6 @@
 """Configuration of `train.py`: one training run."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from enum import Enum
@@ -154,6 +155,9 @@ LOGGERS = ConfigRegistry("logger", LoggerConfig, "logger", "kind")
 LOGGERS.register("csv")(LoggerConfig)
 
 
+WANDB_MODES = ("online", "offline", "shared", "disabled", "dryrun", "run")  # those of wandb.Settings
+
+
 @LOGGERS.register("wandb")
 @dataclass
 class WandbConfig(LoggerConfig):
@@ -167,6 +171,10 @@ class WandbConfig(LoggerConfig):
     name: str | None = MISSING
     tags: list[str] = MISSING
     log_checkpoint: bool = MISSING
+
+    def check(self) -> None:
+        mode = os.environ.get("WANDB_MODE") or "online"
+        check(mode in WANDB_MODES, "WANDB_MODE", mode, f"one of {', '.join(WANDB_MODES)}")
 
 
 @dataclass
