@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -20,20 +21,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from alexnet.config import ProgramConfig
 from alexnet.config.arguments import check_is_used, check_one_run, is_sweep, quote_arguments, tidy
-from alexnet.config.composition import check_no_hidden_choice, group_choices, register, register_choices
+from alexnet.config.composition import check_choices, group_choices, register, register_choices
 from alexnet.config.extensions import load_typed_extensions
 from alexnet.config.messages import format_error, format_missing_choice
 from alexnet.config.security import check_builds_nothing
 from alexnet.errors import JobsFailedError, UserError
-from alexnet.paths import CONF
+from alexnet.paths import CONF, command_for
 from alexnet.terminal import tolerate_encoding
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
-# what Hydra and OmegaConf fail with where a group is null or a number, or a key is below one that is null
-HYDRA_ON_GROUPS = (
-    *("Unexpected type for root: NoneType", "Unexpected type: None", "Got NoneType"),
-    "Config group override must be a string",
-)
+# what Hydra and OmegaConf fail with where a group is null, or a key below one that is
+HYDRA_ON_GROUPS = ("Unexpected type for root: NoneType", "Unexpected type: None", "Got NoneType")
 HYDRA_ON_OPTIONS = "Only one of --run"  # what Hydra fails with where several of these are given
 OPTIONS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
 PRINTING = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # print, and do nothing else
@@ -87,7 +85,8 @@ def entry_point(
                     register_choices()
                 sys.argv[1:] = quote_arguments(typed, schema)
                 if groups:
-                    check_no_hidden_choice(typed)
+                    check_choices(typed)
+                _check_options(sys.argv[1:], name)
                 check_one_run(sys.argv[1:], typed, name, sweeps=sweeps)
                 try:
                     program()
@@ -119,6 +118,18 @@ def entry_point(
         return run
 
     return decorate
+
+
+def _check_options(arguments: list[str], program: str) -> None:
+    """Raise `UserError` for what is neither an option of Hydra nor key=value: argparse prints its usage."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        wrong = message.removeprefix("unrecognized arguments: ")
+        raise UserError(f"{wrong}: expected key=value, or an option: {command_for(program)} --hydra-help")
+
+    vars(parser)["error"] = refuse
+    parser.parse_args(arguments)
 
 
 def _conclude_sweep() -> None:

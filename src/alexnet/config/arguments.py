@@ -75,7 +75,7 @@ def check_one_run(arguments: Sequence[str], typed: Sequence[str], program: str, 
     if is_sweep(arguments):
         return
     for argument, as_typed in zip(arguments, typed, strict=True):
-        override = _parse(argument)
+        override = parse_override(argument)
         if override is None or not override.is_sweep_override():
             continue
         if sweeps:
@@ -115,13 +115,13 @@ def _quote_argument(argument: str, schema: type, swept: bool) -> str:
     key = getattr(schema, "typed_keys", {}).get(key, key)
     marker = path_key(schema, key.lstrip("+"))
     if marker is None:
-        return argument if _parse(argument) else f"{key}={_quote(value)}"
+        return argument if parse_override(argument) else f"{key}={_quote(value)}"
     return f"{key}={_path_value(value, marker, swept and not marker.written)}"
 
 
 def _path_value(value: str, marker: PathKey, swept: bool) -> str:
     """Return the value of a key that holds paths; `swept`: commas may stand between values of a sweep."""
-    override = _parse(f"key={value}")
+    override = parse_override(f"key={value}")
     several = override is not None and override.is_sweep_override()
     read = None if override is None or several else override.value()
     if override and not several and read is None:
@@ -140,7 +140,7 @@ def _quote_each(values: str) -> str:
     return ",".join(_path_value(value.strip(), PathKey(), False) for value in values.split(","))
 
 
-def _parse(argument: str) -> Override | None:
+def parse_override(argument: str) -> Override | None:
     """Parse an argument; None for what Hydra cannot read."""
     with suppress(HydraException):
         return OverridesParser.create().parse_override(argument)

@@ -61,7 +61,7 @@ def format_error(error: BaseException, schema: type) -> str:
 
 
 def format_missing_choice(arguments: list[str], groups: Mapping[str, Iterable[str]]) -> str:
-    """Explain that a key belongs to a group without a choice, or to one that is null or a number.
+    """Explain that a key belongs to a group without a choice, or to one that is null.
 
     Such as data.root while data is null. `groups` maps all groups to their choices.
     """
@@ -75,8 +75,7 @@ def format_missing_choice(arguments: list[str], groups: Mapping[str, Iterable[st
     given = {key: argument.partition("=")[2] for key, argument in zip(keys, arguments, strict=True)}
     if null := next((key for key in keys if key in groups and given[key] == "null"), None):
         return f"{null}=null: a group needs a choice.{_list_choices('null', groups[null])}"
-    number = next(key for key in keys if key in groups)
-    return f"{number}={given[number]}: there is no such choice.{_list_choices('', groups[number])}"
+    return f"{' '.join(arguments)}: cannot be composed."
 
 
 def _unknown_key(key: str, schema: type, text: str) -> str:
@@ -152,7 +151,10 @@ def _expected(override: str, reason: str, schema: type) -> str:
     if re.search(r"[Cc]annot assign \w+ to Dict", reason):
         return f"expected keys with values: '{key}={{<key>:<value>}}'"
     if re.search(r"not a subclass of \w+Config", reason):
-        return f"it has keys of its own.{_list_choices('', _keys_below(key, schema, reason), 'Keys')}"
+        below = _keys_below(key, schema, reason)
+        if not below:
+            return "there is no such key."
+        return f"it has keys of its own.{_list_choices('', below, 'Keys')}"
     for converted, words in KINDS.items():
         if re.search(converted, reason):
             return f"expected {words}."
@@ -172,8 +174,10 @@ def _as_list(key: str, value: str) -> str:
 def _keys_below(key: str, schema: type, text: str) -> list[str]:
     value: Any = _with_groups(schema, text)
     for part in key.lstrip("+").split("."):
-        nested = value._metadata.object_type
-        value = to_node(nested_schemas(nested)[part]) if part in nested_schemas(nested) else value[part]
+        nested = nested_schemas(value._metadata.object_type)
+        if part not in nested and part not in value:
+            return []
+        value = to_node(nested[part]) if part in nested else value[part]
     return [str(below) for below in value]
 
 
