@@ -79,6 +79,20 @@ class AugmentationConfig(ValidatedConfig):
 
 
 @dataclass
+class CropAugmentationConfig(AugmentationConfig):
+    """An augmentation that crops, in place of the crops at random positions; one at most is on."""
+
+    required_methods: ClassVar[tuple[str, ...]] = ("active", "draw", "crop")
+
+    def crop(self, images: "Tensor", draws: "Tensor", size: int) -> "Tensor":
+        """Return crops (N, 3, size, size) of images (N, 3, S, S), both uint8, which are then mirrored.
+
+        `draws` holds the rows of these images, on their device.
+        """
+        raise NotImplementedError
+
+
+@dataclass
 class AugmentConfig(ValidatedConfig):
     """Random augmentation of the training images, each kind with its own switch.
 
