@@ -11,6 +11,7 @@ from alexnet.config.data import (
     AugmentationConfig,
     CropAugmentationConfig,
     DataConfig,
+    MixAugmentationConfig,
     register_augmentation,
     register_data,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "FetchedDataConfig",
     "InputPath",
     "LossConfig",
+    "MixAugmentationConfig",
     "ModelConfig",
     "OptimizerConfig",
     "OutputPath",

@@ -93,6 +93,20 @@ class CropAugmentationConfig(AugmentationConfig):
 
 
 @dataclass
+class MixAugmentationConfig(AugmentationConfig):
+    """An augmentation that mixes each image with the next one of its global batch, and their labels."""
+
+    required_methods: ClassVar[tuple[str, ...]] = ("active", "draw", "mix")
+
+    def mix(self, images: "Tensor", partners: "Tensor", draws: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Return mixed inputs (N, 3, size, size), and the share of each one's own label (N,).
+
+        Both kinds of images are inputs of the network, float. `draws` holds the rows of `images`.
+        """
+        raise NotImplementedError
+
+
+@dataclass
 class AugmentConfig(ValidatedConfig):
     """Random augmentation of the training images, each kind with its own switch.
 

@@ -61,6 +61,10 @@ ADDED_BEFORE_THE_LOSS: dict[str, tuple[Any, str]] = {
 ADDED_KEYS: dict[str, tuple[Any, str]] = {
     "callbacks.train_eval.enabled": (False, "callbacks.nan_monitor.nonfinite"),
     "callbacks.train_eval.stop_below": (None, "callbacks.nan_monitor.nonfinite"),
+    "data.augment.cutmix.alpha": (0.0, "data.augment.crop"),
+    "data.augment.cutmix.p": (1.0, "data.augment.crop"),
+    "data.augment.mixup.alpha": (0.0, "data.augment.crop"),
+    "data.augment.mixup.p": (1.0, "data.augment.crop"),
     "data.augment.random_resized_crop.enabled": (False, "data.augment.crop"),
     "data.augment.random_resized_crop.scale": ([0.08, 1.0], "data.augment.crop"),
     "data.augment.random_resized_crop.ratio": ([0.75, 1.3333333333333333], "data.augment.crop"),

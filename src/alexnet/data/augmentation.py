@@ -1,9 +1,7 @@
 """Crops, flips and colour noise of whole batches, on the CPU or on an accelerator."""
 
-from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -11,35 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.config import AugmentationConfig, AugmentConfig, ColorScale
-from alexnet.config.data import AUGMENTATIONS, CropAugmentationConfig
+from alexnet.config.data import AUGMENTATIONS, CropAugmentationConfig, MixAugmentationConfig
+from alexnet.data.augmentation_params import AugmentationParams
 from alexnet.data.loader import move_to_device
+from alexnet.data.mixing import Mixing
 from alexnet.data.sampling import RandomStream, epoch_generator, epoch_order, named_stream
 from alexnet.errors import UserError
-
-
-class AugmentationParams(NamedTuple):
-    """The random draws of one epoch, one row per sample.
-
-    `corners` (samples, 2) are uniform in [0, 1); `flips` (samples,) are fair coins;
-    `colors` (samples, 3) are standard normal; `dropout_seeds` (samples,) decide which units are dropped.
-    `added` holds the draws of registered augmentations, by name.
-    """
-
-    corners: NDArray[np.float64]
-    flips: NDArray[np.bool_]
-    colors: NDArray[np.float32]
-    dropout_seeds: NDArray[np.uint32]
-    added: Mapping[str, NDArray[Any]] = MappingProxyType({})
-
-    def of(self, samples: NDArray[np.int64] | slice) -> "AugmentationParams":
-        """Return the rows of some samples."""
-        return AugmentationParams(
-            self.corners[samples],
-            self.flips[samples],
-            self.colors[samples],
-            self.dropout_seeds[samples],
-            {name: draws[samples] for name, draws in self.added.items()},
-        )
 
 
 @lru_cache(maxsize=2)
@@ -123,6 +98,8 @@ class Augmentation(Crops):
                 f"data.augment: {' and '.join(crops)} both crop the images. Leave one of them on."
             )
         self._crop_name = crops[0] if crops else None
+        mixes = {name: item for name, item in self.added.items() if isinstance(item, MixAugmentationConfig)}
+        self.mixing = Mixing(mixes) if mixes else None
         self._added_draws: tuple[tuple[int, int, int], dict[str, NDArray[Any]]] | None = None
 
     def params(self, seed: int, epoch: int, samples: int) -> AugmentationParams:
@@ -147,6 +124,8 @@ class Augmentation(Crops):
                 if name == self._crop_name and self.config.crop_group_size > 1:
                     drawn = drawn[_crop_groups(seed, epoch, samples, self.config.crop_group_size)]
                 draws[name] = drawn
+            if self.mixing is not None:
+                draws |= self.mixing.draw_choice(seed, epoch, samples)
             self._added_draws = (key, draws)
         return self._added_draws[1]
 
@@ -183,7 +162,7 @@ class Augmentation(Crops):
         self, images: Tensor, params: AugmentationParams, shifts: Tensor | None, dtype: torch.dtype
     ) -> Tensor:
         pixels = self.crop_and_flip(images, params)
-        draws = {name: self._draws(name, params, images.device) for name in self.added}
+        draws = {name: params.added_on(name, images.device) for name in self.added}
         for name, item in self.added.items():
             pixels = item.change_pixels(pixels, draws[name])
         x = self._subtract_mean(pixels, dtype)
@@ -196,15 +175,11 @@ class Augmentation(Crops):
             x = item.change_inputs(x, draws[name])
         return x
 
-    @staticmethod
-    def _draws(name: str, params: AugmentationParams, device: torch.device) -> Tensor:
-        return move_to_device(torch.from_numpy(params.added[name]), device)
-
     def crop_and_flip(self, images: Tensor, params: AugmentationParams) -> Tensor:
         """Crop and flip images at random, (N, 3, size, size) uint8."""
         if self._crop_name is not None:
             cropping = cast(CropAugmentationConfig, self.added[self._crop_name])
-            draws = self._draws(self._crop_name, params, images.device)
+            draws = params.added_on(self._crop_name, images.device)
             return self._flip(cropping.crop(images, draws, self.size), params.flips & self.config.flip)
         corners = np.full((len(images), 2), self.margin // 2)
         if self.config.crop:

@@ -29,8 +29,9 @@ class ClassificationModule(LightningModule):
     """Train a classifier by the mean loss over the global batch.
 
     Logs the metrics of both splits once per epoch, such as train/loss and val/top1_error, errors in percent.
-    The training error is a running average over the epoch, of augmented images under dropout. `record`,
-    plain data, goes into every checkpoint as `config`.
+    The training error is a running average over the epoch, of augmented images under dropout; an image that
+    is mixed of two has the label of the larger part. `record`, plain data, goes into every checkpoint as
+    `config`.
     """
 
     def __init__(
@@ -77,10 +78,14 @@ class ClassificationModule(LightningModule):
     def forward(self, images: Tensor, *dropout_seeds: Tensor) -> Tensor:
         return self.network(images, *dropout_seeds)
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, labels, dropout_seeds = batch
+    def training_step(self, batch: tuple[Any, ...], batch_idx: int) -> Tensor:
+        images, labels, dropout_seeds, *mixed = batch
         logits = self(images, dropout_seeds)
         losses = self._losses(logits, labels)
+        if mixed:  # the cross-entropy of shared labels is that sum of two
+            partners, shares = mixed[0]
+            losses = shares * losses + (1 - shares) * self._losses(logits, partners)
+            labels = torch.where(shares < 0.5, partners, labels)
         self.train_metrics.count(losses.detach(), logits.detach(), labels)
         loss = losses.sum() * self._share_of_sum(len(labels))
         self.log("train/step_loss", loss.detach(), on_step=True)
