@@ -59,6 +59,7 @@ ADDED_BEFORE_THE_LOSS: dict[str, tuple[Any, str]] = {
     "trainer.gradient_clip_algorithm": ("norm", "trainer.max_epochs"),
 }
 ADDED_KEYS: dict[str, tuple[Any, str]] = {
+    "callbacks.ema.decay": (None, "callbacks.nan_monitor.nonfinite"),
     "callbacks.train_eval.enabled": (False, "callbacks.nan_monitor.nonfinite"),
     "callbacks.train_eval.stop_below": (None, "callbacks.nan_monitor.nonfinite"),
     "data.augment.cutmix.alpha": (0.0, "data.augment.crop"),

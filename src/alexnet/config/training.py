@@ -14,7 +14,7 @@ from alexnet.config.base import (
     check,
     check_positive,
 )
-from alexnet.config.callbacks import CallbacksConfig
+from alexnet.config.callbacks import CALLBACKS, CallbacksConfig
 from alexnet.config.data import DataConfig
 from alexnet.config.loss import LossConfig
 from alexnet.config.model import ModelConfig
@@ -220,3 +220,5 @@ class TrainConfig(ProgramConfig):
             "network",
             f"auto, lrn or none with strategy={self.strategy.name.value}, which splits the network",
         )
+        for callback in CALLBACKS.configs(self.callbacks).values():
+            callback.check_trainer(self.trainer)
