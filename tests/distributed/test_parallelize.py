@@ -34,7 +34,8 @@ LATER = (
     *("optimizer=nesterov", "scheduler.warmup_epochs=1.5", "trainer.gradient_clip_val=0.5"),
     *("loss.label_smoothing=0.1", "model.batch_norm=true", "model.activation=gelu", "model.conv6=true"),
     *("callbacks.ema.decay=0.9", "data.augment.mixup.alpha=0.4", "data.augment.cutmix.alpha=1"),
-    "data.augment.random_resized_crop.enabled=true",
+    *("data.augment.random_resized_crop.enabled=true", "data.augment.trivial_augment.enabled=true"),
+    "data.augment.random_erasing.p=0.5",
 )
 # what must be typed besides, where a run goes on that had another placement
 ELSEWHERE = {"single": ("trainer.devices=1", "strategy=auto"), "ddp": ("strategy=ddp",)}

@@ -79,7 +79,8 @@ LATER = (
     *("optimizer=adamw", "optimizer.lr=1e-4", "scheduler.warmup_epochs=1.5", "trainer.gradient_clip_val=1"),
     *("loss.label_smoothing=0.1", "model.batch_norm=true", "model.activation=gelu"),
     *("callbacks.ema.decay=0.9", "data.augment.mixup.alpha=0.4", "data.augment.cutmix.alpha=1"),
-    "data.augment.random_resized_crop.enabled=true",
+    *("data.augment.random_resized_crop.enabled=true", "data.augment.trivial_augment.enabled=true"),
+    "data.augment.random_erasing.p=0.5",
 )
 STEP = ("scheduler=step", "model.columns=2", "optimizer.freeze=[conv1]", "model.activation=tanh")
 
