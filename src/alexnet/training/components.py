@@ -16,6 +16,7 @@ from alexnet.models.base import ImageClassifier
 from alexnet.models.build import build_network
 from alexnet.models.flops import training_flops
 from alexnet.runs.checkpoint_io import check_resumable, read_checkpoint
+from alexnet.runs.teacher import load_teacher
 from alexnet.runs.trained_model import load_pretrained
 from alexnet.training.compile import apply_performance_options
 from alexnet.training.module import ClassificationModule
@@ -52,13 +53,23 @@ def build_components(request: TrainRequest) -> Components:
         network, config.performance, resolve_accelerator(config.trainer.accelerator), config.strategy.name
     )
     workers = workers_per_device(config.data.workers, config.trainer)
+    datamodule = ImageDataModule(
+        data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers
+    )
+    teacher = config.loss.teacher_source()
     return Components(
         data,
         network,
         ClassificationModule(
-            network, classes, config.optimizer, config.scheduler, config.loss, request.resolved
+            network,
+            classes,
+            config.optimizer,
+            config.scheduler,
+            config.loss,
+            request.resolved,
+            None if teacher is None else load_teacher(teacher, data.classes, datamodule.augmentation),
         ),
-        ImageDataModule(data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers),
+        datamodule,
         training_flops(network),
         init_from,
     )
