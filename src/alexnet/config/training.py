@@ -175,7 +175,8 @@ class ClaimConfig(ValidatedConfig):
 
     `top1` and `top5`, and `log_top1` and `log_top5`, are the experiment's error minus that of its
     baseline, in percentage points: positive if the innovation that is switched off was useful.
-    `epochs_ratio` is how many times the baseline's epochs it takes to the same training error.
+    `epochs_ratio` is how many times the baseline's epochs it takes to the same training error. `year` is
+    that of an idea that came after AlexNet; its claim is of another network, and `section` is empty.
     """
 
     text: str = MISSING
@@ -188,6 +189,7 @@ class ClaimConfig(ValidatedConfig):
     log_split: str | None = None
     log_file: str | None = None
     epochs_ratio: float | None = None
+    year: int | None = None
 
 
 @dataclass
