@@ -1,5 +1,6 @@
 """Distillation: its loss against numpy, and what the teacher sees and leaves behind: nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -149,6 +150,28 @@ def test_mistakes(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
             train(request_of(tmp_path / "run", *RUN, *synthetic, "loss=distillation", *typed))
         assert "\n" not in str(raised.value)
         assert not (tmp_path / "run").exists()
+
+
+def test_a_run_s_configuration_downloads_nothing_unasked(
+    tmp_path: Path, synthetic: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "torchvision:resnet18"
+    typed = (*RUN, *synthetic, "loss=distillation", f"loss.teacher={source}")
+    downloaded: list[Any] = []
+
+    def download(config: Any) -> Any:
+        downloaded.append(config.name)
+        raise UserError("not today")
+
+    monkeypatch.setattr("alexnet.runs.trained_model._download", download)
+    resumed = replace(request_of(tmp_path, *typed, previous=tmp_path), overrides=[f"resume={tmp_path}"])
+    with pytest.raises(UserError, match=f"not unasked. .* variable ALEXNET_TEACHER={source}"):
+        build_components(resumed)
+    assert downloaded == []
+    monkeypatch.setenv("ALEXNET_TEACHER", source)
+    with pytest.raises(UserError, match="not today"):
+        build_components(resumed)
+    assert downloaded == ["resnet18"]
 
 
 def test_published_networks_teach_the_classes_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:

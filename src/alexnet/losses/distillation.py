@@ -36,13 +36,18 @@ class DistillationConfig(LossConfig):
         return self.teacher
 
     def build(self, classes: int) -> "Callable[..., Tensor]":
+        from torch import float32, promote_types
         from torch.nn.functional import cross_entropy, kl_div
+
+        def log_probabilities(logits: "Tensor") -> "Tensor":
+            exact = logits.to(promote_types(logits.dtype, float32))  # 8 bits are too few for a difference
+            return (exact / self.temperature).log_softmax(1)
 
         def distillation(logits: "Tensor", labels: "Tensor", teacher: "Tensor | None" = None) -> "Tensor":
             losses = cross_entropy(logits, labels, reduction="none")
             if teacher is None:
                 return losses
-            ours, theirs = ((x / self.temperature).log_softmax(1) for x in (logits, teacher))
+            ours, theirs = log_probabilities(logits), log_probabilities(teacher)
             divergences = kl_div(ours, theirs, reduction="none", log_target=True).sum(1)
             return (1 - self.weight) * losses + self.weight * self.temperature**2 * divergences
 

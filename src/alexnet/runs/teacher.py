@@ -58,6 +58,11 @@ class Teacher:
         return logits if self.columns is None else logits[:, self.columns]
 
 
+def is_published(source: str) -> bool:
+    """Return whether a teacher's weights are those that torchvision publishes, and downloads."""
+    return source.startswith(f"{PUBLISHED}:")
+
+
 def load_teacher(source: str, classes: Sequence[str], crops: Crops) -> Teacher:
     """Load the teacher of a network with these classes and crops.
 
@@ -65,9 +70,8 @@ def load_teacher(source: str, classes: Sequence[str], crops: Crops) -> Teacher:
     for one that is not there, or does not know the classes. Draws nothing from torch's generator.
     """
     with torch.random.fork_rng(devices=[]):
-        publisher, _, name = source.partition(":")
-        if publisher == PUBLISHED:
-            trained = _published(name)
+        if is_published(source):
+            trained = _published(source.removeprefix(f"{PUBLISHED}:"))
         elif (path := absolute(source)).is_dir():
             trained = load_trained_model(str(path), None)
         else:

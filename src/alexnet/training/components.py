@@ -1,6 +1,7 @@
 """The components of a run, built from its configuration."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +17,14 @@ from alexnet.models.base import ImageClassifier
 from alexnet.models.build import build_network
 from alexnet.models.flops import training_flops
 from alexnet.runs.checkpoint_io import check_resumable, read_checkpoint
-from alexnet.runs.teacher import load_teacher
+from alexnet.runs.teacher import Teacher, is_published, load_teacher
 from alexnet.runs.trained_model import load_pretrained
 from alexnet.training.compile import apply_performance_options
 from alexnet.training.module import ClassificationModule
 from alexnet.training.request import TrainRequest
 from alexnet.training.trainer_args import workers_per_device
+
+TEACHER = "ALEXNET_TEACHER"  # environment variable, conf/loss/distillation.yaml
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,6 @@ def build_components(request: TrainRequest) -> Components:
     datamodule = ImageDataModule(
         data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers
     )
-    teacher = config.loss.teacher_source()
     return Components(
         data,
         network,
@@ -67,12 +69,26 @@ def build_components(request: TrainRequest) -> Components:
             config.scheduler,
             config.loss,
             request.resolved,
-            None if teacher is None else load_teacher(teacher, data.classes, datamodule.augmentation),
+            _load_teacher(request, datamodule),
         ),
         datamodule,
         training_flops(network),
         init_from,
     )
+
+
+def _load_teacher(request: TrainRequest, datamodule: ImageDataModule) -> Teacher | None:
+    """Load the loss's teacher, if it has one. Raises `UserError` for a download that nobody asked for."""
+    source = request.config.loss.teacher_source()
+    if source is None:
+        return None
+    typed = any(item.startswith("loss.teacher=") for item in request.overrides)
+    if request.previous and is_published(source) and not typed and os.environ.get(TEACHER) != source:
+        raise UserError(
+            f"resume={request.previous}: the weights of its teacher, {source}, are downloaded, but not"
+            f" unasked. Ask for them: set the variable {TEACHER}={source}."
+        )
+    return load_teacher(source, datamodule.data.classes, datamodule.augmentation)
 
 
 def last_checkpoint(previous: Path) -> Path | None:
