@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 import alexnet
+from alexnet.callbacks.train_evaluation import TrainEvaluation
 from alexnet.callbacks.weight_average import WeightAverage
 from alexnet.data.loading import load_image_data
 from alexnet.files import read_csv_columns
 from alexnet.runs.checkpoint_io import read_checkpoint
 from alexnet.training.components import build_components
 from alexnet.training.fit import train
+from alexnet.training.trainer import _optional_callbacks
 from conftest import SMALL, compose_config, request_of
 from test_config import mistake
 
@@ -86,6 +88,12 @@ def test_is_that_of_a_loop(
         with torch.no_grad():
             losses.append(float(nn.functional.cross_entropy(network.eval()(crop), torch.tensor([label]))))
     assert metrics["val/loss"][-1] == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_training_images_are_evaluated_with_the_averages() -> None:
+    """Callbacks are called in this order: the averages are in the network first, also without validation."""
+    config = compose_config(ON, "callbacks.train_eval.enabled=true").callbacks
+    assert [type(callback) for callback in _optional_callbacks(config)] == [WeightAverage, TrainEvaluation]
 
 
 @pytest.mark.slow
