@@ -15,7 +15,7 @@ from alexnet.config.base import (
     check,
     check_positive,
 )
-from alexnet.config.callbacks import CallbacksConfig
+from alexnet.config.callbacks import CALLBACKS, CallbacksConfig
 from alexnet.config.data import DataConfig
 from alexnet.config.loss import LossConfig
 from alexnet.config.model import ModelConfig
@@ -183,7 +183,8 @@ class ClaimConfig(ValidatedConfig):
 
     `top1` and `top5`, and `log_top1` and `log_top5`, are the experiment's error minus that of its
     baseline, in percentage points: positive if the innovation that is switched off was useful.
-    `epochs_ratio` is how many times the baseline's epochs it takes to the same training error.
+    `epochs_ratio` is how many times the baseline's epochs it takes to the same training error. `year` is
+    that of an idea that came after AlexNet; its claim is of another network, and `section` is empty.
     """
 
     text: str = MISSING
@@ -196,6 +197,7 @@ class ClaimConfig(ValidatedConfig):
     log_split: str | None = None
     log_file: str | None = None
     epochs_ratio: float | None = None
+    year: int | None = None
 
 
 @dataclass
@@ -228,3 +230,5 @@ class TrainConfig(ProgramConfig):
             "network",
             f"auto, lrn or none with strategy={self.strategy.name.value}, which splits the network",
         )
+        for callback in CALLBACKS.configs(self.callbacks).values():
+            callback.check_trainer(self.trainer)
