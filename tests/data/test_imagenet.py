@@ -11,10 +11,10 @@ import pytest
 
 from alexnet.config import DataConfig
 from alexnet.data import imagenet, listing
-from alexnet.data.folders import Walk
 from alexnet.data.image_list import Entry, ImageList, fingerprint
 from alexnet.data.imagenet import class_names, completeness, list_imagenet
 from alexnet.data.loading import load_image_data
+from alexnet.data.walk import Walk
 from alexnet.errors import UserError
 from conftest import compose_config, real_images, save_image
 from imagenet_forms import (

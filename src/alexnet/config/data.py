@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from alexnet.data.folders import Walk
     from alexnet.data.image_list import ImageList
+    from alexnet.data.walk import Walk
 
 
 class PackFormat(Enum):

@@ -2,9 +2,10 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -33,8 +34,8 @@ class Entry(NamedTuple):
 class ImageList:
     """Images of one split, sorted by class and file name: the order is the same for folders and tars.
 
-    The arrays hold the fields of `Entry`; `paths` are in the encoding of the file system. `ignored` lists the
-    files that are not images by their names.
+    The arrays hold the fields of `Entry`; `paths` are in the encoding of the file system. `ignored` maps
+    the files and folders that hold no images by their names to the reason.
     """
 
     root: Path
@@ -45,18 +46,22 @@ class ImageList:
     times: NDArray[np.int64]
     offsets: NDArray[np.int64]
     tar_lengths: NDArray[np.int64]
-    ignored: tuple[str, ...] = ()
+    ignored: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, root: Path, classes: tuple[str, ...], entries: Iterable[Entry], ignored: Iterable[str] = ()
+        cls,
+        root: Path,
+        classes: tuple[str, ...],
+        entries: Iterable[Entry],
+        ignored: Mapping[str, str] = MappingProxyType({}),
     ) -> "ImageList":
         """Create the list from `entries` in any order."""
         rows = sorted(entries, key=lambda entry: (entry.label, _name(entry.path), entry.path))
         paths = np.array([os.fsencode(row.path) for row in rows], dtype=np.bytes_)
         numbers = np.array([row[1:] for row in rows], np.int64).reshape(-1, 5).T
         arrays = dict(zip(ARRAYS, (paths, *np.ascontiguousarray(numbers)), strict=True))
-        return cls(root, classes, **arrays, ignored=tuple(ignored))
+        return cls(root, classes, **arrays, ignored=dict(ignored))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -100,10 +105,6 @@ class ImageList:
     def by_path(self, reasons: dict[int, str]) -> dict[str, str]:
         """Convert a mapping from rows to reasons to one from paths to reasons."""
         return {self.path(row): reason for row, reason in reasons.items()}
-
-    def ignored_reasons(self) -> dict[str, str]:
-        """Map the paths of the ignored files to the reason."""
-        return dict.fromkeys(self.ignored, NOT_AN_IMAGE)
 
     def key(self) -> str:
         """Hash the root and every file's path, label, size, modification time and offset."""

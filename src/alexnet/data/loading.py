@@ -35,6 +35,7 @@ class OpenData:
     requested splits, `excluded` maps the path of every file set aside to the reason, and `unreadable` counts
     those of them that did not decode, None if a split has not been scanned yet. `statistics` are those of the
     training images, None if they have not been scanned. `fingerprint` computes a hash of all readable images.
+    `val_source` says where the validation images come from.
     """
 
     classes: tuple[str, ...]
@@ -46,6 +47,7 @@ class OpenData:
     unreadable: int | None
     statistics: Statistics | None
     fingerprint: Callable[[], str]
+    val_source: str
 
     def __len__(self) -> int:
         return len(self.train) + len(self.val)
@@ -91,6 +93,7 @@ def _open_pack(config: DataConfig, folder: Path, splits: Sequence[str]) -> OpenD
         len(unreadable),
         pack.statistics,
         lambda: pack.fingerprint,
+        pack.val_source,
     )
 
 
@@ -104,7 +107,7 @@ def _open_files(config: DataConfig, splits: Sequence[str], scan: bool) -> OpenDa
     unreadable: dict[str, str] = {}
     for name in splits:
         images = readable[name]
-        ignored |= images.ignored_reasons()
+        ignored |= images.ignored
         if (result := _scan(config, name, images, cache, scan)) is not None:
             scans[name] = result
             unreadable |= images.by_path(result.unreadable)
@@ -125,6 +128,7 @@ def _open_files(config: DataConfig, splits: Sequence[str], scan: bool) -> OpenDa
         len(unreadable) if len(scans) == len(splits) else None,
         scans["train"].statistics if "train" in scans else None,
         partial(fingerprint, readable["train"], readable["val"]),
+        listing.val_source,
     )
 
 
@@ -140,7 +144,8 @@ class ImageData:
     """A data set ready for training: readable images only.
 
     `excluded` maps the path of every file set aside to the reason; `unreadable` counts those of them that did
-    not decode; `origin` describes where the images are read from.
+    not decode; `origin` describes where the images are read from, and `val_source` where among them those for
+    validation come from.
     """
 
     classes: tuple[str, ...]
@@ -151,6 +156,7 @@ class ImageData:
     unreadable: int
     fingerprint: str
     origin: str
+    val_source: str = ""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -170,10 +176,11 @@ def load_image_data(config: DataConfig) -> ImageData:
     """
     data = open_data(config)
     assert data.statistics is not None and data.unreadable is not None  # all has been scanned
-    train, val, origin = data.train, data.val, data.origin
+    train, val, origin, val_source = data.train, data.val, data.origin, data.val_source
     if config.hold_out is not None:
         train, val = hold_out(data.train, config.hold_out)
         origin += f", {config.hold_out:.0%} of the training images held out for validation"
+        val_source = ""
     if config.in_memory:
         train = InMemoryDataset(train, config.resize_size, "Loading the training images")
         val = InMemoryDataset(val, config.resize_size, "Loading the validation images")
@@ -187,6 +194,7 @@ def load_image_data(config: DataConfig) -> ImageData:
         data.unreadable,
         data.fingerprint(),
         origin,
+        val_source,
     )
 
 

@@ -84,6 +84,7 @@ class Pack:
     statistics: Statistics
     excluded: dict[str, str]
     fingerprint: str
+    val_source: str
     root: Path
     mtimes: dict[str, int]
 
@@ -106,6 +107,7 @@ def open_pack(folder: Path) -> Pack:
             Statistics(*(arrays[name] for name in Statistics._fields)),
             manifest["excluded"],
             manifest["fingerprint"],
+            manifest["val_source"],
             Path(manifest["root"]),
             manifest["seen"],
         )

@@ -105,7 +105,7 @@ def _make(config: PrepareConfig, folder: Path) -> None:
     check_unreadable(unreadable, images_listed, config.data.max_unreadable, str(root), names=reasons)
     if not len(kept[1]):
         raise UserError(f"{root}: none of the validation files is a readable image.")
-    ignored = listing.train.ignored_reasons() | listing.val.ignored_reasons()
+    ignored = dict(listing.train.ignored) | dict(listing.val.ignored)
     # encoding changes the pixels, and so the results
     encoding = f"-jpeg{config.quality}" if config.format is PackFormat.jpeg else ""
     manifest = {
@@ -115,6 +115,7 @@ def _make(config: PrepareConfig, folder: Path) -> None:
         "images": {name: len(images) for name, images in lists.items()},
         "unreadable": len(unreadable),
         "fingerprint": fingerprint(*kept) + encoding,
+        "val_source": listing.val_source,
         "root": str(root),
         "excluded": ignored | unreadable,
         "classes": listing.train.classes,
