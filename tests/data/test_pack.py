@@ -348,7 +348,12 @@ def test_a_million_images_open_at_once(tmp_path: Path) -> None:
         eigenvectors=np.eye(3),
         eigenvalues=np.ones(3),
     )
-    manifest = {"version": pack_writer.PACK_VERSION, "format": "raw", "images": {"train": train, "val": val}}
+    manifest = {
+        "version": pack_writer.PACK_VERSION,
+        "format": "raw",
+        "val_source": "",
+        "images": {"train": train, "val": val},
+    }
     manifest |= {"classes": [str(i) for i in range(1000)], "excluded": {}, "unreadable": 0}
     manifest |= {"fingerprint": "0", "root": "/nowhere", "seen": {}}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))

@@ -13,6 +13,8 @@ from alexnet.data.splits import SplitKind, find_layout, split_kind
 from alexnet.data.walk import Walk, set_aside_others
 from alexnet.errors import UserError
 
+HELD_OUT = "held out of"  # in `val_source`, where there is no folder of validation images
+
 
 def list_folders(walk: Walk, val_fraction: float) -> tuple[ImageList, ImageList]:
     """List the training and validation images under the root.
@@ -29,7 +31,7 @@ def list_folders(walk: Walk, val_fraction: float) -> tuple[ImageList, ImageList]
         folder = layout.train or layout.root
         where = walk.relative(folder)
         place = "each class" if where == "." else f"{where}/"
-        walk.val_source = f"{100 * val_fraction:g}% held out of {place}"
+        walk.val_source = f"{100 * val_fraction:g}% {HELD_OUT} {place}"
         return _hold_out(list_class_folders(walk, folder), val_fraction)
     if layout.train is None:
         raise UserError(

@@ -1,6 +1,5 @@
 """Open the configured data set, from its pack if there is one, else from its files."""
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from alexnet.config import DataConfig
 from alexnet.data.dataset import ImageDataset, ImageFileDataset, PackedDataset, hold_out
 from alexnet.data.fetching import ensure_fetched, missing_download
+from alexnet.data.folders import HELD_OUT
 from alexnet.data.image import UNREADABLE
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
 from alexnet.data.imagenet import class_names
@@ -54,21 +54,29 @@ class OpenData:
 
 
 def open_data(
-    config: DataConfig, splits: Sequence[str] = SPLITS, *, scan: bool = True, download: bool = True
+    config: DataConfig,
+    splits: Sequence[str] = SPLITS,
+    *,
+    scan: bool = True,
+    download: bool = True,
+    whole: bool = False,
 ) -> OpenData:
     """Open a data set, from its pack if there is one, else from its files.
 
     The files of `splits` are decoded once, to find the unreadable ones; with `scan=False` only the result of
     an earlier scan is used. The other split is listed, but not scanned. With `download=False` nothing is
-    downloaded. Raises `UserError` for what the user has to correct, a missing download included.
+    downloaded. With `whole` all images are validation images if there is no folder of these (`list_whole`).
+    Raises `UserError` for what the user has to correct, a missing download included.
     """
     require_data(config)
     folder = pack_folder(config)
     if folder.is_dir():
-        return _open_pack(config, folder, splits)
+        packed = _open_pack(config, folder, splits)
+        if not whole or config.pack is not None or HELD_OUT not in packed.val_source:
+            return packed
     if not download and missing_download(config) is not None:
         raise UserError(f"data.root={config.root}: {config.name} is not there.")
-    return _open_files(config, splits, scan)
+    return _open_files(config, splits, scan, whole)
 
 
 def _open_pack(config: DataConfig, folder: Path, splits: Sequence[str]) -> OpenData:
@@ -97,9 +105,9 @@ def _open_pack(config: DataConfig, folder: Path, splits: Sequence[str]) -> OpenD
     )
 
 
-def _open_files(config: DataConfig, splits: Sequence[str], scan: bool) -> OpenData:
+def _open_files(config: DataConfig, splits: Sequence[str], scan: bool, whole: bool) -> OpenData:
     root = ensure_fetched(config, os.cpu_count() or 1)
-    listing = list_images(config, root)
+    listing = list_images(config, root, whole=whole)
     readable = {"train": listing.train, "val": listing.val}
     cache = cache_folder(config, SCAN_CACHE)
     scans: dict[str, DatasetScan] = {}
@@ -196,41 +204,3 @@ def load_image_data(config: DataConfig) -> ImageData:
         origin,
         val_source,
     )
-
-
-@dataclass(frozen=True)
-class ValData:
-    """The validation images alone: readable ones only.
-
-    `excluded` maps the path of every validation file set aside to the reason; `unreadable` counts those of
-    them that did not decode; `listed` counts the images of the whole data set, including those for training.
-    `fingerprint` is a hash of every image's name and class, the same for files and for a pack.
-    """
-
-    classes: tuple[str, ...]
-    images: ImageDataset
-    excluded: dict[str, str]
-    unreadable: int
-    listed: int
-    fingerprint: str
-    origin: str
-
-
-def load_val_data(config: DataConfig) -> ValData:
-    """Load the validation images. Raises `UserError` for what the user has to correct.
-
-    The training images, which define the classes, are only listed: decoding a million of them for their
-    statistics would take hours.
-    """
-    data = open_data(config, ("val",))
-    assert data.unreadable is not None  # they have been scanned
-    key = _names_hash(data.val, data.classes)
-    return ValData(data.classes, data.val, data.excluded, data.unreadable, data.listed, key, data.origin)
-
-
-def _names_hash(images: ImageDataset, classes: tuple[str, ...]) -> str:
-    digest = hashlib.sha256()
-    for index, label in enumerate(images.labels.tolist()):
-        name = images.path(index).rpartition("/")[2]
-        digest.update(f"{name}\0{classes[label]}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()[:16]
