@@ -244,6 +244,14 @@ def test_class_names_that_are_not_utf8(tmp_path: Path) -> None:
     assert val.decode(0, 4).shape == (3, 4, 4)
 
 
+def test_a_root_and_other_files_that_are_not_utf8(tmp_path: Path) -> None:
+    root = make(tmp_path / b"r\xf6\xffot".decode(errors="surrogateescape"), "cat", "dog")
+    (root / b"cat/n\xf6te.txt".decode(errors="surrogateescape")).write_text("x")
+    images = list_whole(Walk(root))[1]
+    assert images.ignored == {"cat/n\\xf6te.txt": "not an image by its name"}
+    assert len(images.key()) == 24
+
+
 def test_empty_classes_are_named_at_once(tmp_path: Path) -> None:
     make(tmp_path, "train/a", "train/b", "val/a")
     (tmp_path / "val/b").mkdir()

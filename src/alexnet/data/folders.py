@@ -88,7 +88,7 @@ def list_class_folders(walk: Walk, folder: Path, classes: tuple[str, ...] | None
         walk.notes.append(f"{folder}: not images by their names: {left_out}.")
     if empty:
         _report_empty(walk, folder, empty, validation=classes is not None)
-    return ImageList.of(walk.root, own, entries, dict(sorted(aside.items())))
+    return ImageList.of(walk.root, own, entries, aside)
 
 
 def _own_classes(walk: Walk, folder: Path, names: list[str]) -> tuple[tuple[str, ...], dict[str, int]]:

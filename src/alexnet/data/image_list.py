@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.data.image import ImageError, decode_image
+from alexnet.data.labels import printable
 from alexnet.errors import UserError
 
 NOT_AN_IMAGE = "not an image by its name"
@@ -61,7 +62,8 @@ class ImageList:
         paths = np.array([os.fsencode(row.path) for row in rows], dtype=np.bytes_)
         numbers = np.array([row[1:] for row in rows], np.int64).reshape(-1, 5).T
         arrays = dict(zip(ARRAYS, (paths, *np.ascontiguousarray(numbers)), strict=True))
-        return cls(root, classes, **arrays, ignored=dict(ignored))
+        aside = {printable(path): reason for path, reason in sorted(ignored.items())}
+        return cls(root, classes, **arrays, ignored=aside)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -108,7 +110,7 @@ class ImageList:
 
     def key(self) -> str:
         """Hash the root and every file's path, label, size, modification time and offset."""
-        digest = hashlib.sha256(f"{self.root.resolve()}\n".encode())
+        digest = hashlib.sha256(os.fsencode(self.root.resolve()) + b"\n")
         for array in (self.paths, self.labels, self.sizes, self.times, self.offsets):
             digest.update(array.tobytes())
         return digest.hexdigest()[:24]

@@ -39,6 +39,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     """
     members = load_models(config)
     data = load_data(members)
+    for origin, count in {copy.origin: len(copy.images) for copy in data}.items():
+        console.print(f"Images    {count:,}, from {origin}", markup=False)
     folder = _output_folder(config, members)
     make_output_folder(folder)  # before anything is computed
     evaluation = evaluate_models(
