@@ -125,6 +125,7 @@ class DataConfig(ValidatedConfig):
     hold_out: float | None = None
     in_memory: bool = False
     max_unreadable: float = MISSING
+    exclude_damaged: bool = False
     resize_size: int = MISSING
     mean: MeanKind = MISSING
     val_crops: ValCrops = MISSING

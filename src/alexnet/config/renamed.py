@@ -61,6 +61,7 @@ ADDED_BEFORE_THE_LOSS: dict[str, tuple[Any, str]] = {
 ADDED_KEYS: dict[str, tuple[Any, str]] = {
     "callbacks.train_eval.enabled": (False, "callbacks.nan_monitor.nonfinite"),
     "callbacks.train_eval.stop_below": (None, "callbacks.nan_monitor.nonfinite"),
+    "data.exclude_damaged": (False, "data.name"),
     "data.hold_out": (None, "data.name"),
     "data.in_memory": (False, "data.name"),
     "model.init_gain": (1.0, "model.init_bias"),

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from alexnet.data.orientation import read_jpeg_header, read_orientation, turn_upright
+from alexnet.data.orientation import JpegHeader, read_jpeg_header, read_orientation, turn_upright
 from alexnet.data.pixels import to_rgb
 from alexnet.errors import lacks_memory
 
@@ -62,11 +62,15 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
     return file.getvalue()
 
 
+def decodes_at_full_size(header: JpegHeader, size: int) -> bool:
+    """Return whether torchvision decodes every pixel of a JPEG file; if not, Pillow does, perhaps fewer."""
+    return header.components in (1, 3) and min(header.height, header.width) < 2 * SCALED_DECODING * size
+
+
 def _decode(data: bytes, size: int) -> Tensor:
     """Decode all pixels, (3, height, width) uint8; those of a large JPEG at a reduced resolution."""
     header = read_jpeg_header(data)
-    fine = 2 * SCALED_DECODING * size  # of this size on, a coarser grid will do
-    if header and header.components in (1, 3) and min(header.height, header.width) < fine:
+    if header and decodes_at_full_size(header, size):
         try:  # a third faster than Pillow, and releases the interpreter lock
             encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
             return turn_upright(decode_jpeg(encoded, ImageReadMode.RGB), header.orientation)

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -72,10 +72,18 @@ class ImageList:
         """Return an image's path relative to `root`, in printable form."""
         return self.paths[index].decode(errors="backslashreplace")
 
-    def decode(self, index: int, size: int) -> NDArray[np.uint8]:
-        """Read and decode an image: (3, size, size) RGB. Raises `ImageError` if that fails."""
+    def decode(
+        self, index: int, size: int, inspect: Callable[[bytes], None] | None = None
+    ) -> NDArray[np.uint8]:
+        """Read and decode an image: (3, size, size) RGB. Raises `ImageError` if that fails.
+
+        `inspect` is called with the file first.
+        """
         try:
-            return decode_image(self._read_bytes(index), size)
+            data = self._read_bytes(index)
+            if inspect is not None:
+                inspect(data)
+            return decode_image(data, size)
         except OSError as error:
             raise ImageError(error.strerror or str(error)) from error
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from alexnet.data.in_memory import InMemoryDataset
 from alexnet.data.listing import SPLITS, cache_folder, list_images
 from alexnet.data.locations import pack_folder, require_data
 from alexnet.data.pack_reader import check_current, open_pack
-from alexnet.data.scan import DatasetScan, cached_scan, check_unreadable, scan_images
+from alexnet.data.scan import DatasetScan, cached_scan, check_unreadable, report_damaged, scan_images
 from alexnet.data.statistics import Statistics
 from alexnet.errors import UserError
+from alexnet.files import reasons_csv, write_text
 
 SCAN_CACHE = "scans"  # folder of the data cache
 ADJECTIVES = {"train": "training", "val": "validation"}
@@ -35,7 +36,8 @@ class OpenData:
     requested splits, `excluded` maps the path of every file set aside to the reason, and `unreadable` counts
     those of them that did not decode, None if a split has not been scanned yet. `statistics` are those of the
     training images, None if they have not been scanned. `fingerprint` computes a hash of all readable images.
-    `val_source` says where the validation images come from.
+    `val_source` says where the validation images come from. `damaged` maps the paths of images that decode
+    although their files are damaged, and are not set aside, to the damage.
     """
 
     classes: tuple[str, ...]
@@ -48,6 +50,7 @@ class OpenData:
     statistics: Statistics | None
     fingerprint: Callable[[], str]
     val_source: str
+    damaged: dict[str, str]
 
     def __len__(self) -> int:
         return len(self.train) + len(self.val)
@@ -91,6 +94,8 @@ def _open_pack(config: DataConfig, folder: Path, splits: Sequence[str]) -> OpenD
     excluded = pack.excluded
     if set(splits) != set(SPLITS):  # it does not record the split of an ignored file
         excluded = {path: excluded.get(path, "cannot be read") for path in unreadable}
+    elif pack.damaged:
+        report_damaged(pack.damaged, folder / "manifest.json")
     return OpenData(
         pack.classes,
         PackedDataset(pack.train),
@@ -102,6 +107,7 @@ def _open_pack(config: DataConfig, folder: Path, splits: Sequence[str]) -> OpenD
         pack.statistics,
         lambda: pack.fingerprint,
         pack.val_source,
+        pack.damaged,
     )
 
 
@@ -113,19 +119,26 @@ def _open_files(config: DataConfig, splits: Sequence[str], scan: bool, whole: bo
     scans: dict[str, DatasetScan] = {}
     ignored: dict[str, str] = {}
     unreadable: dict[str, str] = {}
+    damaged: dict[str, str] = {}
     for name in splits:
         images = readable[name]
         ignored |= images.ignored
         if (result := _scan(config, name, images, cache, scan)) is not None:
             scans[name] = result
-            unreadable |= images.by_path(result.unreadable)
-            readable[name] = images.without(result.unreadable)
+            aside = result.unreadable | (result.damaged if config.exclude_damaged else {})
+            unreadable |= images.by_path(aside)
+            readable[name] = images.without(aside)
+            damaged |= images.by_path(result.damaged)
     listed = len(listing.train) + len(listing.val)
     named_after = listing.train if "train" in splits else listing.val
     reasons = cache / f"{named_after.key()}.unreadable.csv"
     check_unreadable(unreadable, listed, config.max_unreadable, str(root), names=reasons)
     if "train" in splits:
         check_classes(readable["train"])
+    if damaged and not config.exclude_damaged:
+        names = cache / f"{named_after.key()}.damaged.csv"
+        write_text(names, reasons_csv(damaged))
+        report_damaged(damaged, names)
     return OpenData(
         listing.train.classes,
         ImageFileDataset(readable["train"]),
@@ -134,10 +147,19 @@ def _open_files(config: DataConfig, splits: Sequence[str], scan: bool, whole: bo
         listed,
         ignored | unreadable,
         len(unreadable) if len(scans) == len(splits) else None,
-        scans["train"].statistics if "train" in scans else None,
+        _statistics(scans["train"], config) if "train" in scans else None,
         partial(fingerprint, readable["train"], readable["val"]),
         listing.val_source,
+        {} if config.exclude_damaged else damaged,
     )
+
+
+def _statistics(scan: DatasetScan, config: DataConfig) -> Statistics:
+    """Return the statistics of the images that are used. Raises `UserError` if there are none."""
+    statistics = scan.intact_statistics if config.exclude_damaged else scan.statistics
+    if statistics is None:
+        raise UserError("data.exclude_damaged=true: the files of all training images are damaged.")
+    return statistics
 
 
 def _scan(config: DataConfig, name: str, images: ImageList, cache: Path, scan: bool) -> DatasetScan | None:
@@ -153,7 +175,8 @@ class ImageData:
 
     `excluded` maps the path of every file set aside to the reason; `unreadable` counts those of them that did
     not decode; `origin` describes where the images are read from, and `val_source` where among them those for
-    validation come from.
+    validation come from. `damaged` maps the paths of images that decode although their files are damaged to
+    the damage.
     """
 
     classes: tuple[str, ...]
@@ -165,6 +188,7 @@ class ImageData:
     fingerprint: str
     origin: str
     val_source: str = ""
+    damaged: dict[str, str] = field(default_factory=dict)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -203,4 +227,5 @@ def load_image_data(config: DataConfig) -> ImageData:
         data.fingerprint(),
         origin,
         val_source,
+        data.damaged,
     )

@@ -120,7 +120,15 @@ class RunSession(ABC):
         excluded = self.data.excluded | self.data.newly_unreadable()
         outcome = {"status": status, "error": error, "diverged": diverged}
         load = self._load.measure()
-        result = self.result() | outcome | {"excluded_files": len(excluded), "load": load and asdict(load)}
+        result = (
+            self.result()
+            | outcome
+            | {
+                "excluded_files": len(excluded),
+                "damaged_files": len(self.data.damaged),
+                "load": load and asdict(load),
+            }
+        )
         unwritten = None
         try:
             self.folder.write_json("result.json", result)
