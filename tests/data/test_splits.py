@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from alexnet.data.folders import list_folders, list_whole
 from alexnet.data.image_list import ImageList
@@ -265,6 +266,40 @@ def test_empty_classes_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train: no images in 2 class folders: c, d\. Add some"):
         list_folders(walk, 0.1)
     assert walk.notes[-1] == f"{tmp_path}/train: not images by their names: 2 .heic."
+
+
+def test_tiny_imagenet_as_it_is_downloaded(tmp_path: Path) -> None:
+    """train/<wnid>/images, and val/images with a file of lines; its test images have no labels."""
+    wnids = ("n01443537", "n01629819")
+    make(tmp_path, *(f"train/{wnid}/images" for wnid in wnids), "val/images", "test/images", images=4)
+    of_name = {f"images{index}.png": wnids[index in (0, 3)] for index in range(4)}
+    lines = "".join(f"{name}\t{wnid}\t0\t32\t44\t62\n" for name, wnid in of_name.items())
+    (tmp_path / "val/val_annotations.txt").write_text(lines)
+    walk = Walk(tmp_path)
+    train, val = list_folders(walk, 0.1)
+    assert train.classes == val.classes == wnids
+    assert (len(train), len(val)) == (8, 4)
+    for path, label in zip(paths(val), val.labels.tolist(), strict=True):
+        assert wnids[label] == of_name[path.removeprefix("val/images/")]
+    assert (val.ignored, walk.val_source) == ({}, "val/")
+    alone = list_whole(Walk(tmp_path / "val"))[1]
+    assert (alone.classes, alone.labels.tolist()) == (wnids, val.labels.tolist())
+    (tmp_path / "val/val_annotations.txt").write_text(lines[: lines.index("images3")])
+    with pytest.raises(UserError, match=r"val_annotations\.txt: no class for val/images/images3\.png"):
+        list_folders(Walk(tmp_path), 0.1)
+    (tmp_path / "val/val_annotations.txt").write_text(lines.replace(wnids[0], "n9"))
+    with pytest.raises(UserError, match=r"class 'n9', without training images"):
+        list_folders(Walk(tmp_path), 0.1)
+
+
+@pytest.mark.parametrize("ending", ["jfif", "jpe", "JFIF", "jp2", "avif", "pgm"])
+def test_endings(tmp_path: Path, ending: str) -> None:
+    make(tmp_path, "a", "b")
+    kind = {"jp2": "JPEG2000", "avif": "AVIF", "pgm": "PPM"}.get(ending, "JPEG")
+    Image.new("L", (8, 8), 200).save(tmp_path / f"a/x.{ending}", kind)
+    images = list_whole(Walk(tmp_path))[1]
+    pixels = images.decode(paths(images).index(f"a/x.{ending}"), 8)
+    assert np.abs(pixels.astype(int) - 200).max() <= 2
 
 
 def test_for_an_evaluation_all_is_taken(tmp_path: Path) -> None:

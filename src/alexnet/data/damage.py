@@ -108,7 +108,7 @@ def png_damage(data: bytes) -> str | None:
 def _provoke_warnings(data: bytes, size: int) -> None:
     """Decode a JPEG file that Pillow will decode, which keeps warnings to itself."""
     header = read_jpeg_header(data)
-    if header is None or decodes_at_full_size(header, size) or header.height * header.width > MOST_PIXELS:
+    if header is None or decodes_at_full_size(header, size) or header.pixels > MOST_PIXELS:
         return
     encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
     with suppress(RuntimeError):  # Pillow may decode it still

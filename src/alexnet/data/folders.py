@@ -13,6 +13,7 @@ from alexnet.data.splits import SplitKind, find_layout, split_kind
 from alexnet.data.walk import Walk, set_aside_others
 from alexnet.errors import UserError
 
+ANNOTATIONS = "val_annotations.txt"  # of Tiny ImageNet, whose val/images has no class folders
 HELD_OUT = "held out of"  # in `val_source`, where there is no folder of validation images
 
 
@@ -51,7 +52,7 @@ def list_whole(walk: Walk) -> tuple[ImageList, ImageList]:
     if layout.train is not None and layout.val is not None:
         return _list_splits(walk, layout.train, layout.val)
     folder = layout.val or layout.train or layout.root
-    images = list_class_folders(walk, folder)
+    images = _list_split(walk, folder, None)
     walk.val_source = f"all in {folder}"
     return ImageList.of(walk.root, images.classes, []), images
 
@@ -59,7 +60,36 @@ def list_whole(walk: Walk) -> tuple[ImageList, ImageList]:
 def _list_splits(walk: Walk, train_folder: Path, val_folder: Path) -> tuple[ImageList, ImageList]:
     train = list_class_folders(walk, train_folder)
     walk.val_source = f"{walk.relative(val_folder)}/"
-    return train, list_class_folders(walk, val_folder, train.classes)
+    return train, _list_split(walk, val_folder, train.classes)
+
+
+def _list_split(walk: Walk, folder: Path, classes: tuple[str, ...] | None) -> ImageList:
+    if (folder / ANNOTATIONS).is_file():
+        return _list_annotated(walk, folder, classes)
+    return list_class_folders(walk, folder, classes)
+
+
+def _list_annotated(walk: Walk, folder: Path, classes: tuple[str, ...] | None) -> ImageList:
+    """List the images of a folder whose classes are in a file of lines of name, class and box, with tabs."""
+    file = folder / ANNOTATIONS
+    walk.record(file)
+    lines = file.read_text(encoding="utf-8").splitlines()
+    class_of = dict(line.split("\t")[:2] for line in lines if line.count("\t"))
+    classes = classes or tuple(sorted(set(class_of.values())))
+    matcher = ClassMatcher(classes)
+    aside: dict[str, str] = {}
+    entries = []
+    for entry in set_aside_others(walk.files(folder, aside=aside), aside):
+        name = class_of.get(entry.path.rpartition("/")[2])
+        label = None if name is None else matcher.label(name)
+        if label is None:
+            problem = (
+                f"no class for {entry.path}" if name is None else f"class '{name}', without training images"
+            )
+            raise UserError(f"{file}: {problem}.")
+        entries.append(entry._replace(label=label))
+    del aside[walk.relative(file)]
+    return ImageList.of(walk.root, classes, entries, aside)
 
 
 def list_class_folders(walk: Walk, folder: Path, classes: tuple[str, ...] | None = None) -> ImageList:

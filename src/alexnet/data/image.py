@@ -1,5 +1,6 @@
 """Decode image files to RGB arrays of one size, as the paper does (§2)."""
 
+import sys
 import warnings
 from io import BytesIO
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.io import ImageReadMode, decode_jpeg
@@ -15,12 +17,31 @@ from alexnet.data.orientation import JpegHeader, read_jpeg_header, read_orientat
 from alexnet.data.pixels import to_rgb
 from alexnet.errors import lacks_memory
 
-# of damaged metadata, without the name of the file
+# of damaged metadata and many pixels, without the name of the file
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 UNREADABLE = -1  # label of an image that does not decode: excluded from the loss and the errors
 
-EXTENSIONS = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".webp", ".ppm", ".gif", ".tif", ".tiff"})
+EXTENSIONS = frozenset(
+    {
+        *(
+            ".jpeg",
+            ".jpg",
+            ".jpe",
+            ".jfif",
+            ".jp2",
+            ".png",
+            ".bmp",
+            ".webp",
+            ".avif",
+            ".gif",
+            ".tif",
+            ".tiff",
+        ),
+        *(".ppm", ".pgm", ".pbm", ".pnm"),
+    }
+)
 
 # a JPEG is decoded at 1/2, 1/4 or 1/8 if at least this many times the requested size is left for resizing
 SCALED_DECODING = 2
@@ -67,6 +88,17 @@ def decodes_at_full_size(header: JpegHeader, size: int) -> bool:
     return header.components in (1, 3) and min(header.height, header.width) < 2 * SCALED_DECODING * size
 
 
+def _open(data: bytes, header: JpegHeader | None) -> Image.Image:
+    """Open an image. Raises an error for more pixels than Pillow allows, if all of them would be decoded."""
+    if header is None or header.progressive or header.pixels <= _most_pixels():
+        return Image.open(BytesIO(data))
+    return JpegImageFile(BytesIO(data))  # without the check, for a coarser grid
+
+
+def _most_pixels() -> int:
+    return 2 * (Image.MAX_IMAGE_PIXELS or sys.maxsize)  # where Pillow raises its error
+
+
 def _decode(data: bytes, size: int) -> Tensor:
     """Decode all pixels, (3, height, width) uint8; those of a large JPEG at a reduced resolution."""
     header = read_jpeg_header(data)
@@ -76,8 +108,10 @@ def _decode(data: bytes, size: int) -> Tensor:
             return turn_upright(decode_jpeg(encoded, ImageReadMode.RGB), header.orientation)
         except RuntimeError:
             pass  # Pillow reports a better reason
-    with Image.open(BytesIO(data)) as image:
+    with _open(data, header) as image:
         image.draft(None, (SCALED_DECODING * size, SCALED_DECODING * size))
+        if image.width * image.height > _most_pixels():
+            raise ValueError(f"{image.width * image.height:,} pixels to decode, which would fill the memory")
         image.load()
         pixels = torch.from_numpy(np.array(to_rgb(image, data))).permute(2, 0, 1)
         return turn_upright(pixels, read_orientation(image))

@@ -24,12 +24,20 @@ TRANSFORMS: dict[int, tuple[bool, tuple[int, ...]]] = {
 
 
 class JpegHeader(NamedTuple):
-    """Height and width in pixels, colour components, and orientation, 1 to 8, of a JPEG file."""
+    """Height and width in pixels, colour components, and orientation, 1 to 8, of a JPEG file.
+
+    A progressive file needs memory for all its pixels, even if fewer are asked for.
+    """
 
     height: int
     width: int
     components: int
+    progressive: bool
     orientation: int
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
 
 
 def read_jpeg_header(data: bytes) -> JpegHeader | None:
@@ -51,6 +59,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader | None:
                 int.from_bytes(data[offset + 5 : offset + 7]),
                 int.from_bytes(data[offset + 7 : offset + 9]),
                 data[offset + 9],
+                marker not in (0xC0, 0xC1),
             )
         elif marker == 0xE1:
             metadata.append(data[offset + 4 : end])
