@@ -353,6 +353,7 @@ def test_a_million_images_open_at_once(tmp_path: Path) -> None:
         "version": pack_writer.PACK_VERSION,
         "format": "raw",
         "val_source": "",
+        "damaged": {},
         "images": {"train": train, "val": val},
     }
     manifest |= {"classes": [str(i) for i in range(1000)], "excluded": {}, "unreadable": 0}
