@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from alexnet.api import _encoded
 from alexnet.data.image import decode_image
 
 SIZE = 24
@@ -115,3 +116,14 @@ def test_every_orientation_is_the_standards() -> None:
         shown = decode_image(file.getvalue(), SIZE)[0]
         bright = {"top": shown[0], "bottom": shown[-1], "left": shown[:, 0], "right": shown[:, -1]}[side]
         assert bright.min() > 240, orientation
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_an_opened_image_is_turned_like_its_file(name: str) -> None:
+    """As they are given to `alexnet.load_run(...).predict`."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = BytesIO()
+    picture().save(file, name, exif=exif, **({"lossless": True} if name == "WEBP" else {}))
+    with Image.open(file) as opened:
+        np.testing.assert_array_equal(decode_image(_encoded(opened), SIZE), expected(file.getvalue()))
