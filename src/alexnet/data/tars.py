@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alexnet.data.image_list import Entry
+from alexnet.data.walk import is_image
 from alexnet.errors import UserError
 from alexnet.terminal import progress_bar
 
@@ -16,7 +17,7 @@ def tar_members(root: Path, tars: list[Path]) -> list[Entry]:
     """List the files in uncompressed tars, and in the tars inside them, without labels.
 
     Their paths are <tar>/<member>; in an inner tar <tar>/<inner tar without its .tar>/<member>.
-    Raises `UserError` for a file that is not a complete tar archive.
+    Raises `UserError` for a file that is not a complete tar archive, and for an image that is a link in it.
     """
     entries = []
     sizes = [tar.stat().st_size // MEGABYTE for tar in tars]
@@ -50,3 +51,8 @@ def _tar_files(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, int]]:
                     yield file, member.offset_data + offset
         elif member.isfile():
             yield member, member.offset_data
+        elif (member.islnk() or member.issym()) and is_image(member.name):
+            raise UserError(
+                f"{member.name} is a link to {member.linkname} inside a tar archive, which cannot be read in"
+                " place. Extract the archive."
+            )
