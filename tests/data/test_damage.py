@@ -1,6 +1,8 @@
 """Files that decode although they are damaged: found, named, counted, and set aside if asked for."""
 
 import os
+import subprocess
+import sys
 import zlib
 from dataclasses import replace
 from io import BytesIO
@@ -18,7 +20,7 @@ from alexnet.data.loading import load_image_data
 from alexnet.data.pack_writer import make_pack
 from alexnet.data.scan import scan_images
 from alexnet.data.walk import Walk
-from conftest import compose_config, save_image
+from conftest import PROJECT, compose_config, save_image
 
 SIZE = 32
 
@@ -163,3 +165,16 @@ def test_png_checksums() -> None:
         assert png_damage(intact) is None
     assert png_damage(damaged_png(noise())) == "the checksum of its IDAT chunk is wrong"
     assert png_damage(data[:-5] + b"\0" + data[-4:]) is not None
+
+
+@pytest.mark.slow
+def test_without_a_standard_error() -> None:
+    """As of a program that runs in the background: nothing is printed, nothing fails."""
+    program = (
+        "import os; os.close(2); from alexnet.data.damage import DamageDetector\nwith DamageDetector(): pass"
+    )
+    command = [sys.executable, "-c", program]
+    assert (
+        subprocess.run(command, env=os.environ | {"PYTHONPATH": str(PROJECT / "src")}, check=False).returncode
+        == 0
+    )

@@ -44,14 +44,17 @@ class DamageDetector:
     def __enter__(self) -> "DamageDetector":
         _flush()
         self._messages = TemporaryFile()
-        self._stderr = os.dup(2)
-        os.dup2(self._messages.fileno(), 2)
+        self._stderr: int | None = None
+        with suppress(OSError):  # a process without standard error gets no warnings
+            self._stderr = os.dup(2)
+            os.dup2(self._messages.fileno(), 2)
         return self
 
     def __exit__(self, *_: Any) -> None:
         _flush()
-        os.dup2(self._stderr, 2)
-        os.close(self._stderr)
+        if self._stderr is not None:
+            os.dup2(self._stderr, 2)
+            os.close(self._stderr)
         if others := JPEG_DAMAGE.sub(b"", self._since(0)).strip():
             os.write(2, others + b"\n")
         self._messages.close()
