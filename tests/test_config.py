@@ -237,3 +237,11 @@ def test_help_is_cut_short_by_its_reader() -> None:
         check=True,
     )
     assert shown.stderr == ""
+
+
+@pytest.mark.parametrize("key", ["data.root", "data.cache", "data.pack", "outputs"])
+@pytest.mark.parametrize("value", ["", "' '"])
+def test_an_empty_path_is_not_the_current_folder(key: str, value: str) -> None:
+    """It may be a variable of the shell that is not set; data would be fetched into the current folder."""
+    with pytest.raises(UserError, match=f"{key}= is empty. Give a path, or leave it out"):
+        compose_config(f"{key}={value}")

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from alexnet.data.folders import Walk
     from alexnet.data.image_list import ImageList
+    from alexnet.data.walk import Walk
 
 
 class PackFormat(Enum):
@@ -153,6 +153,7 @@ class DataConfig(ValidatedConfig):
     hold_out: float | None = None
     in_memory: bool = False
     max_unreadable: float = MISSING
+    exclude_damaged: bool = False
     resize_size: int = MISSING
     mean: MeanKind = MISSING
     val_crops: ValCrops = MISSING

@@ -73,6 +73,7 @@ ADDED_KEYS: dict[str, tuple[Any, str]] = {
     "data.augment.random_resized_crop.scale": ([0.08, 1.0], "data.augment.crop"),
     "data.augment.random_resized_crop.ratio": ([0.75, 1.3333333333333333], "data.augment.crop"),
     "data.augment.trivial_augment.enabled": (False, "data.augment.crop"),
+    "data.exclude_damaged": (False, "data.name"),
     "data.hold_out": (None, "data.name"),
     "data.in_memory": (False, "data.name"),
     "model.init_gain": (1.0, "model.init_bias"),
