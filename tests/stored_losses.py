@@ -48,6 +48,8 @@ COMMON = (
 )
 NARROW = "model.width=0.0625 model.fc_units=[2048,2048]"
 SMALL = "model.image_size=64"
+# of a run that another one learns from
+TEACHER = ("trainer.max_epochs=1", "trainer.limit_train_batches=2", "callbacks.checkpoint.last=true")
 # 5 steps an epoch instead of 10: the rate changes after each
 SHORT_EPOCHS = "trainer.limit_train_batches=5 trainer.max_epochs=4"
 
@@ -91,6 +93,7 @@ CASES = {
         f"{NARROW} {SHORT_EPOCHS} model.batch_norm=true model.activation=gelu scheduler.warmup_epochs=1.5"
         " trainer.gradient_clip_val=1 loss=cross_entropy loss.label_smoothing=0.1"
     ),
+    "distillation": f"{NARROW} loss=distillation loss.teacher={{teacher}}",
     "leaky_relu": f"{NARROW} model.activation=leaky_relu",
     "elu": f"{NARROW} model.activation=elu",
     "silu": f"{NARROW} model.activation=silu",
@@ -110,7 +113,7 @@ CASES = {
 SLOW = {
     *("vgg16", "googlenet", "resnet18", "sigmoid", "identity", "no_communication", "init_pytorch", "init_he"),
     *("leaky_relu", "elu", "silu", "nesterov", "convnet_11pct_n5", "convnet_18pct"),
-    *("convnet_11pct", "alexnet_2012_pretrained"),
+    *("convnet_11pct", "alexnet_2012_pretrained", "distillation"),
     *("zero_biases", "removed", "frozen", "freeze_from", "no_augmentation", "color_until_epoch"),
 }
 
@@ -152,21 +155,29 @@ def losses_of(case: str, root: Path) -> list[float]:
         fit(trainer, *arguments, **named)
 
     with tempfile.TemporaryDirectory() as outputs, _plain_arithmetic():
-        argv = [str(PROGRAM), *COMMON, f"data.root={root}", f"outputs={outputs}", *CASES[case].split()]
-        with (
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()) as told,
-            patch.object(sys, "argv", _last_of_each(argv)),
-            patch.dict(os.environ, ALEXNET_CACHE=f"{root}.cache"),
-            patch.object(Trainer, "fit", watched),
-            patch.object(Figure, "savefig"),  # a third of the time
-        ):
-            try:
-                runpy.run_path(str(PROGRAM), run_name="__main__")
-            except SystemExit as ended:
-                raise RuntimeError(f"{case}: {ended.code}\n{told.getvalue()}") from ended
+        teacher = f"{outputs}/teacher"
+        if "{teacher}" in CASES[case]:
+            _run(case, root, [*NARROW.split(), *TEACHER, f"run_folder={teacher}"])
+        typed = CASES[case].format(teacher=teacher).split()
+        with patch.object(Trainer, "fit", watched):
+            _run(case, root, [f"outputs={outputs}", *typed])
     assert len(losses.losses) == STEPS, f"{case}: {len(losses.losses)} steps"
     return losses.losses
+
+
+def _run(case: str, root: Path, typed: list[str]) -> None:
+    """Run the program on the pictures in `root`."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()) as told,
+        patch.object(sys, "argv", _last_of_each([str(PROGRAM), *COMMON, f"data.root={root}", *typed])),
+        patch.dict(os.environ, ALEXNET_CACHE=f"{root}.cache"),
+        patch.object(Figure, "savefig"),  # a third of the time
+    ):
+        try:
+            runpy.run_path(str(PROGRAM), run_name="__main__")
+        except SystemExit as ended:
+            raise RuntimeError(f"{case}: {ended.code}\n{told.getvalue()}") from ended
 
 
 def differences(case: str, losses: list[float], stored: list[float]) -> list[str]:

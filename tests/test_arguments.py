@@ -21,7 +21,7 @@ from alexnet.config import (
     PrepareConfig,
     TrainConfig,
 )
-from alexnet.config.arguments import check_one_run, options_first, path_key, quote_arguments, quote_value
+from alexnet.config.arguments import check_one_run, path_key, quote_arguments, quote_value, tidy
 from alexnet.errors import UserError
 from conftest import Train, compose_config
 
@@ -262,14 +262,9 @@ def test_as_a_user_types_them(train: Train) -> None:
 
 def test_options_stand_anywhere(train: Train) -> None:
     """Hydra's parser takes one unbroken row of overrides."""
-    assert options_first(["a=1", "-m", "~b", "--cfg", "job", "c=2"]) == [
-        "-m",
-        "--cfg",
-        "job",
-        "a=1",
-        "~b",
-        "c=2",
-    ]
-    done = train("model.lrn=false", "--cfg", "job", "seed=3")
+    typed = ["a=1", "-m", "~b", "--cfg", "job", "c=2"]
+    assert tidy(typed) == ["-m", "--cfg", "job", "a=1", "~b", "c=2"]
+    assert tidy(["--a.b=1\r", "--cfg=job", "--config-name=x"]) == ["--cfg=job", "--config-name=x", "a.b=1"]
+    done = train("--model.lrn=false", "--cfg", "job", "seed=3\r")
     assert done.status == 0
     assert "seed: 3" in done.out

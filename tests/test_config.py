@@ -52,7 +52,8 @@ def test_presets_say_only_what_differs() -> None:
         for base in bases:
             if (file.parent.name, base) in SCHEMAS:
                 continue  # keys without values
-            below = yaml.safe_load((file.parent / f"{base}.yaml").read_text())
+            name = base.partition("@")[0]  # study=imagenet_innovations says where its base goes
+            below = yaml.safe_load((file.parent / f"{name}.yaml").read_text())
             repeated = [key for key, value in content.items() if key in below and below[key] == value]
             assert not repeated, f"{file.name} repeats {repeated} of {base}.yaml"
 
@@ -140,16 +141,39 @@ def test_mistakes_are_reported_in_one_line(override: str, expected: list[str]) -
         (["data=null"], "data=null: a group needs a choice. Choices: cifar10, "),
         (["study=null"], "study=null: a group needs a choice. Choices: activations, "),
         (["study.pilot.seeds=1"], "study.pilot.seeds: no study is chosen. Add study=<choice>."),
+        (["model.lrn=true", "-m", "--cfg", "job"], "-m --cfg: give one of them, not several."),
+        (["lr=0.1"], "lr: there is no such key. Did you mean optimizer.lr?"),
+        (["epochs=3"], "epochs: there is no such key. Did you mean scheduler.warmup_epochs or trainer."),
+        (["data=_base"], "data=_base: there is no such choice. Choices: cifar10, "),
+        (["model=_alexnet"], "model=_alexnet: there is no such choice. Did you mean alexnet?"),
+        (["data.cache=${oc.env:NOT_SET}"], "data.cache: the environment variable NOT_SET is not set."),
+        (
+            ["--config-name=no_lrn"],
+            "--config-name=no_lrn: there is no such configuration. Did you mean exper",
+        ),
+        (["hydra.run.dir=x"], "hydra.run.dir=x: it has no effect here."),
+        (["optimizer.lr=1,000"], "optimizer.lr=1,000: several values are a sweep. Add -m: "),
+        (
+            ["experiment=alexnet_2012"],
+            "data.root is not set. Set it: data.root=..., the folder with your copy",
+        ),
         (["trainer=3"], "trainer=3: there is no such choice. Choices: default."),
         (["claim.text.more=1"], "claim.text.more: claim is null and has no keys."),
     ],
 )
-def test_a_group_that_is_null_or_a_number(train: Train, arguments: list[str], line: str) -> None:
-    """Hydra and OmegaConf end with a failed assertion, or a ValueError."""
+def test_what_hydra_tells_badly(train: Train, arguments: list[str], line: str) -> None:
+    """Where a group is null, Hydra and OmegaConf end with a failed assertion or a ValueError."""
     done = train(*arguments)
     assert done.status == 1
     assert done.err.startswith(f"Error: {line}")
     assert done.err.count("\n") == 1
+
+
+def test_a_mode_that_wandb_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offlin")
+    with pytest.raises(UserError, match="WANDB_MODE=offlin: expected one of online, offline"):
+        compose_config()
+    compose_config("logger=csv")
 
 
 def test_a_divided_network_is_not_compiled() -> None:
@@ -213,3 +237,11 @@ def test_help_is_cut_short_by_its_reader() -> None:
         check=True,
     )
     assert shown.stderr == ""
+
+
+@pytest.mark.parametrize("key", ["data.root", "data.cache", "data.pack", "outputs"])
+@pytest.mark.parametrize("value", ["", "' '"])
+def test_an_empty_path_is_not_the_current_folder(key: str, value: str) -> None:
+    """It may be a variable of the shell that is not set; data would be fetched into the current folder."""
+    with pytest.raises(UserError, match=f"{key}= is empty. Give a path, or leave it out"):
+        compose_config(f"{key}={value}")

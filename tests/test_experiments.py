@@ -31,7 +31,7 @@ RECIPES = {
         "alexnet_caffe",
         "alexnet_paper",
     ),
-    *("convnet_11pct", "convnet_13pct", "convnet_18pct", "figure1"),
+    *("convnet_11pct", "convnet_13pct", "convnet_18pct", "figure1", "modern"),
 }
 FIGURE1 = ("figure1_sigmoid", "figure1_tanh")  # their baseline is figure1, on data of its own
 NETWORKS = ("lenet5", "vgg16", "googlenet", "resnet18")  # another in AlexNet's place
@@ -57,6 +57,24 @@ FACTORS = {
     "no_weight_decay": ("baseline", {"optimizer.weight_decay"}),
     "ten_crops": ("baseline", {"data.val_crops"}),
 }
+# what came after: the year of its first publication, and the keys that are the factor, or their group
+LATER = {
+    "later_ema": (1992, {"callbacks.ema.decay"}),
+    "later_clipping": (2012, {"trainer.gradient_clip_val"}),
+    "later_nesterov": (2013, {"optimizer"}),
+    "later_random_resized_crop": (2014, {"data.augment.random_resized_crop.enabled"}),
+    "later_batch_norm": (2015, {"model.batch_norm"}),
+    "later_he_init": (2015, {"model.init"}),
+    "later_distillation": (2015, {"loss"}),
+    "later_label_smoothing": (2015, {"loss.label_smoothing"}),
+    "later_gelu": (2016, {"model.activation"}),
+    "later_warmup": (2017, {"scheduler.warmup_epochs"}),
+    "later_random_erasing": (2017, {"data.augment.random_erasing.p"}),
+    "later_mixup": (2017, {"data.augment.mixup.alpha"}),
+    "later_adamw": (2017, {"optimizer"}),
+    "later_cutmix": (2019, {"data.augment.cutmix.alpha"}),
+    "later_trivial_augment": (2021, {"data.augment.trivial_augment.enabled"}),
+}
 
 
 @functools.cache
@@ -68,6 +86,7 @@ def resolved(*overrides: str) -> dict[str, Any]:
 def test_every_experiment_is_here() -> None:
     assert {path.stem for path in FOLDER.glob("*.yaml")} - RECIPES == {
         *FACTORS,
+        *LATER,
         *NETWORKS,
         *FIGURE1,
         "cifar_lrn",
@@ -82,6 +101,28 @@ def test_changes_one_factor(name: str, data: str) -> None:
     theirs = flatten(resolved(*([f"experiment={baseline}"] if baseline else []), f"data={data}"))
     differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
     assert {key for key in differing if not key.startswith("claim")} == factor
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_later_idea_is_one_factor_with_its_year(name: str) -> None:
+    year, factor = LATER[name]
+    ours, theirs = (flatten(resolved(f"experiment={arm}", "data=imagenette")) for arm in (name, "baseline"))
+    differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
+    changed = {key for key in differing if not key.startswith("claim")}
+    assert changed == factor or {key.partition(".")[0] for key in changed} == factor
+    text = (FOLDER / f"{name}.yaml").read_text()
+    assert str(year) in "".join(line for line in text.splitlines() if line.startswith("#"))
+    assert f"Command: python src/train.py experiment={name} " in text
+    assert "baseline: experiment=baseline" in text
+    assert (ours["claim.year"], ours["claim.section"]) == (year, "")
+
+
+def test_modern_keeps_the_layers() -> None:
+    ours, theirs = (
+        flatten(resolved(f"experiment={arm}", "data=imagenette")) for arm in ("modern", "baseline")
+    )
+    for key in ours.keys() | theirs.keys():
+        assert not key.startswith("model.") or ours[key] == theirs[key]
 
 
 @pytest.mark.parametrize("name", FIGURE1)
@@ -164,14 +205,15 @@ FAST = ("baseline", "alexnet_2012", "two_columns", "ten_crops", "lenet5")
     "name",
     [
         pytest.param(name, marks=() if name in FAST else pytest.mark.slow)
-        for name in (*FACTORS, "lenet5", "resnet18")  # the others: torchvision's, too
+        # the others: torchvision's, too; distillation needs a teacher
+        for name in (*FACTORS, "lenet5", "resnet18", "modern", *sorted(LATER.keys() - {"later_distillation"}))
     ],
 )
 def test_trains_for_a_step(name: str, image_tree: Path, tmp_path: Path) -> None:
     overrides = [
         *(f"experiment={name}", "data=folder", f"data.root={image_tree}", f"data.cache={tmp_path}/cache"),
         *("data.batch_size=4", "data.workers=0", "logger=csv", "trainer.accelerator=cpu"),
-        *(["model.width=0.05"] if name in FACTORS else []),
+        *(["model.width=0.05"] if name not in ("lenet5", "resnet18") else []),
         *("trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"),
         *(f"run_folder={tmp_path}/run", "callbacks.checkpoint.last=false", "callbacks.checkpoint.best=false"),
     ]
@@ -180,7 +222,7 @@ def test_trains_for_a_step(name: str, image_tree: Path, tmp_path: Path) -> None:
     error = run(TrainRequest(read_config(raw, TrainConfig), to_plain_dict(raw), overrides))
     assert error is not None
     recorded = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
-    assert (recorded["claim"] is None) == (name not in FACTORS.keys() - {"baseline"})
+    assert (recorded["claim"] is None) == (name not in (FACTORS.keys() | LATER.keys()) - {"baseline"})
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from alexnet.data.imagenet import class_names
 from conftest import PROJECT, SMALL, Train, real_images, save_image
@@ -152,3 +155,18 @@ def test_imagenette_in_the_official_archives(train: Train, tmp_path: Path) -> No
         results.append(json.loads((tmp_path / f"{form}-run/result.json").read_text()))
     assert [results[0][key] for key in COMPARED] == [results[1][key] for key in COMPARED]
     assert results[0]["val"]["samples"] == 3925
+
+
+def test_help_lists_what_it_takes(train: Train) -> None:
+    """With an example; every key in it is one, and has the value that it has."""
+    done = train("--help", program="prepare.py")
+    assert (done.status, done.err) == (0, "")
+    assert "python src/prepare.py data=folder data.root=<folder>" in done.out
+    keys = re.findall(r"^  ([\w.]+)=(\S+)", done.out, re.MULTILINE)
+    assert len(keys) == 11
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        composed = compose("prepare")
+    for key, value in keys:
+        assert OmegaConf.select(composed, key, throw_on_missing=False) is not None or key == "data.pack", key
+        if value[0].isdigit():
+            assert str(OmegaConf.select(composed, key)) == value

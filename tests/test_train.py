@@ -127,6 +127,8 @@ def test_bad_files_are_named_and_counted(train: Train, tmp_path: Path) -> None:
     assert set(named) == {"cat/truncated.jpg", "dog/text.JPEG", "dog/empty.png", "dog/notes.txt"}
     assert all(named.values())
     assert "4 files set aside" in done.out
+    assert "images (10% held out of each class) of 2 classes (cat, dog), from files in" in done.out
+    assert done.result["damaged_files"] == 0
     assert done.result["train"]["samples"] + done.result["val"]["samples"] == 19
     assert "top5_error" not in done.result["val"]  # two classes
 

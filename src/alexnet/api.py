@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 
 from alexnet.config import ValCrops
 from alexnet.config.composition import compose_model, list_presets
 from alexnet.data.image import ImageError, decode_image
+from alexnet.data.orientation import read_orientation
 from alexnet.errors import UserError
 from alexnet.models.base import ImageClassifier
 from alexnet.models.build import build_network
@@ -133,5 +134,9 @@ def _encoded(image: ImageLike) -> bytes:
     if isinstance(image, str | PathLike):
         return Path(image).read_bytes()
     file = BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(file, "PNG")
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    picture.load()  # of a TIFF file this applies the orientation
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = read_orientation(picture)
+    picture.save(file, "PNG", exif=exif)
     return file.getvalue()

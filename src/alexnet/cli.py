@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -19,21 +20,20 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from alexnet.config import ProgramConfig
-from alexnet.config.arguments import check_one_run, is_sweep, options_first, quote_arguments
-from alexnet.config.composition import group_choices, register, register_choices
+from alexnet.config.arguments import check_is_used, check_one_run, is_sweep, quote_arguments, tidy
+from alexnet.config.composition import check_choices, group_choices, register, register_choices
 from alexnet.config.extensions import load_typed_extensions
 from alexnet.config.messages import format_error, format_missing_choice
 from alexnet.config.security import check_builds_nothing
 from alexnet.errors import JobsFailedError, UserError
-from alexnet.paths import CONF
+from alexnet.paths import CONF, command_for
 from alexnet.terminal import tolerate_encoding
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
-# what Hydra and OmegaConf fail with where a group is null or a number, or a key is below one that is null
-HYDRA_ON_GROUPS = (
-    *("Unexpected type for root: NoneType", "Unexpected type: None", "Got NoneType"),
-    "Config group override must be a string",
-)
+# what Hydra and OmegaConf fail with where a group is null, or a key below one that is
+HYDRA_ON_GROUPS = ("Unexpected type for root: NoneType", "Unexpected type: None", "Got NoneType")
+HYDRA_ON_OPTIONS = "Only one of --run"  # what Hydra fails with where several of these are given
+OPTIONS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
 PRINTING = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # print, and do nothing else
 
 # Hydra deep-copies the store with its list of sources; --help does so a hundred times, most of its run time
@@ -75,14 +75,18 @@ def entry_point(
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to here
             tolerate_encoding()
-            typed = options_first(sys.argv[1:])
+            typed = tidy(sys.argv[1:])
             if not sweeps and is_sweep(typed):
                 sys.exit(f"Error: {name}.py takes one configuration at a time. Leave -m out.")
             try:
                 check_builds_nothing(typed)
+                check_is_used(typed)
                 if issubclass(schema, ProgramConfig) and load_typed_extensions(typed):
                     register_choices()
                 sys.argv[1:] = quote_arguments(typed, schema)
+                if groups:
+                    check_choices(typed)
+                _check_options(sys.argv[1:], name)
                 check_one_run(sys.argv[1:], typed, name, sweeps=sweeps)
                 try:
                     program()
@@ -93,6 +97,9 @@ def entry_point(
             except (UserError, HydraException, OmegaConfBaseException) as error:
                 _exit([*mistakes, format_error(error, schema)])
             except (AssertionError, ValueError) as error:
+                if HYDRA_ON_OPTIONS in str(error):
+                    given = [option for option in sys.argv[1:] if option in OPTIONS]
+                    _exit([f"{' '.join(given)}: give one of them, not several."])
                 if not any(text in str(error) for text in HYDRA_ON_GROUPS):
                     raise
                 _exit([format_missing_choice(sys.argv[1:], group_choices())])
@@ -111,6 +118,18 @@ def entry_point(
         return run
 
     return decorate
+
+
+def _check_options(arguments: list[str], program: str) -> None:
+    """Raise `UserError` for what is neither an option of Hydra nor key=value: argparse prints its usage."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        wrong = message.removeprefix("unrecognized arguments: ")
+        raise UserError(f"{wrong}: expected key=value, or an option: {command_for(program)} --hydra-help")
+
+    vars(parser)["error"] = refuse
+    parser.parse_args(arguments)
 
 
 def _conclude_sweep() -> None:

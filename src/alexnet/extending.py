@@ -7,7 +7,14 @@ those from which choices with options derive; `InputPath` and `OutputPath` are t
 
 from alexnet.config.base import InputPath, OutputPath, check, check_fraction, check_positive
 from alexnet.config.callbacks import CallbackConfig, register_callback
-from alexnet.config.data import AugmentationConfig, DataConfig, register_augmentation, register_data
+from alexnet.config.data import (
+    AugmentationConfig,
+    CropAugmentationConfig,
+    DataConfig,
+    MixAugmentationConfig,
+    register_augmentation,
+    register_data,
+)
 from alexnet.config.extensions import load_extension
 from alexnet.config.loss import LossConfig, register_loss
 from alexnet.config.model import ModelConfig, register_model
@@ -20,11 +27,13 @@ from alexnet.models.families.alexnet import register_normalization
 __all__ = [
     "AugmentationConfig",
     "CallbackConfig",
+    "CropAugmentationConfig",
     "DataConfig",
     "Download",
     "FetchedDataConfig",
     "InputPath",
     "LossConfig",
+    "MixAugmentationConfig",
     "ModelConfig",
     "OptimizerConfig",
     "OutputPath",

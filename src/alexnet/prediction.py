@@ -18,6 +18,7 @@ from torch import Tensor
 from alexnet.config import PredictConfig
 from alexnet.data.image import EXTENSIONS, ImageError, decode_image
 from alexnet.data.loader import prefetch_map
+from alexnet.data.walk import is_hidden, is_image
 from alexnet.errors import UserError
 from alexnet.files import shortest_decimal, write_json
 from alexnet.hardware import resolve_device
@@ -74,11 +75,17 @@ def find_images(images: Any) -> list[Path]:
     return paths
 
 
+def _is_listed(file: Path, folder: Path) -> bool:
+    """Return whether a path in a folder is an image by its name, and neither hidden, a pipe nor a device."""
+    hidden = any(map(is_hidden, file.relative_to(folder).parts[:-1]))
+    return is_image(file.name) and not hidden and (file.is_file() or not file.exists())
+
+
 def _expand(item: str, *, in_list: bool = False) -> Iterable[Path]:
     """Return the files of one item of `images=`; a .txt file named in a .txt file is taken for an image."""
     path = absolute(item)
     if path.is_dir():
-        return (file for file in sorted(path.rglob("*")) if file.suffix.lower() in EXTENSIONS)
+        return (file for file in sorted(path.rglob("*")) if _is_listed(file, path))
     if path.is_file():
         return _read_list(path) if path.suffix.lower() == LIST_SUFFIX and not in_list else [path]
     if has_magic(item):

@@ -11,7 +11,8 @@ import torch
 
 from alexnet.config import AugmentationConfig, AugmentConfig, ColorScale, MeanKind
 from alexnet.config.data import AUGMENTATIONS
-from alexnet.data.augmentation import Augmentation, AugmentationParams, epoch_augmentation_params
+from alexnet.data.augmentation import Augmentation, epoch_augmentation_params
+from alexnet.data.augmentation_params import AugmentationParams
 from alexnet.data.sampling import RandomStream, epoch_generator
 from alexnet.data.statistics import Statistics, color_axes, mean_image
 from alexnet.errors import UserError

@@ -2,6 +2,7 @@
 
 import signal
 import tarfile
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,26 @@ def test_every_truncation_is_noticed(tmp_path: Path) -> None:
         with pytest.raises(ImageError):
             decode_image(whole[:length], 64)
     decode_image(whole, 64)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_more_pixels_than_pillow_allows(progressive: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoded on a coarser grid, unless that would take the memory of all of them."""
+    file = BytesIO()
+    photograph(1600, 1200).save(file, "JPEG", quality=92, progressive=progressive)
+    expected = decode_image(file.getvalue(), 64)
+    bitmap = BytesIO()
+    photograph(1600, 1200).save(bitmap, "PNG")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200_000)  # a fifth of a megapixel stands for 89
+    if progressive:
+        with pytest.raises(ImageError, match="exceeds limit"):
+            decode_image(file.getvalue(), 64)
+    else:
+        np.testing.assert_array_equal(decode_image(file.getvalue(), 64), expected)
+        with pytest.raises(ImageError, match="480,000 pixels to decode, which would fill the memory"):
+            decode_image(file.getvalue(), 300)
+    with pytest.raises(ImageError, match="exceeds limit"):
+        decode_image(bitmap.getvalue(), 64)
 
 
 def test_a_signal_is_not_taken_for_a_damaged_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet.data.folders import Walk, list_folders
+from alexnet.data.folders import list_folders
 from alexnet.data.image import ImageError
 from alexnet.data.image_list import Entry, ImageList, check_classes, fingerprint
+from alexnet.data.walk import Walk
 from alexnet.errors import UserError
 from conftest import save_image
 

@@ -11,10 +11,10 @@ import pytest
 
 from alexnet.config import DataConfig
 from alexnet.data import imagenet, listing
-from alexnet.data.folders import Walk
 from alexnet.data.image_list import Entry, ImageList, fingerprint
-from alexnet.data.imagenet import class_names, completeness, list_imagenet
+from alexnet.data.imagenet import _by_folder, class_names, completeness, list_imagenet
 from alexnet.data.loading import load_image_data
+from alexnet.data.walk import Walk
 from alexnet.errors import UserError
 from conftest import compose_config, real_images, save_image
 from imagenet_forms import (
@@ -184,3 +184,26 @@ def test_a_tar_without_images(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "ILSVRC2012_img_train.tar", "w") as tar:
         tar.add(tmp_path / "notes.txt", "notes.txt")
     assert "ILSVRC2012_img_train.tar contains no images." in missing(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE])
+def test_a_link_in_a_tar_is_not_left_out(tmp_path: Path, kind: bytes) -> None:
+    """As of files that were the same on the disk from which they were archived."""
+    save_image(tmp_path / "a.JPEG", np.random.default_rng(0))
+    with tarfile.open(tmp_path / "ILSVRC2012_img_train.tar", "w") as tar:
+        tar.add(tmp_path / "a.JPEG", "n01440764/a.JPEG")
+        link = tarfile.TarInfo("n01440764/b.JPEG")
+        link.type, link.linkname = kind, "n01440764/a.JPEG"
+        tar.addfile(link)
+    assert "n01440764/b.JPEG is a link to n01440764/a.JPEG inside a tar archive" in missing(tmp_path)
+
+
+def test_hidden_folders_in_a_tar(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        for name in ("n01440764/a.JPEG", "n01440764/.thumbs/b.JPEG", "__MACOSX/n01440764/c.JPEG"):
+            save_image(tmp_path / "a.JPEG", np.random.default_rng(0))
+            tar.add(tmp_path / "a.JPEG", name)
+    images = _by_folder(Walk(tmp_path), [tmp_path / "t.tar"])
+    assert [images.path(row) for row in range(len(images))] == ["t.tar/n01440764/a.JPEG"]
+    hidden = ("t.tar/n01440764/.thumbs/b.JPEG", "t.tar/__MACOSX/n01440764/c.JPEG")
+    assert images.ignored == dict.fromkeys(sorted(hidden), "hidden or system folder")

@@ -8,8 +8,9 @@ import pytest
 
 from alexnet.config import DataConfig, PackFormat, PrepareConfig
 from alexnet.data import scan as scan_module
-from alexnet.data.loading import load_image_data, load_val_data, open_data
+from alexnet.data.loading import load_image_data, open_data
 from alexnet.data.pack_writer import make_pack
+from alexnet.data.val_data import load_val_data
 from alexnet.errors import UserError
 from conftest import compose_config
 

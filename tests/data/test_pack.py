@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,11 +147,11 @@ def test_resumes_after_a_kill(
     settings = config(bad_tree, f"data.pack={bad_tree.parent}/stopped")
     real, read = ImageList.decode, []
 
-    def dying(images: ImageList, index: int, size: int) -> np.ndarray:
+    def dying(images: ImageList, index: int, size: int, *inspect: Any) -> np.ndarray:
         if len(read) >= survived:
             raise KeyboardInterrupt
         read.append(index)
-        return real(images, index, size)
+        return real(images, index, size, *inspect)
 
     monkeypatch.setattr(ImageList, "decode", dying)
     with pytest.raises(KeyboardInterrupt):
@@ -161,9 +162,9 @@ def test_resumes_after_a_kill(
 
     again: list[str] = []
 
-    def counting(images: ImageList, index: int, size: int) -> np.ndarray:
+    def counting(images: ImageList, index: int, size: int, *inspect: Any) -> np.ndarray:
         again.append(images.path(index))
-        return real(images, index, size)
+        return real(images, index, size, *inspect)
 
     monkeypatch.setattr(ImageList, "decode", counting)
     stopped = made(settings, packed)
@@ -184,12 +185,12 @@ def test_a_real_kill(image_tree: Path) -> None:
         pack_writer.CHUNK, pack_writer.SAVE_SECONDS = 2, 0.0
         real = pack_writer.ImageList.decode
         progress = Path("{folder}.partial/train_progress.npz")
-        def dying(images, index, size):
+        def dying(images, index, size, *inspect):
             if index == 9:
                 while pack_writer._Progress.load(progress, 256).done < 8:  # all rows before it
                     time.sleep(0.05)
                 os.kill(os.getpid(), signal.SIGKILL)
-            return real(images, index, size)
+            return real(images, index, size, *inspect)
         pack_writer.ImageList.decode = dying
         sys.argv = ["prepare.py", "data=folder", "data.root={image_tree}", "data.pack={folder}"]
         sys.argv += ["data.cache={image_tree.parent}/cache"]
@@ -348,7 +349,13 @@ def test_a_million_images_open_at_once(tmp_path: Path) -> None:
         eigenvectors=np.eye(3),
         eigenvalues=np.ones(3),
     )
-    manifest = {"version": pack_writer.PACK_VERSION, "format": "raw", "images": {"train": train, "val": val}}
+    manifest = {
+        "version": pack_writer.PACK_VERSION,
+        "format": "raw",
+        "val_source": "",
+        "damaged": {},
+        "images": {"train": train, "val": val},
+    }
     manifest |= {"classes": [str(i) for i in range(1000)], "excluded": {}, "unreadable": 0}
     manifest |= {"fingerprint": "0", "root": "/nowhere", "seen": {}}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))

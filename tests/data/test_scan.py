@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from alexnet.data import scan as scan_module
-from alexnet.data.folders import Walk, list_folders
+from alexnet.data.folders import list_folders
 from alexnet.data.image_list import ImageList
 from alexnet.data.scan import DatasetScan, cached_scan, scan_images
+from alexnet.data.walk import Walk
 from alexnet.errors import UserError
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.data.folders import Walk, list_folders
+from alexnet.data.folders import list_folders
 from alexnet.data.sources.synthetic import SyntheticConfig
 from alexnet.data.synthetic import CLASSES, draw, make_synthetic
+from alexnet.data.walk import Walk
 
 
 @pytest.fixture(scope="module")

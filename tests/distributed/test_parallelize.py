@@ -33,6 +33,9 @@ PLACEMENTS = {
 LATER = (
     *("optimizer=nesterov", "scheduler.warmup_epochs=1.5", "trainer.gradient_clip_val=0.5"),
     *("loss.label_smoothing=0.1", "model.batch_norm=true", "model.activation=gelu", "model.conv6=true"),
+    *("callbacks.ema.decay=0.9", "data.augment.mixup.alpha=0.4", "data.augment.cutmix.alpha=1"),
+    *("data.augment.random_resized_crop.enabled=true", "data.augment.trivial_augment.enabled=true"),
+    "data.augment.random_erasing.p=0.5",
 )
 # what must be typed besides, where a run goes on that had another placement
 ELSEWHERE = {"single": ("trainer.devices=1", "strategy=auto"), "ddp": ("strategy=ddp",)}
@@ -116,6 +119,9 @@ def test_one_form_of_checkpoint(placed: Placed, name: str, later: str) -> None:
     for key, expected in theirs["state_dict"].items():
         assert type(ours["state_dict"][key]) is torch.Tensor
         torch.testing.assert_close(ours["state_dict"][key], expected, rtol=1e-9, atol=1e-12)
+    assert ("state_dict_ema" in theirs) == bool(later)
+    for key, expected in theirs.get("state_dict_ema", {}).items():
+        torch.testing.assert_close(ours["state_dict_ema"][key], expected, rtol=1e-9, atol=1e-12)
     (state,), (expected_state,) = ours["optimizer_states"], theirs["optimizer_states"]
     assert state["state"].keys() == expected_state["state"].keys()
     for number, entry in expected_state["state"].items():

@@ -19,15 +19,18 @@ from PIL import Image
 from alexnet.config import Accelerator, EvaluateConfig, PrepareConfig, ValCrops
 from alexnet.config.composition import register
 from alexnet.config.reading import read_config
+from alexnet.data.folders import list_folders
 from alexnet.data.image import decode_image
-from alexnet.data.loading import load_val_data
+from alexnet.data.image_list import fingerprint
 from alexnet.data.pack_writer import make_pack
+from alexnet.data.val_data import load_val_data
+from alexnet.data.walk import Walk
 from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import evaluate, evaluate_models
 from alexnet.evaluation.models import load_data, load_models
 from alexnet.runs.trained_model import load_trained_model
 from alexnet.training import fit
-from conftest import PROJECT, SMALL, Train, request_of
+from conftest import PROJECT, SMALL, Train, compose_config, request_of
 from wandb_file import read_wandb_file
 
 register("evaluate", EvaluateConfig)
@@ -324,3 +327,54 @@ def test_val_data_from_files_and_from_a_pack(image_tree: Path, tmp_path: Path) -
     (pack,) = (path for path in (tmp_path / "cache/packs").glob("folder-*") if path.is_dir())
     with pytest.raises(UserError, match="a pack of images of 32 pixels, not 64"):
         load_val_data(replace(config.data, pack=str(pack), resize_size=64))
+
+
+def test_a_folder_that_is_given_is_measured_whole(runs: Runs, tmp_path: Path) -> None:
+    """Class folders without splits, a folder of validation images alone, and one split as usual."""
+    (root,) = (path for path in runs.images.iterdir() if path.is_dir())
+    flat, lone = tmp_path / "flat", tmp_path / "lone"
+    for split in ("train", "val"):
+        shutil.copytree(root / split, flat, dirs_exist_ok=True)
+    shutil.copytree(root / "val", lone / "Testing")
+    count, val_count = (sum(path.is_file() for path in folder.rglob("*")) for folder in (flat, lone))
+    assert (count, val_count) == (92, 31)
+    for where, expected in ((flat, 92), (lone, 31), (root, 31)):
+        for given in (("data=folder", f"data.root={where}"), (f"data_root={where}",)):
+            (data,) = load_data(load_models(evaluate_config(f"run={runs.first}", *given)))
+            assert len(data.images) == expected, (where, given)
+    assert sorted(path.name for path in flat.iterdir()) == list(data.classes)  # nothing was made in it
+
+
+def test_the_runs_own_images_that_have_moved(runs: Runs, tmp_path: Path) -> None:
+    """Those on which it was not trained are measured, as before; of other images all."""
+    (root,) = (path for path in runs.images.iterdir() if path.is_dir())
+    flat = tmp_path / "flat"
+    shutil.copytree(root / "train", flat)
+    run = tmp_path / "run"
+    shutil.copytree(runs.first, run)
+    config = (run / "config.yaml").read_text().replace("source: synthetic", "source: folder")
+    config = re.sub(r"  synthetic:\n(    .*\n)+", "", config)
+    (run / "config.yaml").write_text(config)
+    environment = json.loads((run / "environment.json").read_text())
+    environment["data_fingerprint"] = fingerprint(*list_folders(Walk(flat), 0.1))
+    (run / "environment.json").write_text(json.dumps(environment))
+    held_out = len(list_folders(Walk(flat), 0.1)[1])
+    typed = (f"run={run}", f"data_root={flat}", f"cache={tmp_path / 'cache'}")
+    assert len(load_data(load_models(evaluate_config(*typed)))[0].images) == held_out < 61
+    next(flat.rglob("*.JPEG")).unlink()
+    assert len(load_data(load_models(evaluate_config(*typed)))[0].images) == 60
+
+
+def test_classes_in_another_form_and_order(image_tree: Path, tmp_path: Path) -> None:
+    """As when the images were copied to a Mac: the labels are the network's."""
+    for name, new in (("cat", "cafe\u0301"), ("dog", "Cafz")):
+        (image_tree / "val" / name).rename(image_tree / "val" / new)
+    config = compose_config("data=folder", f"data.root={image_tree / 'val'}", f"data.cache={tmp_path}").data
+    data = load_val_data(config, whole=True)
+    assert data.classes == ("Cafz", "cafe\u0301")
+    ours = data.with_classes(("cafz", "caf\u00e9"))
+    names = [ours.images.path(row).rpartition("/")[2][:3] for row in range(len(ours.images))]
+    assert [("dog", "cat")[label] for label in ours.images.labels.tolist()] == names
+    turned = data.with_classes(("caf\u00e9", "cafz"))
+    assert [("cat", "dog")[label] for label in turned.images.labels.tolist()] == names
+    assert data.with_classes(("caf\u00e9", "other")) is data

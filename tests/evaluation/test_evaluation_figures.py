@@ -14,7 +14,7 @@ from alexnet.config import DataConfig, ValCrops
 from alexnet.data.augmentation import Crops
 from alexnet.data.dataset import ImageDataset
 from alexnet.data.imagenet import class_names
-from alexnet.data.loading import ValData
+from alexnet.data.val_data import ValData
 from alexnet.evaluation import figures
 from alexnet.evaluation.models import EvaluatedModel
 from alexnet.evaluation.predictions import score

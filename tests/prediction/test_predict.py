@@ -1,6 +1,7 @@
 """Predictions for images: against a plain loop, and through the program."""
 
 import json
+import os
 import re
 import shutil
 from functools import partial
@@ -155,3 +156,11 @@ def test_a_mistake_is_one_line(train: Train) -> None:
     done = train("run=x", "images=x", "corps=ten", program="predict.py")
     assert (done.status, done.out) == (1, "")
     assert re.fullmatch(r"Error: corps: there is no such key. Did you mean crops\?.*\n", done.err)
+
+
+def test_hidden_files_and_pipes_are_not_images(tmp_path: Path) -> None:
+    for name in ("a.jpg", ".b.jpg", "__MACOSX/c.jpg", ".trash/d.jpg", "deep/e.JPG"):
+        save_image(tmp_path / name, np.random.default_rng(0))
+    os.mkfifo(tmp_path / "f.jpg")
+    (tmp_path / "g.jpg").symlink_to("/nowhere")
+    assert [path.name for path in find_images(str(tmp_path))] == ["a.jpg", "e.JPG", "g.jpg"]

@@ -7,9 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alexnet.config.study import Design, PilotConfig, StudyConfig
+from alexnet.config.study import Design, PilotArms, PilotConfig, StudyConfig
 from alexnet.errors import UserError
 from alexnet.studies.design import arm_name, plan_study
+
+PILOT: dict[str, Any] = {
+    "arms": PilotArms.single,
+    "rates": None,
+    "grid": {},
+    "seeds": 1,
+    "first_seed": 9,
+    "measure": "val/top1_error",
+    "overrides": [],
+    "hold_out": 0.2,
+    "extensions": 1,
+}
 
 
 def study(factors: int | list[str], design: str = "one_at_a_time", **keys: Any) -> StudyConfig:
@@ -116,6 +128,10 @@ def test_designs_that_cannot_be(config: StudyConfig, told: str) -> None:
         ({"baseline_seeds": 2}, "at least study.seeds=3"),
         ({"resolution": 2}, "3 or more"),
         ({"seeds": 0}, "1 or more"),
+        (
+            {"design": "factorial", "pilot": PilotConfig(**PILOT | {"grid": {"a.b": [1, 2]}})},
+            "pilot.arms=all",
+        ),
     ],
 )
 def test_values_out_of_range(keys: dict[str, Any], told: str) -> None:
@@ -131,16 +147,6 @@ def test_names_of_arms_are_folders() -> None:
 
 
 def test_pilot_values_out_of_range() -> None:
-    good: dict[str, Any] = {
-        "rates": None,
-        "grid": {},
-        "seeds": 1,
-        "first_seed": 9,
-        "measure": "val/top1_error",
-        "overrides": [],
-        "hold_out": 0.2,
-        "extensions": 1,
-    }
     for key, value in {
         "rates": [0.1],
         "grid": {"a": [1]},
@@ -151,4 +157,4 @@ def test_pilot_values_out_of_range() -> None:
         "extensions": -1,
     }.items():
         with pytest.raises(UserError, match=f"study.pilot.{key}"):
-            PilotConfig(**good | {key: value})
+            PilotConfig(**PILOT | {key: value})

@@ -8,7 +8,7 @@ import pytest
 
 from alexnet.config.study import Design, PilotConfig
 from alexnet.errors import UserError
-from alexnet.studies.pilot import RATE, Grid, choose, summarize, values_name
+from alexnet.studies.pilot import RATE, Grid, choose, combine, summarize, values_name
 from alexnet.studies.record import StudyRecord, Trial, read_record
 from alexnet.studies.start import has_started
 
@@ -93,6 +93,14 @@ def test_the_grid_goes_on_at_its_edges_only() -> None:
     assert not grid.go_on(0.02)
     assert grid.go_on(0.0025)
     assert grid.rates[:2] == [0.00125, 0.0025]
+
+
+def test_the_rate_of_a_combination() -> None:
+    """Half the rate for one factor and a quarter for another is an eighth for both."""
+    baseline = {RATE: 0.01, "optimizer.momentum": 0.9}
+    singles = [{RATE: 0.005, "optimizer.momentum": 0.9}, {RATE: 0.0025, "optimizer.momentum": 0.9}]
+    assert combine(baseline, singles) == {RATE: 0.00125, "optimizer.momentum": 0.9}
+    assert combine(baseline, []) == baseline
 
 
 def test_other_keys_are_crossed_with_the_rates() -> None:

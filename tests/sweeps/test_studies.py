@@ -27,14 +27,15 @@ ONE_EACH = ("study.seeds=1", "study.baseline_seeds=1")
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_its_arms_exist(name: str) -> None:
-    study = compose_config(f"study={name}").study
+    study = compose_config(f"study={name}", "data.root=x").study
     assert study is not None
     assert study.name == name
     assert study.title
     for arm in (study.baseline, *study.factors):
         assert (PROJECT / f"conf/{study.group}/{arm}.yaml").is_file()  # test_config.py composes each
-    assert study.seeds == {"figure1": 10, "cifar_lrn": 5}.get(name, 3)
-    assert study.design is Design.one_at_a_time
+    combined = name in ("innovations_factorial", "imagenet_innovations")
+    assert study.seeds == {"figure1": 10, "cifar_lrn": 5}.get(name, 2 if combined else 3)
+    assert study.design is (Design.factorial if combined else Design.one_at_a_time)
     assert (study.pilot is None) == (name in ("cifar_lrn", "performance"))
 
 

@@ -1,6 +1,7 @@
 """Studies with a launcher that makes up the results: the pilot's rounds, resuming, and what is refused."""
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -223,6 +224,33 @@ def test_a_factorial_combines_experiments_and_keys(tmp_path: Path) -> None:
         }
         assert record.arms["no_lrn+no_dropout+model.columns=2"] == ["no_lrn", "no_dropout", "model.columns=2"]
         assert (runner.folder / "no_lrn+model.columns=2/seed=0").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("design", "factors", "runs"),
+    [("factorial", ["no_lrn", "no_dropout"], 4), ("fraction", ["no_lrn", "no_dropout", "tanh"], 4)],
+)
+def test_combinations_are_not_piloted(tmp_path: Path, design: str, factors: list[str], runs: int) -> None:
+    """A fraction of resolution III has no arm of a single factor; the pilot runs them nevertheless."""
+
+    def error(run: dict[str, Any]) -> float:
+        best = 0.008
+        best *= 1 if run["model"]["lrn"] else 0.5
+        best *= 1 if run["model"]["dropout"] else 0.25
+        return 20 + abs(math.log2(run["optimizer"]["lr"] / best))
+
+    given = ("study=innovations", f"study.factors=[{','.join(factors)}]", f"study.design={design}")
+    rates = ("study.pilot.rates=[0.002,0.004,0.008,0.016]", "study.resolution=3")
+    with study(tmp_path, *given, *rates, *QUICK, error=error) as (runner, fake):
+        record = runner.run()
+    assert len(record.arms) == runs
+    assert {trial.arm for trial in record.trials} == {"baseline", *factors}
+    for arm, changed in record.arms.items():
+        expected = 0.008 * (0.5 if "no_lrn" in changed else 1) * (0.25 if "no_dropout" in changed else 1)
+        assert record.chosen[arm] == {"optimizer.lr": pytest.approx(expected)}
+    trained = {run["run_folder"].split("/")[-2]: run["optimizer"]["lr"] for run in fake.batches[-1]}
+    assert trained == {arm: values["optimizer.lr"] for arm, values in record.chosen.items() if arm in trained}
+    assert trained.keys() == record.arms.keys()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from alexnet.data.image import UNREADABLE
+from alexnet.data.mixing import MixedLabels
 from alexnet.metrics.classification.topk_error import TopKError
 from alexnet.metrics.registry import METRICS
 from alexnet.metrics.split import SplitMetrics
@@ -206,3 +207,44 @@ def test_without_warm_up_nothing_is_added() -> None:
     trainer: Any = SimpleNamespace(max_epochs=5)
     module.trainer = trainer
     assert module.configure_optimizers()[1] == []
+
+
+class Linear(torch.nn.Module):
+    """A network that takes the seeds of dropout, and has none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(12, 7).double()
+
+    def forward(self, images: Tensor, dropout_seeds: Tensor) -> Tensor:
+        return self.layer(images.flatten(1))
+
+
+def test_mixed_images_have_the_loss_of_shared_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's cross-entropy with probabilities, smoothed; the error is by the label of the larger part."""
+    module = module_of("loss.label_smoothing=0.1")
+    module.network = Linear()
+    monkeypatch.setattr(module, "log", lambda *arguments, **named: None)
+    module.trainer = SimpleNamespace(  # type: ignore[assignment]
+        lightning_module=SimpleNamespace(device_mesh=None), global_rank=0, world_size=1
+    )
+    generator = torch.Generator().manual_seed(5)
+    images = torch.randn(300, 3, 2, 2, generator=generator, dtype=torch.float64)
+    labels, partners = torch.randint(7, (2, 300), generator=generator)
+    shares = torch.rand(300, generator=generator, dtype=torch.float64)
+    labels[3], shares[3] = UNREADABLE, 1
+    partners[4], shares[4] = UNREADABLE, 1
+    loss = module.training_step((images, labels, torch.zeros(300), MixedLabels(partners, shares)), 0)
+    logits = module.network(images, torch.zeros(300)).detach()
+    kept = torch.arange(300) != 3
+    own, theirs = (torch.nn.functional.one_hot(kind.clamp(min=0), 7).double() for kind in (labels, partners))
+    targets = shares[:, None] * own + (1 - shares[:, None]) * theirs
+    expected = torch.nn.functional.cross_entropy(
+        logits[kept], targets[kept], label_smoothing=0.1, reduction="sum"
+    )
+    assert loss.item() == pytest.approx(float(expected) / 300, rel=1e-10)
+    counted = module.train_metrics.compute()
+    assert (counted["train/samples"], counted["train/unreadable"]) == (299, 1)
+    assert counted["train/loss"] == pytest.approx(float(expected) / 299, rel=1e-5)
+    wrong = plain_error(logits[kept].numpy(), targets[kept].argmax(1).numpy(), 1)
+    assert counted["train/top1_error"] == pytest.approx(wrong, rel=1e-5)

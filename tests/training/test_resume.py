@@ -78,6 +78,9 @@ PLATEAU = ("scheduler=plateau", "scheduler.patience=0", "callbacks.early_stoppin
 LATER = (
     *("optimizer=adamw", "optimizer.lr=1e-4", "scheduler.warmup_epochs=1.5", "trainer.gradient_clip_val=1"),
     *("loss.label_smoothing=0.1", "model.batch_norm=true", "model.activation=gelu"),
+    *("callbacks.ema.decay=0.9", "data.augment.mixup.alpha=0.4", "data.augment.cutmix.alpha=1"),
+    *("data.augment.random_resized_crop.enabled=true", "data.augment.trivial_augment.enabled=true"),
+    "data.augment.random_erasing.p=0.5",
 )
 STEP = ("scheduler=step", "model.columns=2", "optimizer.freeze=[conv1]", "model.activation=tanh")
 
@@ -93,7 +96,7 @@ STEP = ("scheduler=step", "model.columns=2", "optimizer.freeze=[conv1]", "model.
         ),
         pytest.param(("data.workers=0", *PLATEAU), (1, BATCHES, 6, 11), id="plateau", marks=pytest.mark.slow),
         pytest.param(("data.workers=2", *STEP), (2, BATCHES + 1, 9), id="step"),
-        pytest.param(("data.workers=0", *LATER), (2, 9), id="later"),
+        pytest.param(("data.workers=0", *LATER), (2, 6, 9), id="later"),
     ],
 )
 def test_stopped_at_a_step(

@@ -14,6 +14,7 @@ def pilot_table(record: StudyRecord | None) -> Table | None:
         return None
     keys = list(dict.fromkeys(key for trial in record.trials for key in trial.values))
     outcomes = summarize(record.trials)
+    arms = list(dict.fromkeys(trial.arm for trial in record.trials))
     fitted = any(outcome.fitted is not None for outcome in outcomes)
     rows = [
         [
@@ -25,9 +26,7 @@ def pilot_table(record: StudyRecord | None) -> Table | None:
             str(outcome.diverged),
             "chosen" if outcome.values == record.chosen.get(outcome.arm) else "",
         ]
-        for outcome in sorted(
-            outcomes, key=lambda found: (list(record.arms).index(found.arm), found.values[RATE])
-        )
+        for outcome in sorted(outcomes, key=lambda found: (arms.index(found.arm), found.values[RATE]))
     ]
     headings = [
         measure_heading(record.measure),

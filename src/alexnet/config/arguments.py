@@ -17,11 +17,21 @@ from alexnet.errors import UserError
 from alexnet.paths import command_for
 
 # keys of Hydra's own schema that hold paths
-HYDRA_PATHS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.launcher.submitit_folder")
+HYDRA_PATHS = ("hydra.sweep.dir", "hydra.sweep.subdir", "hydra.launcher.submitit_folder")
+
+# --key=value, without the options of Hydra that have a value
+DASHED = re.compile(r"--(?!(config-(name|path|dir)|cfg|package|info|experimental-rerun)=)[\w./@]+=")
+THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
 
 
-def options_first(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with the overrides last, as Hydra's parser wants them: study=depth -m seed=1."""
+def tidy(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments as Hydra's parser wants them.
+
+    Overrides come last, as in study=depth -m seed=1. They may begin with dashes, as those of an agent of W&B
+    (--model.lrn=false), and end in the carriage return of a file from Windows.
+    """
+    arguments = [argument.rstrip("\r") for argument in arguments]
+    arguments = [argument[2:] if DASHED.match(argument) else argument for argument in arguments]
     return sorted(arguments, key=lambda argument: argument[:1] != "-" and bool({"=", "~"} & set(argument)))
 
 
@@ -47,6 +57,16 @@ def is_sweep(arguments: Sequence[str]) -> bool:
     return bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
 
 
+def check_is_used(arguments: Sequence[str]) -> None:
+    """Raise `UserError` for keys of Hydra that nothing here reads."""
+    for argument in arguments:
+        if argument.partition("=")[0].lstrip("+") == "hydra.run.dir":
+            raise UserError(
+                f"{argument}: it has no effect here. Runs are placed by outputs=<folder of all runs> or"
+                " run_folder=<folder of this run>, other programs write to out=<folder>."
+            )
+
+
 def check_one_run(arguments: Sequence[str], typed: Sequence[str], program: str, *, sweeps: bool) -> None:
     """Raise `UserError` for several values of a key, unless this is a sweep.
 
@@ -55,11 +75,13 @@ def check_one_run(arguments: Sequence[str], typed: Sequence[str], program: str, 
     if is_sweep(arguments):
         return
     for argument, as_typed in zip(arguments, typed, strict=True):
-        override = _parse(argument)
+        override = parse_override(argument)
         if override is None or not override.is_sweep_override():
             continue
         if sweeps:
             command = f"{command_for(program)} -m {join(typed)}"
+            if THOUSANDS.fullmatch(as_typed.partition("=")[2]):
+                command += f"; or, for a number: {as_typed.replace(',', '')}"
             raise UserError(f"{as_typed}: several values are a sweep. Add -m: {command}")
         key, _, value = as_typed.partition("=")
         raise UserError(
@@ -93,13 +115,13 @@ def _quote_argument(argument: str, schema: type, swept: bool) -> str:
     key = getattr(schema, "typed_keys", {}).get(key, key)
     marker = path_key(schema, key.lstrip("+"))
     if marker is None:
-        return argument if _parse(argument) else f"{key}={_quote(value)}"
+        return argument if parse_override(argument) else f"{key}={_quote(value)}"
     return f"{key}={_path_value(value, marker, swept and not marker.written)}"
 
 
 def _path_value(value: str, marker: PathKey, swept: bool) -> str:
     """Return the value of a key that holds paths; `swept`: commas may stand between values of a sweep."""
-    override = _parse(f"key={value}")
+    override = parse_override(f"key={value}")
     several = override is not None and override.is_sweep_override()
     read = None if override is None or several else override.value()
     if override and not several and read is None:
@@ -118,7 +140,7 @@ def _quote_each(values: str) -> str:
     return ",".join(_path_value(value.strip(), PathKey(), False) for value in values.split(","))
 
 
-def _parse(argument: str) -> Override | None:
+def parse_override(argument: str) -> Override | None:
     """Parse an argument; None for what Hydra cannot read."""
     with suppress(HydraException):
         return OverridesParser.create().parse_override(argument)

@@ -12,6 +12,8 @@ from alexnet.config.registry import FieldRegistry
 if TYPE_CHECKING:
     from lightning import Callback
 
+    from alexnet.config.training import TrainerConfig
+
 
 class NonFinite(Enum):
     """Reaction to a step whose loss or gradients are not finite."""
@@ -80,6 +82,9 @@ class CallbackConfig(ValidatedConfig):
     def build(self) -> "Callback | None":
         """Build the callback; None if it is off. It is called on every rank."""
         raise NotImplementedError
+
+    def check_trainer(self, trainer: "TrainerConfig") -> None:
+        """Raise `UserError` for a trainer with which the callback does not work."""
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Composition of conf/ by Hydra: its schemas, and model presets without a command line."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any
@@ -14,13 +14,14 @@ from hydra.version import VersionBase
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from alexnet.config.arguments import parse_override
 from alexnet.config.extensions import extension_folders
 from alexnet.config.messages import format_error
 from alexnet.config.model import ModelConfig
 from alexnet.config.reading import read_config
 from alexnet.config.registry import ConfigRegistry, to_node
 from alexnet.config.training import TrainConfig
-from alexnet.errors import UserError
+from alexnet.errors import UserError, suggest
 from alexnet.paths import CONF, PROJECT
 
 _schemas: dict[str, type] = {}
@@ -35,6 +36,29 @@ def group_choices() -> dict[str, list[str]]:
             if not file.stem.startswith("_") and not group.startswith((".", "hydra")):
                 groups.setdefault(group, set()).add(file.stem)
     return {group: sorted(groups[group]) for group in sorted(groups)}
+
+
+def check_choices(arguments: Sequence[str]) -> None:
+    """Raise `UserError` for a choice of a group that is no name, or that of a base, such as data=_base."""
+    groups = group_choices()
+    for argument in arguments:
+        group = argument.partition("=")[0].lstrip("+~").partition("@")[0]
+        if not group:
+            raise UserError(f"{argument}: expected key=value.")
+        if group in groups and not _is_a_name(argument):
+            nearest = suggest(argument.partition("=")[2], groups[group])
+            choices = ", ".join(groups[group])
+            raise UserError(f"{argument}: there is no such choice.{nearest} Choices: {choices}.")
+
+
+def _is_a_name(argument: str) -> bool:
+    """Return whether an override chooses a file by name, or several; None chooses nothing."""
+    override = parse_override(argument)
+    if override is None or override.is_sweep_override():
+        return True  # Hydra says what is wrong
+    chosen = override.value()
+    names = chosen if isinstance(chosen, list) and not override.is_delete() else [chosen]
+    return all(name is None or (isinstance(name, str) and not name.startswith("_")) for name in names)
 
 
 def list_groups() -> str:

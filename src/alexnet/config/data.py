@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from alexnet.data.folders import Walk
     from alexnet.data.image_list import ImageList
+    from alexnet.data.walk import Walk
 
 
 class PackFormat(Enum):
@@ -79,6 +79,34 @@ class AugmentationConfig(ValidatedConfig):
 
 
 @dataclass
+class CropAugmentationConfig(AugmentationConfig):
+    """An augmentation that crops, in place of the crops at random positions; one at most is on."""
+
+    required_methods: ClassVar[tuple[str, ...]] = ("active", "draw", "crop")
+
+    def crop(self, images: "Tensor", draws: "Tensor", size: int) -> "Tensor":
+        """Return crops (N, 3, size, size) of images (N, 3, S, S), both uint8, which are then mirrored.
+
+        `draws` holds the rows of these images, on their device.
+        """
+        raise NotImplementedError
+
+
+@dataclass
+class MixAugmentationConfig(AugmentationConfig):
+    """An augmentation that mixes each image with the next one of its global batch, and their labels."""
+
+    required_methods: ClassVar[tuple[str, ...]] = ("active", "draw", "mix")
+
+    def mix(self, images: "Tensor", partners: "Tensor", draws: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Return mixed inputs (N, 3, size, size), and the share of each one's own label (N,).
+
+        Both kinds of images are inputs of the network, float. `draws` holds the rows of `images`.
+        """
+        raise NotImplementedError
+
+
+@dataclass
 class AugmentConfig(ValidatedConfig):
     """Random augmentation of the training images, each kind with its own switch.
 
@@ -125,6 +153,7 @@ class DataConfig(ValidatedConfig):
     hold_out: float | None = None
     in_memory: bool = False
     max_unreadable: float = MISSING
+    exclude_damaged: bool = False
     resize_size: int = MISSING
     mean: MeanKind = MISSING
     val_crops: ValCrops = MISSING

@@ -21,9 +21,16 @@ class LossConfig(ValidatedConfig):
 
     name: str = MISSING
 
-    def build(self, classes: int) -> "Callable[[Tensor, Tensor], Tensor]":
-        """Build the function from logits (N, classes) and labels (N,) to the losses (N,) of the images."""
+    def build(self, classes: int) -> "Callable[..., Tensor]":
+        """Build the function from logits (N, classes) and labels (N,) to the losses (N,) of the images.
+
+        With a teacher it takes the teacher's logits (N, classes), too, in training.
+        """
         raise NotImplementedError
+
+    def teacher_source(self) -> str | None:
+        """Return where the teacher comes from; None if the loss has none."""
+        return None
 
 
 LOSSES = ConfigRegistry("loss", LossConfig, "loss", "name", package="alexnet.losses")

@@ -1,7 +1,7 @@
 """One-line messages for configuration errors: what is wrong, where, and the nearest valid choice."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hydra.errors import OverrideParseException
@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from alexnet.config.registry import groups_of, nested_schemas, to_node
 from alexnet.config.renamed import RENAMED_VALUES, new_name
 from alexnet.errors import UserError, suggest
-from alexnet.paths import command_for
+from alexnet.paths import CONF, command_for
 
 # plugins that provide a choice in conf/hydra/
 PLUGINS = {
@@ -32,6 +32,11 @@ def format_error(error: BaseException, schema: type) -> str:
     text = f"{error}\n{error.__cause__ or ''}"
     if match := re.match(r"UserError raised while resolving interpolation: (.*)", text):
         return match[1]
+    if match := re.search(r"Environment variable '(\w+)' not found", text):
+        where = re.search(r"full_key: (\S+)", text)
+        return f"{where[1] if where else '${oc.env:...}'}: the environment variable {match[1]} is not set."
+    if match := re.search(r"Cannot find primary config '([^']+)'", text):
+        return f"--config-name={match[1]}: there is no such configuration.{_elsewhere(match[1])}"
     if match := re.search(r"Could not find '([\w/]+)/([^/']+)'", text):
         group, choice = match.groups()
         if (renamed := RENAMED_VALUES.get((group, choice))) is not None:
@@ -56,7 +61,7 @@ def format_error(error: BaseException, schema: type) -> str:
 
 
 def format_missing_choice(arguments: list[str], groups: Mapping[str, Iterable[str]]) -> str:
-    """Explain that a key belongs to a group without a choice, or to one that is null or a number.
+    """Explain that a key belongs to a group without a choice, or to one that is null.
 
     Such as data.root while data is null. `groups` maps all groups to their choices.
     """
@@ -70,8 +75,7 @@ def format_missing_choice(arguments: list[str], groups: Mapping[str, Iterable[st
     given = {key: argument.partition("=")[2] for key, argument in zip(keys, arguments, strict=True)}
     if null := next((key for key in keys if key in groups and given[key] == "null"), None):
         return f"{null}=null: a group needs a choice.{_list_choices('null', groups[null])}"
-    number = next(key for key in keys if key in groups)
-    return f"{number}={given[number]}: there is no such choice.{_list_choices('', groups[number])}"
+    return f"{' '.join(arguments)}: cannot be composed."
 
 
 def _unknown_key(key: str, schema: type, text: str) -> str:
@@ -80,6 +84,7 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
     if key.startswith("hydra."):
         return f"{key}: Hydra has no such key. To list its keys: {command_for('train')} --cfg hydra"
     value: Any = _with_groups(schema, text)
+    node = value
     parts = key.split(".")
     for depth, part in enumerate(parts):
         path = ".".join(parts[: depth + 1])
@@ -87,6 +92,8 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
             return f"{path}: there is no such key yet. To add it, write a plus: +{path}=..."
         if not isinstance(value, DictConfig) or part not in value:
             choices = value.keys() if isinstance(value, DictConfig) else []
+            if depth == 0 and (full := _keys_ending_in(part, node)):
+                return f"{path}: there is no such key. Did you mean {' or '.join(full)}?"
             return f"{path}: there is no such key.{_list_choices(part, map(str, choices))}"
         nested = value._metadata.object_type
         optional = nested_schemas(nested).get(part) if isinstance(nested, type) else None
@@ -96,6 +103,27 @@ def _unknown_key(key: str, schema: type, text: str) -> str:
     if isinstance(value, DictConfig) and value._metadata.object_type is dict:
         return f"{key}: its keys are new. To add them, write a plus: '+{key}={{...}}'"
     return f"{key}: cannot be set this way."
+
+
+def _keys_ending_in(name: str, node: DictConfig) -> list[str]:
+    """Return the keys below a node of this name, and of names that end in it: max_epochs for epochs."""
+    keys = list(_keys_of(node))
+    return [key for key in keys if key.endswith((f".{name}", f"_{name}"))]
+
+
+def _keys_of(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for name in map(str, node):
+        below = node._get_node(name)
+        if isinstance(below, DictConfig) and not below._is_none() and not below._is_missing():
+            yield from _keys_of(below, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _elsewhere(choice: str) -> str:
+    """Suggest the groups that have this choice."""
+    found = [file.parent.name for file in sorted(CONF.glob(f"*/{choice}.yaml")) if choice[0] != "_"]
+    return f" Did you mean {' or '.join(f'{group}={choice}' for group in found)}?" if found else ""
 
 
 def _with_groups(schema: type, text: str) -> DictConfig:
@@ -123,7 +151,10 @@ def _expected(override: str, reason: str, schema: type) -> str:
     if re.search(r"[Cc]annot assign \w+ to Dict", reason):
         return f"expected keys with values: '{key}={{<key>:<value>}}'"
     if re.search(r"not a subclass of \w+Config", reason):
-        return f"it has keys of its own.{_list_choices('', _keys_below(key, schema, reason), 'Keys')}"
+        below = _keys_below(key, schema, reason)
+        if not below:
+            return "there is no such key."
+        return f"it has keys of its own.{_list_choices('', below, 'Keys')}"
     for converted, words in KINDS.items():
         if re.search(converted, reason):
             return f"expected {words}."
@@ -143,8 +174,10 @@ def _as_list(key: str, value: str) -> str:
 def _keys_below(key: str, schema: type, text: str) -> list[str]:
     value: Any = _with_groups(schema, text)
     for part in key.lstrip("+").split("."):
-        nested = value._metadata.object_type
-        value = to_node(nested_schemas(nested)[part]) if part in nested_schemas(nested) else value[part]
+        nested = nested_schemas(value._metadata.object_type)
+        if part not in nested and part not in value:
+            return []
+        value = to_node(nested[part]) if part in nested else value[part]
     return [str(below) for below in value]
 
 

@@ -194,7 +194,6 @@ class CompareConfig(ValidatedConfig):
 
     study: InputPath | None = MISSING
     runs: InputPath | None = MISSING
-    results: InputPath | None = MISSING
     baseline: InputPath | None = MISSING  # an arm's name is that of a folder
     out: OutputPath | None = MISSING
     training_error: float = MISSING
@@ -202,6 +201,7 @@ class CompareConfig(ValidatedConfig):
     allow: list[ComparabilityKey] = MISSING
     wandb: bool = MISSING
     resolve: float | None = None
+    results: InputPath | None = None
 
     def check(self) -> None:
         if [self.study, self.runs, self.results].count(None) != 2:

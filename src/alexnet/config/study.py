@@ -22,6 +22,17 @@ class Design(Enum):
     fraction = "fraction"
 
 
+class PilotArms(Enum):
+    """The arms that a pilot runs.
+
+    `single`: the baseline and each factor alone; where a design combines factors, the rate of a combination
+    is the baseline's times the ratio to it of each of its factors. `all`: every arm.
+    """
+
+    single = "single"
+    all = "all"
+
+
 @dataclass
 class PilotConfig(ValidatedConfig):
     """The pilot: runs of every arm over one grid, of which the best values are those of the study.
@@ -38,6 +49,7 @@ class PilotConfig(ValidatedConfig):
     overrides: list[str] = MISSING
     hold_out: float = MISSING
     extensions: int = MISSING
+    arms: PilotArms = PilotArms.single
 
     def check(self) -> None:
         rates = self.rates
@@ -85,6 +97,14 @@ class StudyConfig(ValidatedConfig):
         expected = f"null, or at least study.seeds={self.seeds}"
         check(more is None or more >= self.seeds, "study.baseline_seeds", more, expected)
         check(self.resolution >= 3, "study.resolution", self.resolution, "3 or more")
+        if self.combines and self.pilot is not None and self.pilot.arms is PilotArms.single:
+            expected = "nothing, as only rates multiply; or choose for every arm: study.pilot.arms=all"
+            check(not self.pilot.grid, "study.pilot.grid", self.pilot.grid, expected)
+
+    @property
+    def combines(self) -> bool:
+        """Whether arms combine factors."""
+        return self.design is not Design.one_at_a_time
 
     def seeds_of_baseline(self, arms: int) -> int:
         """Return how many seeds the baseline of `arms` other arms has, one factor at a time.

@@ -1,5 +1,6 @@
 """Configuration of `train.py`: one training run."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,7 +15,7 @@ from alexnet.config.base import (
     check,
     check_positive,
 )
-from alexnet.config.callbacks import CallbacksConfig
+from alexnet.config.callbacks import CALLBACKS, CallbacksConfig
 from alexnet.config.data import DataConfig
 from alexnet.config.loss import LossConfig
 from alexnet.config.model import ModelConfig
@@ -154,6 +155,9 @@ LOGGERS = ConfigRegistry("logger", LoggerConfig, "logger", "kind")
 LOGGERS.register("csv")(LoggerConfig)
 
 
+WANDB_MODES = ("online", "offline", "shared", "disabled", "dryrun", "run")  # those of wandb.Settings
+
+
 @LOGGERS.register("wandb")
 @dataclass
 class WandbConfig(LoggerConfig):
@@ -168,6 +172,10 @@ class WandbConfig(LoggerConfig):
     tags: list[str] = MISSING
     log_checkpoint: bool = MISSING
 
+    def check(self) -> None:
+        mode = os.environ.get("WANDB_MODE") or "online"
+        check(mode in WANDB_MODES, "WANDB_MODE", mode, f"one of {', '.join(WANDB_MODES)}")
+
 
 @dataclass
 class ClaimConfig(ValidatedConfig):
@@ -175,7 +183,8 @@ class ClaimConfig(ValidatedConfig):
 
     `top1` and `top5`, and `log_top1` and `log_top5`, are the experiment's error minus that of its
     baseline, in percentage points: positive if the innovation that is switched off was useful.
-    `epochs_ratio` is how many times the baseline's epochs it takes to the same training error.
+    `epochs_ratio` is how many times the baseline's epochs it takes to the same training error. `year` is
+    that of an idea that came after AlexNet; its claim is of another network, and `section` is empty.
     """
 
     text: str = MISSING
@@ -188,6 +197,7 @@ class ClaimConfig(ValidatedConfig):
     log_split: str | None = None
     log_file: str | None = None
     epochs_ratio: float | None = None
+    year: int | None = None
 
 
 @dataclass
@@ -220,3 +230,5 @@ class TrainConfig(ProgramConfig):
             "network",
             f"auto, lrn or none with strategy={self.strategy.name.value}, which splits the network",
         )
+        for callback in CALLBACKS.configs(self.callbacks).values():
+            callback.check_trainer(self.trainer)

@@ -1,9 +1,7 @@
 """Crops, flips and colour noise of whole batches, on the CPU or on an accelerator."""
 
-from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -11,35 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.config import AugmentationConfig, AugmentConfig, ColorScale
-from alexnet.config.data import AUGMENTATIONS
+from alexnet.config.data import AUGMENTATIONS, CropAugmentationConfig, MixAugmentationConfig
+from alexnet.data.augmentation_params import AugmentationParams
 from alexnet.data.loader import move_to_device
+from alexnet.data.mixing import Mixing
 from alexnet.data.sampling import RandomStream, epoch_generator, epoch_order, named_stream
 from alexnet.errors import UserError
-
-
-class AugmentationParams(NamedTuple):
-    """The random draws of one epoch, one row per sample.
-
-    `corners` (samples, 2) are uniform in [0, 1); `flips` (samples,) are fair coins;
-    `colors` (samples, 3) are standard normal; `dropout_seeds` (samples,) decide which units are dropped.
-    `added` holds the draws of registered augmentations, by name.
-    """
-
-    corners: NDArray[np.float64]
-    flips: NDArray[np.bool_]
-    colors: NDArray[np.float32]
-    dropout_seeds: NDArray[np.uint32]
-    added: Mapping[str, NDArray[Any]] = MappingProxyType({})
-
-    def of(self, samples: NDArray[np.int64] | slice) -> "AugmentationParams":
-        """Return the rows of some samples."""
-        return AugmentationParams(
-            self.corners[samples],
-            self.flips[samples],
-            self.colors[samples],
-            self.dropout_seeds[samples],
-            {name: draws[samples] for name, draws in self.added.items()},
-        )
 
 
 @lru_cache(maxsize=2)
@@ -53,10 +28,16 @@ def epoch_augmentation_params(
     colors = color_generator.standard_normal((samples, 3), dtype=np.float32)
     dropout_seeds = epoch_generator(seed, epoch, RandomStream.dropout).integers(0, 2**32, samples, np.uint32)
     if crop_group_size > 1:
-        position = np.empty(samples, dtype=np.int64)
-        position[epoch_order(seed, epoch, samples)] = np.arange(samples)
-        corners, flips = corners[position // crop_group_size], flips[position // crop_group_size]
+        groups = _crop_groups(seed, epoch, samples, crop_group_size)
+        corners, flips = corners[groups], flips[groups]
     return AugmentationParams(corners, flips, colors, dropout_seeds)
+
+
+def _crop_groups(seed: int, epoch: int, samples: int, size: int) -> NDArray[np.int64]:
+    """Return the number of each sample's group of `size` consecutive samples of an epoch's order."""
+    position = np.empty(samples, dtype=np.int64)
+    position[epoch_order(seed, epoch, samples)] = np.arange(samples)
+    return position // size
 
 
 CPU_CHUNK = 4  # images augmented at a time on a CPU: they stay in the processor's cache
@@ -111,6 +92,14 @@ class Augmentation(Crops):
         self.color_axes = color_axes
         registered = AUGMENTATIONS.configs(config).items()
         self.added: dict[str, AugmentationConfig] = {name: item for name, item in registered if item.active}
+        crops = [name for name, item in self.added.items() if isinstance(item, CropAugmentationConfig)]
+        if len(crops) > 1:
+            raise UserError(
+                f"data.augment: {' and '.join(crops)} both crop the images. Leave one of them on."
+            )
+        self._crop_name = crops[0] if crops else None
+        mixes = {name: item for name, item in self.added.items() if isinstance(item, MixAugmentationConfig)}
+        self.mixing = Mixing(mixes) if mixes else None
         self._added_draws: tuple[tuple[int, int, int], dict[str, NDArray[Any]]] | None = None
 
     def params(self, seed: int, epoch: int, samples: int) -> AugmentationParams:
@@ -132,7 +121,11 @@ class Augmentation(Crops):
                         f"data.augment.{name}: draw() of {type(item).__module__} must return an array with a"
                         f" row for each of {samples} samples."
                     )
+                if name == self._crop_name and self.config.crop_group_size > 1:
+                    drawn = drawn[_crop_groups(seed, epoch, samples, self.config.crop_group_size)]
                 draws[name] = drawn
+            if self.mixing is not None:
+                draws |= self.mixing.draw_choice(seed, epoch, samples)
             self._added_draws = (key, draws)
         return self._added_draws[1]
 
@@ -169,9 +162,7 @@ class Augmentation(Crops):
         self, images: Tensor, params: AugmentationParams, shifts: Tensor | None, dtype: torch.dtype
     ) -> Tensor:
         pixels = self.crop_and_flip(images, params)
-        draws = {
-            name: move_to_device(torch.from_numpy(params.added[name]), images.device) for name in self.added
-        }
+        draws = {name: params.added_on(name, images.device) for name in self.added}
         for name, item in self.added.items():
             pixels = item.change_pixels(pixels, draws[name])
         x = self._subtract_mean(pixels, dtype)
@@ -186,6 +177,10 @@ class Augmentation(Crops):
 
     def crop_and_flip(self, images: Tensor, params: AugmentationParams) -> Tensor:
         """Crop and flip images at random, (N, 3, size, size) uint8."""
+        if self._crop_name is not None:
+            cropping = cast(CropAugmentationConfig, self.added[self._crop_name])
+            draws = params.added_on(self._crop_name, images.device)
+            return self._flip(cropping.crop(images, draws, self.size), params.flips & self.config.flip)
         corners = np.full((len(images), 2), self.margin // 2)
         if self.config.crop:
             # margin + 1 positions along each side (2012 source, convdata.py:253)
@@ -210,7 +205,9 @@ class Augmentation(Crops):
         windows = images.unfold(2, self.size, 1).unfold(3, self.size, 1)
         sample = torch.arange(len(images), device=device)
         top, left = move_to_device(torch.from_numpy(corners), device).unbind(1)
-        crops = windows[sample, :, top, left]
-        return torch.where(
-            move_to_device(torch.from_numpy(flips), device)[:, None, None, None], crops.flip(3), crops
-        )
+        return self._flip(windows[sample, :, top, left], flips)
+
+    @staticmethod
+    def _flip(crops: Tensor, flips: NDArray[np.bool_]) -> Tensor:
+        chosen = move_to_device(torch.from_numpy(flips), crops.device)[:, None, None, None]
+        return torch.where(chosen, crops.flip(3), crops)

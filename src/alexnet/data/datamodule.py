@@ -9,7 +9,8 @@ from lightning import LightningDataModule
 from torch import Tensor
 
 from alexnet.config import DataConfig, ValCrops
-from alexnet.data.augmentation import Augmentation, AugmentationParams
+from alexnet.data.augmentation import Augmentation
+from alexnet.data.augmentation_params import AugmentationParams
 from alexnet.data.dataset import ImageDataset
 from alexnet.data.image import UNREADABLE
 from alexnet.data.loader import Batch, BatchLoader, move_to_device
@@ -34,8 +35,9 @@ class ImageDataModule(LightningDataModule):
     """Global batches of augmented images.
 
     `config.batch_size` is that of all devices together. A batch is (images (N, 3, crop, crop) float, labels
-    (N,), dropout_seeds (N,)); in validation there are no dropout_seeds, and with ten crops the images are
-    (N, 10, 3, crop, crop). Images with the label `UNREADABLE` are excluded from the loss and the errors.
+    (N,), dropout_seeds (N,)), and `MixedLabels` where images are mixed; in validation there are no
+    dropout_seeds, and with ten crops the images are (N, 10, 3, crop, crop). Images with the label
+    `UNREADABLE` are excluded from the loss and the errors.
     """
 
     def __init__(self, data: ImageData, config: DataConfig, *, crop: int, seed: int, workers: int) -> None:
@@ -50,19 +52,30 @@ class ImageDataModule(LightningDataModule):
         )
 
     def train_dataloader(self) -> BatchLoader:
-        return self._loader(self.data.train, self.seed, self._position)
+        mixing = self.augmentation.mixing is not None
+        return self._loader(self.data.train, self.seed, self._position, successors=mixing)
 
     def val_dataloader(self) -> BatchLoader:
         # always the same shuffled order, so that any number of batches is a fair sample
         return self._loader(self.data.val, 0, lambda: (0, 0))
 
     def _loader(
-        self, dataset: ImageDataset, seed: int, position: Callable[[], tuple[int, int]]
+        self,
+        dataset: ImageDataset,
+        seed: int,
+        position: Callable[[], tuple[int, int]],
+        *,
+        successors: bool = False,
     ) -> BatchLoader:
         assert self.trainer is not None
         group = data_parallel_group(self.trainer)
         batches = GlobalBatchSampler(
-            len(dataset), self.config.batch_size, rank=group.rank, ranks=group.count, seed=seed
+            len(dataset),
+            self.config.batch_size,
+            rank=group.rank,
+            ranks=group.count,
+            seed=seed,
+            successors=successors,
         )
         return BatchLoader(
             dataset,
@@ -102,14 +115,19 @@ class ImageDataModule(LightningDataModule):
         images, labels, params = batch
         return move_to_device(images, device), move_to_device(labels, device), params
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, ...]:
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Any, ...]:
         assert self.trainer is not None
         images, labels, params = batch
         if params is None:
             return self._val_crops(images), labels
         dropout_seeds = move_to_device(torch.from_numpy(params.dropout_seeds.astype(np.int64)), images.device)
-        inputs = self.augmentation.random(images, params, self._epoch(), self._input_dtype())
-        return inputs, labels, dropout_seeds
+        dtype, mixing = self._input_dtype(), self.augmentation.mixing
+        if mixing is None:
+            return self.augmentation.random(images, params, self._epoch(), dtype), labels, dropout_seeds
+        exact = torch.promote_types(dtype, torch.float32)  # rounded once, after they are mixed
+        inputs = self.augmentation.random(images, params, self._epoch(), exact)
+        inputs, mixed = mixing(inputs, labels, params)
+        return inputs.to(dtype), labels[:-1], dropout_seeds[:-1], mixed
 
     def train_eval_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this rank's share of the training images, cropped as in validation, and their labels."""

@@ -38,10 +38,11 @@ class FetchedDataConfig(DataConfig):
 
     def find(self, root: Path) -> Path | None:
         """Return the folder, `root` itself or one inside it, that holds a folder of training images."""
-        from alexnet.data.folders import TRAIN_NAMES  # imports torch
+        from alexnet.data.splits import SplitKind, split_kind  # imports torch
 
         for folder in (root, *sorted(root.glob("*/"))):
-            if folder.suffix != PARTIAL and any((folder / name).is_dir() for name in TRAIN_NAMES):
+            kinds = (split_kind(inner.name) for inner in folder.glob("*/"))
+            if folder.suffix != PARTIAL and SplitKind.train in kinds:
                 return folder
         return None
 

@@ -1,102 +1,190 @@
-"""Lists of images from class folders and from tar archives."""
+"""Lists of images in class folders."""
 
 import hashlib
-import os
-import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path, PurePath
 
 import numpy as np
 
-from alexnet.data.image import EXTENSIONS
-from alexnet.data.image_list import Entry, ImageList
+from alexnet.data.image_list import NOT_AN_IMAGE, Entry, ImageList
+from alexnet.data.labels import ClassMatcher, composed, printable
+from alexnet.data.splits import SplitKind, find_layout, split_kind
+from alexnet.data.walk import Walk, set_aside_others
 from alexnet.errors import UserError
-from alexnet.terminal import progress_bar
 
-TRAIN_NAMES = ("train",)
-VAL_NAMES = ("val", "validation", "valid", "test")
-
-
-@dataclass
-class Walk:
-    """A walk through the folders under `root` that records the modification times of all that it reads."""
-
-    root: Path
-    mtimes: dict[str, int] = field(default_factory=dict)  # path relative to the root -> ns
-
-    def subfolders(self, folder: Path) -> list[str]:
-        """Return the names of the folders in a folder, sorted."""
-        self.record(folder)
-        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-
-    def files(self, folder: Path, label: int = -1, *, deep: bool = True) -> Iterator[Entry]:
-        """Yield the files in a folder and, where `deep`, below it. Links to folders are not followed."""
-        self.record(folder)
-        relative = folder.relative_to(self.root).as_posix()
-        prefix = "" if relative == "." else f"{relative}/"
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    if deep:
-                        yield from self.files(Path(entry.path), label)
-                    continue
-                try:
-                    status = entry.stat()
-                    size, time = status.st_size, status.st_mtime_ns
-                except OSError:  # a broken link, which is reported when it is read
-                    size, time = 0, 0
-                yield Entry(prefix + entry.name, label, size, time)
-
-    def record(self, path: Path) -> None:
-        """Record the modification time of a folder, or of a file that the list depends on."""
-        self.mtimes[os.path.relpath(path, self.root)] = path.stat().st_mtime_ns
-
-
-def is_image(path: str) -> bool:
-    """Return whether a file name is that of an image; hidden files are not images."""
-    name = os.path.basename(path)  # noqa: PTH119 - a Path for each of a million files is slow
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122
+ANNOTATIONS = "val_annotations.txt"  # of Tiny ImageNet, whose val/images has no class folders
+HELD_OUT = "held out of"  # in `val_source`, where there is no folder of validation images
 
 
 def list_folders(walk: Walk, val_fraction: float) -> tuple[ImageList, ImageList]:
     """List the training and validation images under the root.
 
-    The layout is root/train/<class>/ with root/val/<class>/ (or validation, valid, test); or root/<class>/,
-    or a train folder alone, of which `val_fraction` of each class is held out, chosen by a hash of the path,
-    so that adding files moves few of the others.
+    The layout is root/train/<class>/ with root/val/<class>/, under any of the usual names (see `split_kind`);
+    or root/<class>/, or a train folder alone, of which `val_fraction` of each class is held out, chosen by a
+    hash of the path, so that adding files moves few of the others.
 
-    Raises `UserError` for a class without images, or a validation class without training images.
+    Raises `UserError` for classes without images, a validation class without training images, and folders
+    that may be splits or classes.
     """
-    root = walk.root
-    train_folder = next((root / name for name in TRAIN_NAMES if (root / name).is_dir()), None)
-    val_folder = next((root / name for name in VAL_NAMES if (root / name).is_dir()), None)
-    if train_folder is None or val_folder is None:
-        return _hold_out(list_class_folders(walk, train_folder or root), val_fraction)
+    layout = find_layout(walk, walk.root)
+    if layout.val is None:
+        folder = layout.train or layout.root
+        where = walk.relative(folder)
+        place = "each class" if where == "." else f"{where}/"
+        walk.val_source = f"{100 * val_fraction:g}% {HELD_OUT} {place}"
+        return _hold_out(list_class_folders(walk, folder), val_fraction)
+    if layout.train is None:
+        raise UserError(
+            f"{walk.root}: {walk.relative(layout.val)}/ is not for training by its name, and there is no"
+            " folder train/ beside it."
+        )
+    return _list_splits(walk, layout.train, layout.val)
+
+
+def list_whole(walk: Walk) -> tuple[ImageList, ImageList]:
+    """List the images under the root for an evaluation: its validation images if it has any, else all.
+
+    The first list is empty, except where validation images are beside training images, which define the
+    classes. Raises `UserError` as `list_folders` does.
+    """
+    layout = find_layout(walk, walk.root)
+    if layout.train is not None and layout.val is not None:
+        return _list_splits(walk, layout.train, layout.val)
+    folder = layout.val or layout.train or layout.root
+    images = _list_split(walk, folder, None)
+    walk.val_source = f"all in {folder}"
+    return ImageList.of(walk.root, images.classes, []), images
+
+
+def _list_splits(walk: Walk, train_folder: Path, val_folder: Path) -> tuple[ImageList, ImageList]:
     train = list_class_folders(walk, train_folder)
-    return train, list_class_folders(walk, val_folder, train.classes)
+    walk.val_source = f"{walk.relative(val_folder)}/"
+    return train, _list_split(walk, val_folder, train.classes)
+
+
+def _list_split(walk: Walk, folder: Path, classes: tuple[str, ...] | None) -> ImageList:
+    if (folder / ANNOTATIONS).is_file():
+        return _list_annotated(walk, folder, classes)
+    return list_class_folders(walk, folder, classes)
+
+
+def _list_annotated(walk: Walk, folder: Path, classes: tuple[str, ...] | None) -> ImageList:
+    """List the images of a folder whose classes are in a file of lines of name, class and box, with tabs."""
+    file = folder / ANNOTATIONS
+    walk.record(file)
+    lines = file.read_text(encoding="utf-8").splitlines()
+    class_of = dict(line.split("\t")[:2] for line in lines if line.count("\t"))
+    classes = classes or tuple(sorted(set(class_of.values())))
+    matcher = ClassMatcher(classes)
+    aside: dict[str, str] = {}
+    entries = []
+    for entry in set_aside_others(walk.files(folder, aside=aside), aside):
+        name = class_of.get(entry.path.rpartition("/")[2])
+        label = None if name is None else matcher.label(name)
+        if label is None:
+            problem = (
+                f"no class for {entry.path}" if name is None else f"class '{name}', without training images"
+            )
+            raise UserError(f"{file}: {problem}.")
+        entries.append(entry._replace(label=label))
+    del aside[walk.relative(file)]
+    return ImageList.of(walk.root, classes, entries, aside)
 
 
 def list_class_folders(walk: Walk, folder: Path, classes: tuple[str, ...] | None = None) -> ImageList:
-    """List the images of one split, folder/<class>/<file>. `classes` are those allowed; None allows any."""
-    names = tuple(walk.subfolders(folder))
+    """List the images of one split, folder/<class>/<file>.
+
+    `classes` are those of the training images, of which some may have none here; None takes the folders' own.
+    """
+    aside: dict[str, str] = {}
+    names = walk.subfolders(folder, aside)
     if not names:
         raise UserError(f"{folder}: no class folders. Expected {folder}/<class>/<image files>.")
-    unknown = sorted(set(names) - set(classes or names))
-    if unknown:
-        raise UserError(f"{folder}/{unknown[0]}: there is no such class among the training images.")
-    classes = classes or names
-    labels = {name: label for label, name in enumerate(classes)}
+    if classes is None:
+        own, labels = _own_classes(walk, folder, names)
+    else:
+        own, labels = classes, _labels_among(walk, folder, names, classes)
+    aside |= {file.path: NOT_AN_IMAGE for file in walk.files(folder, deep=False, aside=aside)}
     entries: list[Entry] = []
-    ignored = [file.path for file in walk.files(folder, deep=False)]
+    empty = []
     for name in names:
-        files = list(walk.files(folder / name, labels[name]))
-        images = [file for file in files if is_image(file.path)]
+        images = set_aside_others(walk.files(folder / name, labels[name], aside=aside), aside)
         if not images:
-            raise UserError(f"{folder / name}: no images in this class folder. Add some, or remove it.")
+            empty.append(name)
         entries += images
-        ignored += [file.path for file in files if not is_image(file.path)]
-    return ImageList.of(walk.root, classes, entries, sorted(ignored))
+    _refuse_data_sets_as_classes(walk, folder, names)
+    if left_out := _endings(aside):
+        walk.notes.append(f"{folder}: not images by their names: {left_out}.")
+    if empty:
+        _report_empty(walk, folder, empty, validation=classes is not None)
+    return ImageList.of(walk.root, own, entries, aside)
+
+
+def _own_classes(walk: Walk, folder: Path, names: list[str]) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Return the classes, and the label of each folder; two Unicode forms of one name are one class."""
+    label_of: dict[str, int] = {}
+    classes: list[str] = []
+    labels = {}
+    for name in names:
+        key = composed(name)
+        if key in label_of:
+            walk.notes.append(f"{folder}: '{printable(name)}' in two Unicode forms is one class.")
+        else:
+            label_of[key] = len(classes)
+            classes.append(printable(name))
+        labels[name] = label_of[key]
+    return tuple(classes), labels
+
+
+def _labels_among(walk: Walk, folder: Path, names: list[str], classes: tuple[str, ...]) -> dict[str, int]:
+    """Return the label of each folder among the classes of the training images."""
+    matcher = ClassMatcher(classes)
+    labels = {}
+    for name in names:
+        label = matcher.label(name)
+        if label is None:
+            raise UserError(f"{folder / printable(name)}: there is no such class among the training images.")
+        if classes[label] != printable(name):
+            walk.notes.append(
+                f"{folder / printable(name)} is taken for the training class '{classes[label]}', which"
+                " differs in case or Unicode form."
+            )
+        labels[name] = label
+    return labels
+
+
+def _report_empty(walk: Walk, folder: Path, empty: list[str], validation: bool) -> None:
+    """Note class folders without images. Raises `UserError` for those of training images."""
+    paths = [folder / printable(name) for name in empty]
+    if len(paths) == 1:
+        text = f"{paths[0]}: no images in this class folder."
+    else:
+        text = f"{folder}: no images in {len(paths)} class folders: {', '.join(path.name for path in paths)}."
+    if not validation:
+        raise UserError(f"{text} Add some, or remove {'it' if len(paths) == 1 else 'them'}.")
+    walk.notes.append(text)
+
+
+def _refuse_data_sets_as_classes(walk: Walk, folder: Path, names: list[str]) -> None:
+    """Raise `UserError` for a class folder with splits in it: it is a data set, and the root one too high."""
+    start = "" if folder == walk.root else f"{walk.relative(folder)}/"
+    inside: dict[str, set[SplitKind | None]] = {name: set() for name in names}
+    for path in walk.mtimes:  # of all folders in the classes
+        name, _, rest = path.removeprefix(start).partition("/")
+        if rest and "/" not in rest and name in inside and path.startswith(start):
+            inside[name].add(split_kind(rest))
+    for name, kinds in inside.items():
+        if SplitKind.train in kinds and kinds & {SplitKind.val, SplitKind.test}:
+            inner = folder / name
+            raise UserError(f"{inner} holds splits, as a data set does. Did you mean data.root={inner}?")
+
+
+def _endings(aside: dict[str, str]) -> str:
+    """Describe the files that are no images by their names: 120 .heic, 1 .txt."""
+    paths = [PurePath(path) for path, reason in aside.items() if reason == NOT_AN_IMAGE]
+    counts = Counter(path.suffix.lower() or path.name for path in paths if not path.name.startswith("."))
+    return ", ".join(f"{count:,} {ending}" for ending, count in counts.most_common(5))
 
 
 def _hold_out(images: ImageList, fraction: float) -> tuple[ImageList, ImageList]:
@@ -109,47 +197,4 @@ def _hold_out(images: ImageList, fraction: float) -> tuple[ImageList, ImageList]
         count = min(max(1, round(fraction * len(rows))), len(rows) - 1)
         hashes = [hashlib.sha256(images.paths[row]).digest() for row in rows]
         held[rows[sorted(range(len(rows)), key=hashes.__getitem__)[:count]]] = True
-    return images.select(~held), replace(images.select(held), ignored=())
-
-
-MEGABYTE = 1_000_000
-
-
-def tar_members(root: Path, tars: list[Path]) -> list[Entry]:
-    """List the files in uncompressed tars, and in the tars inside them, without labels.
-
-    Their paths are <tar>/<member>; in an inner tar <tar>/<inner tar without its .tar>/<member>.
-    Raises `UserError` for a file that is not a complete tar archive.
-    """
-    entries = []
-    sizes = [tar.stat().st_size // MEGABYTE for tar in tars]
-    with progress_bar("Listing the tar archives, MB", sum(sizes)) as advance:
-        for path, size in zip(tars, sizes, strict=True):
-            name, done = path.relative_to(root).as_posix(), 0
-            tar_length = len(os.fsencode(name))
-            try:
-                with tarfile.open(path, "r:") as tar:
-                    for member, offset in _tar_files(tar):
-                        entries.append(Entry(f"{name}/{member.name}", -1, member.size, 0, offset, tar_length))
-                        advance(offset // MEGABYTE - done)
-                        done = offset // MEGABYTE
-            except (tarfile.TarError, OSError) as error:
-                raise UserError(
-                    f"{path}: not a complete tar archive ({error}). Download it again."
-                ) from error
-            advance(size - done)
-    return entries
-
-
-def _tar_files(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, int]]:
-    """Yield each file with the offset of its first byte in the outermost tar."""
-    for member in tar:
-        tar.members = []  # type: ignore[attr-defined]  # otherwise tarfile keeps all of them in memory
-        member.name = member.name.removeprefix("./")
-        if member.isfile() and member.name.endswith(".tar"):
-            with tarfile.open(fileobj=tar.extractfile(member), mode="r:") as inner:
-                for file, offset in _tar_files(inner):
-                    file.name = f"{member.name.removesuffix('.tar')}/{file.name}"
-                    yield file, member.offset_data + offset
-        elif member.isfile():
-            yield member, member.offset_data
+    return images.select(~held), replace(images.select(held), ignored={})

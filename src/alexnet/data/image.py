@@ -1,20 +1,47 @@
 """Decode image files to RGB arrays of one size, as the paper does (§2)."""
 
+import sys
+import warnings
 from io import BytesIO
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from alexnet.data.orientation import JpegHeader, read_jpeg_header, read_orientation, turn_upright
+from alexnet.data.pixels import to_rgb
 from alexnet.errors import lacks_memory
+
+# of damaged metadata and many pixels, without the name of the file
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 UNREADABLE = -1  # label of an image that does not decode: excluded from the loss and the errors
 
-EXTENSIONS = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".webp", ".ppm", ".gif", ".tif", ".tiff"})
+EXTENSIONS = frozenset(
+    {
+        *(
+            ".jpeg",
+            ".jpg",
+            ".jpe",
+            ".jfif",
+            ".jp2",
+            ".png",
+            ".bmp",
+            ".webp",
+            ".avif",
+            ".gif",
+            ".tif",
+            ".tiff",
+        ),
+        *(".ppm", ".pgm", ".pbm", ".pnm"),
+    }
+)
 
 # a JPEG is decoded at 1/2, 1/4 or 1/8 if at least this many times the requested size is left for resizing
 SCALED_DECODING = 2
@@ -28,8 +55,9 @@ def decode_image(data: bytes, size: int) -> NDArray[np.uint8]:
     """Decode the centre square of an image, resized to `size`: (3, size, size) RGB.
 
     This equals resizing the shorter side to `size` and cropping the centre, except that the outermost pixels
-    do not use those beyond the crop. The image is rotated according to its EXIF tag; grey, CMYK, 16-bit and
-    palette images become RGB. Raises `ImageError` for data that does not decode completely.
+    do not use those beyond the crop. The image is turned upright according to its EXIF or XMP metadata; all
+    kinds of pixels become 8-bit RGB, see `to_rgb`. Raises `ImageError` for data that does not decode
+    completely, and for pixels whose range is unknown.
     """
     if not data:
         raise ImageError("empty file")
@@ -55,46 +83,35 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
     return file.getvalue()
 
 
+def decodes_at_full_size(header: JpegHeader, size: int) -> bool:
+    """Return whether torchvision decodes every pixel of a JPEG file; if not, Pillow does, perhaps fewer."""
+    return header.components in (1, 3) and min(header.height, header.width) < 2 * SCALED_DECODING * size
+
+
+def _open(data: bytes, header: JpegHeader | None) -> Image.Image:
+    """Open an image. Raises an error for more pixels than Pillow allows, if all of them would be decoded."""
+    if header is None or header.progressive or header.pixels <= _most_pixels():
+        return Image.open(BytesIO(data))
+    return JpegImageFile(BytesIO(data))  # without the check, for a coarser grid
+
+
+def _most_pixels() -> int:
+    return 2 * (Image.MAX_IMAGE_PIXELS or sys.maxsize)  # where Pillow raises its error
+
+
 def _decode(data: bytes, size: int) -> Tensor:
     """Decode all pixels, (3, height, width) uint8; those of a large JPEG at a reduced resolution."""
-    header = _jpeg_header(data)
-    if header is not None:
-        *shape, components = header
-        if components in (1, 3) and min(shape) < 2 * SCALED_DECODING * size:
-            try:  # a third faster than Pillow, and releases the interpreter lock
-                encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-                return decode_jpeg(encoded, ImageReadMode.RGB, apply_exif_orientation=True)
-            except RuntimeError:
-                pass  # Pillow reports a better reason
-    with Image.open(BytesIO(data)) as image:
+    header = read_jpeg_header(data)
+    if header and decodes_at_full_size(header, size):
+        try:  # a third faster than Pillow, and releases the interpreter lock
+            encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+            return turn_upright(decode_jpeg(encoded, ImageReadMode.RGB), header.orientation)
+        except RuntimeError:
+            pass  # Pillow reports a better reason
+    with _open(data, header) as image:
         image.draft(None, (SCALED_DECODING * size, SCALED_DECODING * size))
+        if image.width * image.height > _most_pixels():
+            raise ValueError(f"{image.width * image.height:,} pixels to decode, which would fill the memory")
         image.load()
-        return torch.from_numpy(np.array(_as_rgb(_upright(image)))).permute(2, 0, 1)
-
-
-def _jpeg_header(data: bytes) -> tuple[int, int, int] | None:
-    """Read height, width and colour components from the frame header of a JPEG file (ITU T.81, B.2.2)."""
-    if not data.startswith(b"\xff\xd8"):
-        return None
-    offset = 2
-    while offset + 10 <= len(data) and data[offset] == 0xFF:
-        marker = data[offset + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height = int.from_bytes(data[offset + 5 : offset + 7])
-            width = int.from_bytes(data[offset + 7 : offset + 9])
-            return height, width, data[offset + 9]
-        offset += 2 + int.from_bytes(data[offset + 2 : offset + 4])
-    return None
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # the pixels are valid even if the EXIF block is damaged
-        return image
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):  # Pillow would clip 16 bits to white instead of scaling them
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    return image.convert("RGB")
+        pixels = torch.from_numpy(np.array(to_rgb(image, data))).permute(2, 0, 1)
+        return turn_upright(pixels, read_orientation(image))

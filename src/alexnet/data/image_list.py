@@ -2,15 +2,17 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.data.image import ImageError, decode_image
+from alexnet.data.labels import printable
 from alexnet.errors import UserError
 
 NOT_AN_IMAGE = "not an image by its name"
@@ -33,8 +35,8 @@ class Entry(NamedTuple):
 class ImageList:
     """Images of one split, sorted by class and file name: the order is the same for folders and tars.
 
-    The arrays hold the fields of `Entry`; `paths` are in the encoding of the file system. `ignored` lists the
-    files that are not images by their names.
+    The arrays hold the fields of `Entry`; `paths` are in the encoding of the file system. `ignored` maps
+    the files and folders that hold no images by their names to the reason.
     """
 
     root: Path
@@ -45,18 +47,23 @@ class ImageList:
     times: NDArray[np.int64]
     offsets: NDArray[np.int64]
     tar_lengths: NDArray[np.int64]
-    ignored: tuple[str, ...] = ()
+    ignored: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, root: Path, classes: tuple[str, ...], entries: Iterable[Entry], ignored: Iterable[str] = ()
+        cls,
+        root: Path,
+        classes: tuple[str, ...],
+        entries: Iterable[Entry],
+        ignored: Mapping[str, str] = MappingProxyType({}),
     ) -> "ImageList":
         """Create the list from `entries` in any order."""
         rows = sorted(entries, key=lambda entry: (entry.label, _name(entry.path), entry.path))
         paths = np.array([os.fsencode(row.path) for row in rows], dtype=np.bytes_)
         numbers = np.array([row[1:] for row in rows], np.int64).reshape(-1, 5).T
         arrays = dict(zip(ARRAYS, (paths, *np.ascontiguousarray(numbers)), strict=True))
-        return cls(root, classes, **arrays, ignored=tuple(ignored))
+        aside = {printable(path): reason for path, reason in sorted(ignored.items())}
+        return cls(root, classes, **arrays, ignored=aside)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -65,10 +72,18 @@ class ImageList:
         """Return an image's path relative to `root`, in printable form."""
         return self.paths[index].decode(errors="backslashreplace")
 
-    def decode(self, index: int, size: int) -> NDArray[np.uint8]:
-        """Read and decode an image: (3, size, size) RGB. Raises `ImageError` if that fails."""
+    def decode(
+        self, index: int, size: int, inspect: Callable[[bytes], None] | None = None
+    ) -> NDArray[np.uint8]:
+        """Read and decode an image: (3, size, size) RGB. Raises `ImageError` if that fails.
+
+        `inspect` is called with the file first.
+        """
         try:
-            return decode_image(self._read_bytes(index), size)
+            data = self._read_bytes(index)
+            if inspect is not None:
+                inspect(data)
+            return decode_image(data, size)
         except OSError as error:
             raise ImageError(error.strerror or str(error)) from error
 
@@ -101,13 +116,9 @@ class ImageList:
         """Convert a mapping from rows to reasons to one from paths to reasons."""
         return {self.path(row): reason for row, reason in reasons.items()}
 
-    def ignored_reasons(self) -> dict[str, str]:
-        """Map the paths of the ignored files to the reason."""
-        return dict.fromkeys(self.ignored, NOT_AN_IMAGE)
-
     def key(self) -> str:
         """Hash the root and every file's path, label, size, modification time and offset."""
-        digest = hashlib.sha256(f"{self.root.resolve()}\n".encode())
+        digest = hashlib.sha256(os.fsencode(self.root.resolve()) + b"\n")
         for array in (self.paths, self.labels, self.sizes, self.times, self.offsets):
             digest.update(array.tobytes())
         return digest.hexdigest()[:24]

@@ -12,8 +12,10 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
-from alexnet.data.folders import Walk, is_image, list_class_folders, tar_members
+from alexnet.data.folders import list_class_folders
 from alexnet.data.image_list import Entry, ImageList
+from alexnet.data.tars import tar_members
+from alexnet.data.walk import HIDDEN, Walk, is_hidden, set_aside_others
 from alexnet.errors import UserError
 
 CLASSES = 1000
@@ -141,14 +143,16 @@ def _by_truth(
     return ImageList.of(walk.root, classes, entries, ignored)
 
 
-def _split_images(entries: Iterable[Entry]) -> tuple[list[Entry], list[str]]:
-    images, ignored = [], []
+def _split_images(entries: Iterable[Entry]) -> tuple[list[Entry], dict[str, str]]:
+    """Return the images, and what is set aside with the reasons."""
+    aside: dict[str, str] = {}
+    visible = []
     for entry in entries:
-        if is_image(entry.path):
-            images.append(entry)
+        if any(map(is_hidden, entry.path.split("/")[:-1])):
+            aside[entry.path] = HIDDEN
         else:
-            ignored.append(entry.path)
-    return images, ignored
+            visible.append(entry)
+    return set_aside_others(visible, aside), aside
 
 
 def _stem(path: str) -> str:

@@ -13,48 +13,56 @@ from typing import NamedTuple
 from filelock import FileLock
 
 from alexnet.config import DataConfig
-from alexnet.data.folders import Walk, list_folders
+from alexnet.data.folders import list_folders, list_whole
 from alexnet.data.image_list import ARRAYS, ImageList
+from alexnet.data.walk import Walk
 from alexnet.files import load_npz, make_output_folder, save_npz
 from alexnet.paths import absolute
 from alexnet.terminal import console
 
-VERSION = 1  # increase it when the format of a list, or what counts as an image, changes
+VERSION = 2  # increase it when the format of a list, or what counts as an image, changes
 SPLITS = ("train", "val")
 SETTLED_NS = 1_000_000_000  # within a second a file may change again with the same modification time
 
 
 class Listing(NamedTuple):
-    """The images of both splits, and the modification times of their sources (`Walk.mtimes`)."""
+    """The images of both splits, and of their sources what `Walk` records."""
 
     train: ImageList
     val: ImageList
     mtimes: dict[str, int]
+    notes: list[str]
+    val_source: str
 
 
-def list_images(config: DataConfig, root: Path) -> Listing:
+def list_images(config: DataConfig, root: Path, *, whole: bool = False) -> Listing:
     """List the training and validation images under `root`, in the layout of the data source.
 
-    Raises `UserError` for data that cannot be trained on.
+    With `whole` no training images are held out for validation: all class folders are validation images if
+    there is no folder of these. Prints what the user should know. Raises `UserError` for data that cannot be
+    trained on.
     """
-    settings = f"{VERSION} {config.source} {config.val_fraction} {root.resolve()}"
+    settings = f"{VERSION} {config.source} {config.val_fraction} {root.resolve()}{' whole' if whole else ''}"
     key = hashlib.sha256(settings.encode(errors="surrogateescape")).hexdigest()[:24]
     path = cache_folder(config, "lists") / f"{key}.npz"
     with FileLock(path.with_suffix(".lock")):  # of several processes one lists, the others wait
         if (cached := _load(path, root)) is not None:
-            _report_gaps(config, cached)
+            _report(config, cached)
             return cached
         began, walk = time.time_ns(), Walk(root)
-        train, val = config.list_files(walk) or list_folders(walk, config.val_fraction)
-        listing = Listing(train, val, walk.mtimes)
+        splits = config.list_files(walk)
+        train, val = splits or (list_whole(walk) if whole else list_folders(walk, config.val_fraction))
+        listing = Listing(train, val, walk.mtimes, walk.notes, walk.val_source)
         newest = max(*walk.mtimes.values(), *(int(split.times.max(initial=0)) for split in (train, val)))
         if newest < began - SETTLED_NS:
             _save(path, listing)
-    _report_gaps(config, listing)
+    _report(config, listing)
     return listing
 
 
-def _report_gaps(config: DataConfig, listing: Listing) -> None:
+def _report(config: DataConfig, listing: Listing) -> None:
+    for text in listing.notes:
+        console.print(text, markup=False)
     if note := config.describe_gaps(listing.train, listing.val):
         console.print(note)
 
@@ -82,8 +90,14 @@ def _save(path: Path, listing: Listing) -> None:
         for name, split in zip(SPLITS, splits, strict=True)
         for array in ARRAYS
     }
-    ignored = [split.ignored for split in splits]
-    save_npz(path, arrays, {"seen": listing.mtimes, "classes": listing.train.classes, "ignored": ignored})
+    notes = {
+        "seen": listing.mtimes,
+        "classes": listing.train.classes,
+        "ignored": [split.ignored for split in splits],
+        "notes": listing.notes,
+        "val_source": listing.val_source,
+    }
+    save_npz(path, arrays, notes)
 
 
 def _load(path: Path, root: Path) -> Listing | None:
@@ -97,12 +111,12 @@ def _load(path: Path, root: Path) -> Listing | None:
             root,
             tuple(notes["classes"]),
             **{array: arrays[f"{name}_{array}"] for array in ARRAYS},
-            ignored=tuple(ignored),
+            ignored=ignored,
         )
         for name, ignored in zip(SPLITS, notes["ignored"], strict=True)
     )
     if unchanged(root, notes["seen"]) and _same_files(train) and _same_files(val):
-        return Listing(train, val, notes["seen"])
+        return Listing(train, val, notes["seen"], notes["notes"], notes["val_source"])
     return None
 
 

@@ -1,9 +1,8 @@
 """Open the configured data set, from its pack if there is one, else from its files."""
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from alexnet.config import DataConfig
 from alexnet.data.dataset import ImageDataset, ImageFileDataset, PackedDataset, hold_out
 from alexnet.data.fetching import ensure_fetched, missing_download
+from alexnet.data.folders import HELD_OUT
 from alexnet.data.image import UNREADABLE
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
 from alexnet.data.imagenet import class_names
@@ -19,9 +19,10 @@ from alexnet.data.in_memory import InMemoryDataset
 from alexnet.data.listing import SPLITS, cache_folder, list_images
 from alexnet.data.locations import pack_folder, require_data
 from alexnet.data.pack_reader import check_current, open_pack
-from alexnet.data.scan import DatasetScan, cached_scan, check_unreadable, scan_images
+from alexnet.data.scan import DatasetScan, cached_scan, check_unreadable, report_damaged, scan_images
 from alexnet.data.statistics import Statistics
 from alexnet.errors import UserError
+from alexnet.files import reasons_csv, write_text
 
 SCAN_CACHE = "scans"  # folder of the data cache
 ADJECTIVES = {"train": "training", "val": "validation"}
@@ -35,6 +36,8 @@ class OpenData:
     requested splits, `excluded` maps the path of every file set aside to the reason, and `unreadable` counts
     those of them that did not decode, None if a split has not been scanned yet. `statistics` are those of the
     training images, None if they have not been scanned. `fingerprint` computes a hash of all readable images.
+    `val_source` says where the validation images come from. `damaged` maps the paths of images that decode
+    although their files are damaged, and are not set aside, to the damage.
     """
 
     classes: tuple[str, ...]
@@ -46,27 +49,37 @@ class OpenData:
     unreadable: int | None
     statistics: Statistics | None
     fingerprint: Callable[[], str]
+    val_source: str
+    damaged: dict[str, str]
 
     def __len__(self) -> int:
         return len(self.train) + len(self.val)
 
 
 def open_data(
-    config: DataConfig, splits: Sequence[str] = SPLITS, *, scan: bool = True, download: bool = True
+    config: DataConfig,
+    splits: Sequence[str] = SPLITS,
+    *,
+    scan: bool = True,
+    download: bool = True,
+    whole: bool = False,
 ) -> OpenData:
     """Open a data set, from its pack if there is one, else from its files.
 
     The files of `splits` are decoded once, to find the unreadable ones; with `scan=False` only the result of
     an earlier scan is used. The other split is listed, but not scanned. With `download=False` nothing is
-    downloaded. Raises `UserError` for what the user has to correct, a missing download included.
+    downloaded. With `whole` all images are validation images if there is no folder of these (`list_whole`).
+    Raises `UserError` for what the user has to correct, a missing download included.
     """
     require_data(config)
     folder = pack_folder(config)
     if folder.is_dir():
-        return _open_pack(config, folder, splits)
+        packed = _open_pack(config, folder, splits)
+        if not whole or config.pack is not None or HELD_OUT not in packed.val_source:
+            return packed
     if not download and missing_download(config) is not None:
         raise UserError(f"data.root={config.root}: {config.name} is not there.")
-    return _open_files(config, splits, scan)
+    return _open_files(config, splits, scan, whole)
 
 
 def _open_pack(config: DataConfig, folder: Path, splits: Sequence[str]) -> OpenData:
@@ -81,6 +94,8 @@ def _open_pack(config: DataConfig, folder: Path, splits: Sequence[str]) -> OpenD
     excluded = pack.excluded
     if set(splits) != set(SPLITS):  # it does not record the split of an ignored file
         excluded = {path: excluded.get(path, "cannot be read") for path in unreadable}
+    elif pack.damaged:
+        report_damaged(pack.damaged, folder / "manifest.json")
     return OpenData(
         pack.classes,
         PackedDataset(pack.train),
@@ -91,30 +106,39 @@ def _open_pack(config: DataConfig, folder: Path, splits: Sequence[str]) -> OpenD
         len(unreadable),
         pack.statistics,
         lambda: pack.fingerprint,
+        pack.val_source,
+        pack.damaged,
     )
 
 
-def _open_files(config: DataConfig, splits: Sequence[str], scan: bool) -> OpenData:
+def _open_files(config: DataConfig, splits: Sequence[str], scan: bool, whole: bool) -> OpenData:
     root = ensure_fetched(config, os.cpu_count() or 1)
-    listing = list_images(config, root)
+    listing = list_images(config, root, whole=whole)
     readable = {"train": listing.train, "val": listing.val}
     cache = cache_folder(config, SCAN_CACHE)
     scans: dict[str, DatasetScan] = {}
     ignored: dict[str, str] = {}
     unreadable: dict[str, str] = {}
+    damaged: dict[str, str] = {}
     for name in splits:
         images = readable[name]
-        ignored |= images.ignored_reasons()
+        ignored |= images.ignored
         if (result := _scan(config, name, images, cache, scan)) is not None:
             scans[name] = result
-            unreadable |= images.by_path(result.unreadable)
-            readable[name] = images.without(result.unreadable)
+            aside = result.unreadable | (result.damaged if config.exclude_damaged else {})
+            unreadable |= images.by_path(aside)
+            readable[name] = images.without(aside)
+            damaged |= images.by_path(result.damaged)
     listed = len(listing.train) + len(listing.val)
     named_after = listing.train if "train" in splits else listing.val
     reasons = cache / f"{named_after.key()}.unreadable.csv"
     check_unreadable(unreadable, listed, config.max_unreadable, str(root), names=reasons)
     if "train" in splits:
         check_classes(readable["train"])
+    if damaged and not config.exclude_damaged:
+        names = cache / f"{named_after.key()}.damaged.csv"
+        write_text(names, reasons_csv(damaged))
+        report_damaged(damaged, names)
     return OpenData(
         listing.train.classes,
         ImageFileDataset(readable["train"]),
@@ -123,9 +147,19 @@ def _open_files(config: DataConfig, splits: Sequence[str], scan: bool) -> OpenDa
         listed,
         ignored | unreadable,
         len(unreadable) if len(scans) == len(splits) else None,
-        scans["train"].statistics if "train" in scans else None,
+        _statistics(scans["train"], config) if "train" in scans else None,
         partial(fingerprint, readable["train"], readable["val"]),
+        listing.val_source,
+        {} if config.exclude_damaged else damaged,
     )
+
+
+def _statistics(scan: DatasetScan, config: DataConfig) -> Statistics:
+    """Return the statistics of the images that are used. Raises `UserError` if there are none."""
+    statistics = scan.intact_statistics if config.exclude_damaged else scan.statistics
+    if statistics is None:
+        raise UserError("data.exclude_damaged=true: the files of all training images are damaged.")
+    return statistics
 
 
 def _scan(config: DataConfig, name: str, images: ImageList, cache: Path, scan: bool) -> DatasetScan | None:
@@ -140,7 +174,9 @@ class ImageData:
     """A data set ready for training: readable images only.
 
     `excluded` maps the path of every file set aside to the reason; `unreadable` counts those of them that did
-    not decode; `origin` describes where the images are read from.
+    not decode; `origin` describes where the images are read from, and `val_source` where among them those for
+    validation come from. `damaged` maps the paths of images that decode although their files are damaged to
+    the damage.
     """
 
     classes: tuple[str, ...]
@@ -151,6 +187,8 @@ class ImageData:
     unreadable: int
     fingerprint: str
     origin: str
+    val_source: str = ""
+    damaged: dict[str, str] = field(default_factory=dict)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -170,10 +208,11 @@ def load_image_data(config: DataConfig) -> ImageData:
     """
     data = open_data(config)
     assert data.statistics is not None and data.unreadable is not None  # all has been scanned
-    train, val, origin = data.train, data.val, data.origin
+    train, val, origin, val_source = data.train, data.val, data.origin, data.val_source
     if config.hold_out is not None:
         train, val = hold_out(data.train, config.hold_out)
         origin += f", {config.hold_out:.0%} of the training images held out for validation"
+        val_source = ""
     if config.in_memory:
         train = InMemoryDataset(train, config.resize_size, "Loading the training images")
         val = InMemoryDataset(val, config.resize_size, "Loading the validation images")
@@ -187,42 +226,6 @@ def load_image_data(config: DataConfig) -> ImageData:
         data.unreadable,
         data.fingerprint(),
         origin,
+        val_source,
+        data.damaged,
     )
-
-
-@dataclass(frozen=True)
-class ValData:
-    """The validation images alone: readable ones only.
-
-    `excluded` maps the path of every validation file set aside to the reason; `unreadable` counts those of
-    them that did not decode; `listed` counts the images of the whole data set, including those for training.
-    `fingerprint` is a hash of every image's name and class, the same for files and for a pack.
-    """
-
-    classes: tuple[str, ...]
-    images: ImageDataset
-    excluded: dict[str, str]
-    unreadable: int
-    listed: int
-    fingerprint: str
-    origin: str
-
-
-def load_val_data(config: DataConfig) -> ValData:
-    """Load the validation images. Raises `UserError` for what the user has to correct.
-
-    The training images, which define the classes, are only listed: decoding a million of them for their
-    statistics would take hours.
-    """
-    data = open_data(config, ("val",))
-    assert data.unreadable is not None  # they have been scanned
-    key = _names_hash(data.val, data.classes)
-    return ValData(data.classes, data.val, data.excluded, data.unreadable, data.listed, key, data.origin)
-
-
-def _names_hash(images: ImageDataset, classes: tuple[str, ...]) -> str:
-    digest = hashlib.sha256()
-    for index, label in enumerate(images.labels.tolist()):
-        name = images.path(index).rpartition("/")[2]
-        digest.update(f"{name}\0{classes[label]}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()[:16]

@@ -8,7 +8,7 @@ from alexnet.config import DataConfig
 from alexnet.errors import UserError
 from alexnet.paths import PROJECT, absolute
 
-PACK_VERSION = 2  # increase it when the format of packs or the decoding changes
+PACK_VERSION = 3  # increase it when the format of packs or the decoding changes
 
 
 def require_data(config: DataConfig) -> None:
@@ -39,6 +39,6 @@ def pack_folder(config: DataConfig) -> Path:
     root = str(absolute(config.root))
     settings = (PACK_VERSION, config.source, root, config.resize_size, config.val_fraction)
     own = [getattr(config, key.name) for key in fields(config)[len(fields(DataConfig)) :]]  # of its source
-    text = f"{settings} {', '.join(map(str, own)) or None}"
+    text = f"{settings} {', '.join(map(str, own)) or None}{' intact' if config.exclude_damaged else ''}"
     key = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:12]
     return absolute(config.cache) / "packs" / f"{config.name}-{key}"

@@ -2,7 +2,7 @@
 
 A pack is a folder, made by `alexnet.data.pack_writer`:
 
-    manifest.json                    version, format, counts, classes and their names, files set aside
+    manifest.json                    version, format, counts, classes and their names, files set aside, damage
     statistics.npz                   mean image and channels; colour components and their standard deviations
     <split>_labels.npy               int64 (images,), -1 if the file did not decode
     <split>_names.npy                the file of each image
@@ -83,7 +83,9 @@ class Pack:
     val: PackSplit
     statistics: Statistics
     excluded: dict[str, str]
+    damaged: dict[str, str]
     fingerprint: str
+    val_source: str
     root: Path
     mtimes: dict[str, int]
 
@@ -105,7 +107,9 @@ def open_pack(folder: Path) -> Pack:
             val,
             Statistics(*(arrays[name] for name in Statistics._fields)),
             manifest["excluded"],
+            manifest["damaged"],
             manifest["fingerprint"],
+            manifest["val_source"],
             Path(manifest["root"]),
             manifest["seen"],
         )

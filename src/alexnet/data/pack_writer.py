@@ -14,6 +14,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from alexnet.config import PackFormat, PrepareConfig
+from alexnet.data.damage import DamageDetector
 from alexnet.data.fetching import ensure_fetched
 from alexnet.data.image import UNREADABLE, ImageError, encode_jpeg
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
@@ -41,10 +42,17 @@ class _Progress:
     sums: PixelSums
     done: int = 0
     unreadable: dict[int, str] = field(default_factory=dict)
+    detector: DamageDetector = field(default_factory=DamageDetector)
 
     def save(self, path: Path) -> None:
         arrays = {"pixels": self.sums.pixels, "products": self.sums.products}
-        notes = {"done": self.done, "images": self.sums.images, "unreadable": list(self.unreadable.items())}
+        notes = {
+            "done": self.done,
+            "images": self.sums.images,
+            "unreadable": list(self.unreadable.items()),
+            "damaged": list(self.detector.damaged.items()),
+            "suspects": list(self.detector.suspects),
+        }
         save_npz(path, arrays, notes)
 
     @classmethod
@@ -54,7 +62,8 @@ class _Progress:
             return cls(sums)
         arrays, notes = load_npz(path)
         sums.pixels, sums.products, sums.images = arrays["pixels"], arrays["products"], notes["images"]
-        return cls(sums, notes["done"], dict(notes["unreadable"]))
+        detector = DamageDetector(dict(notes["damaged"]), notes["suspects"])
+        return cls(sums, notes["done"], dict(notes["unreadable"]), detector)
 
 
 def make_pack(config: PrepareConfig) -> Pack:
@@ -92,10 +101,12 @@ def _make(config: PrepareConfig, folder: Path) -> None:
     partial = folder.with_name(f"{folder.name}{PARTIAL}")
     _resume_or_begin(partial, config, lists)
     unreadable: dict[str, str] = {}
+    damaged: dict[str, str] = {}
     kept = []
     for name, images in lists.items():
         progress = _write_split(partial, name, images, config, workers)
         unreadable |= images.by_path(progress.unreadable)
+        damaged |= images.by_path(progress.detector.damaged)
         kept.append(images.without(progress.unreadable))
         if name == "train":
             check_classes(kept[0])
@@ -105,7 +116,7 @@ def _make(config: PrepareConfig, folder: Path) -> None:
     check_unreadable(unreadable, images_listed, config.data.max_unreadable, str(root), names=reasons)
     if not len(kept[1]):
         raise UserError(f"{root}: none of the validation files is a readable image.")
-    ignored = listing.train.ignored_reasons() | listing.val.ignored_reasons()
+    ignored = dict(listing.train.ignored) | dict(listing.val.ignored)
     # encoding changes the pixels, and so the results
     encoding = f"-jpeg{config.quality}" if config.format is PackFormat.jpeg else ""
     manifest = {
@@ -115,8 +126,10 @@ def _make(config: PrepareConfig, folder: Path) -> None:
         "images": {name: len(images) for name, images in lists.items()},
         "unreadable": len(unreadable),
         "fingerprint": fingerprint(*kept) + encoding,
+        "val_source": listing.val_source,
         "root": str(root),
         "excluded": ignored | unreadable,
+        "damaged": {path: reason for path, reason in damaged.items() if path not in unreadable},
         "classes": listing.train.classes,
         "class_names": [class_names().get(name, name) for name in listing.train.classes],
         "seen": listing.mtimes,
@@ -171,7 +184,7 @@ def _write_split(
         encoded, unreadable, part = [], {}, PixelSums(size)
         for row in rows:
             try:
-                image = images.decode(row, size)
+                image = progress.detector.decode(images, row, size)
             except ImageError as error:
                 unreadable[row] = str(error)
                 encoded.append(b"")
@@ -183,7 +196,7 @@ def _write_split(
     starts = range(progress.done, len(images), CHUNK)
     chunks = [range(start, min(start + CHUNK, len(images))) for start in starts]
     last_saved = monotonic()
-    with progress_bar(f"Packing {name}", len(images), progress.done) as advance:
+    with progress.detector, progress_bar(f"Packing {name}", len(images), progress.done) as advance:
         for rows, encoded, unreadable, part in prefetch_map(decode, chunks, workers, ahead=2 * workers):
             writer.append(rows, encoded)
             progress.unreadable |= unreadable
@@ -194,6 +207,13 @@ def _write_split(
                 writer.flush()
                 progress.save(saved)
                 last_saved = monotonic()
+        progress.detector.confirm(images, size)
+        if config.data.exclude_damaged:
+            for row in progress.detector.damaged:
+                part = PixelSums(size)
+                part.add(images.decode(row, size))
+                progress.sums.subtract(part)
+            progress.unreadable |= progress.detector.damaged
     writer.close()
     labels = images.labels.copy()
     labels[list(progress.unreadable)] = UNREADABLE

@@ -54,13 +54,24 @@ class GlobalBatchSampler:
     number of steps. If `batch_size` does not divide the number of samples, all batches are a little smaller,
     and their sizes differ by at most one: a small last batch would give each of its samples more weight, and
     might not reach every rank.
+
+    With `successors`, one more sample ends each share: that which follows its last one in the global batch,
+    whose last is followed by its first.
     """
 
     def __init__(
-        self, samples: int, batch_size: int, *, rank: int = 0, ranks: int = 1, seed: int = 0
+        self,
+        samples: int,
+        batch_size: int,
+        *,
+        rank: int = 0,
+        ranks: int = 1,
+        seed: int = 0,
+        successors: bool = False,
     ) -> None:
         self.samples, self.batch_size = samples, batch_size
         self.rank, self.ranks, self.seed = rank, ranks, seed
+        self.successors = successors
         count = max(1, min(-(-samples // batch_size), samples // ranks))
         self.bounds = [samples * number // count for number in range(count + 1)]
 
@@ -70,13 +81,17 @@ class GlobalBatchSampler:
     @property
     def largest(self) -> int:
         """Largest number of samples of this rank in a batch."""
-        return -(-int(np.diff(self.bounds).max()) // self.ranks)
+        return -(-int(np.diff(self.bounds).max()) // self.ranks) + self.successors
 
     def of_epoch(self, epoch: int, first: int = 0) -> Iterator[NDArray[np.int64]]:
         """Yield the samples of each batch of an epoch, from batch number `first` on."""
         order = epoch_order(self.seed, epoch, self.samples)
         for start, end in pairwise(self.bounds[first:]):
-            yield np.array_split(order[start:end], self.ranks)[self.rank]
+            shares = np.array_split(order[start:end], self.ranks)
+            share = shares[self.rank]
+            if self.successors:
+                share = np.append(share, shares[(self.rank + 1) % self.ranks][:1])
+            yield share
 
 
 def evenly_spaced(total: int, count: int | None) -> NDArray[np.int64]:

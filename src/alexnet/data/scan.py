@@ -9,24 +9,33 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from alexnet.data.damage import DamageDetector
 from alexnet.data.image import ImageError
 from alexnet.data.image_list import ImageList
 from alexnet.data.loader import prefetch_map
 from alexnet.data.statistics import PixelSums, Statistics
 from alexnet.errors import UserError
 from alexnet.files import load_npz, reasons_csv, save_npz, write_text
-from alexnet.terminal import progress_bar
+from alexnet.terminal import console, progress_bar
 
-VERSION = 2  # increase it when decoding changes, so that old scans are repeated
+VERSION = 3  # increase it when decoding changes, so that old scans are repeated
+INTACT = "intact_"  # begins the names of the arrays of `intact_statistics`
 CHUNK = 32  # files that a thread decodes before it returns their sums
 
 
 @dataclass(frozen=True)
 class DatasetScan:
-    """The scan of one split: `unreadable` maps rows to the reasons why they do not decode."""
+    """The scan of one split.
+
+    `unreadable` maps rows to the reasons why they do not decode, `damaged` rows to the damage of files that
+    decode all the same. `statistics` are of all images that decode, `intact_statistics` of those undamaged,
+    None if there are none.
+    """
 
     unreadable: dict[int, str]
+    damaged: dict[int, str]
     statistics: Statistics
+    intact_statistics: Statistics | None
 
 
 def scan_images(images: ImageList, size: int, cache: Path, workers: int, description: str) -> DatasetScan:
@@ -39,17 +48,30 @@ def scan_images(images: ImageList, size: int, cache: Path, workers: int, descrip
         if (cached := cached_scan(images, size, cache)) is not None:
             return cached
         scan = _scan(images, size, workers, description)
-        save_npz(path, scan.statistics._asdict(), list(scan.unreadable.items()))
+        _save(path, scan)
     return scan
 
 
 def cached_scan(images: ImageList, size: int, cache: Path) -> DatasetScan | None:
     """Load the scan of `images` at `size` from the folder `cache`; None if it is missing or damaged."""
     try:
-        arrays, unreadable = load_npz(_cache_path(images, size, cache))
+        arrays, notes = load_npz(_cache_path(images, size, cache))
     except (OSError, ValueError):
         return None
-    return DatasetScan(dict(unreadable), Statistics(**arrays))
+    unreadable, damaged = (dict(notes[kind]) for kind in ("unreadable", "damaged"))
+    statistics = Statistics(*(arrays[name] for name in Statistics._fields))
+    intact = None if damaged else statistics
+    if f"{INTACT}mean" in arrays:
+        intact = Statistics(*(arrays[INTACT + name] for name in Statistics._fields))
+    return DatasetScan(unreadable, damaged, statistics, intact)
+
+
+def _save(path: Path, scan: DatasetScan) -> None:
+    arrays = scan.statistics._asdict()
+    if scan.damaged and scan.intact_statistics is not None:
+        arrays |= {INTACT + name: array for name, array in scan.intact_statistics._asdict().items()}
+    notes = {"unreadable": list(scan.unreadable.items()), "damaged": list(scan.damaged.items())}
+    save_npz(path, arrays, notes)
 
 
 def _cache_path(images: ImageList, size: int, cache: Path) -> Path:
@@ -61,7 +83,7 @@ def _scan(images: ImageList, size: int, workers: int, description: str) -> Datas
         unreadable, part = {}, PixelSums(size)
         for row in rows:
             try:
-                part.add(images.decode(row, size))
+                part.add(detector.decode(images, row, size))
             except ImageError as error:
                 unreadable[row] = str(error)
         return unreadable, part
@@ -69,15 +91,23 @@ def _scan(images: ImageList, size: int, workers: int, description: str) -> Datas
     unreadable: dict[int, str] = {}
     sums = PixelSums(size)
     chunks = [range(start, min(start + CHUNK, len(images))) for start in range(0, len(images), CHUNK)]
-    with progress_bar(description, len(images)) as advance:
+    detector = DamageDetector()
+    with detector, progress_bar(description, len(images)) as advance:
         for reasons, part in prefetch_map(decode, chunks, workers, ahead=2 * workers):
             unreadable |= reasons
             sums.merge(part)
             advance(len(reasons) + part.images)
+        detector.confirm(images, size)
+        damaged = PixelSums(size)
+        for row in detector.damaged:
+            damaged.add(images.decode(row, size))
     if sums.images == 0:
         first = next((f"{images.path(row)}: {reason}" for row, reason in unreadable.items()), "no files")
         raise UserError(f"{images.root}: none of {len(images)} files is a readable image ({first}).")
-    return DatasetScan(unreadable, sums.statistics())
+    statistics = sums.statistics()
+    sums.subtract(damaged)
+    intact = sums.statistics() if sums.images else None
+    return DatasetScan(unreadable, detector.damaged, statistics, intact)
 
 
 def check_unreadable(
@@ -106,6 +136,16 @@ def check_unreadable(
         f"{origin}: {count:,} of {images:,} images ({100 * share:.2g}%) cannot be read, more than"
         f" data.max_unreadable={most:g}. One is {path}: {reason}.{listed} Repair or remove them, or allow"
         f" more: data.max_unreadable={_above(share)}."
+    )
+
+
+def report_damaged(damaged: dict[str, str], names: Path) -> None:
+    """Print how many images decode although their files are damaged; the file `names` lists all of them."""
+    path, reason = next(iter(damaged.items()))
+    console.print(
+        f"{len(damaged):,} images decode although their files are damaged, such as {path}: {reason}. They are"
+        f" used, and listed in {names}. To set them aside: data.exclude_damaged=true",
+        markup=False,
     )
 
 

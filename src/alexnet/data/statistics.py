@@ -59,6 +59,12 @@ class PixelSums:
         self.pixels += other.pixels
         self.products += other.products
 
+    def subtract(self, other: "PixelSums") -> None:
+        """Take back the sums of images that were added, exactly."""
+        self.images -= other.images
+        self.pixels -= other.pixels
+        self.products -= other.products
+
     def statistics(self) -> Statistics:
         """Compute the statistics of the images added, at least one."""
         mean = self.pixels / self.images

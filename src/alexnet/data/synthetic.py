@@ -109,13 +109,18 @@ def _write(job: tuple[str, int, str], seed: int, folder: Path) -> None:
     draw(pattern, rng).save(path, quality=int(rng.integers(70, 96)))
 
 
+def synthetic_folder(root: Path, config: SyntheticConfig) -> Path:
+    """Return the folder under `root` of the configured data set, which may not exist."""
+    return root / f"{config.train_images}+{config.val_images}_seed{config.seed}_v{VERSION}"
+
+
 def make_synthetic(root: Path, config: SyntheticConfig, workers: int) -> Path:
     """Return the folder under `root` with the configured data set, which is generated if it does not exist.
 
     It is complete if it exists: it is written to a partial folder, which is renamed at the end.
     """
-    name = f"{config.train_images}+{config.val_images}_seed{config.seed}_v{VERSION}"
-    folder, partial_folder = root / name, root / f"{name}{PARTIAL}"
+    folder = synthetic_folder(root, config)
+    partial_folder = folder.with_name(f"{folder.name}{PARTIAL}")
     if folder.is_dir():
         return folder
     shutil.rmtree(partial_folder, ignore_errors=True)

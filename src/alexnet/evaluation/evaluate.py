@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from alexnet.config import Accelerator, EvaluateConfig, ValCrops
 from alexnet.data.image import UNREADABLE
 from alexnet.data.loader import BatchLoader
-from alexnet.data.loading import ValData
 from alexnet.data.sampling import GlobalBatchSampler
 from alexnet.data.scan import check_unreadable
+from alexnet.data.val_data import ValData
 from alexnet.errors import UserError, lacks_memory
 from alexnet.evaluation.models import EvaluatedModel, load_data, load_models
 from alexnet.evaluation.predictions import score
@@ -39,6 +39,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     """
     members = load_models(config)
     data = load_data(members)
+    for origin, count in {copy.origin: len(copy.images) for copy in data}.items():
+        console.print(f"Images    {count:,}, from {origin}", markup=False)
     folder = _output_folder(config, members)
     make_output_folder(folder)  # before anything is computed
     evaluation = evaluate_models(

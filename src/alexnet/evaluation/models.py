@@ -1,12 +1,16 @@
 """The networks to evaluate, and the validation images of each."""
 
+import csv
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from alexnet.config import DataConfig, EvaluateConfig
-from alexnet.data.loading import ValData, load_val_data
+from alexnet.data.fetching import FetchedDataConfig
 from alexnet.data.locations import pack_folder, require_data
+from alexnet.data.sources.folder import FolderConfig
+from alexnet.data.val_data import ValData, holds_images, load_val_data
 from alexnet.errors import UserError
 from alexnet.paths import absolute
 from alexnet.runs.resume import read_run_config
@@ -15,12 +19,16 @@ from alexnet.runs.trained_model import TrainedModel, load_published, load_traine
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A trained network with its name, the configuration of its images, and its run's folder, if any."""
+    """A trained network with its name, the configuration of its images, and its run's folder, if any.
+
+    `whole` evaluates all images where there is no folder of validation images: those given for an evaluation.
+    """
 
     name: str
     trained: TrainedModel
     data: DataConfig
     run: Path | None = None
+    whole: bool = False
 
 
 def load_models(config: EvaluateConfig) -> list[EvaluatedModel]:
@@ -50,7 +58,11 @@ def load_models(config: EvaluateConfig) -> list[EvaluatedModel]:
                 data = replace(data, cache=config.cache)
         data = replace(data, resize_size=trained.resize_size)
         _require_data(name, data, config)
-        members.append(EvaluatedModel(name, trained, data, path if config.runs else None))
+        whole = config.data is not None
+        if config.data_root is not None:
+            data = _without_fetching(data)
+            whole = not _are_moved(path, data)
+        members.append(EvaluatedModel(name, trained, data, path if config.runs else None, whole))
     first = members[0].trained
     for member in members[1:]:
         check_same_classes(
@@ -65,7 +77,27 @@ def _load_published(config: EvaluateConfig, weights: str) -> EvaluatedModel:
     trained = load_published(config.model, weights, config.data.resize_size)
     name = f"{config.model.name}, {trained.checkpoint.name}"
     _require_data(name, config.data, config)
-    return EvaluatedModel(name, trained, config.data)
+    return EvaluatedModel(name, trained, config.data, whole=True)
+
+
+def _without_fetching(data: DataConfig) -> DataConfig:
+    """Return the configuration of class folders if a folder does not hold a copy of what would be fetched."""
+    if not isinstance(data, FetchedDataConfig) or data.find(absolute(data.root)):
+        return data
+    common = {key.name: getattr(data, key.name) for key in fields(DataConfig)}
+    return FolderConfig(**common | {"name": "folder", "source": "folder"})
+
+
+def _are_moved(path: Path, data: DataConfig) -> bool:
+    """Return whether images are those on which a run was trained, of which some were held out."""
+    folder = path if path.is_dir() else path.parent.parent  # of a checkpoint
+    try:
+        key = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
+        with (folder / "excluded_files.csv").open(newline="", encoding="utf-8") as file:
+            excluded = {row["file"] for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError):
+        return False
+    return holds_images(data, key, excluded)
 
 
 def load_data(members: Sequence[EvaluatedModel]) -> list[ValData]:
@@ -73,16 +105,17 @@ def load_data(members: Sequence[EvaluatedModel]) -> list[ValData]:
 
     Raises `UserError` where the images have other classes than the network, or differ between networks.
     """
-    copies: dict[Path, ValData] = {}
+    copies: dict[tuple[Path, bool], ValData] = {}
     for member in members:
-        key = pack_folder(member.data)  # differs with location, size and split
+        key = _key(member)
         if key not in copies:
-            copies[key] = load_val_data(member.data)
+            data = load_val_data(member.data, whole=member.whole)
+            copies[key] = data.with_classes(member.trained.classes)
         check_same_classes(
             *(copies[key].classes, copies[key].origin),
             *(member.trained.classes, str(member.trained.checkpoint)),
         )
-    first, *others = [copies[pack_folder(member.data)] for member in members]
+    first, *others = [copies[_key(member)] for member in members]
     for data in others:
         if data.fingerprint != first.fingerprint:
             raise UserError(
@@ -90,6 +123,10 @@ def load_data(members: Sequence[EvaluatedModel]) -> list[ValData]:
                 f" {data.origin} ({len(data.images):,}). Give images for all of them: data=... data.root=..."
             )
     return [first, *others]
+
+
+def _key(member: EvaluatedModel) -> tuple[Path, bool]:
+    return pack_folder(member.data), member.whole  # the folder differs with location, size and split
 
 
 def check_same_classes(

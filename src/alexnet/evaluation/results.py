@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from alexnet.config import ValCrops
 from alexnet.data.imagenet import CLASSES, VAL_IMAGES
-from alexnet.data.loading import ValData
+from alexnet.data.val_data import ValData
 from alexnet.evaluation.models import EvaluatedModel
 from alexnet.evaluation.predictions import Predictions
 from alexnet.evaluation.published import NOTE, Published, published_errors

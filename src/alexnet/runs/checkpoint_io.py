@@ -13,6 +13,7 @@ from torch import Tensor
 from alexnet.errors import UserError, first_line, lacks_memory
 from alexnet.files import atomic_write
 
+AVERAGE = "state_dict_ema"  # averages of the weights, beside those that training goes on with; as in timm
 FORMAT = 2  # version of the state for resuming; increase it when its keys or their meaning change
 
 
@@ -81,6 +82,12 @@ def read_plain(path: Path) -> dict[str, Any]:
             f"{path} is damaged, or not a checkpoint: {first_line(error).rstrip('.')}."
         ) from error
     return content if isinstance(content, dict) else {}
+
+
+def weights_to_use(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the weights of a checkpoint that are evaluated: their averages, where it has them."""
+    weights: dict[str, Tensor] = checkpoint[AVERAGE if is_state(checkpoint.get(AVERAGE)) else "state_dict"]
+    return weights
 
 
 def is_state(content: Any) -> bool:

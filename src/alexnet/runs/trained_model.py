@@ -20,7 +20,7 @@ from alexnet.models.build import build_network
 from alexnet.models.families.torchvision import TorchvisionConfig
 from alexnet.models.torchvision import IMAGENET_MEAN, IMAGENET_STD, TorchvisionNetwork, convert_state_dict
 from alexnet.paths import absolute
-from alexnet.runs.checkpoint_io import check_shapes, is_state, read_checkpoint, read_plain
+from alexnet.runs.checkpoint_io import check_shapes, is_state, read_checkpoint, read_plain, weights_to_use
 from alexnet.runs.resume import read_run_config
 
 PREFIX = "network."  # of the network's weights in a checkpoint
@@ -60,7 +60,7 @@ def load_trained_model(run: str | None, checkpoint: str | None) -> TrainedModel:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is not a checkpoint of this program: it lacks {error}.") from error
     network = build_network(model, len(classes))
-    weights = without_prefix(content["state_dict"])
+    weights = without_prefix(weights_to_use(content))
     check_shapes(path, weights, network.state_dict())
     network.load_state_dict(weights)
     return TrainedModel(
@@ -185,7 +185,7 @@ def _read_weights(config: ModelConfig, source: str) -> _Weights:
             classes = tuple(content["ImageDataModule"]["classes"])
         except (KeyError, TypeError) as error:
             raise UserError(f"{path} is not a checkpoint of this program: it lacks {error}.") from error
-        return _Weights(path, without_prefix(content["state_dict"]), classes)
+        return _Weights(path, without_prefix(weights_to_use(content)), classes)
     if not content or not is_state(content):
         raise UserError(f"{path} holds no weights: neither a checkpoint of this program nor a state dict.")
     return _Weights(path, _convert_names(config, content, path))

@@ -7,7 +7,7 @@ import numpy as np
 import pydoe
 from numpy.typing import NDArray
 
-from alexnet.config.study import Design, StudyConfig
+from alexnet.config.study import Design, PilotArms, StudyConfig
 from alexnet.errors import UserError
 
 MOST_FACTORS = 16  # of a factorial or a fraction; all combinations of more are over 65,536
@@ -17,13 +17,15 @@ MOST_FACTORS = 16  # of a factorial or a fraction; all combinations of more are 
 class Plan:
     """The arms of a study by name, each with the factors that it changes, none for the baseline.
 
-    `seeds` are those of each arm. `aliases` are effects of one factor or two that a fraction confounds, such
+    `seeds` are those of each arm. `pilot_arms` are those that the pilot runs, of which a fraction may lack
+    some. `aliases` are effects of one factor or two that a fraction confounds, such
     as "a:b = c:d".
     """
 
     arms: dict[str, list[str]]
     seeds: dict[str, list[int]]
     aliases: list[str]
+    pilot_arms: dict[str, list[str]]
 
     @property
     def runs(self) -> int:
@@ -46,7 +48,13 @@ def plan_study(config: StudyConfig, first_seed: int) -> Plan:
     if config.design is Design.one_at_a_time:
         counts[config.baseline] = config.seeds_of_baseline(len(arms) - 1)
     seeds = {arm: list(range(first_seed, first_seed + count)) for arm, count in counts.items()}
-    return Plan(arms, seeds, aliases)
+    return Plan(arms, seeds, aliases, _pilot_arms(config, arms))
+
+
+def _pilot_arms(config: StudyConfig, arms: dict[str, list[str]]) -> dict[str, list[str]]:
+    if config.pilot is None or config.pilot.arms is PilotArms.all:
+        return arms
+    return {arm_name(cell, config.baseline): cell for cell in ([], *([name] for name in config.factors))}
 
 
 def arm_name(factors: list[str], baseline: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from math import inf, sqrt
+from math import inf, prod, sqrt
 from statistics import fmean
 from typing import Any
 
@@ -100,6 +100,15 @@ def choose(trials: Sequence[Trial]) -> Values:
     if all(outcome.fitted is not None for outcome in close):
         return min(close, key=lambda outcome: outcome.fitted or 0.0).values
     return min(close, key=_started).values
+
+
+def combine(baseline: Values, singles: Sequence[Values]) -> Values:
+    """Return the values of a combination of factors from those of each factor alone.
+
+    Its rate is the baseline's, times the ratio to it of each factor's.
+    """
+    rate = baseline[RATE]
+    return baseline | {RATE: round_rate(rate * prod(values[RATE] / rate for values in singles))}
 
 
 def _started(outcome: Outcome) -> float:

@@ -16,12 +16,13 @@ from alexnet.config.reading import read_config
 from alexnet.config.study import Design, PilotConfig, StudyConfig
 from alexnet.errors import JobsFailedError, UserError, suggest
 from alexnet.runs.resume import AUTO
-from alexnet.studies.design import Plan, plan_study
+from alexnet.studies.design import Plan, arm_name, plan_study
 from alexnet.studies.pilot import (
     RATE,
     Grid,
     Values,
     choose,
+    combine,
     measure_heading,
     measure_text,
     summarize,
@@ -133,7 +134,7 @@ class StudyRunner:
         if pilot is None:
             return [], {}
         rate = float(self._arms.settings[self.config.baseline][RATE])
-        grids = {arm: Grid.of(pilot, rate) for arm in self.plan.arms}
+        grids = {arm: Grid.of(pilot, rate) for arm in self.plan.pilot_arms}
         trials: dict[str, list[Trial]] = {}
         chosen: dict[str, Values] = {}
         open_arms, began = list(grids), time.monotonic()
@@ -146,9 +147,8 @@ class StudyRunner:
             console.print(f"Pilot    {what}", markup=False)
             if failed := self._run(runs):
                 raise _failure(failed, len(runs))
-            self._seconds_per_run = (
-                (time.monotonic() - began) / self._launched if self._launched else _seconds(runs)
-            )
+            seconds = (time.monotonic() - began) / self._launched if self._launched else _seconds(runs)
+            self._seconds_per_run = seconds and seconds * self._epochs_to_pilots(pilot)
             for arm in open_arms:
                 trials[arm] = [_trial(run, pilot.measure) for run in runs if run.arm == arm]
                 chosen[arm] = choose(trials[arm])
@@ -157,8 +157,25 @@ class StudyRunner:
             if not open_arms:
                 break
         found = [trial for arm in trials for trial in trials[arm]]
+        chosen |= self._combinations(chosen)
         _print_pilot(found, chosen, pilot.measure, at_edge=open_arms)
         return found, chosen
+
+    def _epochs_to_pilots(self, pilot: PilotConfig) -> float:
+        """Return how many times the epochs of a run of the pilot one of the study has."""
+        key = "trainer.max_epochs"
+        epochs = int(self._arms.settings[self.config.baseline][key])
+        given = dict(override.split("=", 1) for override in pilot.overrides)
+        return epochs / int(given.get(key, epochs))
+
+    def _combinations(self, chosen: Mapping[str, Values]) -> dict[str, Values]:
+        """Return the values of the arms that the pilot has not run."""
+        baseline = self.config.baseline
+        return {
+            arm: combine(chosen[baseline], [chosen[arm_name([factor], baseline)] for factor in factors])
+            for arm, factors in self.plan.arms.items()
+            if arm not in chosen
+        }
 
     def _pilot_runs(self, arm: str, grid: Grid, pilot: PilotConfig) -> list[_Run]:
         return [
@@ -177,7 +194,8 @@ class StudyRunner:
 
     def _plan(self, arm: str, values: Values, seed: int, folder: Path, more: list[str]) -> _Run:
         chosen = [f"{key}={value}" for key, value in values.items()]
-        overrides = [*self._arms.overrides(arm), *chosen, f"seed={seed}", *more]
+        factors = (self.plan.pilot_arms | self.plan.arms)[arm]
+        overrides = [*self._arms.overrides(factors), *chosen, f"seed={seed}", *more]
         overrides += [f"run_folder={quote_value(str(folder))}", f"resume={AUTO}"]
         job = plan_job(self._loader, self._sweep, overrides, 0).job
         return _Run(arm, values, seed, job, overrides)

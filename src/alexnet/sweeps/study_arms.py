@@ -15,7 +15,7 @@ from alexnet.config import TrainConfig
 from alexnet.config.hashing import NON_FACTOR_KEYS, flatten, is_under
 from alexnet.config.messages import format_error
 from alexnet.config.reading import read_config, to_plain_dict
-from alexnet.config.study import Design, StudyConfig
+from alexnet.config.study import StudyConfig
 from alexnet.errors import UserError
 from alexnet.studies.design import Plan, arm_name
 from alexnet.sweeps.planning import without_hydra
@@ -36,30 +36,26 @@ class StudyArms:
         plan: Plan,
         arguments: Sequence[str],
     ) -> None:
-        self._loader, self._sweep, self._config, self._plan = loader, sweep, config, plan
+        self._loader, self._sweep, self._config = loader, sweep, config
         self._fixed = _fixed_overrides(arguments, config.group)
         self.settings = {arm: self._compose(arm, factors) for arm, factors in plan.arms.items()}
         self._check_factors()
 
-    def overrides(self, arm: str) -> list[str]:
-        """Return what is typed for an arm, apart from its seed and what the pilot chose."""
-        return self._typed(self._plan.arms[arm])
+    def overrides(self, factors: Sequence[str]) -> list[str]:
+        """Return what is typed for an arm with these factors, apart from its seed and what the pilot chose.
 
-    def _typed(self, factors: Sequence[str]) -> list[str]:
-        """Return choices of the group, then the command's keys, then those of the other factors."""
+        Choices of the group come first, then the command's keys, then those of the other factors.
+        """
         config = self._config
         choices = [factor for factor in factors if "=" not in factor]
         typed = [part for factor in factors if "=" in factor for part in shlex.split(factor)]
-        if config.design is Design.one_at_a_time:
-            choices = choices or [config.baseline]
-        else:
-            choices = [config.baseline, *choices]
+        choices = [config.baseline, *choices] if config.combines else choices or [config.baseline]
         group = choices[0] if len(choices) == 1 else f"[{','.join(choices)}]"
         return [f"{config.group}={group}", *self._fixed, *typed]
 
     def _compose(self, arm: str, factors: Sequence[str]) -> dict[str, Any]:
         try:
-            run = without_hydra(self._loader.load_sweep_config(self._sweep, self._typed(factors)))
+            run = without_hydra(self._loader.load_sweep_config(self._sweep, self.overrides(factors)))
             read_config(run, TrainConfig)
         except (UserError, HydraException, OmegaConfBaseException) as error:
             problem = format_error(error, TrainConfig)

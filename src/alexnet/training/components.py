@@ -1,6 +1,7 @@
 """The components of a run, built from its configuration."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from alexnet.models.base import ImageClassifier
 from alexnet.models.build import build_network
 from alexnet.models.flops import training_flops
 from alexnet.runs.checkpoint_io import check_resumable, read_checkpoint
+from alexnet.runs.teacher import Teacher, is_published, load_teacher
 from alexnet.runs.trained_model import load_pretrained
 from alexnet.training.compile import apply_performance_options
 from alexnet.training.module import ClassificationModule
 from alexnet.training.request import TrainRequest
 from alexnet.training.trainer_args import workers_per_device
+
+TEACHER = "ALEXNET_TEACHER"  # environment variable, conf/loss/distillation.yaml
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,39 @@ def build_components(request: TrainRequest) -> Components:
         network, config.performance, resolve_accelerator(config.trainer.accelerator), config.strategy.name
     )
     workers = workers_per_device(config.data.workers, config.trainer)
+    datamodule = ImageDataModule(
+        data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers
+    )
     return Components(
         data,
         network,
         ClassificationModule(
-            network, classes, config.optimizer, config.scheduler, config.loss, request.resolved
+            network,
+            classes,
+            config.optimizer,
+            config.scheduler,
+            config.loss,
+            request.resolved,
+            _load_teacher(request, datamodule),
         ),
-        ImageDataModule(data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers),
+        datamodule,
         training_flops(network),
         init_from,
     )
+
+
+def _load_teacher(request: TrainRequest, datamodule: ImageDataModule) -> Teacher | None:
+    """Load the loss's teacher, if it has one. Raises `UserError` for a download that nobody asked for."""
+    source = request.config.loss.teacher_source()
+    if source is None:
+        return None
+    typed = any(item.startswith("loss.teacher=") for item in request.overrides)
+    if request.previous and is_published(source) and not typed and os.environ.get(TEACHER) != source:
+        raise UserError(
+            f"resume={request.previous}: the weights of its teacher, {source}, are downloaded, but not"
+            f" unasked. Ask for them: set the variable {TEACHER}={source}."
+        )
+    return load_teacher(source, datamodule.data.classes, datamodule.augmentation)
 
 
 def last_checkpoint(previous: Path) -> Path | None:

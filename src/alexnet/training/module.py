@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, ReduceLROnPlateau
 
 from alexnet.config import LossConfig, OptimizerConfig, SchedulerConfig
@@ -23,14 +24,16 @@ from alexnet.optim.optimizers import (
     use_fused_step,
 )
 from alexnet.runs.checkpoint_io import FORMAT
+from alexnet.runs.teacher import Teacher
 
 
 class ClassificationModule(LightningModule):
     """Train a classifier by the mean loss over the global batch.
 
     Logs the metrics of both splits once per epoch, such as train/loss and val/top1_error, errors in percent.
-    The training error is a running average over the epoch, of augmented images under dropout. `record`,
-    plain data, goes into every checkpoint as `config`.
+    The training error is a running average over the epoch, of augmented images under dropout; an image that
+    is mixed of two has the label of the larger part. `record`, plain data, goes into every checkpoint as
+    `config`; `teacher`, if the loss has one, into none.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class ClassificationModule(LightningModule):
         scheduler: SchedulerConfig,
         loss: LossConfig,
         record: dict[str, Any],
+        teacher: Teacher | None = None,
     ) -> None:
         super().__init__()
         self.record = record
@@ -50,14 +54,17 @@ class ClassificationModule(LightningModule):
         self._counted: list[dict[str, dict[str, Any]]] = []
         self.optimizer, self.scheduler = optimizer, scheduler
         self.loss = loss.build(classes)
+        self.teacher = teacher
         self.train_metrics = SplitMetrics("train", classes)
         self.val_metrics = SplitMetrics("val", classes)
 
     @property
     def chance_loss(self) -> float:
-        """The loss of a network for which all classes are equally probable."""
+        """The loss of a network for which all classes are equally probable; of a teacher, one is certain."""
         logits = torch.zeros(1, self.classes)
-        return float(self.loss(logits, torch.zeros(1, dtype=torch.int64)).mean())
+        label = torch.zeros(1, dtype=torch.int64)
+        certain = () if self.teacher is None else (1e4 * one_hot(label, self.classes),)
+        return float(self.loss(logits, label, *certain).mean())
 
     def configure_model(self) -> None:
         """Divide the network among the devices, once, if the strategy does."""
@@ -77,21 +84,26 @@ class ClassificationModule(LightningModule):
     def forward(self, images: Tensor, *dropout_seeds: Tensor) -> Tensor:
         return self.network(images, *dropout_seeds)
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, labels, dropout_seeds = batch
+    def training_step(self, batch: tuple[Any, ...], batch_idx: int) -> Tensor:
+        images, labels, dropout_seeds, *mixed = batch
         logits = self(images, dropout_seeds)
-        losses = self._losses(logits, labels)
+        teacher = () if self.teacher is None else (self.teacher.logits(images),)
+        losses = self._losses(logits, labels, *teacher)
+        if mixed:  # the cross-entropy of shared labels is that sum of two
+            partners, shares = mixed[0]
+            losses = shares * losses + (1 - shares) * self._losses(logits, partners, *teacher)
+            labels = torch.where(shares < 0.5, partners, labels)
         self.train_metrics.count(losses.detach(), logits.detach(), labels)
         loss = losses.sum() * self._share_of_sum(len(labels))
         self.log("train/step_loss", loss.detach(), on_step=True)
         return loss
 
-    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _losses(self, logits: Tensor, labels: Tensor, *teacher: Tensor) -> Tensor:
         """Return the losses (N,) of the images, 0 for those that are unreadable.
 
         Raises `UserError` for a loss that does not have one for each image.
         """
-        losses = self.loss(logits, labels.clamp(min=0))
+        losses = self.loss(logits, labels.clamp(min=0), *teacher)
         if losses.shape != labels.shape:
             raise UserError(
                 f"The loss of {len(labels)} images has the shape {tuple(losses.shape)}: expected a loss of"
@@ -115,6 +127,9 @@ class ClassificationModule(LightningModule):
         copies = data_parallel_group(self.trainer)
         if copies.count > 1:
             synchronize_batch_norm(self.network, copies.group)
+        if self.teacher is not None:
+            weights = next(self.network.parameters()).dtype
+            self.teacher.to(self.device, torch.promote_types(weights, torch.float32))
 
     def on_train_start(self) -> None:
         use_fused_step(self.trainer.optimizers[0])

@@ -15,6 +15,7 @@ from alexnet.runs.signals import InterruptionError
 log = logging.getLogger(__name__)
 
 OUTCOMES = {"failed": "failed", "interrupted": "was interrupted"}
+NAMED = 3  # classes that are named on the terminal
 LISTED = 5  # excluded files that are named on the terminal
 
 
@@ -119,7 +120,15 @@ class RunSession(ABC):
         excluded = self.data.excluded | self.data.newly_unreadable()
         outcome = {"status": status, "error": error, "diverged": diverged}
         load = self._load.measure()
-        result = self.result() | outcome | {"excluded_files": len(excluded), "load": load and asdict(load)}
+        result = (
+            self.result()
+            | outcome
+            | {
+                "excluded_files": len(excluded),
+                "damaged_files": len(self.data.damaged),
+                "load": load and asdict(load),
+            }
+        )
         unwritten = None
         try:
             self.folder.write_json("result.json", result)
@@ -141,9 +150,11 @@ class RunSession(ABC):
         """Print which images the run learns from."""
         data = self.data
         set_aside = f"; {len(data.excluded)} files set aside" if data.excluded else ""
+        val_source = f" ({data.val_source})" if data.val_source else ""
+        first = ", ".join(data.class_names[:NAMED]) + (", ..." if len(data.classes) > NAMED else "")
         log.info(
-            f"Data      {name}: {len(data.train):,} training and {len(data.val):,} validation images"
-            f" of {len(data.classes)} classes, from {data.origin}{set_aside}"
+            f"Data      {name}: {len(data.train):,} training and {len(data.val):,} validation"
+            f" images{val_source} of {len(data.classes)} classes ({first}), from {data.origin}{set_aside}"
         )
 
     def print_folder(self) -> None:

@@ -3,6 +3,10 @@
 from alexnet.compare.factorial.comparison import Factorial
 from alexnet.compare.notes import notes_on_conditions, notes_on_starts
 
+MULTIPLIED = (
+    "The pilot ran the baseline and each factor alone. The rate of a combination is the baseline's, times the"
+    " ratio to it of each of its factors."
+)
 FEW_DEGREES = 5  # of freedom: with fewer, Student's t is wide
 
 
@@ -62,7 +66,9 @@ def _notes_on_intervals(comparison: Factorial) -> list[str]:
 def _notes_on_pilot(comparison: Factorial) -> list[str]:
     if not comparison.record.chosen:
         return []
+    tried = {trial.arm for trial in comparison.record.trials}
     return [
         "Every cell was trained with what the pilot chose for it: an effect is that of cells at their own"
-        " best."
+        " best.",
+        *([] if tried >= comparison.cells.keys() else [MULTIPLIED]),
     ]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from alexnet.config.data import DataConfig, register_data
 
 if TYPE_CHECKING:
-    from alexnet.data.folders import Walk
     from alexnet.data.image_list import ImageList
+    from alexnet.data.walk import Walk
 
 
 @register_data("imagenet")

@@ -33,7 +33,10 @@ class SyntheticDataConfig(FetchedDataConfig):
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
 
     def find(self, root: Path) -> Path | None:
-        return None  # what is there may be of another size
+        from alexnet.data.synthetic import synthetic_folder
+
+        folder = synthetic_folder(root, self.synthetic)  # what else is there may be of another size
+        return folder if folder.is_dir() else None
 
     def fetch(self, root: Path, workers: int) -> Path:
         from alexnet.data.synthetic import make_synthetic
