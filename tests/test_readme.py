@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from alexnet.config import (
     BenchmarkConfig,
@@ -28,7 +28,7 @@ from alexnet.config import (
 from alexnet.config.arguments import quote_arguments
 from alexnet.config.composition import group_choices, register
 from alexnet.config.reading import read_config
-from alexnet.config.registry import to_node
+from alexnet.config.registry import ConfigRegistry, to_node
 from alexnet.sweeps.naming import sweep_folder
 from conftest import PROJECT, Train, compose_config
 from test_config import mistake
@@ -248,3 +248,34 @@ def test_the_mistake_shown_is_what_is_printed() -> None:
 def test_generated_pages_are_up_to_date() -> None:
     for page, text in generated().items():
         assert TEXTS[page] == text, f"{page.name}: python docs/generate"
+
+
+REFERENCE = PROJECT / "docs/reference/configuration.md"
+
+
+def keys_of(node: DictConfig, prefix: str) -> set[str]:
+    """All keys of a schema, with those that they are in."""
+    found = set()
+    for key in node:
+        name = f"{prefix}{key}"
+        value = None if OmegaConf.is_missing(node, key) else node[key]
+        nested = isinstance(value, DictConfig) and OmegaConf.get_type(value) not in (None, dict)
+        found |= keys_of(value, f"{name}.") if nested else {name}
+    return found
+
+
+def test_every_key_is_in_the_reference_and_explained() -> None:
+    rows = re.findall(r"^\| `([\w.]+)` \|(?: [^\n]*? \|){3} ([^\n]*) \|$", TEXTS[REFERENCE], re.MULTILINE)
+    explained = {key for key, meaning in rows if meaning.strip()}
+    missing = set()
+    for registry in ConfigRegistry.of_base.values():
+        for name in registry.names():
+            keys = keys_of(to_node(registry[name]), f"{registry.group}.")
+            missing |= keys - {registry.key, f"{registry.group}.name"} - explained
+    train = keys_of(to_node(TrainConfig), "")
+    missing |= (
+        {key for key in train if not key.startswith("claim")}
+        - explained
+        - {registry.group for registry in ConfigRegistry.of_base.values()}
+    )
+    assert not missing

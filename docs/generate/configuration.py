@@ -224,10 +224,10 @@ def _listed(group: str) -> str:
             continue
         file = read_yaml(path)
         named = path.relative_to(CONF / group).with_suffix("").as_posix()
-        within = f"{file.package}." if file.package else ""
+        within = {None: f"{group}.", "": ""}.get(file.package, f"{file.package}.")
         settings = [f"{within}{key.name}={key.value}" for key in file.entries("claim", "name", "title")]
         choices = [choice for choice in file.overrides if not choice.startswith(("/hydra", "hydra"))]
-        based = [f"as `{base}`" for base in file.bases if not base.startswith("_")]
+        based = [f"as `{base.partition('@')[0]}`" for base in file.bases if not base.startswith("_")]
         what = re.split(r" (?:Command|Compared with its baseline|Then|Cost):", file.description)[0]
         rows.append([f"`{named}`", escape(what), "<br>".join([*based, *map(code, [*choices, *settings])])])
     return table((f"`{group}=`", "what it is", "sets"), rows)
