@@ -20,6 +20,6 @@ def fill_results(page: str, results: Path) -> str:
     def fill(part: re.Match[str]) -> str:
         found = [row for arm in part[1].split() for row in rows.get(arm, [])]
         text = "\n".join([*HEAD, *found]) if found else NONE
-        return f"<!-- results: {part[1]} -->\n{text}\n<!-- end -->"
+        return f"<!-- results: {part[1]} -->\n\n{text}\n\n<!-- end -->"
 
     return PART.sub(fill, page)
