@@ -261,9 +261,5 @@ def _sweeps() -> list[str]:
 
 def _top_level(file: YamlFile, schema: type) -> str:
     """Return the table of a program's own keys."""
-    values = file.content | {
-        name: value
-        for name, value in GIVEN.items()
-        if hasattr(schema, name) or name in schema.__dataclass_fields__
-    }
+    values = file.content | {name: value for name, value in GIVEN.items() if name in file.content}
     return table(KEY_COLUMNS, _rows(file.entries("hydra"), Schema(schema, "", values), ""))

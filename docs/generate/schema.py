@@ -5,7 +5,7 @@ from dataclasses import fields
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
 from omegaconf import MISSING, OmegaConf
 from yaml_file import YamlFile, read_yaml
@@ -17,8 +17,8 @@ from alexnet.errors import UserError
 NUMBERS = (-1, 0, 1, 2, 4, 17, 101, 10**12)
 FRACTIONS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 101.0)
 # what a list or mapping should not hold, if anything is wrong with it
-LISTS = ([], [-1], [0], [0.0], ["?"], [1, 1], [-1, -1], [0, 0, 0])
-MAPPINGS = ({"?": -1}, {"?": []})
+LISTS: tuple[list[Any], ...] = ([], [-1], [0], [0.0], ["?"], [1, 1], [-1, -1], [0, 0, 0])
+MAPPINGS: tuple[dict[str, Any], ...] = ({"?": -1}, {"?": []})
 
 
 def describe_type(hint: Any) -> str:
@@ -88,7 +88,7 @@ class Schema:
         return ""
 
     def _complaint(self, name: str, value: Any) -> str:
-        config = object.__new__(self.schema)
+        config: Any = object.__new__(self.schema)
         vars(config).update(self._values | {name: value})
         key = re.escape(f"{self.prefix}{name}")
         try:
@@ -108,7 +108,7 @@ class Schema:
 def _extended(schema: type) -> tuple[type, dict[str, Any]]:
     """Return a class with the keys that registered choices add to it, and its defaults."""
     node = to_node(schema)
-    return OmegaConf.get_type(node), OmegaConf.to_container(node)
+    return cast(type, OmegaConf.get_type(node)), cast(dict[str, Any], OmegaConf.to_container(node))
 
 
 @cache
