@@ -181,9 +181,10 @@ def legacy(folder: Path, design: Design = Design.one_at_a_time) -> Comparison:
     """Two later ideas with their years, the newer one with the larger effect; the first is the smaller one."""
     write_study(folder, {"baseline": ({}, [20.0, 21.0])})
     prefix = "+" if design is Design.cumulative else ""
-    for (name, (year, settings)), error in zip(LATER.items(), ([15, 15.5], [18, 19.5]), strict=True):
+    errors = {"later_gelu": [15.0, 15.5], "later_ema": [18.0, 19.5]}
+    for name, (year, settings) in LATER.items():
         claim = {"text": "x", "section": "", "year": year}
-        write_study(folder, {f"{prefix}{name}": (settings, error)}, claim=claim)
+        write_study(folder, {f"{prefix}{name}": (settings, errors[name])}, claim=claim)
     names = ["later_ema", "later_gelu"]
     StudyRecord(
         *("legacy", "Later ideas", design, "baseline", names),
