@@ -178,7 +178,7 @@ LATER = {"later_gelu": (2016, {"model.activation": "gelu"}), "later_ema": (1992,
 
 
 def legacy(folder: Path, design: Design = Design.one_at_a_time) -> Comparison:
-    """Two later ideas with their years, the newer one with the larger effect; the first is the smaller one."""
+    """Two later ideas with their years, of which the newer one has the larger effect."""
     write_study(folder, {"baseline": ({}, [20.0, 21.0])})
     prefix = "+" if design is Design.cumulative else ""
     errors = {"later_gelu": [15.0, 15.5], "later_ema": [18.0, 19.5]}
