@@ -17,7 +17,9 @@ from alexnet.compare.charts.learning_curves import draw_learning_curves
 from alexnet.compare.comparison import Comparison, compare
 from alexnet.compare.effects import Effect, Significance
 from alexnet.config import CompareConfig
+from alexnet.config.study import Design
 from alexnet.plotting import DARK, LIGHT, Theme, render, themed
+from alexnet.studies.record import StudyRecord
 from fabricated_runs import write_study
 
 
@@ -170,3 +172,35 @@ def test_no_spread_is_drawn_in_one_way(tmp_path: Path) -> None:
     marks = [line for line in axes.lines if line.get_color() == LIGHT.measured]
     assert [line.get_marker() for line in marks] == ["o", "o"]
     assert {str(line.get_markerfacecolor()) for line in marks} == {LIGHT.background}
+
+
+LATER = {"later_gelu": (2016, {"model.activation": "gelu"}), "later_ema": (1992, {"model.dropout": 0.1})}
+
+
+def legacy(folder: Path, design: Design = Design.one_at_a_time) -> Comparison:
+    """Two later ideas with their years, of which the newer one has the larger effect."""
+    write_study(folder, {"baseline": ({}, [20.0, 21.0])})
+    prefix = "+" if design is Design.cumulative else ""
+    errors = {"later_gelu": [15.0, 15.5], "later_ema": [18.0, 19.5]}
+    for name, (year, settings) in LATER.items():
+        claim = {"text": "x", "section": "", "year": year}
+        write_study(folder, {f"{prefix}{name}": (settings, errors[name])}, claim=claim)
+    names = ["later_ema", "later_gelu"]
+    StudyRecord(
+        *("legacy", "Later ideas", design, "baseline", names),
+        arms={"baseline": [], f"{prefix}later_ema": names[:1], f"{prefix}later_gelu": names[1:]},
+        seeds={arm: [0, 1] for arm in ("baseline", f"{prefix}later_ema", f"{prefix}later_gelu")},
+    ).write(folder)
+    return compare(CompareConfig(str(folder), None, None, None, 25.0, 0.95, [], False))
+
+
+def test_later_ideas_are_in_the_order_of_their_years(tmp_path: Path) -> None:
+    axes = draw_effects(legacy(tmp_path / "s"), LIGHT).axes[0]
+    labels = [label.get_text().replace("\n", "") for label in axes.get_yticklabels()]
+    assert labels == ["later_ema  1992  n=2", "later_gelu  2016  n=2"]
+
+
+def test_a_cumulative_study_is_a_path(tmp_path: Path) -> None:
+    axes = draw_effects(legacy(tmp_path / "s", Design.cumulative), LIGHT).axes[0]
+    paths = [line.get_xdata() for line in axes.lines if list(line.get_ydata()) == [0, 1]]
+    assert [-1.75, -5.25] in [list(path) for path in paths]  # 18.75 and 15.25 against 20.5

@@ -56,6 +56,17 @@ def test_one_at_a_time_has_more_seeds_of_the_baseline() -> None:
     assert plan_study(study(4, baseline_seeds=3), 0).runs == 15
 
 
+def test_cumulative_adds_each_factor_to_those_before() -> None:
+    plan = plan_study(study(3, "cumulative"), 10)
+    assert plan.arms == {"baseline": [], "+a": ["a"], "+b": ["a", "b"], "+c": ["a", "b", "c"]}
+    assert {arm: len(seeds) for arm, seeds in plan.seeds.items()} == {
+        "baseline": 6,
+        "+a": 3,
+        "+b": 3,
+        "+c": 3,
+    }
+
+
 def test_more_seeds_or_factors_keep_the_runs_that_there_are() -> None:
     def runs(config: StudyConfig) -> set[tuple[str, int]]:
         return {(arm, seed) for arm, seeds in plan_study(config, 0).seeds.items() for seed in seeds}

@@ -34,8 +34,10 @@ def test_its_arms_exist(name: str) -> None:
     for arm in (study.baseline, *study.factors):
         assert (PROJECT / f"conf/{study.group}/{arm}.yaml").is_file()  # test_config.py composes each
     combined = name in ("innovations_factorial", "imagenet_innovations")
-    assert study.seeds == {"figure1": 10, "cifar_lrn": 5}.get(name, 2 if combined else 3)
-    assert study.design is (Design.factorial if combined else Design.one_at_a_time)
+    five = ("cifar_lrn", "legacy", "legacy_cumulative")
+    assert study.seeds == {"figure1": 10, **dict.fromkeys(five, 5)}.get(name, 2 if combined else 3)
+    design = Design.cumulative if name == "legacy_cumulative" else Design.one_at_a_time
+    assert study.design is (Design.factorial if combined else design)
     assert (study.pilot is None) == (name in ("cifar_lrn", "performance"))
 
 

@@ -17,7 +17,7 @@ from alexnet.compare.runs import ExcludedRun, Run
 from alexnet.compare.start_rate import StartRate, start_rate
 from alexnet.compare.study_folder import read_folder
 from alexnet.config import ClaimConfig, CompareConfig
-from alexnet.config.study import Design
+from alexnet.config.study import TWO_LEVEL
 from alexnet.studies.record import StudyRecord
 
 
@@ -205,7 +205,7 @@ def compare(config: CompareConfig) -> Comparison:
     from alexnet.compare.one_at_a_time import compare_one_at_a_time
 
     groups = _read(config)
-    if groups.record is not None and groups.record.design is not Design.one_at_a_time:
+    if groups.record is not None and groups.record.design in TWO_LEVEL:
         return compare_factorial(groups, config)
     return compare_one_at_a_time(groups, config)
 

@@ -18,7 +18,7 @@ from alexnet.compare.power import (
     smallest_fraction,
 )
 from alexnet.compare.tables import Section, Table
-from alexnet.config.study import Design
+from alexnet.config.study import TWO_LEVEL, Design
 from alexnet.errors import UserError
 from alexnet.paths import command_for
 from alexnet.studies.record import StudyRecord
@@ -94,8 +94,9 @@ def runs_needed(comparison: Comparison, points: float, variance: PooledVariance)
     is_factorial = isinstance(comparison, Factorial)
     factors = len(comparison.factors) if isinstance(comparison, Factorial) else len(comparison.arms)
     designs = [one_at_a_time_runs(factors, points, variance, confidence)]
-    if not is_factorial and (comparison.networks_differ or factors < 2):
-        return designs  # networks cannot be combined
+    cumulative = record is not None and record.design is Design.cumulative
+    if not is_factorial and (cumulative or comparison.networks_differ or factors < 2):
+        return designs  # networks cannot be combined, and what is cumulative is not taken apart
     if 2**factors <= MOST_CELLS:
         terms = all_terms(factors)
         designs.append(factorial_runs(Design.factorial, 2**factors, terms, points, variance, confidence))
@@ -118,4 +119,5 @@ def add_runs_command(record: StudyRecord | None, seeds: int) -> str | None:
 
 
 def _design(comparison: Comparison) -> Design:
-    return comparison.record.design if comparison.record else Design.one_at_a_time
+    record = comparison.record
+    return record.design if record and record.design in TWO_LEVEL else Design.one_at_a_time

@@ -13,13 +13,18 @@ from alexnet.config.base import ValidatedConfig, check
 class Design(Enum):
     """Which combinations of factors are run.
 
-    `one_at_a_time`: the baseline, and each factor changed alone; `factorial`: all combinations of factors;
+    `one_at_a_time`: the baseline, and each factor changed alone; `cumulative`: the baseline, and each factor
+    changed in addition to those before it; `factorial`: all combinations of factors;
     `fraction`: a fraction of them, regular and two-level.
     """
 
     one_at_a_time = "one_at_a_time"
+    cumulative = "cumulative"
     factorial = "factorial"
     fraction = "fraction"
+
+
+TWO_LEVEL = (Design.factorial, Design.fraction)
 
 
 class PilotArms(Enum):
@@ -100,6 +105,11 @@ class StudyConfig(ValidatedConfig):
         if self.combines and self.pilot is not None and self.pilot.arms is PilotArms.single:
             expected = "nothing, as only rates multiply; or choose for every arm: study.pilot.arms=all"
             check(not self.pilot.grid, "study.pilot.grid", self.pilot.grid, expected)
+
+    @property
+    def is_two_level(self) -> bool:
+        """Whether effects are those of factors at two levels each, from all runs together."""
+        return self.design in TWO_LEVEL
 
     @property
     def combines(self) -> bool:

@@ -38,14 +38,16 @@ def plan_study(config: StudyConfig, first_seed: int) -> Plan:
     aliases: list[str] = []
     if config.design is Design.one_at_a_time:
         cells = [[], *([factor] for factor in config.factors)]
+    elif config.design is Design.cumulative:
+        cells = [config.factors[:count] for count in range(len(config.factors) + 1)]
     else:
         levels, aliases = _two_level(config)
         cells = [
             [factor for factor, changed in zip(config.factors, row, strict=True) if changed] for row in levels
         ]
-    arms = {arm_name(cell, config.baseline): cell for cell in cells}
+    arms = {cell_name(cell, config): cell for cell in cells}
     counts = dict.fromkeys(arms, config.seeds)
-    if config.design is Design.one_at_a_time:
+    if not config.is_two_level:
         counts[config.baseline] = config.seeds_of_baseline(len(arms) - 1)
     seeds = {arm: list(range(first_seed, first_seed + count)) for arm, count in counts.items()}
     return Plan(arms, seeds, aliases, _pilot_arms(config, arms))
@@ -55,6 +57,13 @@ def _pilot_arms(config: StudyConfig, arms: dict[str, list[str]]) -> dict[str, li
     if config.pilot is None or config.pilot.arms is PilotArms.all:
         return arms
     return {arm_name(cell, config.baseline): cell for cell in ([], *([name] for name in config.factors))}
+
+
+def cell_name(factors: list[str], config: StudyConfig) -> str:
+    """Return the name of the arm that changes these factors in a design."""
+    if config.design is Design.cumulative and factors:
+        return f"+{arm_name(factors[-1:], config.baseline)}"  # to those before it
+    return arm_name(factors, config.baseline)
 
 
 def arm_name(factors: list[str], baseline: str) -> str:

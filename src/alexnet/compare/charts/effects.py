@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.effects import Effect
 from alexnet.compare.tables import difference_text, interval_text
+from alexnet.config.study import Design
 from alexnet.plotting import CHART_WIDTH, Theme, tidy, wrap_name
 
 _Row = tuple[Effect | None, float | None, float | None]  # measured, paper, run log
@@ -21,11 +22,12 @@ OUTLIER_FACTOR = 4  # times all others: an arm further out would press them toge
 
 
 def draw_effects(comparison: Comparison, theme: Theme) -> Figure:
-    """Draw a row for each arm, the largest difference on top, with a column for top-1 and one for top-5.
+    """Draw a row for each arm, the largest difference on top, with a column for each error.
 
+    Where all arms have the year of a publication, they are in its order; a cumulative study's are connected.
     A difference that is many times the others lies outside of the axes: an arrow and its number show it.
     """
-    arms = comparison.arms
+    arms = by_year(comparison)
     top5 = any(arm.top5 for arm in arms)
     figure = Figure(figsize=(CHART_WIDTH, 1.9 + 0.55 * len(arms)), layout="constrained")
     columns = figure.subplots(1, 2 if top5 else 1, sharey=True, squeeze=False)[0]
@@ -34,7 +36,13 @@ def draw_effects(comparison: Comparison, theme: Theme) -> Figure:
     if top5:
         _column(columns[1], arms, lambda arm: (arm.top5, arm.claim.top5, arm.claim.log_top5), theme)
         columns[1].set_title("top-5 error", loc="left")
-    columns[0].set_yticks(range(len(arms)), [f"{wrap_name(arm.name)}  n={len(arm.started)}" for arm in arms])
+    columns[0].set_yticks(range(len(arms)), [_label(arm) for arm in arms])
+    if comparison.record is not None and comparison.record.design is Design.cumulative:
+        for axes, differences in zip(
+            columns, ([arm.top1 for arm in arms], [arm.top5 for arm in arms]), strict=False
+        ):
+            rows = [(row, effect.mean) for row, effect in enumerate(differences) if effect]
+            axes.plot([mean for _, mean in rows], [row for row, _ in rows], color=theme.measured, linewidth=1)
     columns[0].set_ylim(len(arms) - 0.4, -0.6)
     for axes in columns:
         axes.tick_params(axis="y", length=0, pad=14)
@@ -47,6 +55,24 @@ def draw_effects(comparison: Comparison, theme: Theme) -> Figure:
         handles.append(_marker("s", theme.log, "2012 run log"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
     return figure
+
+
+def by_year(comparison: Comparison) -> list[ArmResult]:
+    """Return the arms in the order of the years of their claims, or else as they are.
+
+    Those of a cumulative study are in its own order.
+    """
+    record, arms = comparison.record, comparison.arms
+    if record is not None and record.design is Design.cumulative:
+        return sorted(arms, key=lambda arm: list(record.arms).index(arm.name))
+    if any(arm.claim.year is None for arm in arms):
+        return arms
+    return sorted(arms, key=lambda arm: (arm.claim.year or 0, arm.name))
+
+
+def _label(arm: ArmResult) -> str:
+    year = f"  {arm.claim.year}" if arm.claim.year else ""
+    return f"{wrap_name(arm.name)}{year}  n={len(arm.started)}"
 
 
 def _column(
