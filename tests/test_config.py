@@ -172,8 +172,8 @@ def test_what_hydra_tells_badly(train: Train, arguments: list[str], line: str) -
 def test_a_mode_that_wandb_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offlin")
     with pytest.raises(UserError, match="WANDB_MODE=offlin: expected one of online, offline"):
-        compose_config()
-    compose_config("logger=csv")
+        compose_config("logger.project=another")  # not kept from before
+    compose_config("logger=csv", "seed=77")
 
 
 def test_a_divided_network_is_not_compiled() -> None:

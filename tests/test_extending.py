@@ -457,7 +457,7 @@ def test_a_broken_extension_in_one_line(
             ["extensions=[focal]", "loss=focal", "loss.gama=1"],
             "loss.gama: there is no such key. Did you mean gamma?",
         ),
-        (["extensions=[focal]", "loss=focal", "loss.gamma=x"], "loss.gamma=x: value 'x' of type 'str'"),
+        (["extensions=[focal]", "loss=focal", "loss.gamma=x"], "loss.gamma=x: expected a number."),
         (["extensions=[grayscale]", "data.augment.grayscal.p=1"], "Did you mean grayscale?"),
         (
             ["extensions=[grayscale]", "data.augment.grayscale.p=2"],

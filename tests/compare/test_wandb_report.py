@@ -80,6 +80,7 @@ def test_without_a_login_the_local_report_is_there(study: Path) -> None:
     assert (study / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_runs_without_wandb(study: Path) -> None:
     (study / "no_lrn/seed=1/wandb/offline-run-20261122_120000-no_lrn-1-abcd").rmdir()
     done = compare(study, WANDB_API_KEY=KEY)

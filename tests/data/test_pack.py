@@ -174,6 +174,7 @@ def test_resumes_after_a_kill(
     assert stopped.excluded == whole.excluded
 
 
+@pytest.mark.slow
 def test_a_real_kill(image_tree: Path) -> None:
     """kill -9 by the process itself while it packs; then the command once more."""
     folder = image_tree.parent / "pack"

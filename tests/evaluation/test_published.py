@@ -28,6 +28,7 @@ def evaluate_config(*overrides: str) -> EvaluateConfig:
         return read_config(compose("evaluate", list(overrides)), EvaluateConfig)
 
 
+@pytest.mark.slow
 def test_weights_from_a_file(tmp_path: Path) -> None:
     """Errors and predictions for one image of each of ImageNet's 1000 classes."""
     rng = np.random.default_rng(0)

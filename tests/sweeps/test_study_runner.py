@@ -135,6 +135,7 @@ def test_the_pilot_can_judge_by_another_metric_and_train_otherwise(tmp_path: Pat
     assert {run["callbacks"]["train_eval"]["stop_below"] for run in main} == {25}
 
 
+@pytest.mark.slow
 def test_a_measure_that_the_pilot_s_runs_lack(tmp_path: Path) -> None:
     measure = "study.pilot.measure=train_eval/top1_eror"
     with (
@@ -144,6 +145,7 @@ def test_a_measure_that_the_pilot_s_runs_lack(tmp_path: Path) -> None:
         runner.run()
 
 
+@pytest.mark.slow
 def test_the_pilot_goes_on_where_the_best_rate_is_at_the_edge(tmp_path: Path) -> None:
     def error(run: dict[str, Any]) -> float:
         lr = run["optimizer"]["lr"]
@@ -228,7 +230,10 @@ def test_a_factorial_combines_experiments_and_keys(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("design", "factors", "runs"),
-    [("factorial", ["no_lrn", "no_dropout"], 4), ("fraction", ["no_lrn", "no_dropout", "tanh"], 4)],
+    [
+        ("factorial", ["no_lrn", "no_dropout"], 4),
+        pytest.param("fraction", ["no_lrn", "no_dropout", "tanh"], 4, marks=pytest.mark.slow),
+    ],
 )
 def test_combinations_are_not_piloted(tmp_path: Path, design: str, factors: list[str], runs: int) -> None:
     """A fraction of resolution III has no arm of a single factor; the pilot runs them nevertheless."""
@@ -261,9 +266,10 @@ def test_combinations_are_not_piloted(tmp_path: Path, design: str, factors: list
             "study=history, arm lenet5: model.width: there is no such key",
         ),
         (("study=innovations", "model.lrn=false"), "factor no_lrn: it has one level only"),
-        (
+        pytest.param(
             ("study=innovations", "study.design=fraction", "model.lrn=false"),
             "factor no_lrn: it has one level",
+            marks=pytest.mark.slow,
         ),
         (
             ("study=innovations", "seed=0,1"),

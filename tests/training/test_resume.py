@@ -95,7 +95,7 @@ STEP = ("scheduler=step", "model.columns=2", "optimizer.freeze=[conv1]", "model.
             id="every step",
         ),
         pytest.param(("data.workers=0", *PLATEAU), (1, BATCHES, 6, 11), id="plateau", marks=pytest.mark.slow),
-        pytest.param(("data.workers=2", *STEP), (2, BATCHES + 1, 9), id="step"),
+        pytest.param(("data.workers=2", *STEP), (2, BATCHES + 1, 9), marks=pytest.mark.slow, id="step"),
         pytest.param(("data.workers=0", *LATER), (2, 6, 9), id="later"),
     ],
 )
@@ -136,6 +136,7 @@ def test_from_a_pack(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> 
     assert differences(actual, expected) == []
 
 
+@pytest.mark.slow
 def test_stopped_again_and_again(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
     """By another signal each time, the last in the very first step of a start; and by a time that is over."""
     train(request_of(tmp_path / "whole", *command))

@@ -96,8 +96,10 @@ def write_empty_pack(folder: Path, images: int, config: BenchmarkConfig) -> None
         "images": counts,
         "classes": [f"class{number}" for number in range(config.classes)],
         "excluded": {},
+        "damaged": {},
         "unreadable": 0,
         "fingerprint": "",
+        "val_source": "",
         "root": str(folder),
         "seen": {},
     }

@@ -1,5 +1,6 @@
 """Arguments as a user types them, made into what Hydra reads: a path is one value, whatever is in it."""
 
+import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -59,6 +60,8 @@ def is_sweep(arguments: Sequence[str]) -> bool:
 
 def check_is_used(arguments: Sequence[str]) -> None:
     """Raise `UserError` for keys of Hydra that nothing here reads."""
+    if "LOCAL_RANK" in os.environ:  # Lightning starts further processes with hydra.run.dir
+        return
     for argument in arguments:
         if argument.partition("=")[0].lstrip("+") == "hydra.run.dir":
             raise UserError(
