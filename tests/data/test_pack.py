@@ -334,6 +334,7 @@ def test_too_many_bad_files(bad_tree: Path) -> None:
     assert len(made(settings).train.rows) == 11
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory from /proc")
 def test_a_million_images_open_at_once(tmp_path: Path) -> None:
     """The size of ImageNet: in under a second, its index in under 200 MB (sparse files, 252 GB by name)."""

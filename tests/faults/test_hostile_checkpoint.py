@@ -138,6 +138,7 @@ def resume_with(run: Path, tmp_path: Path, write: Callable[[Path], object]) -> s
         last.write_bytes(before)
 
 
+@pytest.mark.slow
 def test_what_resume_reports(run: Path, content: dict[str, Any], tmp_path: Path) -> None:
     """For all that may be found instead of last.ckpt."""
     state = content["state_dict"]

@@ -27,6 +27,7 @@ def with_secrets(home: Path) -> None:
     os.environ.update(ENVIRONMENT, HOME=str(home), NETRC=str(home / "none"))
 
 
+@pytest.mark.slow
 def test_secrets_stay_where_they_are(synthetic: tuple[str, ...], tmp_path: Path) -> None:
     """With W&B, offline, in a checkout whose remote has a password, as a clone by token leaves it."""
     if shutil.which("git"):

@@ -165,6 +165,7 @@ def test_the_pilot_goes_on_where_the_best_rate_is_at_the_edge(tmp_path: Path) ->
         assert record.chosen["no_lrn"] == {"optimizer.lr": 0.0025}
 
 
+@pytest.mark.slow
 def test_a_rate_that_diverges_is_a_bad_one_and_not_tried_again(tmp_path: Path) -> None:
     def error(run: dict[str, Any]) -> float | None:
         return None if run["optimizer"]["lr"] > 0.004 else 20.0 + run["optimizer"]["lr"]
@@ -228,12 +229,10 @@ def test_a_factorial_combines_experiments_and_keys(tmp_path: Path) -> None:
         assert (runner.folder / "no_lrn+model.columns=2/seed=0").is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("design", "factors", "runs"),
-    [
-        ("factorial", ["no_lrn", "no_dropout"], 4),
-        pytest.param("fraction", ["no_lrn", "no_dropout", "tanh"], 4, marks=pytest.mark.slow),
-    ],
+    [("factorial", ["no_lrn", "no_dropout"], 4), ("fraction", ["no_lrn", "no_dropout", "tanh"], 4)],
 )
 def test_combinations_are_not_piloted(tmp_path: Path, design: str, factors: list[str], runs: int) -> None:
     """A fraction of resolution III has no arm of a single factor; the pilot runs them nevertheless."""

@@ -187,6 +187,7 @@ def test_after_a_crash(
     assert differences(outcome(folder), outcome(tmp_path / "whole")) == []
 
 
+@pytest.mark.slow
 def test_trained_longer(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
     """With a constant rate it is the longer run; and one that stopped early has its patience kept."""
     command = (*command, "scheduler=constant")
