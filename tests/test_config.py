@@ -142,6 +142,7 @@ def test_mistakes_are_reported_in_one_line(override: str, expected: list[str]) -
         (["study=null"], "study=null: a group needs a choice. Choices: activations, "),
         (["study.pilot.seeds=1"], "study.pilot.seeds: no study is chosen. Add study=<choice>."),
         (["model.lrn=true", "-m", "--cfg", "job"], "-m --cfg: give one of them, not several."),
+        (["-performance.compile=lrn"], "-performance.compile=lrn: expected key=value, or an option: "),
         (["lr=0.1"], "lr: there is no such key. Did you mean optimizer.lr?"),
         (["epochs=3"], "epochs: there is no such key. Did you mean scheduler.warmup_epochs or trainer."),
         (["data=_base"], "data=_base: there is no such choice. Choices: cifar10, "),

@@ -4,6 +4,7 @@ Imports neither torch nor Lightning: `--help` and configuration errors do not wa
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -128,6 +129,9 @@ def _check_options(arguments: list[str], program: str) -> None:
         wrong = message.removeprefix("unrecognized arguments: ")
         raise UserError(f"{wrong}: expected key=value, or an option: {command_for(program)} --hydra-help")
 
+    for argument in arguments:
+        if re.match(r"-[\w./@]{3,}=", argument):  # argparse reads -performance.x=1 as -p erformance.x=1
+            refuse(argument)
     vars(parser)["error"] = refuse
     parser.parse_args(arguments)
 
