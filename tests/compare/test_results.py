@@ -91,7 +91,6 @@ def test_what_each_result_has_of_its_own(key: str) -> None:
         config(**given).check()  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(not (PROJECT / "results").is_dir(), reason="a package without results")
 def test_those_of_this_project(tmp_path: Path) -> None:
     again = tmp_path / "results"
     shutil.copytree(PROJECT / "results", again)

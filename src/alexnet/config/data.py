@@ -107,6 +107,32 @@ class MixAugmentationConfig(AugmentationConfig):
 
 
 @dataclass
+class BetaMixConfig(MixAugmentationConfig):
+    """A mixture whose share of each image's own label is from Beta(alpha, alpha).
+
+    The fraction `p` of the images is mixed. `alpha=0` is off.
+    """
+
+    key: ClassVar[str]  # that of its options
+    alpha: float = 0.0
+    p: float = 1.0
+
+    @property
+    def active(self) -> bool:
+        return self.alpha > 0 and self.p > 0
+
+    def draw_shares(self, generator: "np.random.Generator", samples: int) -> "NDArray[np.float64]":
+        """Draw the share of each image's own label, 1 for those that are not mixed, (samples,)."""
+        shares = generator.beta(self.alpha, self.alpha, samples)
+        shares[generator.random(samples) >= self.p] = 1
+        return shares
+
+    def check(self) -> None:
+        check(self.alpha >= 0, f"{self.key}.alpha", self.alpha, "0, which is off, or more")
+        check(0 <= self.p <= 1, f"{self.key}.p", self.p, "a fraction of the images, from 0 to 1")
+
+
+@dataclass
 class AugmentConfig(ValidatedConfig):
     """Random augmentation of the training images, each kind with its own switch.
 

@@ -24,23 +24,10 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 UNREADABLE = -1  # label of an image that does not decode: excluded from the loss and the errors
 
 EXTENSIONS = frozenset(
-    {
-        *(
-            ".jpeg",
-            ".jpg",
-            ".jpe",
-            ".jfif",
-            ".jp2",
-            ".png",
-            ".bmp",
-            ".webp",
-            ".avif",
-            ".gif",
-            ".tif",
-            ".tiff",
-        ),
-        *(".ppm", ".pgm", ".pbm", ".pnm"),
-    }
+    (
+        *(".jpeg", ".jpg", ".jpe", ".jfif", ".jp2", ".png", ".bmp", ".webp", ".avif", ".gif"),
+        *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+    )
 )
 
 # a JPEG is decoded at 1/2, 1/4 or 1/8 if at least this many times the requested size is left for resizing

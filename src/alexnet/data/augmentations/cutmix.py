@@ -1,12 +1,11 @@
 """Images with a rectangle of another."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from alexnet.config.base import check
-from alexnet.config.data import MixAugmentationConfig, register_augmentation
+from alexnet.config.data import BetaMixConfig, register_augmentation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 @register_augmentation("cutmix")
 @dataclass
-class CutMixConfig(MixAugmentationConfig):
+class CutMixConfig(BetaMixConfig):
     """Images with a rectangle of another one in the same place, and labels shared by area.
 
     Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features"
@@ -24,18 +23,11 @@ class CutMixConfig(MixAugmentationConfig):
     mixed.
     """
 
-    alpha: float = 0.0
-    p: float = 1.0
-
-    @property
-    def active(self) -> bool:
-        return self.alpha > 0 and self.p > 0
+    key: ClassVar[str] = "data.augment.cutmix"
 
     def draw(self, generator: np.random.Generator, samples: int) -> "NDArray[Any]":
         """Draw half the rectangle's side, as a part of the image's, and its middle, (samples, 3)."""
-        stays = generator.beta(self.alpha, self.alpha, samples)
-        stays[generator.random(samples) >= self.p] = 1
-        half = np.sqrt(1 - stays) / 2
+        half = np.sqrt(1 - self.draw_shares(generator, samples)) / 2
         return np.column_stack([half, generator.random((samples, 2))]).astype(np.float32)
 
     def mix(self, images: "Tensor", partners: "Tensor", draws: "Tensor") -> "tuple[Tensor, Tensor]":
@@ -50,7 +42,3 @@ class CutMixConfig(MixAugmentationConfig):
         rectangle = inside[:, 0, :, None] & inside[:, 1, None, :]
         mixed = torch.where(rectangle[:, None], partners, images)
         return mixed, 1 - (end - start).prod(1) / side**2
-
-    def check(self) -> None:
-        check(self.alpha >= 0, "data.augment.cutmix.alpha", self.alpha, "0, which is off, or more")
-        check(0 <= self.p <= 1, "data.augment.cutmix.p", self.p, "a fraction of the images, from 0 to 1")
