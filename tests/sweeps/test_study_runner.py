@@ -232,7 +232,11 @@ def test_a_factorial_combines_experiments_and_keys(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("design", "factors", "runs"),
-    [("factorial", ["no_lrn", "no_dropout"], 4), ("fraction", ["no_lrn", "no_dropout", "tanh"], 4)],
+    [
+        ("factorial", ["no_lrn", "no_dropout"], 4),
+        ("fraction", ["no_lrn", "no_dropout", "tanh"], 4),
+        ("cumulative", ["no_lrn", "no_dropout"], 3),
+    ],
 )
 def test_combinations_are_not_piloted(tmp_path: Path, design: str, factors: list[str], runs: int) -> None:
     """A fraction of resolution III has no arm of a single factor; the pilot runs them nevertheless."""

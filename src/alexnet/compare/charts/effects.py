@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.effects import Effect
@@ -16,6 +17,7 @@ from alexnet.config.study import Design
 from alexnet.plotting import CHART_WIDTH, Theme, tidy, wrap_name
 
 _Row = tuple[Effect | None, float | None, float | None]  # measured, paper, run log
+MOST_STEPS = 6  # along an axis: more numbers would touch each other
 CLAIM_OFFSET = 0.26  # rows; the claims stand under what was measured
 WIDE = 10.0  # percentage points: an axis has no more room than this for intervals alone
 OUTLIER_FACTOR = 4  # times all others: an arm further out would press them together
@@ -46,6 +48,7 @@ def draw_effects(comparison: Comparison, theme: Theme) -> Figure:
     columns[0].set_ylim(len(arms) - 0.4, -0.6)
     for axes in columns:
         axes.tick_params(axis="y", length=0, pad=14)
+        axes.xaxis.set_major_locator(MaxNLocator(MOST_STEPS, steps=[1, 2, 2.5, 5, 10]))
     figure.supxlabel("difference in error, arm minus baseline (percentage points)", fontsize=10)
     handles = [_marker("o", theme.measured, f"measured, {comparison.confidence:.0%} interval")]
     handles.append(_marker("o", theme.measured, "measured, not resolved or no interval", hollow=True))
