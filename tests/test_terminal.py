@@ -16,3 +16,11 @@ def test_a_quiet_console_prints_no_table(
     monkeypatch.setattr(terminal.console, "quiet", True)
     terminal.print_table(table)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("speed", "text"), [(0.04567, "0.0457"), (17.8, "17.8"), (99.96, "100"), (620.4, "620"), (1173, "1,173")]
+)
+def test_speeds_are_written_out(speed: float, text: str) -> None:
+    """Python's .3g writes 1.17e+03."""
+    assert terminal.format_speed(speed) == text

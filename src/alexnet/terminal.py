@@ -67,6 +67,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
+def format_speed(images_per_second: float) -> str:
+    """Format a speed with three digits or more, never as a power of ten: 17.8, 620, 1,173."""
+    return f"{images_per_second:,.0f}" if images_per_second >= 100 else f"{images_per_second:.3g}"
+
+
 def format_bytes(count: float) -> str:
     """Format a number of bytes: 16 bytes, 86.5 kB, 117.2 MB."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

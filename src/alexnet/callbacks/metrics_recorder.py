@@ -14,7 +14,7 @@ from alexnet.files import read_csv_columns, shortest_decimal
 from alexnet.hardware import peak_memory_mb
 from alexnet.runs.figures import draw_curves
 from alexnet.runs.folder import RunFolder
-from alexnet.terminal import duration
+from alexnet.terminal import duration, format_speed
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +106,7 @@ class MetricsRecorder(Callback):
 
     def _line(self, row: dict[str, Any], epochs: int) -> str:
         left = row["seconds"] / row["epoch"] * (epochs - row["epoch"])
+        speed = row["images_per_second"]
         cells = (
             f"{row['epoch']}/{epochs}".rjust(7),
             _cell(row["train/loss"], ".3f").rjust(12),
@@ -113,7 +114,7 @@ class MetricsRecorder(Callback):
             _cell(row["val/loss"], ".3f").rjust(10),
             _cell(row["val/top1_error"], ".1f", "%").rjust(5),
             _cell(row.get("val/top5_error"), ".1f", "%").rjust(5),
-            _cell(row["images_per_second"], ".3g").rjust(9),
+            ("-" if speed is None else format_speed(speed)).rjust(9),
             _cell(row["data_wait_fraction"], ".0%").rjust(6),
             duration(left).rjust(9),
         )

@@ -151,7 +151,8 @@ class RunSession(ABC):
         data = self.data
         set_aside = f"; {len(data.excluded)} files set aside" if data.excluded else ""
         val_source = f" ({data.val_source})" if data.val_source else ""
-        first = ", ".join(data.class_names[:NAMED]) + (", ..." if len(data.classes) > NAMED else "")
+        names = (name.partition(",")[0] for name in data.class_names[:NAMED])  # tench, Tinca tinca
+        first = ", ".join(names) + (", ..." if len(data.classes) > NAMED else "")
         log.info(
             f"Data      {name}: {len(data.train):,} training and {len(data.val):,} validation"
             f" images{val_source} of {len(data.classes)} classes ({first}), from {data.origin}{set_aside}"

@@ -15,7 +15,7 @@ from alexnet.paths import command_for
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.results import count_parameters
 from alexnet.runs.tracking import upload_command
-from alexnet.terminal import duration
+from alexnet.terminal import duration, format_speed
 from alexnet.training.session import RunSession, print_load, print_validation_error
 from alexnet.training.trainer_args import copies_of_network, workers_per_device
 
@@ -69,7 +69,7 @@ def _speed(result: dict[str, Any]) -> str:
     if result["images_per_second"] is None:
         return f"too few steps for a speed; {first}"
     speed = (
-        f"{result['images_per_second']:.3g} images/s, {result['data_wait_fraction']:.0%} of the time waiting"
+        f"{format_speed(result['images_per_second'])} images/s, {result['data_wait_fraction']:.0%} of the time waiting"
         f" for data; {result['model_flops_per_second'] / 1e9:,.0f} GFLOP/s"
     )
     if result["matrix_rate_fraction"] is not None:
