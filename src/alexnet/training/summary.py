@@ -69,8 +69,9 @@ def _speed(result: dict[str, Any]) -> str:
     if result["images_per_second"] is None:
         return f"too few steps for a speed; {first}"
     speed = (
-        f"{format_speed(result['images_per_second'])} images/s, {result['data_wait_fraction']:.0%} of the time waiting"
-        f" for data; {result['model_flops_per_second'] / 1e9:,.0f} GFLOP/s"
+        f"{format_speed(result['images_per_second'])} images/s,"
+        f" {result['data_wait_fraction']:.0%} of the time waiting for data;"
+        f" {result['model_flops_per_second'] / 1e9:,.0f} GFLOP/s"
     )
     if result["matrix_rate_fraction"] is not None:
         speed += f", {result['matrix_rate_fraction']:.0%} of a matrix product's rate"
