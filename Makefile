@@ -12,7 +12,7 @@ help: ## list the commands
 
 setup: .venv/installed ## install everything into .venv, exactly as locked
 
-train: setup ## train AlexNet on the default data: one to four minutes on two cores
+train: setup ## train AlexNet on the default data: one to five minutes on two cores
 	$(BIN)/python src/train.py
 
 # a worker for each core, with one thread of torch; each needs half a gigabyte
