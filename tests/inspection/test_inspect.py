@@ -1,9 +1,11 @@
 """`python src/inspect_run.py` as a user runs it, and its mistakes."""
 
 import csv
+import io
 import json
 import re
 import shutil
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,21 @@ from alexnet.config import Accelerator, InspectConfig
 from alexnet.data.dataset import ImageDataset
 from alexnet.data.image import UNREADABLE
 from alexnet.errors import UserError
-from alexnet.inspection.inspect import inspect_run, load_inspected_model
+from alexnet.inspection.inspect import InspectedModel, inspect_run, load_inspected_model
 from alexnet.inspection.neighbours import feature_vectors
 from alexnet.training.fit import train as fit
 from conftest import SMALL, Train, request_of
 from wandb_file import read_wandb_file
 
-FILES = {"filters.png", "units.png", "neighbours.png", "layers.csv", "neighbours.csv", "inspection.json"}
+FILES = {
+    "filters.png",
+    "units.png",
+    "neighbours.png",
+    "layers.csv",
+    "neighbours.csv",
+    "inspection.json",
+    "inspection.html",
+}
 
 
 def config_of(**changes: Any) -> InspectConfig:
@@ -91,13 +101,20 @@ def test_all_files_are_in_the_run_folder(train: Train, run: Path) -> None:
     assert "offline-run-*" in done.out
 
 
-def test_neighbours_are_the_nearest_training_images(run: Path, tmp_path: Path) -> None:
-    """Search all training images, by features of one image at a time."""
-    config = config_of(checkpoint=str(run / "checkpoints/last.ckpt"), images=None, out=str(tmp_path / "out"))
-    inspect_run(config)
-    rows = rows_of(tmp_path / "out/neighbours.csv")
+@pytest.fixture(scope="module")
+def inspected(run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, InspectedModel]:
+    """The folder of an inspection that searched all training images, and its network with its images."""
+    out = tmp_path_factory.mktemp("inspection") / "out"
+    checkpoint = str(run / "checkpoints/last.ckpt")
+    inspect_run(config_of(checkpoint=checkpoint, images=None, out=str(out)))
+    return out, load_inspected_model(None, checkpoint, None)
+
+
+def test_neighbours_are_the_nearest_training_images(inspected: tuple[Path, InspectedModel]) -> None:
+    """By features of one image at a time."""
+    out, model = inspected
+    rows = rows_of(out / "neighbours.csv")
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"] * 3
-    model = load_inspected_model(None, config.checkpoint, None)
     data, trained = model.data, model.trained
 
     def features(images: ImageDataset, index: int) -> np.ndarray:
@@ -119,6 +136,59 @@ def test_neighbours_are_the_nearest_training_images(run: Path, tmp_path: Path) -
             Path(row["neighbour"]).parent.name for row in written
         ]
         np.testing.assert_allclose([float(row["distance"]) for row in written], distances[nearest], rtol=1e-3)
+
+
+def test_the_page_shows_what_the_network_computes(inspected: tuple[Path, InspectedModel]) -> None:
+    """Compare probabilities, a map, a patch and the filters with those of the network, image by image."""
+    out, model = inspected
+    text = (out / "inspection.html").read_text()
+    assert len(text) < 10e6
+    assert not re.search(r"""(?:src|href)=["'](?!data:)""", text)  # nothing outside the file
+    content = json.loads(text.partition('type="application/json">')[2].partition("</script>")[0])
+    trained, rows = model.trained, rows_of(out / "neighbours.csv")
+    paths = [model.data.val.path(index) for index in range(len(model.data.val))]
+    assert len(content["images"]) == 3
+    for number, shown in enumerate(content["images"]):
+        pixels = np.empty((3, 256, 256), np.uint8)
+        assert Path(rows[4 * number]["query"]).name == shown["path"]
+        model.data.val.read(paths.index(rows[4 * number]["query"]), pixels)
+        crop = trained.crops.center(torch.from_numpy(pixels)[None])
+        expected = torch.softmax(trained.network(crop)[0], 0).detach().numpy()
+        ranked = sorted(zip(-expected, trained.class_names, strict=True))[:5]
+        assert [item["name"] for item in shown["predictions"]] == [name for _, name in ranked]
+        np.testing.assert_allclose(
+            [item["probability"] for item in shown["predictions"]], [-p for p, _ in ranked], rtol=1e-4
+        )
+
+        best, side = int(expected.argmax()), round(227 / 4)
+        top, left = round(3 * (227 - side) / 10), round(8 * (227 - side) / 10)
+        crop[..., top : top + side, left : left + side] = 0
+        occluded = torch.softmax(trained.network(crop)[0], 0)[best].item()
+        assert shown["occlusion"][3][8] == pytest.approx(occluded, rel=1e-4)
+
+        crop = trained.crops.center(torch.from_numpy(pixels)[None])
+        maps = np.tanh(dict(trained.network.named_modules())["conv1"](crop)[0].detach().numpy())
+        sheet = pixels_of(shown["layers"][0]["src"])
+        across, (height, width) = shown["layers"][0]["across"], maps.shape[1:]
+        for index in (0, len(maps) - 1):
+            y, x = index // across * height, index % across * width
+            grey = 127.5 + 127.5 * maps[index] / np.abs(maps).max()
+            np.testing.assert_allclose(sheet[y : y + height, x : x + width], grey, atol=1)
+        assert [layer["name"] for layer in shown["layers"]][-2:] == ["fc6", "fc7"]
+        assert [item["class"] for item in shown["neighbours"]] == [
+            row["neighbour_class"] for row in rows[4 * number : 4 * number + 4]
+        ]
+
+    weights = dict(trained.network.named_modules())["conv1"].weight.detach().numpy()
+    kernels = [src for column in content["filters"]["columns"] for src in column]
+    assert len(kernels) == len(weights)
+    scaled = 127.5 * (1 + weights[1] / np.abs(weights[1]).max())
+    np.testing.assert_allclose(pixels_of(kernels[1]), scaled.transpose(1, 2, 0), atol=1)
+
+
+def pixels_of(data_uri: str) -> np.ndarray:
+    with Image.open(io.BytesIO(b64decode(data_uri.partition(",")[2]))) as image:
+        return np.asarray(image, np.float32)
 
 
 def test_mistakes(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from alexnet.files import make_output_folder, write_csv, write_json
 from alexnet.hardware import resolve_device
 from alexnet.inspection.figures import LabelledImage, draw_neighbours, draw_units
 from alexnet.inspection.neighbours import choose_queries, feature_vectors, nearest_neighbours
+from alexnet.inspection.page import Neighbour, Query, write_page
 from alexnet.models.layer_stats import LayerStats, learned_layers, measure_layers
 from alexnet.paths import absolute
 from alexnet.runs.figures import draw_filters
@@ -74,7 +75,7 @@ def inspect_run(config: InspectConfig) -> None:
     make_output_folder(folder)
     try:
         layers = _inspect_layers(config, model, device, folder)
-        neighbours = _inspect_neighbours(config, model, device, folder)
+        neighbours, queries = _inspect_neighbours(config, model, device, folder)
         result: dict[str, Any] = {
             "checkpoint": str(model.trained.checkpoint),
             "data_fingerprint": model.data.fingerprint,
@@ -83,11 +84,13 @@ def inspect_run(config: InspectConfig) -> None:
             "unreadable": model.data.newly_unreadable(),
         }
         write_json(folder / "inspection.json", result)
+        write_page(model.trained, queries, device, config.batch_size, folder / "inspection.html")
     except OSError as error:
         raise UserError(f"Cannot write {error.filename or folder}: {error.strerror or error}.") from error
     console.print(
         f"Results   {folder / 'inspection.json'}, layers.csv and neighbours.csv beside it", markup=False
     )
+    console.print(f"Page      {folder / 'inspection.html'}: open it in a browser", markup=False)
     if config.wandb and model.run is not None:
         figures = {f"inspection/{path.stem}": path for path in sorted(folder.glob("*.png"))}
         track_later_results(model.run, {"inspection": result}, figures)
@@ -172,8 +175,8 @@ def _percent(fraction: float | None) -> str:
 
 def _inspect_neighbours(
     config: InspectConfig, model: InspectedModel, device: torch.device, folder: Path
-) -> dict[str, Any]:
-    """Find nearest neighbours; write neighbours.csv and neighbours.png; return how many share the class."""
+) -> tuple[dict[str, Any], list[Query]]:
+    """Find nearest neighbours; write neighbours.csv and neighbours.png; return a summary and the queries."""
     network, data, batch_size = model.trained.network, model.data, config.batch_size
     chosen = choose_queries(data.val.labels, config.queries)
     batches = model.crops(data.val, chosen, batch_size, device, "Features of validation images")
@@ -208,20 +211,30 @@ def _inspect_neighbours(
     )
     query_images = _read_images(data.val, queries, model)
     neighbour_images = _read_images(data.train, np.unique(neighbours), model)
-    pairs = [
-        (query_images[query], [neighbour_images[index] for index in nearest if index in neighbour_images])
-        for query, nearest in zip(queries.tolist(), neighbours.tolist(), strict=True)
+    found = [
+        Query(
+            query_images[query],
+            data.val.path(query),
+            [
+                Neighbour(neighbour_images[index], float(distance))
+                for index, distance in zip(nearest, far, strict=True)
+                if index in neighbour_images
+            ],
+        )
+        for query, nearest, far in zip(queries.tolist(), neighbours.tolist(), distances, strict=True)
     ]
+    pairs = [(query.shown, [neighbour.shown for neighbour in query.neighbours]) for query in found]
     draw_neighbours(pairs, model.trained.class_names, title, folder / "neighbours.png")
     console.print(
         f"Nearest   {folder / 'neighbours.png'}: {same} of {len(rows)} of the same class", markup=False
     )
-    return {
+    summary = {
         "queries": len(queries),
         "training_images": len(searched),
         "found": len(rows),
         "same_class_fraction": same / len(rows),
     }
+    return summary, found
 
 
 def _read_images(

@@ -79,9 +79,13 @@ def measure_layers(
     accumulators: dict[str, _LayerAccumulator] = {}
     gradient_sums: dict[str, Tensor] = {}
     images = 0
+
+    def add(name: str, output: Tensor, activation: ActivationRange) -> None:
+        accumulators.setdefault(name, _LayerAccumulator(activation)).add(output)
+
     with (
         evaluation_mode(network),
-        _forward_hooks(network, layers, accumulators) as flush,
+        _activation_hooks(network, add) as flush,
         torch.set_grad_enabled(gradients),
     ):
         for crops, labels in batches:
@@ -143,22 +147,37 @@ class _LayerAccumulator:
         )
 
 
-@contextmanager
-def _forward_hooks(
-    network: nn.Module, layers: dict[str, nn.Module], accumulators: dict[str, _LayerAccumulator]
-) -> Iterator[Callable[[], None]]:
-    """Accumulate, for each layer, the output of the activation that runs next, or its own without one.
+def layer_activations(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """Return the activations of each learned layer, in order of execution, for images (N, 3, H, W).
 
-    Yields a function to call after each forward pass, which accumulates the last layer's output.
+    They are (N, maps, H', W') of a convolution and (N, units) of a fully connected layer: the output of the
+    activation function that runs next, or the layer's own without one. A layer that runs several times is
+    represented by its last output. Uses the network's own `forward` in evaluation mode.
+    """
+    activations: dict[str, Tensor] = {}
+
+    def keep(name: str, output: Tensor, activation: ActivationRange) -> None:
+        activations[name] = _upcast(output.detach())
+
+    with evaluation_mode(network), _activation_hooks(network, keep) as flush, torch.no_grad():
+        network.forward(images)
+        flush()
+    return activations
+
+
+@contextmanager
+def _activation_hooks(
+    network: nn.Module, receive: Callable[[str, Tensor, ActivationRange], None]
+) -> Iterator[Callable[[], None]]:
+    """Pass on, for each learned layer, the output of the activation that runs next, or its own without one.
+
+    Yields a function to call after each forward pass, which passes on the last layer's output.
     """
     pending: list[tuple[str, Tensor]] = []
 
-    def accumulate(name: str, output: Tensor, activation: ActivationRange) -> None:
-        accumulators.setdefault(name, _LayerAccumulator(activation)).add(output)
-
     def flush() -> None:
         for name, output in pending:
-            accumulate(name, output, UNBOUNDED)
+            receive(name, output, UNBOUNDED)
         pending.clear()
 
     def layer_hook(name: str) -> Callable[..., None]:
@@ -170,11 +189,11 @@ def _forward_hooks(
 
     def activation_hook(module: nn.Module, arguments: Any, output: Tensor) -> None:
         for name, _ in pending:
-            accumulate(name, output, RANGES.get(type(module), UNBOUNDED))
+            receive(name, output, RANGES.get(type(module), UNBOUNDED))
         pending.clear()
 
     with ExitStack() as hooks:
-        for name, layer in layers.items():
+        for name, layer in learned_layers(network).items():
             hooks.callback(layer.register_forward_hook(layer_hook(name)).remove)
         for module in network.modules():
             if type(module) in RANGES or hasattr(module, IS_ACTIVATION):
