@@ -61,7 +61,7 @@ def test_all_files_are_in_the_run_folder(train: Train, run: Path) -> None:
     before = {
         path: path.read_bytes() for path in run.rglob("*") if path.is_file() and "wandb" not in path.parts
     }
-    done = train(f"run={run}", "images=30", "queries=12", "accelerator=cpu", program="inspect_run.py")
+    done = train(f"run={run}", "images=30", "queries=3", "accelerator=cpu", program="inspect_run.py")
     assert done.status == 0, done.err
     assert done.err == ""
     out = run / "figures/inspection"
