@@ -61,7 +61,7 @@ def test_pages(results: Path, tmp_path: Path) -> None:
     page = (results / "lrn/README.md").read_text()
     assert "# LRN alone on " in page
     assert "    python src/train.py -m study=a model.width=0.25\n" in page
-    assert "> +1.4 / ?: reduces our error by 1.4% (§3.3)" in page
+    assert "The claims:\n\n- no\\_lrn: reduces our error by 1.4% (§3.3)\n" in page
     assert "| no\\_lrn | 3 | +1.51 | +1.27 to +1.75 | +1.4 | agrees |" in page  # t(4) = 2.776, by hand
     assert "Whether it holds on photographs." in page
     assert "](effects.png)" in page

@@ -139,6 +139,8 @@ def test_in_a_browser(page: Path, browser: Any) -> None:
         features = [{"name": "prefers-color-scheme", "value": theme}]
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         assert browser.execute_script(background) == color
-    browser.set_window_size(420, 900)
+    narrow = {"width": 420, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
+    assert browser.execute_script("return window.innerWidth") == 420
     until(lambda: browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth"))
     assert browser.get_log("browser") == []

@@ -1,5 +1,8 @@
 """Headline, captions and method of a comparison, in sentences."""
 
+from collections.abc import Iterable
+from itertools import chain
+
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.convergence import Convergence, convergence
 from alexnet.compare.one_at_a_time import OneAtATime
@@ -80,8 +83,20 @@ def headline(comparison: OneAtATime) -> list[str]:
 def setting(comparison: Comparison) -> str:
     """Name the validation data, how long training took, and the seeds."""
     epochs = "" if comparison.epochs is None else f"{comparison.epochs} epochs, "
-    seeds = sorted({run.seed for arm in comparison.all_variants for run in arm.runs})
-    return f"{comparison.split}, {epochs}seeds {', '.join(map(str, seeds))}"
+    seeds = {run.seed for arm in comparison.all_variants for run in arm.runs}
+    return f"{comparison.split}, {epochs}seeds {_numbers(seeds)}"
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    """List whole numbers in order, three or more in a row as a range: "0 to 4, 7, 8"."""
+    rows: list[list[int]] = []
+    for number in sorted(numbers):
+        if rows and number == rows[-1][-1] + 1:
+            rows[-1].append(number)
+        else:
+            rows.append([number])
+    texts = [[f"{row[0]} to {row[-1]}"] if len(row) > 2 else map(str, row) for row in rows]
+    return ", ".join(chain.from_iterable(texts))
 
 
 def method(comparison: OneAtATime) -> list[str]:

@@ -18,7 +18,6 @@ from alexnet.compare.narrative import CAPTIONS
 from alexnet.compare.outline import outline
 from alexnet.compare.report import write_report
 from alexnet.compare.runs import Run
-from alexnet.compare.tables import paper_text
 from alexnet.config import CompareConfig
 from alexnet.errors import UserError
 from alexnet.files import write_text
@@ -67,8 +66,13 @@ class Result:
 
     @property
     def claims(self) -> list[str]:
-        """What the paper claims of its arms or factors, each claim once."""
-        return list(dict.fromkeys(paper_text(found.claim) for found in self.findings if found.claim.text))
+        """What was said of each arm or factor; the numbers are in the table."""
+        claimed = [found for found in self.findings if found.claim.text]
+        sections = [f" (§{found.claim.section})" if found.claim.section else "" for found in claimed]
+        return [
+            f"{found.name}: {found.claim.text}{section}"
+            for found, section in zip(claimed, sections, strict=True)
+        ]
 
     @property
     def pilot_runs(self) -> int:
