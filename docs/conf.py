@@ -5,6 +5,7 @@ extensions = ["myst_parser", "sphinx_external_toc"]
 html_theme = "furo"
 html_title = project
 html_copy_source = False
+html_show_copyright = False
 
 # the pages are found in the whole checkout, so that their links to each other are those of the files
 include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**.md", "results/**.md"]
