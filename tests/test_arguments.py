@@ -260,6 +260,18 @@ def test_as_a_user_types_them(train: Train) -> None:
         assert len(refused.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("model=alexnet_p", {"model=alexnet_paper"}), ("model.lrn_k", {"model.lrn_k="})],
+)
+def test_tab_completion(train: Train, typed: str, offered: set[str]) -> None:
+    """What bash asks for when the tab key is pressed."""
+    line = {"COMP_LINE": f"python src/train.py {typed}"}
+    told = train("-sc", "query=bash", environment=line)
+    assert (told.status, told.err) == (0, "")
+    assert set(told.out.split()) == offered
+
+
 def test_options_stand_anywhere(train: Train) -> None:
     """Hydra's parser takes one unbroken row of overrides."""
     typed = ["a=1", "-m", "~b", "--cfg", "job", "c=2"]
