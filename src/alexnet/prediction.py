@@ -20,7 +20,7 @@ from alexnet.data.image import EXTENSIONS, ImageError, decode_image
 from alexnet.data.loader import prefetch_map
 from alexnet.data.walk import is_hidden, is_image
 from alexnet.errors import UserError
-from alexnet.files import shortest_decimal, write_json
+from alexnet.files import make_output_folder, shortest_decimal, write_json
 from alexnet.hardware import resolve_device
 from alexnet.paths import absolute
 from alexnet.plotting import MOST_IMAGES, SheetImage, draw_image_sheet
@@ -196,6 +196,7 @@ def draw_sheet(predictions: Sequence[Prediction], trained: TrainedModel, path: P
 
     An image in a folder that has the name of a class is titled with that class, whose bar is red.
     """
+    make_output_folder(path.parent, setting="sheet")
     chosen = np.unique(np.linspace(0, len(predictions) - 1, MOST_IMAGES).round().astype(int))
     try:
         images = [_sheet_image(predictions[index], trained) for index in chosen]

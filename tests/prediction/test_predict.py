@@ -92,7 +92,7 @@ def test_the_error_equals_the_run_s(train: Train, synthetic: tuple[str, ...], tm
     grey, broken = tmp_path / "photos/grey.png", tmp_path / "photos/broken.jpg"
     Image.linear_gradient("L").resize((300, 90)).save(grey)
     broken.write_bytes(b"\xff\xd8 no more")
-    out, sheet = tmp_path / "predictions.json", tmp_path / "sheet.png"
+    out, sheet = tmp_path / "predictions.json", tmp_path / "new/sheet.png"
     done = train(
         *(f"run={trained.folder}", f"images={tmp_path / 'photos'}", "top=3"),
         *(f"output={out}", f"sheet={sheet}"),

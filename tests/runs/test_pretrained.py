@@ -90,14 +90,21 @@ def test_torchvisions_file_of_another_network(tmp_path: Path) -> None:
 
 def test_mistakes(tmp_path: Path) -> None:
     other = saved(tmp_path / "other.ckpt", network(6, "model.width=0.125", "model.fc_units=[32,32]"), CLASSES)
+    content = torch.load(other)
+    wider, vgg = str(tmp_path / "wider.ckpt"), str(tmp_path / "vgg.ckpt")
+    own = {"name": "alexnet", "width": 0.125, "fc_units": [32, 32], "activation": "relu", "pretrained": "a"}
+    torch.save(content | {"config": {"model": own}}, wider)
+    torch.save(content | {"config": {"model": {"name": "vgg16"}}}, vgg)
     torch.save(models.squeezenet1_1().state_dict(), tmp_path / "squeezenet.pth")
     torch.save({"epoch": 3}, tmp_path / "nothing.pt")
-    begun = network(6)
+    begun = network(6, "model.width=0.0625", "model.fc_units=[16,32]")
     before = {name: value.clone() for name, value in begun.state_dict().items()}
     for source, message in (
         (str(tmp_path), "is not a run folder"),
         (str(tmp_path / "none.ckpt"), "there is no such checkpoint"),
-        (other, r"is of another network: conv1.bias is 12 in it, and 6 here"),
+        (other, r"is of another network: conv1.bias is 12 in it, and 6 here\.$"),
+        (wider, r"6 here\. To build its network: model\.width=0\.125 model\.fc_units=\[32,32\]\.$"),
+        (vgg, r"is of another network: .* To build its network: model=vgg16\.$"),
         (str(tmp_path / "squeezenet.pth"), "is of another network: alexnet has no features.3.squeeze"),
         (str(tmp_path / "nothing.pt"), "holds no weights"),
         ("torchvision", "publishes no weights for alexnet. Choose model=alexnet_torchvision"),
@@ -105,6 +112,13 @@ def test_mistakes(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message):
             load_pretrained(begun, source, CLASSES)
     assert all(torch.equal(value, before[name]) for name, value in begun.state_dict().items())
+
+
+def test_published_weights_of_other_classes(tmp_path: Path) -> None:
+    torch.save(models.squeezenet1_1(num_classes=7).state_dict(), tmp_path / "seven.pth")
+    named = model_config("model=torchvision", "model.name=squeezenet1_1", "model.image_size=64")
+    with pytest.raises(UserError, match=r"has 7 classes, not ImageNet's 1,000.*model\.pretrained="):
+        load_published(named, str(tmp_path / "seven.pth"), 72)
 
 
 def test_weights_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:

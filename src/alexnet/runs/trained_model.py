@@ -1,8 +1,10 @@
 """Networks with trained weights: from a run, a checkpoint, or published ones."""
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -123,6 +125,7 @@ def probabilities_by_crops(
 
 
 PUBLISHED = "torchvision"  # the source of published weights
+OF_TRAINING = {"pretrained", "freeze"}  # keys of a network that do not change its layers
 
 
 def load_pretrained(network: ImageClassifier, source: str, classes: tuple[str, ...]) -> str:
@@ -131,20 +134,33 @@ def load_pretrained(network: ImageClassifier, source: str, classes: tuple[str, .
     The last layer keeps its initial weights unless the source has the same `classes` in the same order.
     Raises `UserError` if there are no weights, or if they are of another network.
     """
-    path, weights, source_classes = _read_weights(network.config, source)
+    read = _read_weights(network.config, source)
+    path, weights, source_classes = read.path, read.state, read.classes
     last, state = network.last_layer, network.state_dict()
     of_last = {name for name in state if name.startswith(f"{last}.")}
     if source_classes is None:  # unknown: assumed to be the same if their number is
         same_number = all(_shape_of(weights, name) == state[name].shape for name in of_last)
         source_classes = classes if same_number else ()
     if source_classes == classes:
-        check_shapes(path, weights, state)
-        network.load_state_dict(weights)
-        return str(path)
+        of_last = set()  # every layer is kept
     kept = {name: value for name, value in weights.items() if name not in of_last}
-    check_shapes(path, kept, {name: value for name, value in state.items() if name not in of_last})
+    try:
+        check_shapes(path, kept, {name: value for name, value in state.items() if name not in of_last})
+    except UserError as error:
+        keys = _other_keys(read.model, network.config)
+        raise UserError(f"{error} To build its network: {keys}." if keys else str(error)) from error
     network.load_state_dict(kept, strict=False)
-    return f"{path}, except {last}: its classes differ"
+    return f"{path}, except {last}: its classes differ" if of_last else str(path)
+
+
+def _other_keys(saved: Mapping[str, Any], config: ModelConfig) -> str:
+    """Return what to type for the network that was saved, instead of that of `config`; "" if unknown."""
+    if saved.get("name", config.name) != config.name:
+        return f"model={saved['name']}"
+    plain = {name: getattr(value, "name", value) for name, value in vars(config).items()}  # of enumerations
+    others = {key: saved[key] for key in plain if key in saved and saved[key] != plain[key]}
+    texts = {key: json.dumps(value, separators=(",", ":")).strip('"') for key, value in others.items()}
+    return " ".join(f"model.{key}={text}" for key, text in texts.items() if key not in OF_TRAINING)
 
 
 def load_published(config: ModelConfig, source: str, resize_size: int) -> TrainedModel:
@@ -156,7 +172,13 @@ def load_published(config: ModelConfig, source: str, resize_size: int) -> Traine
     names = class_names()
     classes = tuple(sorted(names))
     network = build_network(config, len(classes))
-    path, weights, _ = _read_weights(config, source)
+    path, weights, *_ = _read_weights(config, source)
+    bias = weights.get(f"{network.last_layer}.bias")
+    if bias is not None and len(bias) != len(classes):
+        raise UserError(
+            f"{path} has {len(bias):,} classes, not ImageNet's {len(classes):,}, and does not name them. To"
+            f" train on from its weights: python src/train.py model.pretrained={path}."
+        )
     check_shapes(path, weights, network.state_dict())
     network.load_state_dict(weights)
     mean = torch.tensor(IMAGENET_MEAN).reshape(3, 1, 1).expand(3, config.image_size, config.image_size)
@@ -166,11 +188,16 @@ def load_published(config: ModelConfig, source: str, resize_size: int) -> Traine
 
 
 class _Weights(NamedTuple):
-    """Weights with this program's parameter names; `classes` is None if the file does not give them."""
+    """Weights with this program's parameter names.
+
+    `classes` is None, and `model`, the configuration of their network, is empty if the file does not give
+    them.
+    """
 
     path: Path
     state: dict[str, Tensor]
     classes: tuple[str, ...] | None = None
+    model: Mapping[str, Any] = MappingProxyType({})
 
 
 def _read_weights(config: ModelConfig, source: str) -> _Weights:
@@ -185,7 +212,8 @@ def _read_weights(config: ModelConfig, source: str) -> _Weights:
             classes = tuple(content["ImageDataModule"]["classes"])
         except (KeyError, TypeError) as error:
             raise UserError(f"{path} is not a checkpoint of this program: it lacks {error}.") from error
-        return _Weights(path, without_prefix(weights_to_use(content)), classes)
+        model = content.get("config", {}).get("model", {})
+        return _Weights(path, without_prefix(weights_to_use(content)), classes, model)
     if not content or not is_state(content):
         raise UserError(f"{path} holds no weights: neither a checkpoint of this program nor a state dict.")
     return _Weights(path, _convert_names(config, content, path))
