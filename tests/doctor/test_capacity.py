@@ -21,13 +21,16 @@ IMAGE = 3 * 227 * 227
         (("trainer.precision=64-true",), 8e6, 24e6 + 8 * 16 * IMAGE),
         (("trainer.precision=bf16-true",), 2e6, 6e6 + 2 * 16 * IMAGE),
         (("trainer.precision=bf16-mixed",), 4e6, 12e6 + 4 * 16 * IMAGE),
+        (("optimizer=adamw",), 4e6, 16e6 + 4 * 16 * IMAGE),
+        (("callbacks.ema.decay=0.99",), 4e6, 16e6 + 4 * 16 * IMAGE),
     ],
 )
 def test_bytes(overrides: tuple[str, ...], weights: float, memory: float) -> None:
     network = nn.Linear(1000, 1000, bias=False)
     estimate = estimate_resources(compose_config(*overrides), network)
     assert (estimate.weights, estimate.memory) == (weights, memory)
-    assert (estimate.last_checkpoint, estimate.best_checkpoint) == (2 * weights, weights)
+    extra = overrides in (("optimizer=adamw",), ("callbacks.ema.decay=0.99",))
+    assert (estimate.last_checkpoint, estimate.best_checkpoint) == ((3 if extra else 2) * weights, weights)
 
 
 def test_memory() -> None:

@@ -79,6 +79,11 @@ class CallbackConfig(ValidatedConfig):
 
     required_methods: ClassVar[tuple[str, ...]] = ("build",)
 
+    @property
+    def weight_copies(self) -> int:
+        """How many tensors as large as the weights it keeps, in memory and in last.ckpt."""
+        return 0
+
     def build(self) -> "Callback | None":
         """Build the callback; None if it is off. It is called on every rank."""
         raise NotImplementedError

@@ -18,6 +18,7 @@ class OptimizerConfig(ValidatedConfig):
     """An update rule; weights and biases are separate parameter groups."""
 
     required_methods: ClassVar[tuple[str, ...]] = ("build",)
+    weight_copies: ClassVar[int] = 1  # tensors as large as the weights that the rule keeps: velocities
 
     rule: str = MISSING
     lr: float = MISSING

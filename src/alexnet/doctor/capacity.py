@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.config import Strategy, TrainConfig
+from alexnet.config.callbacks import CALLBACKS
 from alexnet.data.fetching import missing_download
 from alexnet.data.locations import require_root
 from alexnet.doctor.report import Finding, failed, ok, warning
@@ -26,15 +27,20 @@ BYTES_PER_WEIGHT = {"64-true": 8, "bf16-true": 2}  # 4 with every other precisio
 
 @dataclass(frozen=True)
 class ResourceEstimate:
-    """Bytes of the network's weights, and of the least that a device holds: activations come on top."""
+    """Bytes of the network's weights, and of the least that a device holds: activations come on top.
+
+    `copies` is the number of tensors as large as the weights that the update rule and callbacks keep:
+    velocities, averages.
+    """
 
     weights: int
     memory: int
+    copies: int = 1
 
     @property
     def last_checkpoint(self) -> int:
-        """Bytes of last.ckpt: weights and velocities."""
-        return 2 * self.weights
+        """Bytes of last.ckpt: the weights, and what is kept beside them."""
+        return (1 + self.copies) * self.weights
 
     @property
     def best_checkpoint(self) -> int:
@@ -43,9 +49,9 @@ class ResourceEstimate:
 
 
 def estimate_resources(config: TrainConfig, network: nn.Module) -> ResourceEstimate:
-    """Estimate what weights, gradients, velocities and a batch of images take on each device.
+    """Estimate what weights, gradients, the update rule's state and a batch of images take on each device.
 
-    Weights, gradients and velocities are divided over the devices where the strategy shards them.
+    All but the images are divided over the devices where the strategy shards them.
     """
     item = BYTES_PER_WEIGHT.get(config.trainer.precision, 4)
     weights = item * sum(parameter.numel() for parameter in network.parameters())
@@ -53,7 +59,9 @@ def estimate_resources(config: TrainConfig, network: nn.Module) -> ResourceEstim
     shards = config.trainer.devices * config.trainer.num_nodes if sharded else 1
     images = config.data.batch_size // copies_of_network(config.trainer, config.strategy)
     batch = images * 3 * config.model.image_size**2 * item
-    return ResourceEstimate(weights, 3 * weights // shards + batch)
+    callbacks = CALLBACKS.configs(config.callbacks).values()
+    copies = config.optimizer.weight_copies + sum(callback.weight_copies for callback in callbacks)
+    return ResourceEstimate(weights, (2 + copies) * weights // shards + batch, copies)
 
 
 def check_memory(estimate: ResourceEstimate, free: float | None, processes: int) -> Iterator[Finding]:
@@ -63,7 +71,7 @@ def check_memory(estimate: ResourceEstimate, free: float | None, processes: int)
     """
     needed = estimate.memory * processes
     amount = f"{needed / 1e9:.2f} GB at least" + (f" for {processes} processes" if processes > 1 else "")
-    message = f"{amount}: weights, gradients, velocities and a batch of images"
+    message = f"{amount}: weights, gradients, the update rule and a batch of images"
     if free is None:
         yield ok("memory", f"{message}; how much is free is not known here")
     elif needed > free:

@@ -24,6 +24,10 @@ class EMAConfig(CallbackConfig):
 
     decay: float | None = None
 
+    @property
+    def weight_copies(self) -> int:
+        return 0 if self.decay is None else 1
+
     def build(self) -> "Callback | None":
         if self.decay is None:
             return None

@@ -1,7 +1,7 @@
 """Adam with decoupled weight decay."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import MISSING
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 @dataclass
 class AdamWConfig(OptimizerConfig):
     """AdamW (Loshchilov and Hutter, ICLR 2019): `betas` of the mean gradient and of its square."""
+
+    weight_copies: ClassVar[int] = 2  # the means
 
     betas: list[float] = MISSING
     eps: float = MISSING
