@@ -98,8 +98,9 @@ class ThroughputMonitor(Callback):
     not steady: compiling is part of them. An epoch has rates where at least half of its steps are steady; the
     rates of a run are the medians over its epochs. Images are those of all devices. Waiting is all time
     between the end of a step and the start of the next: fetching, copying and augmenting a batch. A GPU's
-    times are its own, not those of this process, which queues the work. Validation is not counted. `flops` are those of training on one image; their rate is also given as a fraction of the
-    rate of a matrix product, which is measured on all devices at once as training begins.
+    times are its own, not those of this process, which queues the work. Validation is not counted.
+    `flops` are those of training on one image; their rate is also given as a fraction of the rate of a matrix
+    product, which is measured on all devices at once as training begins.
     """
 
     def __init__(self, flops: int) -> None:

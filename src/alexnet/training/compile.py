@@ -42,15 +42,17 @@ def apply_performance_options(
         network.compile(
             mode="reduce-overhead" if performance.cuda_graphs and accelerator == "gpu" else "default"
         )
-        network._compiled_call_impl = _for_any_batch(network._compiled_call_impl)
+        network._compiled_call_impl = _for_any_batch(network)
 
 
-def _for_any_batch(compiled: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Let one compilation serve any number of images.
+def _for_any_batch(network: nn.Module) -> Callable[..., Tensor]:
+    """Let one compilation of a network serve any number of images.
 
     The batches of an epoch differ by an image, and those of training and validation differ: each first size
     would be compiled for itself, and the second one for any number.
     """
+    compiled = network._compiled_call_impl
+    assert compiled is not None
 
     def call(*inputs: Tensor) -> Tensor:
         return compiled(*map(mark_batch_dynamic, inputs))
