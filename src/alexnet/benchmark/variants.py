@@ -178,7 +178,8 @@ def _build_peer(variant: Variant, config: BenchmarkConfig, device: torch.device)
     if bfloat16:
         network.to(memory_format=torch.channels_last)
     if variant is Variant.torchvision_compiled:
-        network.compile()
+        graphs = config.performance.cuda_graphs and device.type == "cuda"  # as this program is
+        network.compile(mode="reduce-overhead" if graphs else "default")
     settings = config.optimizer
     groups = [
         {"params": list(network.parameters()), "lr": settings.lr, "weight_decay": settings.weight_decay}
