@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from alexnet.benchmark.variants import build_step, device_of, native_dtype
+from alexnet.benchmark.variants import Step, build_step, device_of, native_dtype
 from alexnet.config import BenchmarkConfig, Compile, Variant
 from alexnet.hardware import ieee_float32, peak_memory_mb, product_rate, resolve_accelerator, synchronize
 from alexnet.training.compile import resolve_compile
@@ -65,7 +65,7 @@ def timed_steps(config: BenchmarkConfig) -> int:
     return config.steps or STEPS.get(device_of(config).type, FEW_STEPS)
 
 
-def _first_and_following(step: Callable[[], None], steps: int, device: torch.device) -> tuple[float, float]:
+def _first_and_following(step: Step, steps: int, device: torch.device) -> tuple[float, float]:
     first = _seconds(step, 1, device)
     for _ in range(WARM_UP - 1):
         step()
@@ -98,24 +98,35 @@ OTHER = "other"
 PROFILED_STEPS = 10  # on a GPU, whose steps are short; one on a CPU
 
 
-def profile_step(step: Callable[[], None], device: torch.device, compiled: str) -> dict[str, float]:
-    """Return each part's share of the time, the largest first; `compiled` names the compiler's kernels.
+def profile_step(step: Step, device: torch.device, compiled: str) -> dict[str, float]:
+    """Return each part's share of the time, the largest first; `compiled` names the compiler's kernels."""
+    return shares(profile_kernels(step, device, compiled))
 
-    On a GPU the time is that of its kernels.
-    """
+
+def shares(spent: dict[tuple[str, str], float]) -> dict[str, float]:
+    """Return each part's share of the time of `profile_kernels`, the largest first."""
+    total, parts = sum(spent.values()), dict.fromkeys((part for part, _ in spent), 0.0)
+    for (part, _), microseconds in spent.items():
+        parts[part] += microseconds / total
+    return dict(sorted(parts.items(), key=lambda item: -item[1]))
+
+
+def profile_kernels(step: Step, device: torch.device, compiled: str) -> dict[tuple[str, str], float]:
+    """Return the microseconds of a step by part and kernel, on a CPU by part and operation."""
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # without it Kineto complains that there is no GPU
     gpu = device.type == "cuda"
+    steps = PROFILED_STEPS if gpu else 1
     with profile(activities=[ProfilerActivity.CUDA if gpu else ProfilerActivity.CPU]) as profiler:
-        for _ in range(PROFILED_STEPS if gpu else 1):
+        for _ in range(steps):
             step()
         synchronize(device)
-    spent: Counter[str] = Counter()
+    spent: dict[tuple[str, str], float] = defaultdict(float)
     for event in profiler.events() or ():
         if gpu and event.device_type.name == "CPU":
             continue
-        time = event.self_device_time_total if gpu else event.self_cpu_time_total
-        spent[_part(event, compiled)] += time
-    return {part: time / spent.total() for part, time in spent.most_common()}
+        microseconds = event.self_device_time_total if gpu else event.self_cpu_time_total
+        spent[_part(event, compiled), event.name] += microseconds / steps
+    return dict(spent)
 
 
 def _part(event: Any, compiled: str) -> str:
