@@ -65,8 +65,8 @@ def main() -> None:
         data = load_image_data(config.data)
         steps = min(arguments.steps, -(-len(data.train) // config.data.batch_size) - WARM_UP)
         ways: dict[str, Callable[[], float]] = {
-            "pack": lambda: train_on(config, data, steps),
-            "memory": lambda: train_on(config, data, steps, in_memory=True),
+            "pack": lambda: train_on(build_module(config, data), config, data, steps),
+            "memory": lambda: train_on(build_module(config, data), config, None, steps),
             "reference": lambda: _reference(config, arguments.folder, steps),
         }
         print(
@@ -139,20 +139,20 @@ class _RepeatedBatch:
         return (self.batch for _ in range(self.count))
 
 
-def train_on(config: TrainConfig, data: ImageData, steps: int, *, in_memory: bool = False) -> float:
-    """Train as train.py does, from the data or on one batch in memory; return images a second."""
+def build_module(config: TrainConfig, data: ImageData) -> ClassificationModule:
+    """Build what train.py trains."""
     torch.manual_seed(config.seed)
     network = build_network(config.model, len(data.classes))
     apply_performance_options(
         network, config.performance, resolve_accelerator(config.trainer.accelerator), config.strategy.name
     )
-    module = ClassificationModule(
+    return ClassificationModule(
         network, len(data.classes), config.optimizer, config.scheduler, config.loss, {}
     )
-    workers = workers_per_device(config.data.workers, config.trainer)
-    images = ImageDataModule(
-        data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers
-    )
+
+
+def train_on(module: ClassificationModule, config: TrainConfig, data: ImageData | None, steps: int) -> float:
+    """Train as train.py does, without data on one batch on the device; return images a second."""
     clock = _Clock(steps)
     limits = {"max_epochs": 1, "limit_train_batches": WARM_UP + steps, "limit_val_batches": 0}
     trainer = Trainer(
@@ -165,7 +165,7 @@ def train_on(config: TrainConfig, data: ImageData, steps: int, *, in_memory: boo
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
     )
-    if in_memory:
+    if data is None:
         side = config.model.image_size
         size = (config.data.batch_size, 3, side, side)
         device = trainer.strategy.root_device
@@ -173,6 +173,10 @@ def train_on(config: TrainConfig, data: ImageData, steps: int, *, in_memory: boo
         batch = (augmented, *(torch.zeros(size[0], dtype=torch.int64, device=device),) * 2)
         trainer.fit(module, _RepeatedBatch(batch, WARM_UP + steps))
     else:
+        workers = workers_per_device(config.data.workers, config.trainer)
+        images = ImageDataModule(
+            data, config.data, crop=config.model.image_size, seed=config.seed, workers=workers
+        )
         trainer.fit(module, images)
     return steps * config.data.batch_size / clock.seconds
 

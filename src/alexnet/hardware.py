@@ -8,7 +8,8 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,22 @@ def product_rate(side: int, dtype: torch.dtype, device: torch.device, seconds: f
     timer = Timer("a @ b", timer=clock, globals={"a": a, "b": b}, num_threads=torch.get_num_threads())
     measured = timer.blocked_autorange(min_run_time=seconds)
     return 2 * side**3 / statistics.median(measured.times)
+
+
+@contextmanager
+def ieee_float32() -> Iterator[None]:
+    """Compute in float32 on a GPU with all of its bits, as on a CPU; also a decorator.
+
+    By default torch rounds the inputs of convolutions, but not those of matrix products, to TF32's 10 bits.
+    bfloat16, the default precision of training, is faster and no less explicit.
+    """
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def synchronize(device: torch.device) -> None:

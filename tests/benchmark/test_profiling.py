@@ -29,6 +29,18 @@ def event(*names: str) -> SimpleNamespace | None:
         (["sm90_xmma_wgrad_implicit_gemm_bf16"], "convolutions, backward"),
         (["aten::add", "aten::convolution_backward"], "convolutions, backward"),
         (["triton_poi_fused_relu_0"], "compiled"),
+        (["sm90_xmma_fprop_implicit_gemm_bf16bf16_bf16f32_f32_nhwckrsc_nhwc"], "convolutions, forward"),
+        (["void cudnn::cnn::conv2d_grouped_direct_kernel<__nv_bfloat16>"], "convolutions, forward"),
+        (["void implicit_convolve_sgemm<float, float, 128>"], "convolutions, forward"),
+        (["void cudnn::cnn::dgrad2d_grouped_direct_kernel<__nv_bfloat16>"], "convolutions, backward"),
+        (["void cublasLt::splitKreduce_kernel<32, 16, int, float>"], "fully connected"),
+        (["void at::native::(anonymous namespace)::softmax_warp_forward<float>"], "loss"),
+        (["void cudnn::engines_precompiled::nchwToNhwcKernel<__half>"], "casts and copies"),
+        (["Memcpy HtoD (Pinned -> Device)"], "casts and copies"),
+        (
+            ["void at::native::unrolled_elementwise_kernel<at::native::direct_copy_kernel_cuda"],
+            "casts and copies",
+        ),
         (["Memset (Device)"], OTHER),
     ],
 )

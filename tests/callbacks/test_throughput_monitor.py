@@ -142,3 +142,69 @@ def test_state_of_a_run_that_did_not_tell_its_steps_apart(run: Run) -> None:
     run.start()
     run.epoch(60)
     assert run.monitor.summary()["images_per_second"] == pytest.approx(RATE)
+
+
+class Gpu:
+    """A GPU that needs a second for each step, on which this process queues them.
+
+    `fetch` are the seconds that the process takes before each step, `look` those steps after which it waits
+    for the GPU, as a logger does that reads the loss.
+    """
+
+    def __init__(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.run, self.busy_until = run, 0.0
+        run.module.device = torch.device("cuda")
+        monkeypatch.setattr(torch.cuda, "Event", lambda enable_timing: Event(self))
+
+    def epoch(self, steps: int, fetch: float, look: int) -> dict[str, float | None]:
+        monitor, (trainer, module) = self.run.monitor, (self.run.trainer, self.run.module)
+        trainer.num_training_batches = steps
+        monitor.on_train_epoch_start(trainer, module)
+        for index in range(steps):
+            batch = (None, torch.zeros(8))
+            self.run.now += fetch
+            monitor.on_train_batch_start(trainer, module, batch, index)
+            self.busy_until = max(self.busy_until, self.run.now) + 1
+            monitor.on_train_batch_end(trainer, module, {}, batch, index)
+            if index % look == 0:
+                self.run.now = max(self.run.now, self.busy_until)
+        monitor.on_train_epoch_end(trainer, module)
+        return monitor.epoch_summary()
+
+
+class Event:
+    """In the place of torch.cuda.Event: it happens when the GPU has done what was queued before."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self.gpu, self.time = gpu, 0.0
+
+    def record(self) -> None:
+        self.time = max(self.gpu.run.now, self.gpu.busy_until)
+
+    def query(self) -> bool:
+        return self.time <= self.gpu.run.now
+
+    def synchronize(self) -> None:
+        self.gpu.run.now = max(self.gpu.run.now, self.time)
+
+    def elapsed_time(self, end: "Event") -> float:
+        assert self.query()
+        assert end.query()
+        return 1000 * (end.time - self.time)
+
+
+@pytest.mark.parametrize("look", [1, 10, 1000])
+@pytest.mark.parametrize(("fetch", "waited"), [(0.01, 0), (0.9, 0), (1.5, 0.5)])
+def test_a_gpu_s_backlog_is_not_waiting_for_data(
+    fetch: float, waited: float, look: int, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fetch that takes less than a step costs nothing, but for steps after which the process had waited."""
+    run.start()
+    gpu, steps = Gpu(run, monkeypatch), 200
+    gpu.epoch(STARTUP_STEPS, fetch, look)
+    summary = gpu.epoch(steps, fetch, look)
+    looks = len(range(0, steps, look))
+    extra = (looks * fetch + (steps - looks) * waited) / steps  # seconds a step
+    assert summary["data_wait_fraction"] == pytest.approx(extra / (1 + extra), abs=0.01)
+    assert summary["images_per_second"] == pytest.approx(2 * 8 / (1 + extra), rel=0.01)
+    assert not run.monitor._laps

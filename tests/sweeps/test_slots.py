@@ -127,9 +127,18 @@ def test_cuda_visible_devices_is_respected(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_gpus_are_counted_by_nvidia_smi(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    gpus = ["GPU 0: NVIDIA A30 (UUID: GPU-a)", "GPU 1: NVIDIA A30 (UUID: GPU-b)"]
+    instances = [f"  MIG 1g.6gb      Device  {number}: (UUID: MIG-{number})" for number in (0, 1)]
     program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: a)'\necho '  MIG 1g'\necho 'GPU 1: A (UUID: b)'\n")
+    program.write_text(f"#!/bin/sh\ncat {tmp_path}/listed\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert visible_gpus("auto") == ["0", "1"]
+    for listed, names in (
+        (gpus, ["0", "1"]),
+        ([*gpus, *instances], ["GPU-a", "MIG-0", "MIG-1"]),  # CUDA sees one instance of a GPU's number
+        ([gpus[0], *instances, gpus[1]], ["MIG-0", "MIG-1", "GPU-b"]),
+        ([], []),
+    ):
+        (tmp_path / "listed").write_text("".join(f"{line}\n" for line in listed))
+        assert visible_gpus("auto") == names

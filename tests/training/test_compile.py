@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounter
 
 from alexnet.hardware import retain_malloc
 from alexnet.models.alexnet import AlexNet
@@ -82,6 +83,22 @@ def test_what_is_compiled(
     built = small_network(*overrides, accelerator=accelerator)
     assert (built._compiled_call_impl is not None) == network
     assert {m.compiled for m in built.modules() if isinstance(m, LocalResponseNorm)} == {lrn}
+
+
+def test_the_batches_of_an_epoch_and_of_validation_need_two_compilations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One for training and one for evaluation, of whatever sizes; without the marks a third and fourth."""
+    counter, compile_network = CompileCounter(), nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **_: compile_network(self, backend=counter))
+    network = small_network("performance.compile=network", accelerator="gpu")
+    for count in (4, 5, 4):
+        network(*batch(count)).sum().backward()
+    network.eval()
+    for count in (6, 3):
+        with torch.no_grad():
+            network(batch(count)[0])
+    assert counter.frame_count == 2
 
 
 def test_a_run_is_the_same_run(tmp_path: Path, synthetic: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from alexnet.data.image import UNREADABLE
 from alexnet.data.mixing import MixedLabels
+from alexnet.data.sampling import GlobalBatchSampler
 from alexnet.metrics.classification.topk_error import TopKError
 from alexnet.metrics.registry import METRICS
 from alexnet.metrics.split import SplitMetrics
@@ -248,3 +249,25 @@ def test_mixed_images_have_the_loss_of_shared_labels(monkeypatch: pytest.MonkeyP
     assert counted["train/loss"] == pytest.approx(float(expected) / 299, rel=1e-5)
     wrong = plain_error(logits[kept].numpy(), targets[kept].argmax(1).numpy(), 1)
     assert counted["train/top1_error"] == pytest.approx(wrong, rel=1e-5)
+
+
+def test_the_mean_over_the_global_batch_needs_no_exchange() -> None:
+    """Of uneven shares: DDP averages the replicas' parts. Anything that is sent would raise here."""
+    losses = np.random.default_rng(6).uniform(size=25)  # in batches of 8, 8 and 9, of two ranks
+    module = module_of()
+    parts = []
+    for rank in (0, 1):
+        batches = GlobalBatchSampler(25, 12, rank=rank, ranks=2)
+        module.trainer = SimpleNamespace(  # type: ignore[assignment]
+            lightning_module=SimpleNamespace(device_mesh=None),
+            global_rank=rank,
+            world_size=2,
+            train_dataloader=SimpleNamespace(batches=batches),
+            strategy=None,
+        )
+        shares = list(batches.of_epoch(0))
+        parts.append(
+            [losses[share].sum() * module._share_of_sum(len(share), n) for n, share in enumerate(shares)]
+        )
+    means = [losses[batch].mean() for batch in GlobalBatchSampler(25, 12).of_epoch(0)]
+    np.testing.assert_allclose(np.mean(parts, 0), means, rtol=1e-12)

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from alexnet.benchmark.measure import Measurement, measure
+from alexnet.benchmark.measure import Measurement, measure, timed_steps
 from alexnet.benchmark.processes import RunInProcess, new_processes
 from alexnet.benchmark.report import new_folder, write_report
 from alexnet.benchmark.results import Results, VariantResult, tables
@@ -61,7 +61,7 @@ def describe_setup(config: BenchmarkConfig) -> str:
     return (
         f"{name}{threads}, torch {torch.__version__}; {model.name}, {_count(model.columns, 'column')}, width"
         f" {model.width:g}, batch {config.data.batch_size}, {resolve_precision(config.trainer)},"
-        f" {_count(config.steps, 'step')} in each of {_count(config.rounds, 'round')}"
+        f" {_count(timed_steps(config), 'step')} in each of {_count(config.rounds, 'round')}"
     )
 
 

@@ -51,6 +51,8 @@ TITLES = {
     Variant.torchvision_compiled: "torchvision, compiled",
 }
 TORCHVISION = (Variant.torchvision_float32, Variant.torchvision_bfloat16, Variant.torchvision_compiled)
+# slow where bfloat16 is emulated
+BFLOAT16 = (Variant.stock_bfloat16, Variant.torchvision_bfloat16, Variant.torchvision_compiled)
 TORCHVISION_SIDE = 224  # pixels
 PIXEL_STD = 60.0  # about that of mean-subtracted photographs, 0-255
 
@@ -89,8 +91,8 @@ def choose_variants(config: BenchmarkConfig) -> list[Variant]:
     if (plain.performance, plain.trainer) == (config.performance, config.trainer) or not config.model.lrn:
         variants.remove(Variant.ours_plain)  # without LRN it is the same as the stock modules
     if native_dtype(config) is not torch.bfloat16:
-        for variant in (Variant.stock_bfloat16, Variant.torchvision_bfloat16, Variant.torchvision_compiled):
-            variants.remove(variant)  # slow where bfloat16 is emulated
+        for variant in BFLOAT16:
+            variants.remove(variant)
     return variants
 
 
@@ -118,30 +120,42 @@ def flops_of_step(variant: Variant, config: BenchmarkConfig) -> float:
     return config.data.batch_size * count_training_flops(network, _side(variant, config))
 
 
-def build_step(variant: Variant, config: BenchmarkConfig) -> Callable[[], None]:
+Step = Callable[[], None]
+
+
+def build_step(variant: Variant, config: BenchmarkConfig) -> Step:
     """Return a function that computes a training step on a batch of random images.
 
     Call this once in a process, before large tensors are allocated on the CPU.
     """
+    return build_steps(variant, config)(config.data.batch_size)
+
+
+def build_steps(variant: Variant, config: BenchmarkConfig) -> Callable[[int], Step]:
+    """Return a function that makes `build_step`'s step for any batch size, of one network."""
     torch.manual_seed(config.seed)
     device = device_of(config)
     ours = variant in (Variant.ours, Variant.ours_compiled, Variant.ours_plain)
     built = (_build_ours if ours else _build_peer)(variant, config, device)
     side = _side(variant, config)
     dtype = built.image_dtype or next(built.network.parameters()).dtype
-    images = (PIXEL_STD * torch.randn(config.data.batch_size, 3, side, side)).to(device, dtype)
-    labels = torch.randint(config.classes, (len(images),)).to(device)
-    # an argument of this program's dropout only
-    dropout_seeds = [torch.randint(2**32, (len(images),)).to(device)] if ours else []
 
-    def step() -> None:
-        built.optimizer.zero_grad()
-        with built.precision.forward_context():
-            loss = cross_entropy(built.network(images, *dropout_seeds), labels)
-        built.precision.backward(loss, None)
-        built.precision.optimizer_step(built.optimizer)
+    def step_of(batch_size: int) -> Step:
+        images = (PIXEL_STD * torch.randn(batch_size, 3, side, side)).to(device, dtype)
+        labels = torch.randint(config.classes, (batch_size,)).to(device)
+        # an argument of this program's dropout only
+        dropout_seeds = [torch.randint(2**32, (batch_size,)).to(device)] if ours else []
 
-    return step
+        def step() -> None:
+            built.optimizer.zero_grad()
+            with built.precision.forward_context():
+                loss = cross_entropy(built.network(images, *dropout_seeds), labels)
+            built.precision.backward(loss, None)
+            built.precision.optimizer_step(built.optimizer)
+
+        return step
+
+    return step_of
 
 
 @dataclass(frozen=True)
@@ -178,7 +192,8 @@ def _build_peer(variant: Variant, config: BenchmarkConfig, device: torch.device)
     if bfloat16:
         network.to(memory_format=torch.channels_last)
     if variant is Variant.torchvision_compiled:
-        network.compile()
+        graphs = config.performance.cuda_graphs and device.type == "cuda"  # as this program is
+        network.compile(mode="reduce-overhead" if graphs else "default")
     settings = config.optimizer
     groups = [
         {"params": list(network.parameters()), "lr": settings.lr, "weight_decay": settings.weight_decay}

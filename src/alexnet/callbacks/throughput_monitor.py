@@ -1,9 +1,13 @@
 """Measurement of how fast a run is, and how long it waits for images."""
 
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -42,15 +46,61 @@ class StepTimes:
         }
 
 
+class Mark(ABC):
+    """A moment in the sequence of a run's steps."""
+
+    @abstractmethod
+    def passed(self, *, wait: bool) -> bool:
+        """Return whether it has been reached; with `wait`, not before it has."""
+
+    @abstractmethod
+    def since(self, earlier: Self) -> float:
+        """Return the seconds since another mark. Both must have been reached."""
+
+
+class HostMark(Mark):
+    """A moment in which this process was here: for devices whose work it waits for."""
+
+    def __init__(self) -> None:
+        self.time = perf_counter()
+
+    def passed(self, *, wait: bool) -> bool:
+        return True
+
+    def since(self, earlier: Self) -> float:
+        return self.time - earlier.time
+
+
+class CudaMark(Mark):
+    """A moment in which a GPU gets here, which works off what this process has queued.
+
+    The process runs ahead of the GPU, and waits for it here and there: its own time would say how long it
+    waited for the GPU, not how long the GPU waited for it.
+    """
+
+    def __init__(self) -> None:
+        self.event = torch.cuda.Event(enable_timing=True)
+        self.event.record()
+
+    def passed(self, *, wait: bool) -> bool:
+        if wait:
+            self.event.synchronize()
+        return self.event.query()
+
+    def since(self, earlier: Self) -> float:
+        return earlier.event.elapsed_time(self.event) / 1000
+
+
 class ThroughputMonitor(Callback):
     """Measure the rates of steady steps, and the time of the steps before.
 
     The first `STARTUP_STEPS` of each start of a run, and the first step with another number of images, are
     not steady: compiling is part of them. An epoch has rates where at least half of its steps are steady; the
     rates of a run are the medians over its epochs. Images are those of all devices. Waiting is all time
-    between the end of a step and the start of the next: fetching, copying and augmenting a batch. Validation
-    is not counted. `flops` are those of training on one image; their rate is also given as a fraction of the
-    rate of a matrix product, which is measured on all devices at once as training begins.
+    between the end of a step and the start of the next: fetching, copying and augmenting a batch. A GPU's
+    times are its own, not those of this process, which queues the work. Validation is not counted.
+    `flops` are those of training on one image; their rate is also given as a fraction of the rate of a matrix
+    product, which is measured on all devices at once as training begins.
     """
 
     def __init__(self, flops: int) -> None:
@@ -59,7 +109,8 @@ class ThroughputMonitor(Callback):
         self.epoch = StepTimes()  # the current one
         self.startup_seconds = 0.0
         self.epoch_rates: list[dict[str, float]] = []
-        self._mark = 0.0
+        self._mark: Mark = HostMark()
+        self._laps: deque[tuple[Mark, Mark, Callable[[float], None]]] = deque()  # not yet added up
         self._steps = 0  # of this start
         self._sizes: set[int] = set()  # numbers of images that a step of this start has had
         self._in_startup = False
@@ -71,52 +122,62 @@ class ThroughputMonitor(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not batches_done(trainer):
             self.epoch = StepTimes()
-        self._mark = perf_counter()
+        self._collect(wait=True)  # of an epoch that was not finished
+        self._mark = _mark(pl_module)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         first = self._steps < STARTUP_STEPS
         self._in_startup = first or len(batch[1]) not in self._sizes
-        if self._in_startup:
-            _synchronize(pl_module)  # the time of earlier steps is not this one's
-        waited = self._lap()
-        if first:
-            self._add_startup(waited)
-        else:
-            self.epoch.seconds += waited
-            self.epoch.waited += waited
+        self._lap(pl_module, self._add_startup if first else self._add_waited)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._in_startup or batch_idx + 1 == trainer.num_training_batches:
-            _synchronize(pl_module)  # the last steps may still be running
-        seconds, images = self._lap(), len(batch[1])
+        images = len(batch[1])
         self._steps += 1
         self._sizes.add(images)
-        if self._in_startup:
-            self.epoch.startup_steps += 1
-            self._add_startup(seconds)
-            return
-        self.epoch.steps += 1
-        self.epoch.seconds += seconds
-        self.epoch.images += images * data_parallel_group(trainer).count
+        of_all_devices = images * data_parallel_group(trainer).count
+        add = self._add_startup_step if self._in_startup else partial(self._add_step, of_all_devices)
+        self._lap(pl_module, add)
+        self._collect(wait=batch_idx + 1 == trainer.num_training_batches)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if (rates := self.epoch.rates()) is not None:
             self.epoch_rates.append(rates)
 
-    def _lap(self) -> float:
-        now = perf_counter()
-        elapsed, self._mark = now - self._mark, now
-        return elapsed
+    def _lap(self, module: LightningModule, add: Callable[[float], None]) -> None:
+        """End a lap here, whose seconds are given to `add` once they are known, and begin the next."""
+        now = _mark(module)
+        self._laps.append((self._mark, now, add))
+        self._mark = now
+
+    def _collect(self, *, wait: bool) -> None:
+        """Add up the laps that have ended; with `wait`, all of them."""
+        while self._laps and self._laps[0][1].passed(wait=wait):
+            begin, end, add = self._laps.popleft()
+            add(end.since(begin))
+
+    def _add_waited(self, seconds: float) -> None:
+        self.epoch.seconds += seconds
+        self.epoch.waited += seconds
+
+    def _add_step(self, images: int, seconds: float) -> None:
+        self.epoch.images += images
+        self.epoch.steps += 1
+        self.epoch.seconds += seconds
+
+    def _add_startup_step(self, seconds: float) -> None:
+        self.epoch.startup_steps += 1
+        self._add_startup(seconds)
 
     def _add_startup(self, seconds: float) -> None:
         self.epoch.startup_seconds += seconds
         self.startup_seconds += seconds
 
     def state_dict(self) -> dict[str, Any]:
+        self._collect(wait=True)
         return {
             "epoch": asdict(self.epoch),
             "startup_seconds": self.startup_seconds,
@@ -149,6 +210,5 @@ class ThroughputMonitor(Callback):
         return summary | rates | {"model_flops_per_second": flops, "matrix_rate_fraction": share}
 
 
-def _synchronize(module: LightningModule) -> None:
-    if module.device.type == "cuda":
-        torch.cuda.synchronize()
+def _mark(module: LightningModule) -> Mark:
+    return CudaMark() if module.device.type == "cuda" else HostMark()

@@ -41,13 +41,14 @@ class ScalingConfig(ValidatedConfig):
 class BenchmarkConfig(TrainConfig):
     """Configuration of `benchmark.py`: that of `train.py`, with what to measure.
 
-    If `variants` is None, `benchmark.py` chooses those that are informative on this machine.
+    If `variants` is None, `benchmark.py` chooses those that are informative on this machine; if `steps` is,
+    as many as its device needs.
     """
 
     claim: ClaimConfig | None = MISSING  # without a default, which would replace an experiment's claim
     variants: list[Variant] | None = MISSING
     rounds: int = MISSING
-    steps: int = MISSING
+    steps: int | None = MISSING
     classes: int = MISSING
     matrix: int = MISSING
     scaling: ScalingConfig = field(default_factory=ScalingConfig)
@@ -56,8 +57,10 @@ class BenchmarkConfig(TrainConfig):
         super().check()
         expected = "a network of the family alexnet, to compare with its stock implementation"
         check(self.model.family == "alexnet", "model", self.model.name, expected)
-        for key in ("rounds", "steps", "matrix"):
+        for key in ("rounds", "matrix"):
             check(getattr(self, key) >= 1, key, getattr(self, key), "a whole number from 1 up")
+        enough = self.steps is None or self.steps >= 1
+        check(enough, "steps", self.steps, "a whole number from 1 up, or null")
         check(self.classes >= 2, "classes", self.classes, "2 or more")
         check(
             self.variants is None or len(self.variants) > 0,

@@ -1,5 +1,6 @@
 """Batches of images, read ahead by threads and copied ahead to a GPU."""
 
+import functools
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -30,6 +31,7 @@ class Batch(NamedTuple):
 
 CHUNK = 16  # images of a batch that a thread reads at a time
 AHEAD = 2  # batches that are read ahead
+BACKLOG = 2  # batches on whose work a GPU may lag behind this process
 
 
 class BatchLoader:
@@ -153,8 +155,12 @@ def move_to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def prefetch_to_cuda(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """Yield batches with their images on a GPU, while the next batch is copied from pinned memory."""
-    copy_stream = torch.cuda.Stream(device)
+    """Yield batches with their images on a GPU, while the next batch is copied from pinned memory.
+
+    Waits where the GPU is more than `BACKLOG` batches behind: each batch that waits for it takes memory.
+    """
+    copy_stream = _copy_stream(device)
+    used: deque[torch.cuda.Event] = deque()  # the ends of the work on the last batches
 
     def start_copy(batch: Batch) -> tuple[Batch, torch.cuda.Event]:
         with torch.cuda.stream(copy_stream):
@@ -167,11 +173,25 @@ def prefetch_to_cuda(batches: Iterable[Batch], device: torch.device) -> Iterator
         batch.images.record_stream(current)  # otherwise its memory might be reused too early
         return batch
 
+    def limit_backlog() -> None:
+        end = torch.cuda.Event(blocking=True)  # leaves the core to the threads that read images
+        end.record(torch.cuda.current_stream(device))
+        used.append(end)
+        if len(used) > BACKLOG:
+            used.popleft().synchronize()
+
     pending = None
     for batch in batches:
         started = start_copy(batch)
         if pending is not None:
             yield wait_for_copy(*pending)
+            limit_backlog()
         pending = started
     if pending is not None:
         yield wait_for_copy(*pending)
+
+
+@functools.cache
+def _copy_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the device's stream for copies: memory that was allocated on one is not reused by another."""
+    return torch.cuda.Stream(device)

@@ -78,6 +78,10 @@ class GlobalBatchSampler:
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
+    def size(self, number: int) -> int:
+        """Return the number of samples of batch `number` of an epoch, over all ranks."""
+        return self.bounds[number + 1] - self.bounds[number]
+
     @property
     def largest(self) -> int:
         """Largest number of samples of this rank in a batch."""

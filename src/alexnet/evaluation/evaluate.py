@@ -147,15 +147,14 @@ def predict_probabilities(
         device=device,
     )
     try:
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # float32 in all its bits
-            for batch in batches:
-                in_batch = batch.labels.numpy() != UNREADABLE
-                rows = batch.indices[in_batch]
-                readable[rows] = True
-                for network, of_network in zip(networks, probabilities, strict=True):
-                    for kind, values in probabilities_by_crops(network, batch.images, crops, device).items():
-                        of_network[kind][rows] = _check_finite(values.numpy()[in_batch], network)
-                advance(len(in_batch))
+        for batch in batches:
+            in_batch = batch.labels.numpy() != UNREADABLE
+            rows = batch.indices[in_batch]
+            readable[rows] = True
+            for network, of_network in zip(networks, probabilities, strict=True):
+                for kind, values in probabilities_by_crops(network, batch.images, crops, device).items():
+                    of_network[kind][rows] = _check_finite(values.numpy()[in_batch], network)
+            advance(len(in_batch))
     except (RuntimeError, MemoryError) as error:
         if not lacks_memory(error):
             raise

@@ -18,7 +18,7 @@ from alexnet.data.loading import ImageData, load_image_data
 from alexnet.data.sampling import evenly_spaced
 from alexnet.errors import UserError
 from alexnet.files import make_output_folder, write_csv, write_json
-from alexnet.hardware import resolve_device
+from alexnet.hardware import ieee_float32, resolve_device
 from alexnet.inspection.figures import LabelledImage, draw_neighbours, draw_units
 from alexnet.inspection.neighbours import choose_queries, feature_vectors, nearest_neighbours
 from alexnet.inspection.page import Neighbour, Query, write_page
@@ -60,6 +60,7 @@ class InspectedModel:
                 advance(len(readable))
 
 
+@ieee_float32()
 def inspect_run(config: InspectConfig) -> None:
     """Measure, draw, write and print the statistics of a trained network, each part as soon as it is known.
 

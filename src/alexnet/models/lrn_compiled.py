@@ -29,7 +29,7 @@ def lrn_reference(x: Tensor, window: Window) -> Tensor:
     """Compute `lrn_kernels.lrn_reference` and its derivative, each in few kernels."""
 
     def attempt() -> Tensor:
-        return _compiled(lrn_kernels.lrn_reference, x)(_mark_batch_dynamic(x), window)
+        return _compiled(lrn_kernels.lrn_reference, x)(mark_batch_dynamic(x), window)
 
     return _with_eager_fallback(attempt, lambda: lrn_kernels.lrn_reference(x, window), x)
 
@@ -40,7 +40,7 @@ def forward(x: Tensor, window: Window) -> Tensor:
     def attempt() -> Tensor:
         out, ends = torch.empty_like(x), slice(None, None, len(x) - 1)
         _compiled(_fill_result, x)(
-            _mark_batch_dynamic(x), column_mask(x, window), _mark_batch_dynamic(out[1:-1]), window
+            mark_batch_dynamic(x), column_mask(x, window), mark_batch_dynamic(out[1:-1]), window
         )
         out[ends] = lrn_kernels.forward(x[ends], window)
         return out
@@ -58,14 +58,14 @@ def backward(x: Tensor, grad: Tensor, window: Window) -> Tensor:
         for start in range(1, len(x) - 1, step):
             stop = min(start + step, len(x) - 1)
             a, term = (
-                _mark_batch_dynamic(x[start - 1 : stop + 1]),
-                _mark_batch_dynamic(terms[: stop - start + 2]),
+                mark_batch_dynamic(x[start - 1 : stop + 1]),
+                mark_batch_dynamic(terms[: stop - start + 2]),
             )
             g, result, first = (
-                _mark_batch_dynamic(tensor)
+                mark_batch_dynamic(tensor)
                 for tensor in (grad[start:stop], out[start:stop], firsts[: stop - start])
             )
-            _compiled(_fill_terms, x)(a, g, mask, first, _mark_batch_dynamic(term[1:-1]), window)
+            _compiled(_fill_terms, x)(a, g, mask, first, mark_batch_dynamic(term[1:-1]), window)
             _compiled(_fill_gradient, x)(a, first, term, mask, result, window)
         out[ends] = lrn_kernels.backward(x[ends], grad[ends], window)
         return out
@@ -140,7 +140,7 @@ def _compiled_for(function: Callable[..., Any], name: str) -> Callable[..., Any]
     return torch.compile(copy, fullgraph=True, dynamic=False)
 
 
-def _mark_batch_dynamic(x: Tensor) -> Tensor:
+def mark_batch_dynamic(x: Tensor) -> Tensor:
     """Mark x so that one compilation serves any number of images."""
     torch._dynamo.maybe_mark_dynamic(x, 0)
     return x

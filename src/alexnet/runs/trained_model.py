@@ -17,6 +17,7 @@ from alexnet.config.renamed import migrate
 from alexnet.data.augmentation import Crops
 from alexnet.data.imagenet import class_names
 from alexnet.errors import UserError
+from alexnet.hardware import ieee_float32
 from alexnet.models.base import ImageClassifier, mean_over_crops
 from alexnet.models.build import build_network
 from alexnet.models.families.torchvision import TorchvisionConfig
@@ -110,6 +111,7 @@ def probabilities(trained: TrainedModel, images: Tensor, crops: ValCrops, device
     return probabilities_by_crops(trained, images, [crops], device)[crops]
 
 
+@ieee_float32()
 def probabilities_by_crops(
     trained: TrainedModel, images: Tensor, kinds: Collection[ValCrops], device: torch.device
 ) -> dict[ValCrops, Tensor]:

@@ -171,5 +171,22 @@ def visible_gpus(accelerator: str) -> list[str]:
         import torch  # takes seconds; it also knows AMD's GPUs
 
         return [str(index) for index in range(torch.cuda.device_count())]
-    gpus = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
-    return [str(index) for index in range(len(gpus))]
+    return _gpu_names(listed.stdout.splitlines())
+
+
+def _gpu_names(listed: list[str]) -> list[str]:
+    """Return a name for each GPU in the lines of `nvidia-smi -L`, or for each instance of a divided one.
+
+    Undivided ones are numbered. A divided one (MIG) would be seen as its first instance alone; instances are
+    known by their UUIDs only, and so are then all.
+    """
+    gpus: list[list[str]] = []  # the UUIDs of each, and of its instances
+    for line in listed:
+        uuid = line.partition("UUID: ")[2].rstrip(") ")
+        if line.startswith("GPU "):
+            gpus.append([uuid])
+        elif line.lstrip().startswith("MIG ") and gpus:
+            gpus[-1].append(uuid)
+    if all(len(uuids) == 1 for uuids in gpus):
+        return [str(index) for index in range(len(gpus))]
+    return [uuid for uuids in gpus for uuid in uuids[1:] or uuids]

@@ -1,10 +1,13 @@
 """Performance options of a training step (conf/performance); none changes results beyond rounding."""
 
+from collections.abc import Callable
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from alexnet.config import Compile, PerformanceConfig, Strategy
 from alexnet.models.lrn import LocalResponseNorm
+from alexnet.models.lrn_compiled import mark_batch_dynamic
 
 UNDIVIDED = (Strategy.auto, Strategy.single, Strategy.ddp)  # each device holds the whole network
 
@@ -39,3 +42,19 @@ def apply_performance_options(
         network.compile(
             mode="reduce-overhead" if performance.cuda_graphs and accelerator == "gpu" else "default"
         )
+        network._compiled_call_impl = _for_any_batch(network)
+
+
+def _for_any_batch(network: nn.Module) -> Callable[..., Tensor]:
+    """Let one compilation of a network serve any number of images.
+
+    The batches of an epoch differ by an image, and those of training and validation differ: each first size
+    would be compiled for itself, and the second one for any number.
+    """
+    compiled = network._compiled_call_impl
+    assert compiled is not None
+
+    def call(*inputs: Tensor) -> Tensor:
+        return compiled(*map(mark_batch_dynamic, inputs))
+
+    return call

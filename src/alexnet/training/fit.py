@@ -12,7 +12,13 @@ from lightning.pytorch.loggers import WandbLogger
 from alexnet.config import WandbConfig
 from alexnet.distributed.rank_monitor import print_error
 from alexnet.errors import UserError
-from alexnet.hardware import peak_memory_mb, resolve_accelerator, resolve_precision, retain_malloc
+from alexnet.hardware import (
+    ieee_float32,
+    peak_memory_mb,
+    resolve_accelerator,
+    resolve_precision,
+    retain_malloc,
+)
 from alexnet.paths import command_for
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.log import log_to_file, log_to_terminal
@@ -29,6 +35,7 @@ from alexnet.training.trainer_args import check_devices
 log = logging.getLogger(__name__)
 
 
+@ieee_float32()
 def train(request: TrainRequest, *, shares_process: bool = False) -> float | None:
     """Run one training, or resume one, and return its last validation top-1 error in percent.
 

@@ -94,7 +94,7 @@ class ClassificationModule(LightningModule):
             losses = shares * losses + (1 - shares) * self._losses(logits, partners, *teacher)
             labels = torch.where(shares < 0.5, partners, labels)
         self.train_metrics.count(losses.detach(), logits.detach(), labels)
-        loss = losses.sum() * self._share_of_sum(len(labels))
+        loss = losses.sum() * self._share_of_sum(len(labels), batch_idx)
         self.log("train/step_loss", loss.detach(), on_step=True)
         return loss
 
@@ -111,17 +111,18 @@ class ClassificationModule(LightningModule):
             )
         return torch.where(labels == UNREADABLE, 0, losses)
 
-    def _share_of_sum(self, samples: int) -> Tensor | float:
+    def _share_of_sum(self, samples: int, batch_idx: int) -> float:
         """Return the factor from a replica's sum of losses to its part of the global batch's mean.
 
         DDP and FSDP average the replicas' gradients. If their shares differ in size, that average is the
-        global batch's only if each is weighted by its number of samples.
+        global batch's only if each is weighted by its number of samples. The size of the global batch is
+        read from the loader: a sum over the ranks would wait for the device at every step.
         """
         copies = data_parallel_group(self.trainer)
         if copies.count == 1:
             return 1 / samples
-        own = torch.tensor(float(samples), device=self.device)
-        return copies.count / self.trainer.strategy.reduce(own, copies.group, reduce_op="sum")
+        loader: Any = self.trainer.train_dataloader
+        return copies.count / loader.batches.size(batch_idx)
 
     def on_fit_start(self) -> None:
         copies = data_parallel_group(self.trainer)
