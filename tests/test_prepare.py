@@ -20,8 +20,9 @@ from omegaconf import OmegaConf
 
 from alexnet.data.imagenet import class_names
 from conftest import PROJECT, SMALL, Train, real_images, save_image
-from imagenet_forms import class_folders, draw_pictures, kaggle, official
+from imagenet_forms import class_folders, draw_pictures, hugging_face, kaggle, official, shards
 
+IN_FILES = (official, kaggle, class_folders)
 COMPARED = ("train", "val", "data_fingerprint", "classes", "excluded_files")
 
 
@@ -58,10 +59,11 @@ def test_mistakes_in_one_line(train: Train, image_tree: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("packed", [None, "jpeg"])
 def test_imagenets_tars_are_as_good_as_its_folders(train: Train, tmp_path: Path, packed: str | None) -> None:
-    """The official archives, never extracted: the same numbers as from Kaggle's layout and class folders."""
+    """The official archives, never extracted: the same losses as from all other forms, and from packs."""
     pictures = draw_pictures(tmp_path / "pictures")
     results: list[dict[str, Any]] = []
-    for form in (official, class_folders) if packed else (official, kaggle, class_folders):
+    forms = (official, class_folders, hugging_face, shards) if packed else (*IN_FILES, hugging_face, shards)
+    for form in forms:
         root = tmp_path / form.__name__
         root.mkdir()
         form(pictures, root)

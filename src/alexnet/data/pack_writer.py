@@ -20,9 +20,9 @@ from alexnet.data.image import UNREADABLE, ImageError, encode_jpeg
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
 from alexnet.data.imagenet import class_names
 from alexnet.data.listing import SPLITS, list_images
-from alexnet.data.loader import prefetch_map
 from alexnet.data.locations import PACK_VERSION, pack_folder
 from alexnet.data.pack_reader import Pack, check_current, open_pack
+from alexnet.data.prefetch import prefetch_map
 from alexnet.data.scan import check_unreadable
 from alexnet.data.statistics import PixelSums
 from alexnet.errors import UserError
@@ -167,8 +167,17 @@ def _resume_or_begin(partial: Path, config: PrepareConfig, lists: dict[str, Imag
             f" free. Give another folder: data.pack=<folder>{smaller}."
         )
     for name, images in lists.items():
-        np.save(partial / f"{name}_names.npy", images.paths)
+        _write_names(partial / f"{name}_names.npy", images)
     write_json(path, plan)
+
+
+def _write_names(path: Path, images: ImageList) -> None:
+    """Write the paths as an array of byte strings of one length, of which few are in memory at a time."""
+    longest = max((len(images.encoded_path(row)) for row in range(len(images))), default=1)
+    mapped = open_memmap(path, "w+", f"S{longest}", (len(images),))
+    for row in range(len(images)):
+        mapped[row] = images.encoded_path(row)
+    mapped.flush()
 
 
 def _write_split(

@@ -12,7 +12,7 @@ from filelock import FileLock
 from alexnet.data.damage import DamageDetector
 from alexnet.data.image import ImageError
 from alexnet.data.image_list import ImageList
-from alexnet.data.loader import prefetch_map
+from alexnet.data.prefetch import prefetch_map
 from alexnet.data.statistics import PixelSums, Statistics
 from alexnet.errors import UserError
 from alexnet.files import load_npz, reasons_csv, save_npz, write_text
