@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet.config import DataConfig
+from alexnet.config import DataConfig, PackFormat, PrepareConfig
 from alexnet.data import parquet_pages
 from alexnet.data.archives import find_archives
 from alexnet.data.fetching import ensure_fetched
@@ -21,6 +21,7 @@ from alexnet.data.image_list import ImageList
 from alexnet.data.imagenet import class_names
 from alexnet.data.listing import Listing, list_images
 from alexnet.data.loading import ImageData, load_image_data
+from alexnet.data.pack_writer import make_pack
 from alexnet.data.val_data import load_val_data
 from alexnet.errors import UserError
 from conftest import compose_config, save_image
@@ -131,6 +132,26 @@ def test_imagenet_from_every_form(tmp_path: Path, form: Any) -> None:
     other = loaded(form(imagenet, tmp_path / "archives"), "imagenet")
     assert_same(first, other)
     assert first.fingerprint == other.fingerprint
+
+
+@pytest.mark.parametrize("packed", ["raw", "jpeg"])
+@pytest.mark.parametrize("form", [as_parquet, as_shards])
+def test_packs_of_archives(pictures: Path, tmp_path: Path, form: Any, packed: str) -> None:
+    """The rows, labels and statistics of a pack are those of its images in place."""
+    root = form(pictures, tmp_path / "archives")
+    settings = config(root)
+    first = load_image_data(settings)
+    pack = make_pack(PrepareConfig(settings, PackFormat(packed), 95))
+    data = load_image_data(settings)
+    assert data.origin == f"{packed} pack {pack.folder}"
+    for one, another in zip(first.statistics, data.statistics, strict=True):
+        np.testing.assert_array_equal(one, another)
+    np.testing.assert_array_equal(data.train.labels, first.train.labels)
+    assert [data.train.path(row) for row in range(15)] == [first.train.path(row) for row in range(15)]
+    difference = pixels(data).astype(int) - pixels(first)
+    assert abs(difference).mean() < (0.1 if packed == "raw" else 4)
+    if packed == "raw":
+        assert not difference.any()
 
 
 def batches(tmp_path: Path, side: int = 8, labels: tuple[int, ...] = (449, 5, 382)) -> tuple[Path, Path]:

@@ -139,6 +139,10 @@ class ImageList:
         for row in np.flatnonzero(self.archive_rows < 0).tolist():
             yield os.fsdecode(self.names[row]), int(self.sizes[row]), int(self.times[row])
 
+    def storage_order(self) -> NDArray[np.int64]:
+        """Return the rows in the order in which archives hold them, separate files in that of the list."""
+        return np.lexsort((self.inners, self.offsets, self.archive_rows))
+
     def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "ImageList":
         """Return the list of some of the images."""
         numbers = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64)

@@ -37,7 +37,7 @@ PLAN = "plan.json"  # description of the pack that an unfinished one is to becom
 
 @dataclass
 class _Progress:
-    """The progress of one split: rows below `done` are on disk."""
+    """The progress of one split: the first `done` images, in the order of packing, are on disk."""
 
     sums: PixelSums
     done: int = 0
@@ -188,10 +188,12 @@ def _write_split(
     saved = partial / f"{name}_progress.npz"
     progress = _Progress.load(saved, size)
     writer = _writer(partial, name, len(images), config, progress.done)
+    raw = config.format is PackFormat.raw
+    order = images.storage_order() if raw else np.arange(len(images))  # JPEG files are appended
 
-    def decode(rows: range) -> tuple[range, list[bytes], dict[int, str], PixelSums]:
+    def decode(chunk: range) -> tuple[range, list[bytes], dict[int, str], PixelSums]:
         encoded, unreadable, part = [], {}, PixelSums(size)
-        for row in rows:
+        for row in order[chunk.start : chunk.stop].tolist():
             try:
                 image = progress.detector.decode(images, row, size)
             except ImageError as error:
@@ -200,18 +202,18 @@ def _write_split(
             else:
                 part.add(image)
                 encoded.append(writer.encode(row, image))
-        return rows, encoded, unreadable, part
+        return chunk, encoded, unreadable, part
 
     starts = range(progress.done, len(images), CHUNK)
-    chunks = [range(start, min(start + CHUNK, len(images))) for start in starts]
+    chunks = (range(start, min(start + CHUNK, len(images))) for start in starts)
     last_saved = monotonic()
     with progress.detector, progress_bar(f"Packing {name}", len(images), progress.done) as advance:
-        for rows, encoded, unreadable, part in prefetch_map(decode, chunks, workers, ahead=2 * workers):
-            writer.append(rows, encoded)
+        for chunk, encoded, unreadable, part in prefetch_map(decode, chunks, workers, ahead=2 * workers):
+            writer.append(chunk, encoded)
             progress.unreadable |= unreadable
             progress.sums.merge(part)
-            progress.done = rows.stop
-            advance(len(rows))
+            progress.done = chunk.stop
+            advance(len(chunk))
             if monotonic() - last_saved > SAVE_SECONDS:
                 writer.flush()
                 progress.save(saved)

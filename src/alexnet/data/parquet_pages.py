@@ -6,6 +6,7 @@ github.com/apache/parquet-format, README.md (layout), Encodings.md, and parquet.
 """
 
 import os
+import threading
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
@@ -24,6 +25,9 @@ DATA_PAGE, DICTIONARY_PAGE, DATA_PAGE_V2 = 0, 2, 3
 PLAIN, PLAIN_DICTIONARY, RLE_DICTIONARY = 0, 2, 8
 
 CODECS = {"SNAPPY": "snappy", "GZIP": "gzip", "BROTLI": "brotli", "ZSTD": "zstd", "UNCOMPRESSED": None}
+
+
+_LAST = threading.local()  # the page that this thread read last, and its place
 
 
 class Value(NamedTuple):
@@ -69,12 +73,19 @@ def list_values(path: Path, column: int, metadata: Any, as_stored: int) -> Itera
 
 
 def read_value(file: FileIO, codec: str | None, value: Value) -> bytes:
-    """Return a value in a compressed page. Raises `OSError` for a damaged one."""
-    try:
-        body = _read_body(file, _read_header(file, value.offset), codec)
-    except (LookupError, ValueError) as error:  # what decoding raises, and pyarrow
-        raise OSError(f"a damaged page of the Parquet file ({error})") from error
-    return body[value.inner : value.inner + value.size]
+    """Return a value in a compressed page. Raises `OSError` for a damaged one.
+
+    Each thread keeps the page that it read last, for values that are read in the file's order.
+    """
+    status = os.fstat(file.fileno())
+    key = (status.st_dev, status.st_ino, status.st_mtime_ns, value.offset)
+    if getattr(_LAST, "key", None) != key:
+        try:
+            _LAST.body = _read_body(file, _read_header(file, value.offset), codec)
+        except (LookupError, ValueError) as error:  # what decoding raises, and pyarrow
+            raise OSError(f"a damaged page of the Parquet file ({error})") from error
+        _LAST.key = key
+    return _LAST.body[value.inner : value.inner + value.size]
 
 
 def _chunk_values(
