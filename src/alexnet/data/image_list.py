@@ -3,7 +3,7 @@
 import hashlib
 import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -90,9 +90,7 @@ class ImageList:
 
     def encoded_path(self, index: int) -> bytes:
         """Return an image's path relative to `root`, in the encoding of the file system."""
-        archive = self.archive_rows[index]
-        name = self.names[index]
-        return name if archive < 0 else os.fsencode(self.archives[archive].path) + b"/" + name
+        return _join(self.archives, int(self.archive_rows[index]), self.names[index])
 
     def path(self, index: int) -> str:
         """Return an image's path relative to `root`, in printable form."""
@@ -202,27 +200,42 @@ class ImageListBuilder:
         ignored: Mapping[str, str] = MappingProxyType({}),
         relabel: NDArray[np.int64] | None = None,
     ) -> ImageList:
-        """Return the list. `relabel` holds the final label of each given one."""
-        columns = {name: np.array(self._columns[name], dtype) for name, dtype in ARRAYS.items()}
+        """Return the list; the builder is empty then. `relabel` holds the final label of each given one."""
+        archives = tuple(self._archives)
+        names = Names(np.frombuffer(self._blob, np.uint8), np.frombuffer(self._ends, np.int64))
+        columns = {
+            name: np.frombuffer(self._columns.pop(name), np.int64).astype(dtype, copy=False)
+            for name, dtype in ARRAYS.items()
+        }
+        del self._blob, self._ends
         if relabel is not None:
             columns["labels"] = relabel[columns["labels"]]
-        names = Names(np.frombuffer(self._blob, np.uint8), np.array(self._ends, np.int64))
+
+        def path(row: int) -> str:
+            return os.fsdecode(_join(archives, int(columns["archive_rows"][row]), names[row]))
+
+        order = _order(columns["labels"], path)
+        # one after the other, so that no two copies of all are in memory
+        names, columns = names.select(order), {name: columns.pop(name)[order] for name in ARRAYS}
         aside = {printable(path): reason for path, reason in sorted(ignored.items())}
-        images = ImageList(self.root, classes, tuple(self._archives), names, **columns, ignored=aside)
-        return images.select(_order(images))
+        return ImageList(self.root, classes, archives, names, **columns, ignored=aside)
 
 
-def _order(images: ImageList) -> NDArray[np.int64]:
+def _order(labels: NDArray[np.int64], path: Callable[[int], str]) -> NDArray[np.int64]:
     """Return the rows sorted by class, then by file name, then by path."""
-    order = np.argsort(images.labels, kind="stable")
+    order = np.argsort(labels, kind="stable")
     if not len(order):
         return order
-    ends = np.flatnonzero(np.diff(images.labels[order])) + 1
+    ends = np.flatnonzero(np.diff(labels[order])) + 1
     for rows in np.split(order, ends):  # views: class by class, so that few strings are there at a time
-        paths = [os.fsdecode(images.encoded_path(row)) for row in rows.tolist()]
+        paths = [path(row) for row in rows.tolist()]
         within = sorted(range(len(rows)), key=lambda number: (_name(paths[number]), paths[number]))
         rows[:] = rows[within]
     return order
+
+
+def _join(archives: Sequence[Archive], archive: int, name: bytes) -> bytes:
+    return name if archive < 0 else os.fsencode(archives[archive].path) + b"/" + name
 
 
 def check_classes(images: ImageList) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK = 65_536  # names that are gathered at a time: the indices of their bytes take eight times the bytes
+CHUNK = 8_192  # names gathered at a time: the indices of their bytes take many times the memory of the bytes
 
 
 class Names:

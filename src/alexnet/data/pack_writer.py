@@ -10,7 +10,7 @@ from time import monotonic
 
 import numpy as np
 from filelock import FileLock
-from numpy.lib.format import open_memmap
+from numpy.lib.format import open_memmap, write_array_header_1_0
 from numpy.typing import NDArray
 
 from alexnet.config import PackFormat, PrepareConfig
@@ -30,6 +30,7 @@ from alexnet.files import PARTIAL, load_npz, save_npz, write_json
 from alexnet.terminal import console, progress_bar
 
 CHUNK = 32  # images that a thread decodes before it returns them
+NAMES_AT_A_TIME = 65_536
 SAVE_SECONDS = 5.0  # interval at which progress is saved
 JPEG_BYTES_PER_PIXEL = 0.5  # more than photographs take at the default quality
 PLAN = "plan.json"  # description of the pack that an unfinished one is to become
@@ -174,10 +175,13 @@ def _resume_or_begin(partial: Path, config: PrepareConfig, lists: dict[str, Imag
 def _write_names(path: Path, images: ImageList) -> None:
     """Write the paths as an array of byte strings of one length, of which few are in memory at a time."""
     longest = max((len(images.encoded_path(row)) for row in range(len(images))), default=1)
-    mapped = open_memmap(path, "w+", f"S{longest}", (len(images),))
-    for row in range(len(images)):
-        mapped[row] = images.encoded_path(row)
-    mapped.flush()
+    dtype = np.dtype(f"S{longest}")
+    header = {"descr": dtype.str, "fortran_order": False, "shape": (len(images),)}
+    with path.open("wb") as file:
+        write_array_header_1_0(file, header)
+        for start in range(0, len(images), NAMES_AT_A_TIME):
+            rows = range(start, min(start + NAMES_AT_A_TIME, len(images)))
+            file.write(np.array([images.encoded_path(row) for row in rows], dtype).tobytes())
 
 
 def _write_split(
