@@ -63,9 +63,11 @@ def list_imagenet(walk: Walk) -> tuple[ImageList, ImageList]:
     A subset of the 1000 classes is allowed. Raises a `UserError` that names what is missing.
     """
     root = walk.root
-    if archives := find_archives(root):
-        return _list_archived(walk, archives)
     bases = [root, *(base for base in _kaggle_folders(root) if base.is_dir())]
+    # not looked for beside these: Kaggle's layout has half a million files of annotations
+    own = _first_file(bases, TRAIN_TAR) or any(map(walk.subfolders, _folders(bases, TRAIN_FOLDERS)))
+    if not own and (archives := find_archives(root)):
+        return _list_archived(walk, archives)
     train = _list_train(walk, bases)
     unknown = sorted(set(train.classes) - set(class_names()))
     if unknown:
