@@ -1,12 +1,15 @@
 """Builds small copies of the forms in which ImageNet comes, for tests."""
 
 import csv
+import json
 import shutil
 import tarfile
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from scipy.io import savemat
 
 from alexnet.data.imagenet import class_names
@@ -147,7 +150,78 @@ def flat_beside_the_devkits_files(pictures: Path, root: Path) -> Path:
     return root
 
 
+def shuffled(pictures: Path, split: str) -> list[Path]:
+    """The images of a split in an order of no meaning, as archives have them."""
+    paths = sorted(pictures.glob(f"{split}/*/*"))
+    return [paths[row] for row in np.random.default_rng(1).permutation(len(paths))]
+
+
+def words() -> list[str]:
+    """ImageNet's classes as Hugging Face's imagenet-1k calls them: two cannot have one name there."""
+    names = list(class_names().values())
+    return [f"{name}2" if name in names[:number] else name for number, name in enumerate(names)]
+
+
+def hugging_face(pictures: Path, root: Path) -> Path:
+    """imagenet-1k: data/<split>-00000-of-00002.parquet, <name>_<wnid>.JPEG, test images without labels."""
+    wnids = list(class_names())
+    for split, name, files in (("train", "train", 2), ("val", "validation", 1), ("test", "test", 1)):
+        paths = shuffled(pictures, split.replace("test", "val"))
+        for number in range(files):
+            rows = [
+                {
+                    "image": {
+                        "bytes": path.read_bytes(),
+                        "path": path.name if split == "test" else f"{path.stem}_{path.parent.name}.JPEG",
+                    },
+                    "label": -1 if split == "test" else wnids.index(path.parent.name),
+                }
+                for path in paths[number::files]
+            ]
+            write_parquet(root / f"data/{name}-{number:05d}-of-{files:05d}.parquet", rows, words())
+    return root
+
+
+def write_parquet(path: Path, rows: list[dict[str, Any]], names: list[str] | None, **options: Any) -> None:
+    """A file as `datasets` writes it: its features in the schema, row groups of few images."""
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    label: dict[str, Any] = {"dtype": "int64", "_type": "Value"}
+    if names is not None:
+        label = {"names": names, "_type": "ClassLabel"}
+    features = {"info": {"features": {"image": {"_type": "Image"}, "label": label}}}
+    schema = {"huggingface": json.dumps(features)}
+    table = pa.Table.from_pylist(rows).replace_schema_metadata(schema)
+    parquet.write_table(table, path, **({"row_group_size": 5} | options))
+
+
+def shards(pictures: Path, root: Path) -> Path:
+    """timm/imagenet-1k-wds: imagenet1k-<split>-0000.tar with <key>.cls, .jpg and .json."""
+    wnids = list(class_names())
+    for split, name, files in (("train", "train", 2), ("val", "validation", 1)):
+        paths = shuffled(pictures, split)
+        for number in range(files):
+            samples = [
+                (path.stem, wnids.index(path.parent.name), path.read_bytes()) for path in paths[number::files]
+            ]
+            write_shard(root / f"imagenet1k-{name}-{number:04d}.tar", samples)
+    return root
+
+
+def write_shard(path: Path, samples: list[tuple[str, int | str, bytes]], ending: str = "jpg") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for key, label, image in samples:
+            description = json.dumps({"label": label, "width": 60, "height": 48}).encode()
+            for kind, data in (("cls", str(label).encode()), (ending, image), ("json", description)):
+                member = tarfile.TarInfo(f"{key}.{kind}")
+                member.size = len(data)
+                tar.addfile(member, BytesIO(data))
+
+
 FORMS = (
     *(official, half_extracted, kaggle, kaggle_inside, class_folders),
     *(flat_beside_caffes_list, flat_beside_the_devkits_files),
+    *(hugging_face, shards),
 )

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from alexnet.config import PredictConfig
 from alexnet.data.image import EXTENSIONS, ImageError, decode_image
-from alexnet.data.loader import prefetch_map
+from alexnet.data.prefetch import prefetch_map
 from alexnet.data.walk import is_hidden, is_image
 from alexnet.errors import UserError
 from alexnet.files import make_output_folder, shortest_decimal, write_json

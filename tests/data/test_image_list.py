@@ -1,5 +1,6 @@
 """Lists of images: order, parts, reading, fingerprint."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from alexnet.data.folders import list_folders
 from alexnet.data.image import ImageError
 from alexnet.data.image_list import Entry, ImageList, check_classes, fingerprint
+from alexnet.data.names import Names
+from alexnet.data.pack_writer import _write_names
 from alexnet.data.walk import Walk
 from alexnet.errors import UserError
 from conftest import save_image
@@ -59,3 +62,41 @@ def test_fingerprint_is_of_the_data_not_of_the_place(image_tree: Path) -> None:
     assert fingerprint(*list_folders(Walk(moved), 0.1)) == before
     save_image(moved / "train/cat/cat0.jpg", np.random.default_rng(9), (90, 90))
     assert fingerprint(*list_folders(Walk(moved), 0.1)) != before
+
+
+def test_names_are_as_those_of_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In any order, more than once, empty ones, and over the ends of what is gathered at a time."""
+    monkeypatch.setattr("alexnet.data.names.CHUNK", 16)
+    rng = np.random.default_rng(0)
+    plain = [rng.bytes(int(length)) for length in rng.integers(0, 20, 100)]
+    names = Names(np.frombuffer(b"".join(plain), np.uint8), np.cumsum([len(name) for name in plain]))
+    assert list(names) == plain
+    rows = rng.integers(0, 100, 250)
+    assert list(names.select(rows)) == [plain[row] for row in rows]
+    assert list(names.select(np.zeros(0, np.int64))) == []
+
+
+def test_a_list_takes_few_bytes_an_image(tmp_path: Path) -> None:
+    """A million Python objects would take ten times as much: ImageNet's names are then in every process."""
+    count, tar = 40_000, "ILSVRC2012_img_train.tar"
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    entries = (
+        Entry(f"{tar}/n{row % 40:08d}/n{row % 40:08d}_{row}.JPEG", row % 40, 1, 0, row, len(tar))
+        for row in range(count)
+    )
+    images = ImageList.of(tmp_path, tuple(map(str, range(40))), entries)
+    after, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(images) == count
+    assert (after - before) / count < 100
+    assert (peak - before) / count < 300
+
+
+def test_names_of_a_pack(image_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """numpy.load reads what numpy.save would have written."""
+    monkeypatch.setattr("alexnet.data.pack_writer.NAMES_AT_A_TIME", 5)
+    train, _ = list_folders(Walk(image_tree), 0.1)
+    _write_names(tmp_path / "ours.npy", train)
+    np.save(tmp_path / "numpys.npy", np.array([train.encoded_path(row) for row in range(12)]))
+    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "numpys.npy").read_bytes()

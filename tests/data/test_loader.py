@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from alexnet.data.dataset import ImageDataset
 from alexnet.data.image import UNREADABLE, ImageError
-from alexnet.data.loader import AHEAD, BatchLoader, prefetch_map
+from alexnet.data.loader import AHEAD, BatchLoader
+from alexnet.data.prefetch import prefetch_map
 from alexnet.data.sampling import GlobalBatchSampler
 from conftest import PROJECT, wait_for
 

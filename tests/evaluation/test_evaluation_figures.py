@@ -1,6 +1,9 @@
 """Pictures, lists and published errors of a fabricated evaluation on a thousand classes."""
 
+import csv
 import json
+import tracemalloc
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,9 +70,13 @@ def test_a_thousand_classes_have_no_labels_but_a_list(drawn: list[Figure], tmp_p
     figures.draw_confusion(evaluation, tmp_path / "x.png")
     matrix, listed, _ = drawn[0].axes
     cells = matrix.images[0].get_array()
-    counts = evaluation.predictions.confusion / 5
+    counts = np.zeros((1000, 1000))
+    for label, predicted in zip(evaluation.predictions.labels, evaluation.predictions.top[:, 0], strict=True):
+        counts[label, predicted] += 1 / 5
     assert cells.shape == (200, 200)
-    assert (cells[0, 0], cells[3, 7]) == (1, counts[15:20, 35:40].max())
+    expected = counts.reshape(200, 5, 200, 5).max((1, 3))
+    np.testing.assert_allclose(cells, expected)
+    assert expected[0, 0] == 1
     assert not matrix.get_xticks().size
     assert not matrix.texts
     assert listed.texts[0].get_text() == "5/5"
@@ -119,6 +126,34 @@ def test_every_file_of_a_thousand_classes(tmp_path: Path, capsys: pytest.Capture
     assert "goldfish predicted as great white shark: 5 of 5" in printed
     for name in ("confusion", "per_class", "worst"):
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+
+
+def test_ten_thousand_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs that do not occur take neither time nor memory nor disk: there are a hundred million."""
+    classes, images = 10_000, 200
+    rng = np.random.default_rng(0)
+    probabilities = rng.random((images, classes), np.float32)
+    predictions = score(probabilities, rng.integers(0, classes, images))
+    names = tuple(f"c{number:04d}" for number in range(classes))
+    data = ValData(names, _Grey(predictions.labels), {}, 0, images, "f", "files in /somewhere")
+    config = DataConfig(name="imagenet", source="folder", max_unreadable=0)
+    trained = TrainedModel(
+        Path("best.ckpt"), torch.nn.Identity(), Crops(torch.zeros(3, 8, 8), 0), 8, names, names
+    )
+    member = EvaluatedModel("a", trained, config)
+    evaluation = Evaluation([member], [{ValCrops.center: predictions}], None, data, np.arange(images), {})
+    monkeypatch.setattr("alexnet.evaluation.report.FIGURES", {"confusion": figures.draw_confusion})
+    tracemalloc.start()
+    write_report(evaluation, tmp_path, batch_size=1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 300e6  # the matrix alone would take 800 MB
+    assert (tmp_path / "confusion.csv").stat().st_size < 20_000
+    with (tmp_path / "confusion.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    expected = Counter(zip(predictions.labels.tolist(), probabilities.argmax(1).tolist(), strict=True))
+    written = {(int(row["class"][1:]), int(row["predicted"][1:])): int(row["images"]) for row in rows}
+    assert written == dict(expected)
 
 
 def test_without_a_mistake_there_is_no_sheet(tmp_path: Path) -> None:

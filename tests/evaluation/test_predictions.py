@@ -21,7 +21,10 @@ def test_by_hand() -> None:
     assert metrics.top1_error == pytest.approx(50)
     assert metrics.top1_standard_error == pytest.approx(100 * (0.25 / 6) ** 0.5)
     assert (metrics.top5_error, metrics.samples) == (None, 6)  # too few classes for a top-5
-    assert predictions.confusion.tolist() == [[1, 2, 0], [0, 1, 0], [1, 0, 1]]
+    table = np.zeros((3, 3), int)
+    table[predictions.confusion.labels, predictions.confusion.predicted] = predictions.confusion.images
+    assert table.tolist() == [[1, 2, 0], [0, 1, 0], [1, 0, 1]]
+    assert predictions.confusion.images.all()  # only pairs that occur
     assert predictions.class_images.tolist() == [3, 1, 2]
     assert predictions.class_wrong.tolist() == [2, 0, 1]
     assert predictions.most_confused(5) == [Confusion(0, 1, 2, 3), Confusion(2, 0, 1, 2)]

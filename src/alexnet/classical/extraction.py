@@ -20,7 +20,7 @@ from alexnet.classical.features import compute_features, downscale, feature_leng
 from alexnet.config import HandMadeConfig
 from alexnet.data.dataset import ImageDataset
 from alexnet.data.image import UNREADABLE
-from alexnet.data.loader import prefetch_map
+from alexnet.data.prefetch import prefetch_map
 from alexnet.errors import UserError
 from alexnet.terminal import progress_bar
 

@@ -37,14 +37,18 @@ class FetchedDataConfig(DataConfig):
     download: ClassVar[Download | None] = None  # what `fetch` downloads; None if it makes the images
 
     def find(self, root: Path) -> Path | None:
-        """Return the folder, `root` itself or one inside it, that holds a folder of training images."""
+        """Return the folder, `root` itself or one inside it, that holds training images.
+
+        These are in a folder of theirs, or in archives.
+        """
+        from alexnet.data.archives import find_archives
         from alexnet.data.splits import SplitKind, split_kind  # imports torch
 
         for folder in (root, *sorted(root.glob("*/"))):
             kinds = (split_kind(inner.name) for inner in folder.glob("*/"))
             if folder.suffix != PARTIAL and SplitKind.train in kinds:
                 return folder
-        return None
+        return root if find_archives(root) else None
 
     def make(self, folder: Path, workers: int) -> None:
         """Make or download the images into `folder`, as train/<class>/ and val/<class>/.

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from alexnet.data.image_list import NOT_AN_IMAGE, Entry, ImageList
+from alexnet.data.image_list import NOT_AN_IMAGE, ImageList, ImageListBuilder
 from alexnet.data.labels import ClassMatcher, composed, printable
 from alexnet.data.splits import SplitKind, find_layout, split_kind
 from alexnet.data.walk import Walk, set_aside_others
@@ -33,7 +33,7 @@ def list_folders(walk: Walk, val_fraction: float) -> tuple[ImageList, ImageList]
         where = walk.relative(folder)
         place = "each class" if where == "." else f"{where}/"
         walk.val_source = f"{100 * val_fraction:g}% {HELD_OUT} {place}"
-        return _hold_out(list_class_folders(walk, folder), val_fraction)
+        return hold_out_images(list_class_folders(walk, folder), val_fraction)
     if layout.train is None:
         raise UserError(
             f"{walk.root}: {walk.relative(layout.val)}/ is not for training by its name, and there is no"
@@ -106,19 +106,20 @@ def list_class_folders(walk: Walk, folder: Path, classes: tuple[str, ...] | None
     else:
         own, labels = classes, _labels_among(walk, folder, names, classes)
     aside |= {file.path: NOT_AN_IMAGE for file in walk.files(folder, deep=False, aside=aside)}
-    entries: list[Entry] = []
+    builder = ImageListBuilder(walk.root)
     empty = []
     for name in names:
-        images = set_aside_others(walk.files(folder / name, labels[name], aside=aside), aside)
-        if not images:
+        before = len(builder)
+        for entry in set_aside_others(walk.files(folder / name, labels[name], aside=aside), aside):
+            builder.add(entry)
+        if len(builder) == before:
             empty.append(name)
-        entries += images
     _refuse_data_sets_as_classes(walk, folder, names)
     if left_out := _endings(aside):
         walk.notes.append(f"{folder}: not images by their names: {left_out}.")
     if empty:
         _report_empty(walk, folder, empty, validation=classes is not None)
-    return ImageList.of(walk.root, own, entries, aside)
+    return builder.build(own, aside)
 
 
 def _own_classes(walk: Walk, folder: Path, names: list[str]) -> tuple[tuple[str, ...], dict[str, int]]:
@@ -187,14 +188,17 @@ def _endings(aside: dict[str, str]) -> str:
     return ", ".join(f"{count:,} {ending}" for ending, count in counts.most_common(5))
 
 
-def _hold_out(images: ImageList, fraction: float) -> tuple[ImageList, ImageList]:
-    """Split each class by the hashes of its paths, with at least one image in each split."""
+def hold_out_images(images: ImageList, fraction: float) -> tuple[ImageList, ImageList]:
+    """Split each class by the hashes of its paths, with at least one image in each split.
+
+    Raises `UserError` for a class of one image.
+    """
     held = np.zeros(len(images), np.bool_)
     for label, name in enumerate(images.classes):
         rows = np.flatnonzero(images.labels == label)
         if len(rows) < 2:
             raise UserError(f"Class '{name}' in {images.root}: one image cannot be split into train and val.")
         count = min(max(1, round(fraction * len(rows))), len(rows) - 1)
-        hashes = [hashlib.sha256(images.paths[row]).digest() for row in rows]
+        hashes = [hashlib.sha256(images.identity(int(row))).digest() for row in rows]
         held[rows[sorted(range(len(rows)), key=hashes.__getitem__)[:count]]] = True
     return images.select(~held), replace(images.select(held), ignored={})

@@ -1,5 +1,6 @@
 """Decode image files to RGB arrays of one size, as the paper does (§2)."""
 
+import math
 import sys
 import warnings
 from io import BytesIO
@@ -49,18 +50,17 @@ def decode_image(data: bytes, size: int) -> NDArray[np.uint8]:
     if not data:
         raise ImageError("empty file")
     try:
-        pixels = _decode(data, size)
-        height, width = pixels.shape[1:]
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        square = pixels[:, top : top + side, left : left + side]
-        if side != size:
-            square = interpolate(square[None], (size, size), mode="bilinear", antialias=True)[0]
-        return square.numpy()
+        return _centre_square(_decode(data, size), size)
     except Exception as error:  # decoders raise many types for a damaged file
         if lacks_memory(error):
             raise  # the file is not to blame
         raise ImageError(str(error).split(" '")[0].split(" <")[0] or type(error).__name__) from error
+
+
+def resize_pixels(data: bytes, size: int) -> NDArray[np.uint8]:
+    """Return a square image given as raw pixels, 3 planes of bytes, as `decode_image` does its file."""
+    side = math.isqrt(len(data) // 3)
+    return _centre_square(torch.frombuffer(bytearray(data), dtype=torch.uint8).view(3, side, side), size)
 
 
 def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
@@ -73,6 +73,16 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
 def decodes_at_full_size(header: JpegHeader, size: int) -> bool:
     """Return whether torchvision decodes every pixel of a JPEG file; if not, Pillow does, perhaps fewer."""
     return header.components in (1, 3) and min(header.height, header.width) < 2 * SCALED_DECODING * size
+
+
+def _centre_square(pixels: Tensor, size: int) -> NDArray[np.uint8]:
+    height, width = pixels.shape[1:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = pixels[:, top : top + side, left : left + side]
+    if side != size:
+        square = interpolate(square[None], (size, size), mode="bilinear", antialias=True)[0]
+    return square.numpy()
 
 
 def _open(data: bytes, header: JpegHeader | None) -> Image.Image:

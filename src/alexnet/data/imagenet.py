@@ -1,4 +1,4 @@
-"""List ImageNet (ILSVRC-2012) in its common layouts.
+"""List ImageNet (ILSVRC-2012) in its common layouts, and in archives of `alexnet.data.archives`.
 
 Training images: the official tar of tars, a folder of its inner tars, or a folder per class.
 Validation images: the official flat tar, a flat folder, or a folder per class; the flat ones need a file
@@ -6,14 +6,21 @@ with the ground truth. Kaggle's layout is the same under ILSVRC/Data/CLS-LOC.
 """
 
 import csv
+import re
 import tarfile
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
+
+from alexnet.data.archives import Archives, Naming, find_archives, list_archives
 from alexnet.data.folders import list_class_folders
-from alexnet.data.image_list import Entry, ImageList
+from alexnet.data.image_list import Entry, ImageList, ImageListBuilder
+from alexnet.data.npz_batches import NPZ_BATCHES
+from alexnet.data.samples import ArchiveContent, ArchiveForm, Label
 from alexnet.data.tars import tar_members
 from alexnet.data.walk import HIDDEN, Walk, is_hidden, set_aside_others
 from alexnet.errors import UserError
@@ -30,6 +37,10 @@ DEVKIT = "ILSVRC2012_devkit_t12"
 DEVKIT_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 DEVKIT_META = "meta.mat"
 
+OFFICIAL_NAME = re.compile(
+    r"(?P<folder>.*/|)(?P<stem>(?P<own>n\d{8})_\d+|ILSVRC2012_val_\d{8})(_(?P<added>n\d{8}))?\.\w+"
+)
+
 Truth = dict[str, str]  # name of a validation image, without its suffix -> wnid
 
 
@@ -40,6 +51,12 @@ def class_names() -> dict[str, str]:
     return dict(line.split(" ", 1) for line in lines)
 
 
+@cache
+def ids() -> list[str]:
+    """Return the wnids in the order of their ILSVRC2012_ID, from 1, as in the development kit's meta.mat."""
+    return Path(__file__).with_name("ilsvrc2012_ids.txt").read_text(encoding="utf-8").split()
+
+
 def list_imagenet(walk: Walk) -> tuple[ImageList, ImageList]:
     """List the training and validation images; labels are in the order of the wnids.
 
@@ -47,6 +64,10 @@ def list_imagenet(walk: Walk) -> tuple[ImageList, ImageList]:
     """
     root = walk.root
     bases = [root, *(base for base in _kaggle_folders(root) if base.is_dir())]
+    # not looked for beside these: Kaggle's layout has half a million files of annotations
+    own = _first_file(bases, TRAIN_TAR) or any(map(walk.subfolders, _folders(bases, TRAIN_FOLDERS)))
+    if not own and (archives := find_archives(root)):
+        return _list_archived(walk, archives)
     train = _list_train(walk, bases)
     unknown = sorted(set(train.classes) - set(class_names()))
     if unknown:
@@ -54,6 +75,61 @@ def list_imagenet(walk: Walk) -> tuple[ImageList, ImageList]:
             f"{root}: '{unknown[0]}' is not one of ImageNet's 1,000 classes. For other classes: data=folder."
         )
     return train, _list_val(walk, bases, train.classes)
+
+
+def _list_archived(walk: Walk, archives: Archives) -> tuple[ImageList, ImageList]:
+    train, val = list_archives(walk, archives, None, ImageNetNaming())
+    if not len(train):  # only one of the splits is there
+        raise UserError(f"{walk.root}: {walk.val_source}: training and validation images are needed.")
+    return train, val
+
+
+class ImageNetNaming(Naming):
+    """The wnids of ImageNet's classes, and the official names of its images, in archives of others.
+
+    Numbers are in the order of the wnids, except those of the npz batches: they are ILSVRC2012_IDs, from 1.
+    """
+
+    def __init__(self) -> None:
+        self.wnids = list(class_names())
+        words: dict[str, list[str]] = defaultdict(list)
+        for wnid, text in class_names().items():
+            words[text].append(wnid)
+            words[wnid].append(wnid)
+        self._known = {text: wnids[0] for text, wnids in words.items() if len(wnids) == 1}
+
+    def class_of(self, label: Label, content: ArchiveContent, form: ArchiveForm) -> str:
+        if isinstance(label, str) or content.class_names is not None:
+            return self._of_name(label, super().class_of(label, content, form), content)
+        wnids, first = (ids(), 1) if form is NPZ_BATCHES else (self.wnids, 0)
+        if not first <= label < first + len(wnids):
+            raise UserError(f"label {label} is not one of ImageNet's, {first} to {first + len(wnids) - 1}.")
+        return wnids[label - first]
+
+    def _of_name(self, label: Label, name: str, content: ArchiveContent) -> str:
+        """Return the wnid of a class by its name, or by its number where all thousand are in order."""
+        if (wnid := self._known.get(name)) is not None:
+            return wnid
+        names = content.class_names or ()
+        if isinstance(label, int) and self._in_order(names):
+            return self.wnids[label]
+        raise UserError(f"'{name}' is not one of ImageNet's 1,000 classes. For other classes: data=folder.")
+
+    def _in_order(self, names: tuple[str, ...]) -> bool:
+        """Return whether names are ImageNet's in the order of the wnids, though not all in the same words."""
+        if len(names) != CLASSES:
+            return False
+        own = [self._known.get(name) for name in names]
+        known = [wnid == right for wnid, right in zip(own, self.wnids, strict=True) if wnid is not None]
+        return all(known) and len(known) > CLASSES / 2
+
+    def image_name(self, name: str, class_name: str) -> str:
+        """Return n01440764_18.JPEG for n01440764_18.jpg, and n01440764_18_n01440764.JPEG (Hugging Face's)."""
+        if (official := OFFICIAL_NAME.fullmatch(name)) is None:
+            return name
+        if any(wnid not in (None, class_name) for wnid in official.group("own", "added")):
+            raise UserError(f"its label is that of {class_name}.")
+        return f"{official['folder']}{official['stem']}.JPEG"
 
 
 def completeness(train: ImageList, val: ImageList) -> str | None:
@@ -94,7 +170,7 @@ def _list_val(walk: Walk, bases: list[Path], classes: tuple[str, ...]) -> ImageL
     for folder in _folders(bases, VAL_FOLDERS):
         if walk.subfolders(folder):
             return list_class_folders(walk, folder, classes)
-        return _by_truth(walk, bases, classes, list(walk.files(folder)), folder)
+        return _by_truth(walk, bases, classes, walk.files(folder), folder)
     raise UserError(
         f"{walk.root}: no validation images. Put {VAL_TAR} there (from image-net.org: ILSVRC2012,"
         " Validation images), or a folder val/ with these images, flat or in a folder for each class."
@@ -113,21 +189,25 @@ def _by_folder(walk: Walk, tars: list[Path]) -> ImageList:
     """List the members of tars; the class of each is the folder, or the inner tar, that contains it."""
     for tar in tars:
         walk.record(tar)
-    images, ignored = _split_images(tar_members(walk.root, tars))
-    if not images:
+    aside: dict[str, str] = {}
+    builder = ImageListBuilder(walk.root)
+    numbers: dict[str, int] = {}  # of the wnids, in the order in which they appear
+    for entry in _images(tar_members(walk.root, tars), aside):
+        wnid = entry.path.split("/")[-2].removesuffix(".tar")
+        builder.add(entry._replace(label=numbers.setdefault(wnid, len(numbers))))
+    if not len(builder):
         raise UserError(f"{tars[0]} contains no images.")
-    wnids = [entry.path.split("/")[-2].removesuffix(".tar") for entry in images]
-    classes = tuple(sorted(set(wnids)))
+    classes = tuple(sorted(numbers))
     labels = {wnid: label for label, wnid in enumerate(classes)}
-    entries = [entry._replace(label=labels[wnid]) for entry, wnid in zip(images, wnids, strict=True)]
-    return ImageList.of(walk.root, classes, entries, ignored)
+    return builder.build(classes, aside, np.array([labels[wnid] for wnid in numbers]))
 
 
 def _by_truth(
-    walk: Walk, bases: list[Path], classes: tuple[str, ...], files: list[Entry], source: Path
+    walk: Walk, bases: list[Path], classes: tuple[str, ...], files: Iterable[Entry], source: Path
 ) -> ImageList:
     """List images whose classes the ground truth gives by their names."""
-    images, ignored = _split_images(files)
+    aside: dict[str, str] = {}
+    images = list(_images(files, aside))
     if not images:
         raise UserError(f"{source} contains no images.")
     truth, truth_file = _ground_truth(walk, bases, source)
@@ -140,19 +220,20 @@ def _by_truth(
         if wnid not in labels:
             raise UserError(f"{entry.path} is of class {wnid}, of which there are no training images.")
         entries.append(entry._replace(label=labels[wnid]))
-    return ImageList.of(walk.root, classes, entries, ignored)
+    return ImageList.of(walk.root, classes, entries, aside)
 
 
-def _split_images(entries: Iterable[Entry]) -> tuple[list[Entry], dict[str, str]]:
-    """Return the images, and what is set aside with the reasons."""
-    aside: dict[str, str] = {}
-    visible = []
-    for entry in entries:
-        if any(map(is_hidden, entry.path.split("/")[:-1])):
-            aside[entry.path] = HIDDEN
-        else:
-            visible.append(entry)
-    return set_aside_others(visible, aside), aside
+def _images(entries: Iterable[Entry], aside: dict[str, str]) -> Iterator[Entry]:
+    """Yield the images; `aside` receives what is set aside, with the reasons."""
+
+    def visible() -> Iterator[Entry]:
+        for entry in entries:
+            if any(map(is_hidden, entry.path.split("/")[:-1])):
+                aside[entry.path] = HIDDEN
+            else:
+                yield entry
+
+    return set_aside_others(visible(), aside)
 
 
 def _stem(path: str) -> str:

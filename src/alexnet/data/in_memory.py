@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.data.dataset import ImageDataset
-from alexnet.data.loader import prefetch_map
+from alexnet.data.prefetch import prefetch_map
 from alexnet.errors import UserError
 from alexnet.machine import available_memory
 from alexnet.terminal import progress_bar

@@ -13,15 +13,18 @@ from typing import NamedTuple
 from filelock import FileLock
 
 from alexnet.config import DataConfig
+from alexnet.data.archives import Naming, find_archives, list_archives
 from alexnet.data.folders import list_folders, list_whole
-from alexnet.data.image_list import ARRAYS, ImageList
+from alexnet.data.image_list import ARRAYS, Archive, ImageList
+from alexnet.data.names import Names
 from alexnet.data.walk import Walk
-from alexnet.files import load_npz, make_output_folder, save_npz
+from alexnet.files import Arrays, load_npz, make_output_folder, save_npz
 from alexnet.paths import absolute
 from alexnet.terminal import console
 
-VERSION = 2  # increase it when the format of a list, or what counts as an image, changes
+VERSION = 3  # increase it when the format of a list, or what counts as an image, changes
 SPLITS = ("train", "val")
+BLOB, ENDS = "names", "name_ends"  # of `Names`
 SETTLED_NS = 1_000_000_000  # within a second a file may change again with the same modification time
 
 
@@ -50,14 +53,19 @@ def list_images(config: DataConfig, root: Path, *, whole: bool = False) -> Listi
             _report(config, cached)
             return cached
         began, walk = time.time_ns(), Walk(root)
-        splits = config.list_files(walk)
-        train, val = splits or (list_whole(walk) if whole else list_folders(walk, config.val_fraction))
+        train, val = config.list_files(walk) or _list(walk, config, whole)
         listing = Listing(train, val, walk.mtimes, walk.notes, walk.val_source)
         newest = max(*walk.mtimes.values(), *(int(split.times.max(initial=0)) for split in (train, val)))
         if newest < began - SETTLED_NS:
             _save(path, listing)
     _report(config, listing)
     return listing
+
+
+def _list(walk: Walk, config: DataConfig, whole: bool) -> tuple[ImageList, ImageList]:
+    if archives := find_archives(walk.root):
+        return list_archives(walk, archives, None if whole else config.val_fraction, Naming())
+    return list_whole(walk) if whole else list_folders(walk, config.val_fraction)
 
 
 def _report(config: DataConfig, listing: Listing) -> None:
@@ -86,14 +94,15 @@ def cache_folder(config: DataConfig, kind: str) -> Path:
 def _save(path: Path, listing: Listing) -> None:
     splits = (listing.train, listing.val)
     arrays = {
-        f"{name}_{array}": getattr(split, array)
+        f"{name}_{array}": values
         for name, split in zip(SPLITS, splits, strict=True)
-        for array in ARRAYS
+        for array, values in _arrays(split).items()
     }
     notes = {
         "seen": listing.mtimes,
         "classes": listing.train.classes,
         "ignored": [split.ignored for split in splits],
+        "archives": [split.archives for split in splits],
         "notes": listing.notes,
         "val_source": listing.val_source,
     }
@@ -110,14 +119,21 @@ def _load(path: Path, root: Path) -> Listing | None:
         ImageList(
             root,
             tuple(notes["classes"]),
+            tuple(Archive(*archive) for archive in archives),
+            Names(arrays[f"{name}_{BLOB}"], arrays[f"{name}_{ENDS}"]),
             **{array: arrays[f"{name}_{array}"] for array in ARRAYS},
             ignored=ignored,
         )
-        for name, ignored in zip(SPLITS, notes["ignored"], strict=True)
+        for name, ignored, archives in zip(SPLITS, notes["ignored"], notes["archives"], strict=True)
     )
     if unchanged(root, notes["seen"]) and _same_files(train) and _same_files(val):
         return Listing(train, val, notes["seen"], notes["notes"], notes["val_source"])
     return None
+
+
+def _arrays(images: ImageList) -> Arrays:
+    names: Arrays = {BLOB: images.names.blob, ENDS: images.names.ends}
+    return names | {array: getattr(images, array) for array in ARRAYS}
 
 
 def _same_files(images: ImageList) -> bool:

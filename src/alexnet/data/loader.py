@@ -2,10 +2,8 @@
 
 import functools
 import os
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from alexnet.data.dataset import ImageDataset
 from alexnet.data.image import UNREADABLE
+from alexnet.data.prefetch import prefetch_map
 from alexnet.data.sampling import GlobalBatchSampler
 from alexnet.errors import UserError
 
@@ -116,33 +115,6 @@ def read_batches(
         readable = np.array(labels) != UNREADABLE
         decoded = torch.from_numpy(np.stack(images)[readable])
         yield part[readable], decoded, torch.tensor(labels)[torch.from_numpy(readable)]
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-def prefetch_map(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
-) -> Generator[Result, None, None]:
-    """Yield `function` of each item, in order, computed by `workers` threads up to `ahead` items ahead.
-
-    With 0 workers each is computed on demand. (Executor.map would submit all items at once.)
-    """
-    if workers == 0:
-        yield from map(function, items)
-        return
-    pool = ThreadPoolExecutor(workers)
-    pending: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > ahead:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def move_to_device(tensor: Tensor, device: torch.device) -> Tensor:

@@ -10,7 +10,7 @@ from time import monotonic
 
 import numpy as np
 from filelock import FileLock
-from numpy.lib.format import open_memmap
+from numpy.lib.format import open_memmap, write_array_header_1_0
 from numpy.typing import NDArray
 
 from alexnet.config import PackFormat, PrepareConfig
@@ -20,9 +20,9 @@ from alexnet.data.image import UNREADABLE, ImageError, encode_jpeg
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
 from alexnet.data.imagenet import class_names
 from alexnet.data.listing import SPLITS, list_images
-from alexnet.data.loader import prefetch_map
 from alexnet.data.locations import PACK_VERSION, pack_folder
 from alexnet.data.pack_reader import Pack, check_current, open_pack
+from alexnet.data.prefetch import prefetch_map
 from alexnet.data.scan import check_unreadable
 from alexnet.data.statistics import PixelSums
 from alexnet.errors import UserError
@@ -30,6 +30,7 @@ from alexnet.files import PARTIAL, load_npz, save_npz, write_json
 from alexnet.terminal import console, progress_bar
 
 CHUNK = 32  # images that a thread decodes before it returns them
+NAMES_AT_A_TIME = 65_536
 SAVE_SECONDS = 5.0  # interval at which progress is saved
 JPEG_BYTES_PER_PIXEL = 0.5  # more than photographs take at the default quality
 PLAN = "plan.json"  # description of the pack that an unfinished one is to become
@@ -37,7 +38,7 @@ PLAN = "plan.json"  # description of the pack that an unfinished one is to becom
 
 @dataclass
 class _Progress:
-    """The progress of one split: rows below `done` are on disk."""
+    """The progress of one split: the first `done` images, in the order of packing, are on disk."""
 
     sums: PixelSums
     done: int = 0
@@ -167,8 +168,20 @@ def _resume_or_begin(partial: Path, config: PrepareConfig, lists: dict[str, Imag
             f" free. Give another folder: data.pack=<folder>{smaller}."
         )
     for name, images in lists.items():
-        np.save(partial / f"{name}_names.npy", images.paths)
+        _write_names(partial / f"{name}_names.npy", images)
     write_json(path, plan)
+
+
+def _write_names(path: Path, images: ImageList) -> None:
+    """Write the paths as an array of byte strings of one length, of which few are in memory at a time."""
+    longest = max((len(images.encoded_path(row)) for row in range(len(images))), default=1)
+    dtype = np.dtype(f"S{longest}")
+    header = {"descr": dtype.str, "fortran_order": False, "shape": (len(images),)}
+    with path.open("wb") as file:
+        write_array_header_1_0(file, header)
+        for start in range(0, len(images), NAMES_AT_A_TIME):
+            rows = range(start, min(start + NAMES_AT_A_TIME, len(images)))
+            file.write(np.array([images.encoded_path(row) for row in rows], dtype).tobytes())
 
 
 def _write_split(
@@ -179,10 +192,12 @@ def _write_split(
     saved = partial / f"{name}_progress.npz"
     progress = _Progress.load(saved, size)
     writer = _writer(partial, name, len(images), config, progress.done)
+    raw = config.format is PackFormat.raw
+    order = images.storage_order() if raw else np.arange(len(images))  # JPEG files are appended
 
-    def decode(rows: range) -> tuple[range, list[bytes], dict[int, str], PixelSums]:
+    def decode(chunk: range) -> tuple[range, list[bytes], dict[int, str], PixelSums]:
         encoded, unreadable, part = [], {}, PixelSums(size)
-        for row in rows:
+        for row in order[chunk.start : chunk.stop].tolist():
             try:
                 image = progress.detector.decode(images, row, size)
             except ImageError as error:
@@ -191,18 +206,18 @@ def _write_split(
             else:
                 part.add(image)
                 encoded.append(writer.encode(row, image))
-        return rows, encoded, unreadable, part
+        return chunk, encoded, unreadable, part
 
     starts = range(progress.done, len(images), CHUNK)
-    chunks = [range(start, min(start + CHUNK, len(images))) for start in starts]
+    chunks = (range(start, min(start + CHUNK, len(images))) for start in starts)
     last_saved = monotonic()
     with progress.detector, progress_bar(f"Packing {name}", len(images), progress.done) as advance:
-        for rows, encoded, unreadable, part in prefetch_map(decode, chunks, workers, ahead=2 * workers):
-            writer.append(rows, encoded)
+        for chunk, encoded, unreadable, part in prefetch_map(decode, chunks, workers, ahead=2 * workers):
+            writer.append(chunk, encoded)
             progress.unreadable |= unreadable
             progress.sums.merge(part)
-            progress.done = rows.stop
-            advance(len(rows))
+            progress.done = chunk.stop
+            advance(len(chunk))
             if monotonic() - last_saved > SAVE_SECONDS:
                 writer.flush()
                 progress.save(saved)

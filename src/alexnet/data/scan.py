@@ -12,7 +12,7 @@ from filelock import FileLock
 from alexnet.data.damage import DamageDetector
 from alexnet.data.image import ImageError
 from alexnet.data.image_list import ImageList
-from alexnet.data.loader import prefetch_map
+from alexnet.data.prefetch import prefetch_map
 from alexnet.data.statistics import PixelSums, Statistics
 from alexnet.errors import UserError
 from alexnet.files import load_npz, reasons_csv, save_npz, write_text
@@ -79,9 +79,9 @@ def _cache_path(images: ImageList, size: int, cache: Path) -> Path:
 
 
 def _scan(images: ImageList, size: int, workers: int, description: str) -> DatasetScan:
-    def decode(rows: range) -> tuple[dict[int, str], PixelSums]:
+    def decode(chunk: range) -> tuple[dict[int, str], PixelSums]:
         unreadable, part = {}, PixelSums(size)
-        for row in rows:
+        for row in order[chunk.start : chunk.stop].tolist():
             try:
                 part.add(detector.decode(images, row, size))
             except ImageError as error:
@@ -89,8 +89,8 @@ def _scan(images: ImageList, size: int, workers: int, description: str) -> Datas
         return unreadable, part
 
     unreadable: dict[int, str] = {}
-    sums = PixelSums(size)
-    chunks = [range(start, min(start + CHUNK, len(images))) for start in range(0, len(images), CHUNK)]
+    sums, order = PixelSums(size), images.storage_order()
+    chunks = (range(start, min(start + CHUNK, len(images))) for start in range(0, len(images), CHUNK))
     detector = DamageDetector()
     with detector, progress_bar(description, len(images)) as advance:
         for reasons, part in prefetch_map(decode, chunks, workers, ahead=2 * workers):
@@ -107,7 +107,7 @@ def _scan(images: ImageList, size: int, workers: int, description: str) -> Datas
     statistics = sums.statistics()
     sums.subtract(damaged)
     intact = sums.statistics() if sums.images else None
-    return DatasetScan(unreadable, detector.damaged, statistics, intact)
+    return DatasetScan(dict(sorted(unreadable.items())), detector.damaged, statistics, intact)
 
 
 def check_unreadable(

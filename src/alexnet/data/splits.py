@@ -56,7 +56,7 @@ def find_layout(walk: Walk, root: Path) -> Layout:
     if not kinds:
         return _inside(walk, root, names)
     train = [name for name, kind in kinds.items() if kind is SplitKind.train]
-    val = sorted(set(kinds) - set(train), key=lambda name: _preference(name, kinds[name]))
+    val = sorted(set(kinds) - set(train), key=lambda name: split_preference(name, kinds[name]))
     if len(train) > 1:
         raise UserError(
             f"{root}: {_listed(train)} are both training images by their names. Merge them, or move one away."
@@ -80,7 +80,8 @@ def find_layout(walk: Walk, root: Path) -> Layout:
     return Layout(folders[0] if train else None, folders[-1] if chosen else None, root)
 
 
-def _preference(name: str, kind: SplitKind) -> tuple[int, bool, str]:
+def split_preference(name: str, kind: SplitKind | None) -> tuple[int, bool, str]:
+    """Return a key that sorts the splits to validate on, the preferred one first."""
     first = _FIRST_NAMES.index(name) if name in _FIRST_NAMES else len(_FIRST_NAMES)
     return first, kind is SplitKind.test, name
 

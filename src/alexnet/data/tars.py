@@ -13,40 +13,42 @@ from alexnet.terminal import progress_bar
 MEGABYTE = 1_000_000
 
 
-def tar_members(root: Path, tars: list[Path]) -> list[Entry]:
-    """List the files in uncompressed tars, and in the tars inside them, without labels.
+def tar_members(root: Path, tars: list[Path]) -> Iterator[Entry]:
+    """Yield the files in uncompressed tars, and in the tars inside them, without labels.
 
     Their paths are <tar>/<member>; in an inner tar <tar>/<inner tar without its .tar>/<member>.
     Raises `UserError` for a file that is not a complete tar archive, and for an image that is a link in it.
     """
-    entries = []
-    sizes = [tar.stat().st_size // MEGABYTE for tar in tars]
+    statuses = [tar.stat() for tar in tars]
+    sizes = [status.st_size // MEGABYTE for status in statuses]
     with progress_bar("Listing the tar archives, MB", sum(sizes)) as advance:
-        for path, size in zip(tars, sizes, strict=True):
+        for path, size, status in zip(tars, sizes, statuses, strict=True):
             name, done = path.relative_to(root).as_posix(), 0
-            tar_length = len(os.fsencode(name))
+            place = status.st_mtime_ns, len(os.fsencode(name))
             try:
                 with tarfile.open(path, "r:") as tar:
-                    for member, offset in _tar_files(tar):
-                        entries.append(Entry(f"{name}/{member.name}", -1, member.size, 0, offset, tar_length))
+                    for member, offset in tar_files(tar):
+                        yield Entry(f"{name}/{member.name}", -1, member.size, place[0], offset, place[1])
                         advance(offset // MEGABYTE - done)
                         done = offset // MEGABYTE
             except (tarfile.TarError, OSError) as error:
-                raise UserError(
-                    f"{path}: not a complete tar archive ({error}). Download it again."
-                ) from error
+                raise tar_error(path, error) from error
             advance(size - done)
-    return entries
 
 
-def _tar_files(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, int]]:
+def tar_error(path: Path, error: Exception) -> UserError:
+    """Return the error for a tar that cannot be read."""
+    return UserError(f"{path}: not a complete tar archive ({error}). Download it again.")
+
+
+def tar_files(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, int]]:
     """Yield each file with the offset of its first byte in the outermost tar."""
     for member in tar:
         tar.members = []  # type: ignore[attr-defined]  # otherwise tarfile keeps all of them in memory
         member.name = member.name.removeprefix("./")
         if member.isfile() and member.name.endswith(".tar"):
             with tarfile.open(fileobj=tar.extractfile(member), mode="r:") as inner:
-                for file, offset in _tar_files(inner):
+                for file, offset in tar_files(inner):
                     file.name = f"{member.name.removesuffix('.tar')}/{file.name}"
                     yield file, member.offset_data + offset
         elif member.isfile():

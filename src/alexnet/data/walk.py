@@ -146,12 +146,10 @@ def _identities(folder: Path) -> frozenset[Identity]:
     return frozenset((status.st_dev, status.st_ino) for status in statuses)
 
 
-def set_aside_others(files: Iterable[Entry], aside: SetAside) -> list[Entry]:
-    """Return the images among the files; `aside` receives the others."""
-    images = []
+def set_aside_others(files: Iterable[Entry], aside: SetAside) -> Iterator[Entry]:
+    """Yield the images among the files; `aside` receives the others."""
     for file in files:
         if is_image(file.path):
-            images.append(file)
+            yield file
         else:
             aside[file.path] = NOT_AN_IMAGE
-    return images

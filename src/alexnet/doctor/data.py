@@ -9,9 +9,9 @@ from scipy.stats import hypergeom
 
 from alexnet.config import DataConfig
 from alexnet.data.fetching import download_error, missing_download
-from alexnet.data.loader import prefetch_map
 from alexnet.data.loading import OpenData
 from alexnet.data.locations import pack_folder, require_data, require_root
+from alexnet.data.prefetch import prefetch_map
 from alexnet.doctor.connectivity import REACH_SECONDS, check_reachable
 from alexnet.doctor.report import Finding, failed, ok, warning
 from alexnet.terminal import duration

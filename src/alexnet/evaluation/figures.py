@@ -39,7 +39,8 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
     """
     predictions, names = evaluation.predictions, evaluation.short_names
     count = len(names)
-    shares = predictions.confusion / np.maximum(predictions.class_images, 1)[:, None]
+    block = 1 if count <= MAX_LABELLED else -(-count // MAX_CELLS)  # classes in a cell
+    shares = _confusion_cells(predictions, block)
     if count <= MAX_LABELLED:
         side = 2.8 + 0.42 * count
         figure = Figure(figsize=(side + 0.6, side), layout="constrained")
@@ -54,8 +55,7 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
     else:
         figure = Figure(figsize=(11.5, 6.4), layout="constrained")
         axes, pairs = figure.subplots(1, 2, width_ratios=[1.5, 1])
-        block = -(-count // MAX_CELLS)  # classes in a cell
-        matrix = _matrix(axes, _max_pool(shares, block), gamma=0.5)
+        matrix = _matrix(axes, shares, gamma=0.5)
         axes.set(xticks=[], yticks=[])
         bar = figure.colorbar(matrix, ax=axes, shrink=0.7, pad=0.01, format=PercentFormatter(1))
         bar.outline.set_visible(False)
@@ -126,10 +126,15 @@ def _matrix(axes: Axes, shares: NDArray[np.float64], gamma: float = 1) -> AxesIm
     return axes.imshow(shares, cmap="Blues", norm=PowerNorm(gamma, 0, 1), interpolation="nearest")
 
 
-def _max_pool(shares: NDArray[np.float64], block: int) -> NDArray[np.float64]:
-    """Return the maximum of each `block` x `block` cells: a mean would hide a single confused pair."""
-    starts = np.arange(0, len(shares), block)
-    return np.maximum.reduceat(np.maximum.reduceat(shares, starts, axis=0), starts, axis=1)
+def _confusion_cells(predictions: Predictions, block: int) -> NDArray[np.float64]:
+    """Return the confusion matrix in shares of each class, in cells of `block` x `block` pairs of classes.
+
+    A cell is the largest of its pairs: a mean would hide a single confused one.
+    """
+    labels, predicted, images = predictions.confusion
+    cells = np.zeros((-(-predictions.classes // block),) * 2)
+    np.maximum.at(cells, (labels // block, predicted // block), images / predictions.class_images[labels])
+    return cells
 
 
 def _list_pairs(axes: Axes, predictions: Predictions, names: tuple[str, ...]) -> None:

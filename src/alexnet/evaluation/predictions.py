@@ -38,6 +38,22 @@ class Confusion(NamedTuple):
     images: int
 
 
+class ConfusionCounts(NamedTuple):
+    """Numbers of images of the pairs of classes that occur, sorted by `labels`, then by `predicted`.
+
+    Ten thousand classes have a hundred million pairs, of which no more occur than there are images.
+    """
+
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    images: NDArray[np.int64]
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """Which of the pairs are mistakes."""
+        return self.labels != self.predicted
+
+
 @dataclass(frozen=True)
 class Predictions:
     """Predictions of a network, or an ensemble, for images with `labels` (N,).
@@ -75,10 +91,10 @@ class Predictions:
         return self.classes >= MIN_CLASSES_FOR_TOP5
 
     @cached_property
-    def confusion(self) -> NDArray[np.int64]:
-        """Confusion matrix in numbers of images, (classes, classes): rows are labels, columns predictions."""
-        pairs = self.labels * self.classes + self.top[:, 0]
-        return np.bincount(pairs, minlength=self.classes**2).reshape(self.classes, self.classes)
+    def confusion(self) -> ConfusionCounts:
+        """Confusion matrix in numbers of images, without zeros."""
+        pairs, images = np.unique(self.labels * self.classes + self.top[:, 0], return_counts=True)
+        return ConfusionCounts(pairs // self.classes, pairs % self.classes, images)
 
     @cached_property
     def class_images(self) -> NDArray[np.int64]:
@@ -97,12 +113,10 @@ class Predictions:
 
     def most_confused(self, most: int) -> list[Confusion]:
         """Return at most `most` pairs of classes with the most confusions, in descending order."""
-        counts = self.confusion.copy()
-        np.fill_diagonal(counts, 0)
-        order = np.argsort(-counts, axis=None, kind="stable")[:most]
-        images = self.class_images
-        pairs = (divmod(int(cell), self.classes) for cell in order if counts.flat[cell])
-        return [Confusion(row, col, int(counts[row, col]), int(images[row])) for row, col in pairs]
+        labels, predicted, counts = (part[self.confusion.wrong] for part in self.confusion)
+        order = np.argsort(-counts, kind="stable")[:most]
+        rows = np.stack([labels, predicted, counts, self.class_images[labels]], 1)[order]
+        return [Confusion(*row) for row in rows.tolist()]
 
     def worst(self, most: int) -> NDArray[np.int64]:
         """Return the indices of the images misclassified with the highest confidence, at most `most`."""

@@ -5,12 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from alexnet.config import ValCrops
 from alexnet.evaluation.figures import draw_confusion, draw_per_class, draw_worst
-from alexnet.evaluation.predictions import Predictions
+from alexnet.evaluation.predictions import ConfusionCounts, Predictions
 from alexnet.evaluation.results import Evaluation, PredictionsByCrops
 from alexnet.files import csv_text, write_json, write_text
 from alexnet.runs.tracking import track_later_results
@@ -87,7 +84,7 @@ def _json_content(evaluation: Evaluation, batch_size: int) -> dict[str, Any]:
             for label, images in enumerate(evaluation.predictions.class_images.tolist())
         ],
         "confusion": {
-            kind.value: _confusion_counts(predictions.confusion, data.classes)
+            kind.value: _confusion_table(predictions.confusion, data.classes)
             for kind, predictions in evaluation.primary.items()
         },
     }
@@ -115,11 +112,11 @@ def _class_errors(predictions: Predictions, label: int) -> dict[str, float]:
     return errors
 
 
-def _confusion_counts(counts: NDArray[np.int64], classes: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Return {class: {predicted class: images}} without zeros: a thousand classes have a million pairs."""
+def _confusion_table(counts: ConfusionCounts, classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return {class: {predicted class: images}} without zeros."""
     table: dict[str, dict[str, int]] = {name: {} for name in classes}
-    for row, col in np.argwhere(counts).tolist():
-        table[classes[row]][classes[col]] = int(counts[row, col])
+    for label, predicted, images in zip(*(part.tolist() for part in counts), strict=True):
+        table[classes[label]][classes[predicted]] = images
     return table
 
 
@@ -145,10 +142,11 @@ def _per_class_csv(evaluation: Evaluation) -> str:
 
 
 def _confusion_csv(evaluation: Evaluation) -> str:
-    """Return the confusion matrix by the main crops: rows are labels, columns predictions."""
-    classes, confusion = evaluation.data.classes, evaluation.predictions.confusion
-    rows = ([name, *counts] for name, counts in zip(classes, confusion.tolist(), strict=True))
-    return csv_text(["class", *classes], rows)
+    """Return a row for each pair of a class and a predicted class that occurs, by the main crops."""
+    classes = evaluation.data.classes
+    pairs = zip(*(part.tolist() for part in evaluation.predictions.confusion), strict=True)
+    rows = ([classes[label], classes[predicted], images] for label, predicted, images in pairs)
+    return csv_text(["class", "predicted", "images"], rows)
 
 
 def _predictions_csv(evaluation: Evaluation) -> str:
