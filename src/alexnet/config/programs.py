@@ -205,6 +205,7 @@ class CompareConfig(ValidatedConfig):
     wandb: bool = MISSING
     resolve: float | None = None
     results: InputPath | None = None
+    wandb_run: bool = False
 
     def check(self) -> None:
         if [self.study, self.runs, self.results].count(None) != 2:
