@@ -24,16 +24,20 @@ def main(raw: DictConfig) -> None:
             print(f"Wrote  {page}")
         return
     from alexnet.compare.comparison import compare  # imports scipy and matplotlib: after the quick checks
-    from alexnet.compare.display import print_address, print_comparison
+    from alexnet.compare.display import print_address, print_comparison, print_run
     from alexnet.compare.report import write_report
 
     comparison = compare(config)
     folder = write_report(comparison, config)
     print_comparison(comparison, folder)
+    if config.wandb_run:
+        from alexnet.compare.wandb_run import track
+
+        print_run(track(comparison, folder))
     if config.wandb:
         from alexnet.compare.wandb_report import publish
 
-        print_address(*publish(comparison), config)
+        print_address(publish(comparison), config)
 
 
 if __name__ == "__main__":

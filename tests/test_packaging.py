@@ -68,6 +68,31 @@ def version() -> str:
     return str(tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"])
 
 
+def test_the_metadata(built: Path) -> None:
+    """What pip and PyPI show; a list of files made by the build itself."""
+    (wheel,) = built.glob("*.whl")
+    with ZipFile(wheel) as archive:
+        folder = f"alexnet_lab-{version()}.dist-info"
+        metadata = archive.read(f"{folder}/METADATA").decode()
+        assert f"{folder}/licenses/LICENSE" in archive.namelist()
+    for line in (f"Version: {version()}", "License-Expression: MIT", "Author: The AlexNet Lab authors"):
+        assert f"\n{line}\n" in metadata
+    assert "# AlexNet Lab" in metadata  # the README, below the headers
+
+
+def test_the_sdist_holds_what_git_does(built: Path) -> None:
+    """The package with its configuration, and the pages about it; nothing that was left lying about."""
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {str(Path(*Path(name).parts[1:])) for name in archive.getnames()}
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "src", "conf"],
+        cwd=PROJECT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    expected = set(tracked.stdout.split()) | {"PKG-INFO", ".gitignore", "pyproject.toml", "LICENSE"}
+    assert names == expected | {"README.md", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md"}
+
+
 def test_the_sdist_builds_the_wheel(built: Path, tmp_path: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
@@ -83,6 +108,7 @@ def test_the_sdist_builds_the_wheel(built: Path, tmp_path: Path) -> None:
 def test_the_command(installed: Path, tmp_path: Path) -> None:
     usage = run(installed, tmp_path, "--help").stdout
     assert "  train        Train a network.\n" in usage
+    assert run(installed, tmp_path, "--version").stdout == f"AlexNet Lab {version()}\n"
     assert all(f"  {Path(name).stem}" in usage for name in PROGRAMS)
     assert run(installed, tmp_path).stdout == usage
     mistaken = run(installed, tmp_path, "trian")

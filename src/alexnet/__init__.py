@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from alexnet.api import TrainedRun, create_model, list_models, load_run
 
+    __version__: str
+
 __all__ = ["TrainedRun", "create_model", "list_models", "load_run"]
 
 
 def __getattr__(name: str) -> Any:
     """Import torch when a function is used: the programs' `--help` does not wait for it."""
+    if name == "__version__":
+        from alexnet.version import read_version
+
+        return read_version()
     if name not in __all__:
         raise AttributeError(f"module 'alexnet' has no attribute '{name}'")
     from alexnet import api
@@ -23,4 +29,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return [*globals(), *__all__, "__version__"]

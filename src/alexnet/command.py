@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alexnet.errors import suggest
 from alexnet.paths import PROGRAMS
+from alexnet.version import read_version
 
 
 def main() -> None:
@@ -15,6 +16,9 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help"):
         print(_usage(programs))
+        return
+    if name == "--version":
+        print(f"AlexNet Lab {read_version()}")
         return
     if name not in programs:
         nearest = suggest(name, list(programs))

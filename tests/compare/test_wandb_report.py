@@ -51,7 +51,7 @@ def test_the_report_holds_the_comparison_and_its_runs(study: Path) -> None:
     with fake_wandb() as server:
         done = compare(study, WANDB_BASE_URL=server.address, WANDB_API_KEY=KEY)
         assert done.returncode == 0, done.stderr
-        (report,) = server.reports
+        report, view = server.reports
     assert (report["entityName"], report["projectName"]) == (ENTITY, "alexnet-lab")
     blocks = json.loads(report["spec"])["blocks"]
     text = "\n".join(block.get("content", "") for block in blocks)
@@ -68,6 +68,15 @@ def test_the_report_holds_the_comparison_and_its_runs(study: Path) -> None:
     for metric in ("val/top1_error", "train/top1_error", "result.peak_memory_mb", "filters"):
         assert metric in shown
     assert f"/{ENTITY}/alexnet-lab/reports/" in done.stdout
+
+    # a saved view of the same runs, by arm
+    assert view["projectName"] == "alexnet-lab"
+    (section,) = json.loads(view["spec"])["section"]["runSets"]
+    (chosen,) = section["filters"]["filters"]
+    assert (chosen["key"]["name"], chosen["op"], set(chosen["value"])) == ("name", "IN", ids)
+    assert section["grouping"] == [{"section": "run", "name": "jobType"}]
+    assert "val/top1_error" in json.dumps(json.loads(view["spec"])["section"]["panelBankConfig"])
+    assert f"W&B view  {server.address}/{ENTITY}/alexnet-lab?nw=" in done.stdout
     assert "3 of the runs are not in W&B yet" in done.stdout
     assert f"wandb sync {study}/*/*/wandb/offline-run-*" in done.stdout
 

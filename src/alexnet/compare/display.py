@@ -12,6 +12,7 @@ from alexnet.compare.cells import is_number
 from alexnet.compare.comparison import Comparison
 from alexnet.compare.outline import outline
 from alexnet.compare.tables import Table
+from alexnet.compare.wandb_report import Published
 from alexnet.config import CompareConfig
 from alexnet.plotting import break_name
 from alexnet.studies.folder import is_study
@@ -40,9 +41,16 @@ def print_comparison(comparison: Comparison, folder: Path) -> None:
     console.print(f"Report    {folder / 'report.html'}", markup=False)
 
 
-def print_address(address: str, waiting: int, config: CompareConfig) -> None:
-    """Print where the W&B report is, and the command for the `waiting` runs that are not in W&B yet."""
-    console.print(f"W&B       {address}", markup=False)
+def print_run(address: str) -> None:
+    """Print where the comparison's W&B run is."""
+    console.print(f"W&B run   {address}", markup=False)
+
+
+def print_address(published: Published, config: CompareConfig) -> None:
+    """Print where report and saved view are, and the command for the runs that are not in W&B yet."""
+    console.print(f"W&B       {published.report}", markup=False)
+    console.print(f"W&B view  {published.view}", markup=False)
+    waiting = published.waiting
     if waiting:
         levels = "*/*" if config.study and is_study(Path(config.study)) else "*"
         runs = config.runs or f"{quote(str(config.study))}/{levels}"

@@ -54,6 +54,7 @@ class Tracked:
     entity: str | None
     id: str
     uploaded: bool
+    group: str | None = None
 
     @classmethod
     def read(cls, config: dict[str, Any], run: Path) -> "Tracked | None":
@@ -64,9 +65,8 @@ class Tracked:
             return None
         newest = folders[-1]
         uploaded = newest.name.startswith("run-") or any(newest.glob("*.synced"))
-        return cls(
-            logger["project"], logger.get("entity"), newest.name.split("run-")[1].split("-", 1)[1], uploaded
-        )
+        name = newest.name.split("run-")[1].split("-", 1)[1]
+        return cls(logger["project"], logger.get("entity"), name, uploaded, logger.get("group"))
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
-"""The comparison as a report in Weights & Biases, with live charts of its runs there."""
+"""The comparison as a report and a saved view in Weights & Biases, with live charts of its runs there."""
 
 import os
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from alexnet.compare.comparison import Comparison
 from alexnet.compare.documents import markdown_list, markdown_section, markdown_table
 from alexnet.compare.outline import Outline, outline
-from alexnet.compare.runs import Run, Tracked
+from alexnet.compare.runs import Tracked
 from alexnet.compare.tables import excluded_table
+from alexnet.compare.wandb_run import tracked_runs
 from alexnet.errors import UserError, first_line
 
 LONGEST_TITLE = 128  # characters that W&B accepts
@@ -22,15 +22,24 @@ BARS = (
     ("result.images_per_second", "images/s"),
     ("result.peak_memory_mb", "peak memory (MB)"),
 )
+PINNED = ("val/top1_error", "val/top5_error")
 
 
-def publish(comparison: Comparison) -> tuple[str, int]:
-    """Save a new report in the project of the runs; return its address, and how many runs W&B lacks.
+class Published(NamedTuple):
+    """The addresses of a report and of a saved view, and how many of the runs W&B lacks."""
+
+    report: str
+    view: str
+    waiting: int
+
+
+def publish(comparison: Comparison) -> Published:
+    """Save a new report, and a view of the runs by arm, in their project.
 
     Raises `UserError` where wandb-workspaces is not installed, nobody is logged in, the runs were
-    not tracked or are in several projects, or the server does not accept the report.
+    not tracked or are in several projects, or the server does not accept what it is sent.
     """
-    tracked = _tracked(run for arm in comparison.all_variants for run in arm.runs)
+    tracked = tracked_runs(comparison)
     try:
         import wandb
         import wandb_workspaces.reports.v2 as reports
@@ -38,7 +47,10 @@ def publish(comparison: Comparison) -> tuple[str, int]:
         raise UserError("wandb=true needs the package wandb-workspaces: install it.") from error
     os.environ.setdefault("WANDB_SILENT", "true")
     if not wandb.login(prompt=False, verify=False):
-        raise UserError("wandb=true: nobody is logged in to W&B here. Log in first: wandb login")
+        raise UserError(
+            "wandb=true: nobody is logged in to W&B here. Log in first: wandb login. Without a login,"
+            " wandb_run=true makes a run to be uploaded later."
+        )
     try:
         parts = outline(comparison)
         entity = tracked[0].entity or wandb.Api().default_entity or ""
@@ -51,24 +63,58 @@ def publish(comparison: Comparison) -> tuple[str, int]:
             width="fluid",
         )
         report.save()
+        view = _view(comparison, reports, entity, tracked)
+        view.save()
     except Exception as error:  # wandb raises many types
         raise UserError(f"wandb=true: W&B did not accept the report ({first_line(error)}).") from error
-    return report.url, sum(not run.uploaded for run in tracked)
+    return Published(report.url, view.url, sum(not run.uploaded for run in tracked))
 
 
-def _tracked(runs: Iterable[Run]) -> list[Tracked]:
-    runs = list(runs)
-    tracked = [run.tracked for run in runs if run.tracked is not None]
-    untracked = [run for run in runs if run.tracked is None]
-    if untracked:
-        raise UserError(
-            f"wandb=true: {len(untracked)} of these runs were made without W&B (logger=wandb),"
-            f" {untracked[0].path} among them."
+def _view(comparison: Comparison, reports: Any, entity: str, tracked: list[Tracked]) -> Any:
+    """Return a workspace of these runs, grouped by arm, with their curves and errors."""
+    import wandb_workspaces.workspaces as workspaces
+    from wandb_workspaces import expr
+
+    panels = [*_curves(reports), *_bars(reports)]
+    return workspaces.Workspace(
+        entity=entity,
+        project=tracked[0].project,
+        name=comparison.title[:LONGEST_TITLE],
+        sections=[workspaces.Section(name="Errors and cost by arm", panels=panels, is_open=True)],
+        runset_settings=workspaces.RunsetSettings(
+            filters=[expr.Metric("ID").isin([run.id for run in tracked])],
+            groupby=[expr.Metric("JobType")],  # the arm
+            pinned_columns=[f"summary:{metric}" for metric in PINNED],
+        ),
+    )
+
+
+def _curves(reports: Any) -> list[Any]:
+    """Return the learning curves: mean over the seeds, lowest to highest."""
+    return [
+        reports.LinePlot(
+            title=title,
+            x="epoch",
+            y=[metric],
+            groupby_aggfunc="mean",
+            groupby_rangefunc="minmax",
+            layout=reports.Layout(x=12 * column, w=12, h=9),
         )
-    projects = sorted({f"{run.entity or 'your own'}/{run.project}" for run in tracked})
-    if len(projects) > 1:
-        raise UserError(f"wandb=true: the runs are in several projects of W&B: {', '.join(projects)}.")
-    return tracked
+        for column, (metric, title) in enumerate(CURVES)
+    ]
+
+
+def _bars(reports: Any) -> list[Any]:
+    """Return errors and costs of the arms: means over the seeds."""
+    return [
+        reports.BarPlot(
+            title=title,
+            metrics=[reports.SummaryMetric(metric)],
+            groupby_aggfunc="mean",
+            layout=reports.Layout(x=6 * column, w=6, h=8),
+        )
+        for column, (metric, title) in enumerate(BARS)
+    ]
 
 
 def _blocks(
@@ -89,26 +135,6 @@ def _blocks(
         )
         return reports.PanelGrid(runsets=[runs], panels=list(panels))
 
-    curves = [
-        reports.LinePlot(
-            title=title,
-            x="epoch",
-            y=[metric],
-            groupby_aggfunc="mean",
-            groupby_rangefunc="minmax",
-            layout=reports.Layout(x=12 * column, w=12, h=9),
-        )
-        for column, (metric, title) in enumerate(CURVES)
-    ]
-    bars = [
-        reports.BarPlot(
-            title=title,
-            metrics=[reports.SummaryMetric(metric)],
-            groupby_aggfunc="mean",
-            layout=reports.Layout(x=6 * column, w=6, h=8),
-        )
-        for column, (metric, title) in enumerate(BARS)
-    ]
     filters = reports.MediaBrowser(
         title="filters of conv1", media_keys=["filters"], layout=reports.Layout(w=24, h=10)
     )
@@ -117,9 +143,9 @@ def _blocks(
         text(markdown_list(parts.headline)),
         text(markdown_section(parts.effects)),
         reports.H2(text="Learning curves: mean over the seeds, lowest to highest"),
-        panels(*curves),
+        panels(*_curves(reports)),
         *(text(markdown_section(section)) for section in parts.sections),
-        panels(*bars),
+        panels(*_bars(reports)),
         reports.H2(text="What the first layer learned"),
         panels(filters),
         reports.H2(text="To keep in mind"),

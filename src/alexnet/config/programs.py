@@ -29,6 +29,7 @@ class ExportFormat(Enum):
     onnx = "onnx"
     torch_export = "torch_export"
     safetensors = "safetensors"
+    hub = "hub"
 
 
 class ComparabilityKey(Enum):
@@ -163,6 +164,7 @@ class ExportConfig(ProgramConfig):
     out: OutputPath | None = MISSING
     tolerance: float = MISSING
     opset: int | None = MISSING
+    license: str = MISSING
 
     @property
     def formats(self) -> list[ExportFormat]:
@@ -177,6 +179,7 @@ class ExportConfig(ProgramConfig):
         check_positive("tolerance", self.tolerance)
         expected = f"a version of ONNX's operators from {OLDEST_OPSET} up"
         check(self.opset is None or self.opset >= OLDEST_OPSET, "opset", self.opset, expected)
+        check(bool(self.license.strip()), "license", self.license, "the name of a licence, such as mit")
 
 
 def _parse_format(name: str) -> ExportFormat:
@@ -202,6 +205,7 @@ class CompareConfig(ValidatedConfig):
     wandb: bool = MISSING
     resolve: float | None = None
     results: InputPath | None = None
+    wandb_run: bool = False
 
     def check(self) -> None:
         if [self.study, self.runs, self.results].count(None) != 2:

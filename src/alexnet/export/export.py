@@ -1,15 +1,18 @@
-"""Export of a trained network: one file for each format, verified before it is kept."""
+"""Export of a trained network: a file or folder for each format, verified before it is kept."""
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from alexnet.config import ExportConfig, ExportFormat
 from alexnet.errors import UserError
 from alexnet.export.formats import FORMATS, check_packages
+from alexnet.export.hub import WEIGHTS, write_hub_config
+from alexnet.export.model_card import write_model_card
 from alexnet.export.pixel_model import describe
 from alexnet.export.verify import BATCH_SIZES, SAMPLE_SIZE, LogitsCheck, draw_sample
-from alexnet.files import atomic_write_files, make_output_folder
+from alexnet.files import atomic_write_files, make_output_folder, write_json
 from alexnet.paths import absolute
 from alexnet.runs.trained_model import TrainedModel, load_trained_model
 from alexnet.terminal import console
@@ -52,23 +55,25 @@ def _output_folder(config: ExportConfig, trained: TrainedModel) -> Path:
 def _write(
     trained: TrainedModel, kind: ExportFormat, check: LogitsCheck, config: ExportConfig, path: Path
 ) -> float:
-    """Write one file and its description if its logits are right; return how much they differ.
+    """Write one export and its description if its logits are right; return how much they differ.
 
     Raises `UserError` where they differ by more than the tolerance, and where the file cannot be written.
     """
     chosen, tolerance = FORMATS[kind], config.tolerance
     description = describe(trained, mean_inside=chosen.mean_inside)
+    folder = path if chosen.is_folder else path.parent
     try:
-        with atomic_write_files(path.parent) as aside:
-            chosen.write(trained, description, aside / path.name, config.opset)
-            difference = check.difference(chosen.load(trained, aside / path.name))
+        with _made(folder), atomic_write_files(folder) as aside:
+            written = aside if chosen.is_folder else aside / path.name
+            chosen.write(trained, description, written, config.opset)
+            difference = check.difference(chosen.load(trained, written))
             if not difference <= tolerance:  # true for NaN as well
                 raise UserError(
                     f"{path} is not written: as {kind.value} the logits differ by {difference:.1e} of their"
                     f" spread from the network's on {check.origin}, more than tolerance={tolerance:g}."
                 )
             header: dict[str, Any] = {
-                "file": path.name,
+                "file": WEIGHTS if chosen.is_folder else path.name,
                 "format": kind.value,
                 "use": chosen.use.replace("<file>", path.name),
                 "checked": {
@@ -79,16 +84,32 @@ def _write(
                     "tolerance": tolerance,
                 },
             }
-            text = json.dumps(header | description, indent=2) + "\n"
-            (aside / f"{path.name}.json").write_text(text, encoding="utf-8")
+            if chosen.is_folder:
+                write_hub_config(written, header | description)
+                write_model_card(written, trained, header | description, config.license)
+            else:
+                write_json(aside / f"{path.name}.json", header | description)
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror or error}.") from error
     return difference
 
 
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder if it is missing; on failure remove it, unless there is something in it."""
+    folder.mkdir(exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
+
+
 def _print_file(kind: ExportFormat, path: Path, difference: float, origin: str) -> None:
     weights = path.with_name(f"{path.name}.data")  # where ONNX keeps the weights of a large network
-    size = sum(file.stat().st_size for file in (path, weights) if file.is_file())
+    files = path.iterdir() if path.is_dir() else (path, weights)
+    size = sum(file.stat().st_size for file in files if file.is_file())
     console.print(
         f"{kind.value:<13} {path}, {size / 1e6:,.1f} MB: differs by at most {difference:.1e} of the logits'"
         f" spread on {origin}",

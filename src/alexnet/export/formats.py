@@ -1,4 +1,4 @@
-"""Export formats: ONNX, torch.export and safetensors."""
+"""Export formats: ONNX, torch.export, safetensors, and a folder for the Hugging Face hub."""
 
 import json
 import logging
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from alexnet.config import ExportFormat
 from alexnet.errors import UserError, first_line
+from alexnet.export.hub import load_hub, write_hub
 from alexnet.export.pixel_model import BATCH_DIM, INPUT_NAME, OUTPUT_NAME, PixelModel, as_strings, capture
 from alexnet.export.verify import ExportedNetwork
 from alexnet.models.build import build_network
@@ -26,7 +27,8 @@ class Format(NamedTuple):
     `write` writes a network with its description to a file; its last argument is the version of ONNX's
     operators, None for torch's choice. `load` loads that file, given the network that was exported. `use` is
     the code that runs it elsewhere, with <file> in place of the path. `packages` are those that writing
-    and loading need. `mean_inside` says whether the exported network subtracts the mean itself.
+    and loading need. `mean_inside` says whether the exported network subtracts the mean itself. `is_folder`:
+    it is a folder of files, not a file.
     """
 
     suffix: str
@@ -35,6 +37,7 @@ class Format(NamedTuple):
     write: Callable[[TrainedModel, dict[str, Any], Path, int | None], None]
     load: Callable[[TrainedModel, Path], ExportedNetwork]
     use: str
+    is_folder: bool = False
 
 
 def check_packages(formats: Iterable[ExportFormat]) -> None:
@@ -186,5 +189,14 @@ FORMATS = {
         load=load_safetensors,
         use='import safetensors.torch; safetensors.torch.load_file("<file>")'
         "  # includes the mean to subtract from crops",
+    ),
+    ExportFormat.hub: Format(
+        suffix="_hub",
+        packages=("safetensors",),
+        mean_inside=True,
+        write=write_hub,
+        load=load_hub,
+        use="hf upload <your name>/<its name> <file>  # to publish it; README.md there is its card",
+        is_folder=True,
     ),
 }

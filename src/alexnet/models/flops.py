@@ -14,6 +14,14 @@ def training_flops(network: ImageClassifier) -> int:
     return count_training_flops(network, network.config.image_size)
 
 
+def forward_flops(network: ImageClassifier) -> int:
+    """Count those of classifying an image, in the same way."""
+    side = network.config.image_size
+    with FlopCounterMode(display=False) as counter:
+        _on_meta(network)(torch.empty(1, 3, side, side, device="meta"))
+    return counter.get_total_flops()
+
+
 def count_training_flops(network: nn.Module, side: int) -> int:
     """Count the same for any network whose first layer is a convolution of a (3, side, side) image.
 
@@ -21,10 +29,15 @@ def count_training_flops(network: nn.Module, side: int) -> int:
     pass, for the gradients of its weights and of its input; only the gradient of the images is not computed.
     (torch's count of the backward pass ignores the groups of grouped convolutions.)
     """
-    replica = deepcopy(network).to("meta").eval()  # batch normalisation in training needs several images
+    replica = _on_meta(network)
     name, stem = next(item for item in replica.named_modules() if isinstance(item[1], nn.Conv2d))
     images = torch.empty(1, 3, side, side, device="meta", dtype=stem.weight.dtype)
     with FlopCounterMode(display=False) as counter:
         replica(images)
     stem_flops = sum(counter.get_flop_counts()[f"{type(replica).__name__}.{name}"].values())
     return 3 * counter.get_total_flops() - stem_flops
+
+
+def _on_meta(network: nn.Module) -> nn.Module:
+    """Return a copy without memory; in evaluation, as batch normalisation trains on several images only."""
+    return deepcopy(network).to("meta").eval()

@@ -36,39 +36,69 @@ def build_wandb_logger(
     If the server cannot be reached, the run is kept offline, in the run folder. Raises `UserError` if wandb
     is not installed.
     """
+    run = start_run(
+        folder.path,
+        project=config.project,
+        entity=config.entity,
+        name=config.name or folder.path.name,
+        group=config.group,
+        job_type=config.job_type,
+        tags=[*config.tags, *_tags(overrides)],
+        config=run_config,
+        mode=config.mode,
+    )
+    run.define_metric("trainer/global_step")
+    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)  # as Lightning does
+    upload = config.log_checkpoint and not run.offline
+    return WandbLogger(experiment=run, save_dir=folder.path, log_model=upload)
+
+
+def start_run(
+    folder: Path,
+    *,
+    project: str,
+    entity: str | None,
+    name: str,
+    group: str | None,
+    job_type: str | None,
+    tags: list[str],
+    config: dict[str, Any],
+    mode: WandbMode,
+    notes: str | None = None,
+) -> Any:
+    """Start a W&B run whose files are in `folder`, or resume the one that has its files there.
+
+    It is kept offline where nobody is logged in, or the server cannot be reached. Raises `UserError` if
+    wandb is not installed.
+    """
     try:
         import wandb
     except ImportError as error:
         raise UserError("logger=wandb needs the package wandb. Install it, or use logger=csv.") from error
 
     os.environ.setdefault("WANDB_SILENT", "true")
+    earlier = _earlier_id(folder)
 
-    name = config.name or folder.path.name
-    earlier = _earlier_id(folder.path)
-
-    def start(offline: bool) -> WandbLogger:
-        run = wandb.init(
-            project=config.project,
-            entity=config.entity,
+    def start(offline: bool) -> Any:
+        return wandb.init(
+            project=project,
+            entity=entity,
             name=name,
             id=earlier or _run_id(name),
             resume="allow" if earlier and not offline else None,
-            dir=folder.path,
-            group=config.group,
-            job_type=config.job_type,
-            tags=[*config.tags, *_tags(overrides)],
-            config=run_config,
+            dir=folder,
+            group=group,
+            job_type=job_type,
+            tags=tags,
+            notes=notes,
+            config=config,
             mode="offline" if offline else "online",
             settings=wandb.Settings(
                 silent=True, console="off", init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS
             ),
         )
-        run.define_metric("trainer/global_step")
-        run.define_metric("*", step_metric="trainer/global_step", step_sync=True)  # as Lightning does
-        upload = config.log_checkpoint and not offline
-        return WandbLogger(experiment=run, save_dir=folder.path, log_model=upload)
 
-    if not wants_online(config.mode):
+    if not wants_online(mode):
         return start(offline=True)
     try:
         return start(offline=False)
@@ -80,7 +110,11 @@ def build_wandb_logger(
 
 def upload_command(logger: WandbLogger) -> str | None:
     """Return the command that uploads an offline run; None for an online run."""
-    run = logger.experiment
+    return sync_command(logger.experiment)
+
+
+def sync_command(run: Any) -> str | None:
+    """Return the same for a run of W&B."""
     if not run.offline:
         return None
     start = Path(run.dir).parent  # each start of the run has a folder
