@@ -256,8 +256,10 @@ def test_values_in_pages_are_pyarrows(
         assert set(stored) == {compression == "none"}
 
 
-def test_parquet_needs_pyarrow(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = as_parquet(pictures, tmp_path / "archives")
+def test_parquet_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "archives"
+    root.mkdir()
+    (root / "train.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(UserError, match=r"need pyarrow: install it .*extra `parquet`") as refused:
         listed(root)
