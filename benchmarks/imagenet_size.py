@@ -94,7 +94,7 @@ def _measure(root: Path, stage: str) -> tuple[int, float, float, float]:
 
 def _peak() -> float:
     """Return the peak of this process's resident memory, in MB; getrusage's may be its parent's."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
 
 

@@ -256,8 +256,10 @@ def test_values_in_pages_are_pyarrows(
         assert set(stored) == {compression == "none"}
 
 
-def test_parquet_needs_pyarrow(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = as_parquet(pictures, tmp_path / "archives")
+def test_parquet_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "archives"
+    root.mkdir()
+    (root / "train.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(UserError, match=r"need pyarrow: install it .*extra `parquet`") as refused:
         listed(root)
@@ -361,6 +363,23 @@ def test_what_is_not_used_or_missing_is_told(pictures: Path, tmp_path: Path) -> 
     notes = listed(root).notes
     assert f"{root}: 1 of 3 files of train-00000-of-00003.parquet are there." in notes
     assert f"{root}: test-00000-of-00001.parquet not used." in notes
+
+
+def test_what_is_missing_from_shards_is_told(pictures: Path, tmp_path: Path) -> None:
+    root = as_shards(pictures, tmp_path / "set")
+    image = next(pictures.glob("train/cat/*")).read_bytes()
+    write_shard(root / "train/0004.tar", [("a", "cat", b"?"), ("b", "dog", b"?")], "heic")
+    with tarfile.open(root / "train/0004.tar", "a") as tar:
+        for name, data in (("c.png", image), ("c.cls", b"eel"), ("c.txt", b"a caption")):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, BytesIO(data))
+    listing = listed(root)
+    assert len(listing.train) == 16
+    assert listing.train.ignored == {
+        f"train/0004.tar/{name}.heic": "not an image by its name" for name in ("a", "b")
+    }
+    assert listing.notes == [f"{root}: numbers are missing among train/0000.tar and 2 more."]
 
 
 def test_class_folders_beside_archives_are_class_folders(pictures: Path, tmp_path: Path) -> None:

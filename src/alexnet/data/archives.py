@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.data.folders import HELD_OUT, hold_out_images
-from alexnet.data.image_list import Entry, ImageList, ImageListBuilder
+from alexnet.data.image_list import NOT_AN_IMAGE, Entry, ImageList, ImageListBuilder
 from alexnet.data.labels import ClassMatcher, composed
 from alexnet.data.npz_batches import NPZ_BATCHES
 from alexnet.data.parquet import PARQUET
@@ -116,16 +116,19 @@ class _Reader:
         builder = ImageListBuilder(self.walk.root)
         numbers: dict[str, int] = {}  # of the classes, in the order in which they appear
         declared: set[str] = set()
+        aside: dict[str, str] = {}
         for path, content in self._contents(paths):
             for entry, class_name in self._entries(path, content, len(builder)):
                 builder.add(entry._replace(label=numbers.setdefault(class_name, len(numbers))), content.codec)
             declared.update(content.class_names or ())
+            for name in content.left_out:
+                aside[f"{self.walk.relative(path)}/{name}"] = NOT_AN_IMAGE
         if not len(builder):
             raise UserError(f"{_listed(self.walk, paths)}: no images.")
         if classes is None:
             classes = tuple(sorted(numbers))
             self._report_unused(declared - set(numbers) if declared & set(numbers) else set())
-        return builder.build(classes, relabel=self._labels(numbers, classes, paths))
+        return builder.build(classes, aside, self._labels(numbers, classes, paths))
 
     def _contents(self, paths: list[Path]) -> Iterator[tuple[Path, ArchiveContent]]:
         for path in paths:
@@ -245,7 +248,10 @@ def _is_labelled(form: ArchiveForm, kind: SplitKind | None, paths: list[Path]) -
 
 
 def _report_missing(walk: Walk, paths: list[Path]) -> None:
-    """Note files that are missing from a set of numbered ones: train-00000-of-00294."""
+    """Note files that are missing from a set of numbered ones: train-00000-of-00294, train-0000."""
+    numbers = {int(number[0]) for path in paths if (number := re.findall(r"\d+", path.stem)[-1:])}
+    if not PART.search(paths[0].name) and len(numbers) == len(paths) <= max(numbers) - min(numbers):
+        walk.notes.append(f"{walk.root}: numbers are missing among {_listed(walk, paths)}.")
     totals = {int(found[1]) for path in paths if (found := PART.search(path.name))}
     if len(totals) == 1 and len(paths) < (total := totals.pop()):
         walk.notes.append(f"{walk.root}: {len(paths)} of {total} files of {_listed(walk, paths)} are there.")

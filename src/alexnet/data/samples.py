@@ -25,12 +25,13 @@ class Sample(NamedTuple):
 class ArchiveContent(NamedTuple):
     """The images of an archive, in its order, and the names of the classes by number where it has them.
 
-    `codec` is that of the pages of a Parquet file.
+    `codec` is that of the pages of a Parquet file. `left_out` are files without an image beside them.
     """
 
     samples: list[Sample]
     class_names: tuple[str, ...] | None = None
     codec: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 class ArchiveForm(NamedTuple):

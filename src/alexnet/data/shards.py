@@ -34,6 +34,7 @@ def read_shard(path: Path) -> ArchiveContent:
     images: dict[str, Sample] = {}
     labels: dict[str, Label | None] = {}
     described: dict[str, Label | None] = {}
+    others: dict[str, str] = {}
     try:
         with tarfile.open(path, "r:") as tar, path.open("rb", buffering=0) as file:
             for member, offset in tar_files(tar):
@@ -46,11 +47,13 @@ def read_shard(path: Path) -> ArchiveContent:
                     into = labels if ending == "cls" else described
                     text = os.pread(file.fileno(), member.size, offset).decode().strip()
                     into[key] = _read_label(text, ending)
+                else:
+                    others[key] = member.name
     except (tarfile.TarError, OSError, ValueError) as error:
         raise tar_error(path, error) from error
-    return ArchiveContent(
-        [sample._replace(label=labels.get(key, described.get(key))) for key, sample in images.items()]
-    )
+    samples = [sample._replace(label=labels.get(key, described.get(key))) for key, sample in images.items()]
+    left_out = tuple(name for key, name in others.items() if key not in images)
+    return ArchiveContent(samples, left_out=left_out)
 
 
 def _read_label(text: str, ending: str) -> Label | None:
