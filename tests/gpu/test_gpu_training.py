@@ -308,6 +308,17 @@ def test_memory_does_not_grow(accelerator: str, trained: Trained) -> None:
         assert run.result["peak_memory_mb"] <= max(run.reserved) / 1e6
 
 
+def test_resident_images_are_the_same(accelerator: str, trained: Trained) -> None:
+    """The losses of a run from images on the device, and the memory that these take there."""
+    held, read = trained(accelerator, "data.resident=true"), trained(accelerator)
+    check_losses(held, read)
+    if accelerator == "cpu":  # a GPU may add up in another order each time
+        assert held.losses == read.losses
+    else:
+        images = (61 + 31) * 3 * 256**2 / 1e6
+        assert held.result["peak_memory_mb"] >= read.result["peak_memory_mb"] + 0.5 * images
+
+
 class NoWaiting(Callback):
     """Any wait for the GPU within a step is an error, once the first steps are done."""
 
