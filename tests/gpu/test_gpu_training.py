@@ -60,6 +60,12 @@ def accelerator(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture(autouse=True)
+def _packages_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs find what this process has found: on a borrowed GPU it may lie in a folder of its own."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+
+
 @pytest.fixture
 def device(accelerator: str) -> torch.device:
     return torch.device("cuda" if accelerator == "gpu" else "cpu")
