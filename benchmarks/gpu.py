@@ -398,7 +398,7 @@ def measure_augmentation(bench: Bench) -> Result:
     return result
 
 
-MEMORY = "one batch on the device"
+NETWORK = "one batch on the device"
 
 
 def measure_training(bench: Bench, columns: int) -> Result:
@@ -408,20 +408,21 @@ def measure_training(bench: Bench, columns: int) -> Result:
         keys = (f"model.columns={columns}", f"data.batch_size={size}")
         config = bench.config(*keys)
         images = size * (WARM_UP + bench.sizes.steps)
-        ways: dict[str, ImageData | None] = {MEMORY: None}
+        ways: dict[str, tuple[BenchmarkConfig, ImageData | None]] = {NETWORK: (config, None)}
         for name, data in bench.data.items():
-            ways[name] = replace(data, train=Repeated(data.train, images))
+            ways[name] = config, replace(data, train=Repeated(data.train, images))
+        ways["the device"] = bench.config(*keys, "data.resident=true"), ways["memory"][1]
         module = build_module(config, bench.data["memory"])
         rates: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(bench.sizes.rounds):
-            for name, data in ways.items():
-                rates[name].append(train_on(module, config, data, bench.sizes.steps))
+            for name, (of_way, data) in ways.items():
+                rates[name].append(train_on(module, of_way, data, bench.sizes.steps))
             if bench.left() < 0:
                 break
         result[str(size)] = {
             name: {
                 "images_per_second": spread(values),
-                "share_of_network": spread([v / m for v, m in zip(values, rates[MEMORY], strict=True)]),
+                "share_of_network": spread([v / m for v, m in zip(values, rates[NETWORK], strict=True)]),
             }
             for name, values in rates.items()
         }

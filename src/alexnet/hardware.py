@@ -18,6 +18,7 @@ from torch import Tensor
 
 from alexnet.config import Accelerator, TrainerConfig
 from alexnet.errors import UserError, first_line, lacks_memory
+from alexnet.machine import available_memory
 
 
 def resolve_accelerator(accelerator: Accelerator) -> str:
@@ -87,6 +88,15 @@ def peak_memory_mb(accelerator: str) -> float:
         return torch.cuda.max_memory_allocated() / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB on Linux, in bytes on macOS
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def free_memory(device: torch.device) -> float | None:
+    """Return the bytes that are free for tensors on a device; None if that is not known."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return float(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return available_memory()
 
 
 MEASURED_SECONDS = 0.05

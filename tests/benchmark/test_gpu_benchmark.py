@@ -97,7 +97,7 @@ def test_all_parts(gpu: Any, tmp_path: Path) -> None:
     for name in ("options_1", "options_2", "innovations"):
         assert parts[name]["variants"]["as by default"]["ratio"] == {"median": 1, "least": 1, "most": 1}
         assert not [row for row in parts[name]["variants"].values() if "failed" in row]
-    sources = {"one batch on the device", "memory", "raw pack", "jpeg pack"}
+    sources = {"one batch on the device", "memory", "raw pack", "jpeg pack", "the device"}
     for name in ("training_1", "training_2"):
         assert set(parts[name]["4"]) == sources
     text = (tmp_path / "gpu.md").read_text()

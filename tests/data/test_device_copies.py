@@ -10,7 +10,10 @@ import pytest
 import torch
 
 from alexnet.data import loader
-from alexnet.data.loader import BACKLOG, Batch, move_to_device, prefetch_to_cuda
+from alexnet.data.dataset import ImageDataset
+from alexnet.data.loader import BACKLOG, Batch, BatchLoader, move_to_device, prefetch_to_cuda
+from alexnet.data.sampling import GlobalBatchSampler
+from conftest import wait_for
 
 
 class Recorder:
@@ -122,3 +125,56 @@ def test_a_gpu_lags_behind_by_few_batches(cuda: FakeCuda) -> None:
     assert numbers == list(range(20))
     assert max(lags) == BACKLOG + 1  # this batch, and those behind which it is queued
     assert lags[-1] == BACKLOG + 1
+
+
+class Numbered(ImageDataset):
+    """Images whose pixels are all their number."""
+
+    def path(self, index: int) -> str:
+        return str(index)
+
+    def _read(self, index: int, out: np.ndarray) -> None:
+        out[...] = index
+
+
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+CYCLES = 2_000_000_000  # about a second of a GPU
+
+
+@pytest.mark.parametrize("name", [pytest.param("cuda", marks=[pytest.mark.gpu, NEEDS_GPU]), "cpu"])
+def test_images_arrive_unchanged(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From pinned memory, while the device is busy with the batches before."""
+    device, pinned = torch.device(name), []
+
+    def copied(tensor: torch.Tensor, target: torch.device) -> torch.Tensor:
+        pinned.append(tensor.is_pinned())
+        return move_to_device(tensor, target)
+
+    monkeypatch.setattr(loader, "move_to_device", copied)
+    images = Numbered(np.zeros(200, np.int64))
+    sampler = GlobalBatchSampler(200, 16)
+    made = BatchLoader(images, sampler, size=64, workers=2, position=lambda: (0, 0), device=device)
+    means, indices = [], []
+    for batch in made:
+        if name == "cuda":
+            torch.cuda._sleep(CYCLES // 200)
+        means.append(batch.images.double().mean((1, 2, 3)))
+        indices.append(batch.indices)
+    assert torch.cat(means).tolist() == np.concatenate(indices).tolist()
+    assert pinned == [True] * len(sampler) * (name == "cuda")
+
+
+@pytest.mark.gpu
+@NEEDS_GPU
+def test_copies_do_not_wait_for_the_gpu_s_work() -> None:
+    device = torch.device("cuda")
+    pixels = [torch.full((64, 3, 256, 256), n, dtype=torch.uint8).pin_memory() for n in range(4)]
+    made = prefetch_to_cuda((Batch(p, torch.zeros(64), np.arange(64)) for p in pixels), device)
+    first = next(made)
+    torch.cuda._sleep(CYCLES)
+    busy = torch.cuda.current_stream().record_event()
+    second = next(made)
+    wait_for(lambda: loader._copy_stream(device).query(), 0.5)
+    assert not busy.query()
+    for number, batch in enumerate((first, second, *made)):
+        assert (batch.images == number).all()

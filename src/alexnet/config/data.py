@@ -178,6 +178,7 @@ class DataConfig(ValidatedConfig):
     val_fraction: float = MISSING
     hold_out: float | None = None
     in_memory: bool = False
+    resident: bool = False
     max_unreadable: float = MISSING
     exclude_damaged: bool = False
     resize_size: int = MISSING

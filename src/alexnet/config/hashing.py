@@ -7,7 +7,8 @@ from typing import Any
 # monitoring, loading and naming do not change what a run computes
 UNHASHED_KEYS = (
     *("outputs", "run_folder", "study_folder", "resume", "logger", "claim", "study", "extensions"),
-    *("data.cache", "data.workers", "data.in_memory", "trainer.log_every_n_steps", "trainer.max_time"),
+    *("data.cache", "data.workers", "data.in_memory", "data.resident"),
+    *("trainer.log_every_n_steps", "trainer.max_time"),
     *("callbacks.checkpoint", "callbacks.activation_monitor"),
 )
 

@@ -76,6 +76,7 @@ ADDED_KEYS: dict[str, tuple[Any, str]] = {
     "data.exclude_damaged": (False, "data.name"),
     "data.hold_out": (None, "data.name"),
     "data.in_memory": (False, "data.name"),
+    "data.resident": (False, "data.name"),
     "model.init_gain": (1.0, "model.init_bias"),
     "model.conv6": (False, "model.remove_layers"),
     "model.lrn_cross_column": (False, "model.cross_column"),

@@ -15,6 +15,7 @@ from alexnet.data.dataset import ImageDataset
 from alexnet.data.image import UNREADABLE
 from alexnet.data.loader import Batch, BatchLoader, move_to_device
 from alexnet.data.loading import ImageData
+from alexnet.data.resident import ResidentImages
 from alexnet.data.sampling import GlobalBatchSampler
 from alexnet.data.scan import check_unreadable
 from alexnet.data.statistics import color_axes, mean_image
@@ -44,6 +45,7 @@ class ImageDataModule(LightningDataModule):
         super().__init__()
         check_crop(crop, config.resize_size)
         self.data, self.config, self.seed, self.workers = data, config, seed, workers
+        self._residents: dict[str, ResidentImages] = {}
         self.augmentation = Augmentation(
             config.augment,
             crop,
@@ -77,14 +79,24 @@ class ImageDataModule(LightningDataModule):
             seed=seed,
             successors=successors,
         )
+        device = self.trainer.strategy.root_device
         return BatchLoader(
             dataset,
             batches,
             size=self.config.resize_size,
             workers=self.workers,
             position=position,
-            device=self.trainer.strategy.root_device,
+            device=device,
+            gather=self._resident(dataset, device).batch if self.config.resident else None,
         )
+
+    def _resident(self, dataset: ImageDataset, device: torch.device) -> ResidentImages:
+        """Return the images of a split on the device, to which they are copied once."""
+        split = "training" if dataset is self.data.train else "validation"
+        if split not in self._residents:
+            description = f"Loading the {split} images"
+            self._residents[split] = ResidentImages(dataset, self.config.resize_size, device, description)
+        return self._residents[split]
 
     def _position(self) -> tuple[int, int]:
         """Return the epoch, and how many of its batches were trained on before the run was stopped."""

@@ -39,7 +39,7 @@ class BatchLoader:
 
     `position` returns the epoch and the number of its first batch, and is called at the start of each
     iteration: an interrupted epoch is resumed where it stopped. If `device` is a GPU, images are copied to it
-    while it computes.
+    while it computes. If `gather` is given, it returns the batch of some indices, and nothing is read.
     """
 
     def __init__(
@@ -51,9 +51,10 @@ class BatchLoader:
         workers: int,
         position: Callable[[], tuple[int, int]],
         device: torch.device | None = None,
+        gather: Callable[[NDArray[np.int64]], Batch] | None = None,
     ) -> None:
         self.dataset, self.batches, self.size = dataset, batches, size
-        self.workers, self.position = workers, position
+        self.workers, self.position, self.gather = workers, position, gather
         self.gpu = device if device is not None and device.type == "cuda" else None
 
     def __len__(self) -> int:
@@ -61,6 +62,9 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         epoch, first = self.position()
+        if self.gather is not None:
+            yield from map(self.gather, self.batches.of_epoch(epoch, first))
+            return
         chunks_ahead = AHEAD * -(-self.batches.largest // CHUNK)
         read = prefetch_map(self._read, self._chunks(epoch, first), self.workers, chunks_ahead)
         batches = (batch for batch, last in read if last)

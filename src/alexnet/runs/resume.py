@@ -23,7 +23,8 @@ FROM_FIRST_RANK = "ALEXNET_RESUMED"  # the first process's choice, for the proce
 CHANGEABLE = (
     *("trainer.max_epochs", "trainer.max_time", "trainer.accelerator", "trainer.devices"),
     *("trainer.num_nodes", "trainer.log_every_n_steps", "strategy", "logger", "callbacks"),
-    *("data.root", "data.pack", "data.cache", "data.workers", "data.max_unreadable", "extensions"),
+    *("data.root", "data.pack", "data.cache", "data.workers", "data.in_memory", "data.resident"),
+    *("data.max_unreadable", "extensions"),
 )
 
 

@@ -10,9 +10,10 @@ from lightning import seed_everything
 from alexnet.config import Strategy
 from alexnet.data.datamodule import ImageDataModule
 from alexnet.data.loading import ImageData, load_image_data
+from alexnet.data.resident import check_fits
 from alexnet.distributed.parallelize import check_divisible
 from alexnet.errors import UserError
-from alexnet.hardware import resolve_accelerator
+from alexnet.hardware import resolve_accelerator, resolve_device
 from alexnet.models.base import ImageClassifier
 from alexnet.models.build import build_network
 from alexnet.models.flops import training_flops
@@ -44,6 +45,9 @@ def build_components(request: TrainRequest) -> Components:
     config = request.config
     seed_everything(config.seed, verbose=False)
     data = load_image_data(config.data)
+    if config.data.resident:
+        device = resolve_device(config.trainer.accelerator)
+        check_fits(len(data.train) + len(data.val), config.data.resize_size, device)
     classes = len(data.classes)
     network = build_network(config.model, classes)
     if config.strategy.name is Strategy.model_parallel:
