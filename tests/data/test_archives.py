@@ -396,6 +396,7 @@ def test_other_tars_are_no_shards(tmp_path: Path) -> None:
         tar.add(tmp_path / "a.png", "cat/a.png")
         tar.add(tmp_path / "a.png", "cat/b.png")
     assert find_archives(tmp_path / "set") is None
+    assert find_archives(tmp_path / "no/such/folder") is None
     with pytest.raises(UserError, match="no class folders"):
         listed(tmp_path / "set")
 

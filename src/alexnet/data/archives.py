@@ -54,10 +54,12 @@ class Naming:
 
 
 def find_archives(root: Path) -> Archives | None:
-    """Find the archives below a folder; None if there are none, or if images are in class folders.
+    """Find the archives below a folder; None without any, or if images are in class folders.
 
     Raises `UserError` for archives of more than one form.
     """
+    if not root.is_dir():
+        return None
     found: dict[str, list[Path]] = defaultdict(list)
     folders = set()
     endings = {form.ending for form in FORMS}
