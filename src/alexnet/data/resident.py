@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alexnet.data.dataset import ImageDataset
-from alexnet.data.loader import Batch, move_to_device, prefetch_map
+from alexnet.data.loader import Batch, move_to_device
+from alexnet.data.prefetch import prefetch_map
 from alexnet.errors import UserError
 from alexnet.hardware import free_memory
 from alexnet.terminal import progress_bar
