@@ -34,7 +34,7 @@ QUICK = ("alexnet", "alexnet_2012", "columns_apart", "later", "lenet5")
 
 def export_config(checkpoint: Path, *kinds: str, **changes: Any) -> ExportConfig:
     """Return the configuration of `export.py checkpoint=... format=[...]`."""
-    keys = {"run": None, "out": None, "tolerance": 1e-4, "opset": None} | changes
+    keys = {"run": None, "out": None, "tolerance": 1e-4, "opset": None, "license": "mit"} | changes
     return ExportConfig(checkpoint=str(checkpoint), format=list(kinds), **keys)
 
 
