@@ -220,6 +220,7 @@ def together(tmp_path: Path, synthetic: tuple[str, ...]) -> tuple[str, ...]:
     return (f"extensions=[{modules}]", *used, *SMALL, *synthetic, "logger=csv", "performance.compile=none")
 
 
+@pytest.mark.slow
 def test_together_trained_resumed_evaluated_and_exported(
     tmp_path: Path, together: tuple[str, ...], train: Train
 ) -> None:

@@ -15,4 +15,5 @@ def read_version() -> str:
     """
     if CONF.is_relative_to(SOURCES):  # installed: conf/ is inside the package
         return version(DISTRIBUTION)
-    return str(tomllib.loads((SOURCES.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
+    text = (SOURCES.parent / "pyproject.toml").read_text(encoding="utf-8")
+    return str(tomllib.loads(text)["project"]["version"])

@@ -81,6 +81,7 @@ def test_the_report_holds_the_comparison_and_its_runs(study: Path) -> None:
     assert f"wandb sync {study}/*/*/wandb/offline-run-*" in done.stdout
 
 
+@pytest.mark.slow
 def test_without_a_login_the_local_report_is_there(study: Path) -> None:
     done = compare(study)
     assert done.returncode == 1

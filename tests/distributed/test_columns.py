@@ -131,14 +131,21 @@ def check_own_column(mesh: DeviceMesh, overrides: Overrides) -> None:
 def test_two_columns_on_two_devices() -> None:
     variants = (
         SMALL,
-        (*SMALL, "model.cross_column=false"),
-        ("model=alexnet_torchvision", *SMALL),  # dropout before fc6
         ("model=alexnet_2012", *SMALL),  # norms within maps, a padded canvas
-        (*SMALL, "model.remove_layers=[conv3]", "model.dropout=0"),
         (*SMALL, "model.batch_norm=true", "model.activation=gelu"),
     )
     steps = [(check_steps, overrides) for overrides in variants]
     run(1, 2, (check_own_column, SMALL), (check_halves, SMALL), *steps)
+
+
+@pytest.mark.slow
+def test_other_networks_of_two_columns_on_two_devices() -> None:
+    variants = (
+        (*SMALL, "model.cross_column=false"),
+        ("model=alexnet_torchvision", *SMALL),  # dropout before fc6
+        (*SMALL, "model.remove_layers=[conv3]", "model.dropout=0"),
+    )
+    run(1, 2, *((check_steps, overrides) for overrides in variants))
 
 
 @pytest.mark.slow  # four processes; each half of it has its own test

@@ -189,7 +189,7 @@ def _runs(process: int) -> bool:
 @pytest.mark.skipif(
     not Path("/proc/self/task").is_dir(), reason="finds a process's children as Linux has them"
 )
-@pytest.mark.parametrize(("name", "rank"), [("columns", 1), SLOW("columns", 0), SLOW("both", 2)])
+@pytest.mark.parametrize(("name", "rank"), [SLOW("columns", 1), SLOW("columns", 0), SLOW("both", 2)])
 def test_a_rank_that_is_killed_ends_the_run(
     tmp_path: Path, synthetic: tuple[str, ...], name: str, rank: int
 ) -> None:

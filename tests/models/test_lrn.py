@@ -95,8 +95,14 @@ def test_gradient(columns: int, memory_format: torch.memory_format, form: str) -
     assert torch.autograd.gradcheck(lambda x: local_response_norm(x, columns=columns, compiled=compiled), a)
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("memory_format", FORMATS)
+@pytest.mark.parametrize(
+    ("form", "memory_format"),
+    [
+        *((form, memory_format) for form in FORMS if form != "compiled" for memory_format in FORMATS),
+        ("compiled", torch.channels_last),
+        pytest.param("compiled", torch.contiguous_format, marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 1e-5), (torch.bfloat16, 2**-8)])
 def test_rounds_once(dtype: torch.dtype, rtol: float, memory_format: torch.memory_format, form: str) -> None:
     """The result and the gradient are exact but for their own rounding: sums and powers are in float32."""

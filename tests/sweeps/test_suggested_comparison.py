@@ -53,6 +53,7 @@ def test_every_folder_s_name_survives(
         assert pasted(line, shell, tmp_path).splitlines() == ["src/compare.py", f"study={tmp_path / name}"]
 
 
+@pytest.mark.slow
 def test_it_compares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = sweep_in(tmp_path / "a, [b]='c' ${d}")
     suggest_comparison(sweep)
