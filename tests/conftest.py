@@ -22,6 +22,7 @@ import surroundings  # noqa: F401 (before torch and matplotlib are: they read th
 # isort: split
 import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
@@ -51,6 +52,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if sys.getfilesystemencoding() != "utf-8":
         config.pluginmanager.getplugin("capturemanager").suspend_global_capture(in_=True)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests that need a GPU where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
 def pytest_collection_finish() -> None:

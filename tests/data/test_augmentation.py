@@ -157,7 +157,6 @@ def test_an_image_is_the_same_in_any_batch_of_an_accelerator(monkeypatch: pytest
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("form", FORMS)
 def test_an_image_is_the_same_in_any_batch_of_a_gpu(form: str, dtype: torch.dtype) -> None:
@@ -165,7 +164,6 @@ def test_an_image_is_the_same_in_any_batch_of_a_gpu(form: str, dtype: torch.dtyp
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("overrides", [[], ["crop=false"], ["color_scale=eigenvalue"]])
 def test_gpu_equals_cpu(overrides: list[str]) -> None:
     made, images = augmentation(config(*overrides)), torch.from_numpy(PIXELS)

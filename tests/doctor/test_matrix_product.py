@@ -48,7 +48,6 @@ def test_gpus_that_torch_does_not_see() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_gpus_multiply() -> None:
     for device in list_devices("gpu"):
         (finding,) = check_product(device)

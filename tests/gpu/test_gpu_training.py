@@ -37,7 +37,6 @@ from alexnet.training.module import ClassificationModule
 from conftest import PROJECT, Train, model_config, request_of
 from survival import differences, outcome
 
-NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 # 20 steps of 15 and 16 images, in float32 unless a test says otherwise
 COMMON = (
     *("model.width=0.125", "model.fc_units=[256,256]", "trainer.max_epochs=5", "logger=csv"),
@@ -52,7 +51,7 @@ ALL_STEPS = 1e-3  # relative: what twenty updates make of that
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param("gpu", marks=[pytest.mark.gpu, NEEDS_GPU]),
+        pytest.param("gpu", marks=pytest.mark.gpu),
         pytest.param("cpu", marks=pytest.mark.slow),
     ],
 )
