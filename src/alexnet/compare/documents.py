@@ -5,7 +5,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from alexnet.compare.cells import is_number
@@ -21,6 +21,7 @@ from alexnet.compare.tables import (
     other_metrics_table,
 )
 from alexnet.plotting import NAME_BREAKS
+from alexnet.templates import template_environment
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,7 @@ def breakable(text: str) -> Markup:
 
 def environment() -> Environment:
     """Return the templates' environment: HTML is escaped by itself, Markdown by the filters."""
-    environment = Environment(
-        loader=PackageLoader("alexnet.compare", "."),
-        autoescape=lambda name: name is None or name.endswith(".html.jinja"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = template_environment("alexnet.compare")
     environment.filters |= {
         "markdown": escape_markdown,
         "markdown_list": markdown_list,

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from alexnet.config import ValCrops
 from alexnet.errors import UserError
@@ -20,6 +19,7 @@ from alexnet.runs.folder import RunFolder
 from alexnet.runs.results import count_parameters
 from alexnet.runs.resume import read_run_config
 from alexnet.runs.trained_model import TrainedModel
+from alexnet.templates import template_environment
 from alexnet.version import read_version
 
 CENTER_CROP = ValCrops.center.value
@@ -86,14 +86,8 @@ def write_model_card(folder: Path, trained: TrainedModel, content: dict[str, Any
     """Write README.md into the folder of a network; `content` is that of config.json."""
     run = run_of(trained)
     training = read_training(run, trained.checkpoint.name) if run is not None else None
-    environment = Environment(
-        loader=PackageLoader("alexnet.export", "."),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    text = environment.get_template("model_card.md.jinja").render(
+    template = template_environment("alexnet.export").get_template("model_card.md.jinja")
+    text = template.render(
         front_matter=front_matter(trained, training, licence),
         title=title(trained),
         features=", ".join(trained.network.config.features),

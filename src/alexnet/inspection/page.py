@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from alexnet.inspection.figures import LabelledImage
 from alexnet.inspection.occlusion import PATCH, occlusion_map
 from alexnet.models.layer_stats import layer_activations, learned_layers
 from alexnet.runs.trained_model import TrainedModel
+from alexnet.templates import template_environment
 from alexnet.terminal import progress_bar
 
 MOST_IMAGES = 12
@@ -69,15 +69,9 @@ def write_page(
         "patch": PATCH,
         "images": images,
     }
-    environment = Environment(
-        loader=PackageLoader("alexnet.inspection", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    page = environment.get_template("page.html.jinja").render(
+    template = template_environment("alexnet.inspection").get_template("page.html.jinja")
+    page = template.render(
         name=network.config.name, parameters=parameters, checkpoint=trained.checkpoint.name, content=content
     )
     write_text(path, page)
