@@ -38,7 +38,8 @@ from alexnet import cli
 from alexnet.config import PrepareConfig
 from alexnet.config.arguments import quote_arguments
 from alexnet.config.reading import read_config
-from alexnet.data.imagenet import TRAIN_IMAGES, VAL_IMAGES, class_names, ids
+from alexnet.data.imagenet import TRAIN_IMAGES, VAL_IMAGES
+from alexnet.data.imagenet_classes import class_names, ids
 from alexnet.data.listing import list_images
 from alexnet.data.loader import BatchLoader
 from alexnet.data.loading import load_image_data, open_data

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from alexnet.data.imagenet import class_names
+from alexnet.data.imagenet_classes import class_names
 from conftest import save_image
 
 WNIDS = ("n01440764", "n02102040", "n03000684")

@@ -19,7 +19,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from alexnet.data.imagenet import class_names
+from alexnet.data.imagenet_classes import class_names
 from conftest import PROJECT, SMALL, Train, real_images, save_image
 from imagenet_forms import class_folders, draw_pictures, hugging_face, kaggle, official, shards
 

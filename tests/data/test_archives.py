@@ -18,7 +18,7 @@ from alexnet.data import parquet_pages
 from alexnet.data.archives import find_archives
 from alexnet.data.fetching import ensure_fetched
 from alexnet.data.image_list import ImageList
-from alexnet.data.imagenet import class_names
+from alexnet.data.imagenet_classes import class_names
 from alexnet.data.listing import Listing, list_images
 from alexnet.data.loading import ImageData, load_image_data
 from alexnet.data.pack_writer import make_pack
@@ -189,7 +189,7 @@ def test_npz_batches(tmp_path: Path) -> None:
 
 def test_ids_are_the_development_kits() -> None:
     """The first ten validation images: their ILSVRC2012_IDs, and their labels in Caffe's val.txt."""
-    from alexnet.data.imagenet import ids
+    from alexnet.data.imagenet_classes import ids
 
     numbers = (490, 361, 171, 822, 297, 482, 13, 704, 599, 164)
     labels = (65, 970, 230, 809, 516, 57, 334, 415, 674, 332)

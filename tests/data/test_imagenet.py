@@ -12,7 +12,8 @@ import pytest
 from alexnet.config import DataConfig
 from alexnet.data import imagenet, listing
 from alexnet.data.image_list import Entry, ImageList, fingerprint
-from alexnet.data.imagenet import _by_folder, class_names, completeness, list_imagenet
+from alexnet.data.imagenet import _by_folder, completeness, list_imagenet
+from alexnet.data.imagenet_classes import class_names
 from alexnet.data.loading import load_image_data
 from alexnet.data.walk import Walk
 from alexnet.errors import UserError

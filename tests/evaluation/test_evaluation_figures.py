@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from alexnet.config import DataConfig, ValCrops
 from alexnet.data.augmentation import Crops
 from alexnet.data.dataset import ImageDataset
-from alexnet.data.imagenet import class_names
+from alexnet.data.imagenet_classes import class_names
 from alexnet.data.val_data import ValData
 from alexnet.evaluation import figures
 from alexnet.evaluation.models import EvaluatedModel

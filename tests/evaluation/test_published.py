@@ -14,7 +14,7 @@ from alexnet.config import EvaluateConfig, ValCrops
 from alexnet.config.composition import register
 from alexnet.config.reading import read_config
 from alexnet.data.image import decode_image
-from alexnet.data.imagenet import class_names
+from alexnet.data.imagenet_classes import class_names
 from alexnet.errors import UserError
 from alexnet.evaluation.evaluate import evaluate
 from conftest import PROJECT

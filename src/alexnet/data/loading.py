@@ -14,7 +14,7 @@ from alexnet.data.fetching import ensure_fetched, missing_download
 from alexnet.data.folders import HELD_OUT
 from alexnet.data.image import UNREADABLE
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
-from alexnet.data.imagenet import class_names
+from alexnet.data.imagenet_classes import class_names
 from alexnet.data.in_memory import InMemoryDataset
 from alexnet.data.listing import SPLITS, cache_folder, list_images
 from alexnet.data.locations import pack_folder, require_data

@@ -1,6 +1,5 @@
 """Make packs: decode every image of a data set once, and compute its statistics at the same time."""
 
-import errno
 import json
 import os
 import shutil
@@ -10,18 +9,18 @@ from time import monotonic
 
 import numpy as np
 from filelock import FileLock
-from numpy.lib.format import open_memmap, write_array_header_1_0
-from numpy.typing import NDArray
+from numpy.lib.format import write_array_header_1_0
 
 from alexnet.config import PackFormat, PrepareConfig
 from alexnet.data.damage import DamageDetector
 from alexnet.data.fetching import ensure_fetched
-from alexnet.data.image import UNREADABLE, ImageError, encode_jpeg
+from alexnet.data.image import UNREADABLE, ImageError
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
-from alexnet.data.imagenet import class_names
+from alexnet.data.imagenet_classes import class_names
 from alexnet.data.listing import SPLITS, list_images
 from alexnet.data.locations import PACK_VERSION, pack_folder
 from alexnet.data.pack_reader import Pack, check_current, open_pack
+from alexnet.data.pack_storage import open_writer
 from alexnet.data.prefetch import prefetch_map
 from alexnet.data.scan import check_unreadable
 from alexnet.data.statistics import PixelSums
@@ -191,7 +190,7 @@ def _write_split(
     size = config.data.resize_size
     saved = partial / f"{name}_progress.npz"
     progress = _Progress.load(saved, size)
-    writer = _writer(partial, name, len(images), config, progress.done)
+    writer = open_writer(partial, name, len(images), config, progress.done)
     raw = config.format is PackFormat.raw
     order = images.storage_order() if raw else np.arange(len(images))  # JPEG files are appended
 
@@ -235,74 +234,6 @@ def _write_split(
     np.save(partial / f"{name}_labels.npy", labels)
     progress.save(saved)
     return progress
-
-
-class _RawWriter:
-    """Writer of pixels to one array; each thread writes an image as soon as it has decoded it."""
-
-    def __init__(self, path: Path, images: int, size: int) -> None:
-        if not path.is_file():
-            open_memmap(path, "w+", np.uint8, (images, 3, size, size))
-        self.offset = np.load(path, mmap_mode="r").offset
-        self.file = path.open("r+b", buffering=0)
-
-    def encode(self, row: int, image: NDArray[np.uint8]) -> bytes:
-        pixels = np.ascontiguousarray(image)
-        written = os.pwrite(self.file.fileno(), pixels.data, self.offset + row * pixels.nbytes)
-        if written < pixels.nbytes:  # the write that fills a disk may end early without an error
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.file.name)
-        return b""
-
-    def append(self, rows: range, encoded: list[bytes]) -> None:
-        """Do nothing: `encode` has written the pixels."""
-
-    def flush(self) -> None:
-        os.fsync(self.file.fileno())
-
-    def close(self) -> None:
-        self.flush()
-        self.file.close()
-
-
-class _JpegWriter:
-    """Writer of JPEG files to one file, one after the other."""
-
-    def __init__(self, path: Path, ends: Path, images: int, quality: int, done: int) -> None:
-        self.quality = quality
-        if not ends.is_file():
-            open_memmap(ends, "w+", np.int64, (images,))
-        self.ends = np.load(ends, mmap_mode="r+")
-        self.end = int(self.ends[done - 1]) if done else 0
-        self.file = path.open("r+b" if done else "wb")
-        self.file.seek(self.end)
-
-    def encode(self, row: int, image: NDArray[np.uint8]) -> bytes:
-        return encode_jpeg(image, self.quality)
-
-    def append(self, rows: range, encoded: list[bytes]) -> None:
-        for row, data in zip(rows, encoded, strict=True):
-            self.file.write(data)
-            self.end += len(data)
-            self.ends[row] = self.end
-
-    def flush(self) -> None:
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.ends.flush()
-
-    def close(self) -> None:
-        self.flush()
-        self.file.close()
-
-
-def _writer(
-    partial: Path, name: str, images: int, config: PrepareConfig, done: int
-) -> _RawWriter | _JpegWriter:
-    if config.format is PackFormat.raw:
-        return _RawWriter(partial / f"{name}_images.npy", images, config.data.resize_size)
-    return _JpegWriter(
-        partial / f"{name}_images.jpegs", partial / f"{name}_ends.npy", images, config.quality, done
-    )
 
 
 def _write_statistics(partial: Path, sums: PixelSums) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.config import ValCrops
-from alexnet.data.imagenet import CLASSES, VAL_IMAGES
+from alexnet.data.imagenet import VAL_IMAGES
+from alexnet.data.imagenet_classes import CLASSES
 from alexnet.data.val_data import ValData
 from alexnet.evaluation.models import EvaluatedModel
 from alexnet.evaluation.predictions import Predictions

@@ -15,7 +15,7 @@ from alexnet.config.extensions import require_extensions
 from alexnet.config.reading import read_saved
 from alexnet.config.renamed import migrate
 from alexnet.data.augmentation import Crops
-from alexnet.data.imagenet import class_names
+from alexnet.data.imagenet_classes import class_names
 from alexnet.errors import UserError
 from alexnet.hardware import ieee_float32
 from alexnet.models.base import ImageClassifier, mean_over_crops
