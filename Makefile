@@ -23,7 +23,7 @@ test-slow: setup ## the tests that take longer, on real photographs where there 
 	$(BIN)/pytest -m slow
 
 # only the files that have such tests: to load the others takes longer than some of them
-test-gpu: setup ## the tests that need an NVIDIA GPU: four minutes
+test-gpu: setup ## the tests that need an NVIDIA GPU
 	$(BIN)/pytest -m gpu --durations=0 --durations-min=1 $$(grep -rl 'mark\.gpu' tests --include='test_*.py')
 
 lint: setup ## style, types, imports between packages and YAML, as CI checks them
