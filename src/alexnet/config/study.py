@@ -30,8 +30,8 @@ TWO_LEVEL = (Design.factorial, Design.fraction)
 class PilotArms(Enum):
     """The arms that a pilot runs.
 
-    `single`: the baseline and each factor alone; where a design combines factors, the rate of a combination
-    is the baseline's times the ratio to it of each of its factors. `all`: every arm.
+    `single`: the baseline and each factor alone; where a design combines factors, each multiplies the optimal
+    rate by what it does alone. `all`: every arm.
     """
 
     single = "single"

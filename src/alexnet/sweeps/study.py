@@ -157,7 +157,7 @@ class StudyRunner:
             if not open_arms:
                 break
         found = [trial for arm in trials for trial in trials[arm]]
-        chosen |= self._combinations(chosen)
+        chosen |= self._combinations(trials)
         _print_pilot(found, chosen, pilot.measure, at_edge=open_arms)
         return found, chosen
 
@@ -168,13 +168,13 @@ class StudyRunner:
         given = dict(override.split("=", 1) for override in pilot.overrides)
         return epochs / int(given.get(key, epochs))
 
-    def _combinations(self, chosen: Mapping[str, Values]) -> dict[str, Values]:
+    def _combinations(self, trials: Mapping[str, list[Trial]]) -> dict[str, Values]:
         """Return the values of the arms that the pilot has not run."""
         baseline = self.config.baseline
         return {
-            arm: combine(chosen[baseline], [chosen[arm_name([factor], baseline)] for factor in factors])
+            arm: combine(trials[baseline], [trials[arm_name([factor], baseline)] for factor in factors])
             for arm, factors in self.plan.arms.items()
-            if arm not in chosen
+            if arm not in trials
         }
 
     def _pilot_runs(self, arm: str, grid: Grid, pilot: PilotConfig) -> list[_Run]:

@@ -4,8 +4,9 @@ from alexnet.compare.factorial.comparison import Factorial
 from alexnet.compare.notes import notes_on_conditions, notes_on_starts
 
 MULTIPLIED = (
-    "The pilot ran the baseline and each factor alone. The rate of a combination is the baseline's, times the"
-    " ratio to it of each of its factors."
+    "The pilot ran the baseline and each factor alone. The rate of a combination follows from theirs: each"
+    " factor multiplies the optimal rate by what it does alone, and the combination has the nearest rate of the"
+    " grid."
 )
 FEW_DEGREES = 5  # of freedom: with fewer, Student's t is wide
 
