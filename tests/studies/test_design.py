@@ -12,7 +12,7 @@ from alexnet.errors import UserError
 from alexnet.studies.design import arm_name, plan_study
 
 PILOT: dict[str, Any] = {
-    "arms": PilotArms.single,
+    "arms": PilotArms.mirrored,
     "rates": None,
     "grid": {},
     "seeds": 1,
@@ -103,6 +103,21 @@ def test_fractions_have_their_resolution(factors: int, resolution: int, runs: in
     assert clear == (resolution >= 5)
 
 
+def test_the_pilot_of_a_factorial_has_mirror_images() -> None:
+    a, b, c, d = "abcd"
+    mirrored = PilotConfig(**PILOT)
+    pilot = list(plan_study(study(4, "factorial", pilot=mirrored), 0).pilot_arms.values())
+    alone = [[], [a], [b], [c], [d]]
+    assert pilot == [*alone, [a, b, c, d], [b, c, d], [a, c, d], [a, b, d], [a, b, c]]
+    for design in ("one_at_a_time", "cumulative"):
+        plan = plan_study(study(4, design, pilot=mirrored), 0)
+        assert plan.pilot_arms == plan.arms
+    everything = PilotConfig(**PILOT | {"arms": PilotArms.all})
+    plan = plan_study(study(4, "factorial", pilot=everything), 0)
+    assert plan.pilot_arms == plan.arms
+    assert len(plan.arms) == 16
+
+
 def test_aliases_are_named() -> None:
     config = study(4, "fraction", resolution=4)
     rows, aliases = levels(config), plan_study(config, 0).aliases
@@ -142,6 +157,10 @@ def test_designs_that_cannot_be(config: StudyConfig, told: str) -> None:
         (
             {"design": "factorial", "pilot": PilotConfig(**PILOT | {"grid": {"a.b": [1, 2]}})},
             "pilot.arms=all",
+        ),
+        (
+            {"design": "fraction", "pilot": PilotConfig(**PILOT | {"rates": [0.1, 0.2]})},
+            "three or more rates",
         ),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from alexnet.config.study import Design, PilotConfig
 from alexnet.errors import UserError
-from alexnet.studies.pilot import RATE, Grid, choose, combine, optimal_rate, summarize, values_name
+from alexnet.studies.pilot import RATE, Grid, choose, nearest, summarize, values_name
 from alexnet.studies.record import StudyRecord, Trial, read_record
 from alexnet.studies.start import has_started
 
@@ -95,44 +95,12 @@ def test_the_grid_goes_on_at_its_edges_only() -> None:
     assert grid.rates[:2] == [0.00125, 0.0025]
 
 
-RATES = (0.002, 0.004, 0.008, 0.016)
-
-
-def parabolic(best: float, rates: tuple[float, ...] = RATES) -> list[Trial]:
-    """Return trials whose error is a parabola over log2 of the rate, lowest at `best`."""
-    return trials({rate: [20 + math.log2(rate / best) ** 2] for rate in rates})
-
-
-@pytest.mark.parametrize("best", [0.0021, 0.003, 0.0057, 0.0079])
-def test_the_optimal_rate_lies_between_those_of_the_grid(best: float) -> None:
-    assert optimal_rate(parabolic(best)) == pytest.approx(best)
-
-
-def test_the_optimal_rate_is_no_extrapolation() -> None:
-    assert optimal_rate(parabolic(0.05)) == pytest.approx(0.016)
-    three = (0.002, 0.004, 0.008)  # too few for a parabola: the chosen rate
-    assert optimal_rate(parabolic(0.003, three)) == choose(parabolic(0.003, three))[RATE]
-    concave = trials({0.002: [30.0], 0.004: [40.0], 0.008: [40.0], 0.016: [31.0]})
-    assert optimal_rate(concave) == 0.002
-
-
-def test_factors_multiply_the_optimal_rate_of_a_combination() -> None:
-    """Each factor asks for 0.4 octaves less, which alone does not change the choice; three ask for 1.2."""
-    baseline, less = parabolic(0.004), parabolic(0.004 * 2**-0.4)
-    assert [choose(one)[RATE] for one in (baseline, less)] == [0.004, 0.004]
-    assert combine(baseline, [less])[RATE] == 0.004
-    assert combine(baseline, [less] * 3)[RATE] == 0.002
-
-
-def test_rounding_to_the_grid_does_not_add_up() -> None:
-    """Three factors that each ask for a little more round to twice the rate alone, but not to eight times."""
-    baseline, more = parabolic(0.0055), parabolic(0.0059)
-    assert [choose(one)[RATE] for one in (baseline, more)] == [0.004, 0.008]
-    assert combine(baseline, [more] * 3)[RATE] == 0.008
-
-
-def test_a_combination_keeps_to_the_rates_that_were_tried() -> None:
-    assert combine(parabolic(0.008), [parabolic(0.016)] * 4)[RATE] == 0.016
+def test_the_nearest_outcome() -> None:
+    outcomes = summarize(trials({0.002: [30.0], 0.004: [30.0], 0.008: [30.0]}))
+    assert nearest(outcomes, {RATE: 0.0055}).values == {RATE: 0.004}
+    assert nearest(outcomes, {RATE: 0.0058}).values == {RATE: 0.008}
+    decays = [Trial("arm", {RATE: rate, "decay": decay}, 0, 30.0, True) for rate, decay in ((1, 0), (2, 1))]
+    assert nearest(summarize(decays), {RATE: 1.1, "decay": 1}).values == {RATE: 2, "decay": 1}
 
 
 def test_other_keys_are_crossed_with_the_rates() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from alexnet.compare.arms import format_value
 from alexnet.compare.tables import Table
-from alexnet.studies.pilot import RATE, measure_heading, measure_text, summarize
+from alexnet.studies.pilot import RATE, Outcome, measure_heading, measure_text, nearest, summarize
 from alexnet.studies.record import StudyRecord
 
 
@@ -24,7 +24,7 @@ def pilot_table(record: StudyRecord | None) -> Table | None:
             *([measure_text(outcome.fitted, record.measure)] if fitted else []),
             f"{outcome.started} of {outcome.runs}",
             str(outcome.diverged),
-            "chosen" if outcome.values == record.chosen.get(outcome.arm) else "",
+            _choice(outcome, outcomes, record),
         ]
         for outcome in sorted(outcomes, key=lambda found: (arms.index(found.arm), found.values[RATE]))
     ]
@@ -36,6 +36,14 @@ def pilot_table(record: StudyRecord | None) -> Table | None:
         "choice",
     ]
     return Table(["arm", *keys, *headings], rows)
+
+
+def _choice(outcome: Outcome, outcomes: list[Outcome], record: StudyRecord) -> str:
+    """Say of the outcome that is nearest to what was chosen that it was, or what was, between two rates."""
+    chosen = record.chosen.get(outcome.arm)
+    if chosen is None or nearest([one for one in outcomes if one.arm == outcome.arm], chosen) is not outcome:
+        return ""
+    return "chosen" if chosen == outcome.values else f"chosen: {chosen[RATE]:g}"
 
 
 def _text(values: dict[str, Any], key: str) -> str:

@@ -25,16 +25,17 @@ class Design(Enum):
 
 
 TWO_LEVEL = (Design.factorial, Design.fraction)
+LEAST_MODELLED = 3  # rates: as many as a parabola has coefficients
 
 
 class PilotArms(Enum):
-    """The arms that a pilot runs.
+    """The arms that the pilot of a factorial or fraction runs; that of another design runs every arm.
 
-    `single`: the baseline and each factor alone; where a design combines factors, each multiplies the optimal
-    rate by what it does alone. `all`: every arm.
+    `mirrored`: the baseline and each factor alone, and their mirror images: all factors changed, and all but
+    each one. A model of all runs gives the rate of every arm. `all`: every arm, for its own choice.
     """
 
-    single = "single"
+    mirrored = "mirrored"
     all = "all"
 
 
@@ -54,7 +55,7 @@ class PilotConfig(ValidatedConfig):
     overrides: list[str] = MISSING
     hold_out: float = MISSING
     extensions: int = MISSING
-    arms: PilotArms = PilotArms.single
+    arms: PilotArms = PilotArms.mirrored
 
     def check(self) -> None:
         rates = self.rates
@@ -102,14 +103,22 @@ class StudyConfig(ValidatedConfig):
         expected = f"null, or at least study.seeds={self.seeds}"
         check(more is None or more >= self.seeds, "study.baseline_seeds", more, expected)
         check(self.resolution >= 3, "study.resolution", self.resolution, "3 or more")
-        if self.combines and self.pilot is not None and self.pilot.arms is PilotArms.single:
-            expected = "nothing, as only rates multiply; or choose for every arm: study.pilot.arms=all"
+        if self.pilot is not None and self.models_rates:
+            expected = "nothing, as only rates are modelled; or choose for every arm: study.pilot.arms=all"
             check(not self.pilot.grid, "study.pilot.grid", self.pilot.grid, expected)
+            expected = "three or more rates, to see where between them the best is"
+            rates = self.pilot.rates
+            check(rates is None or len(rates) >= LEAST_MODELLED, "study.pilot.rates", rates, expected)
 
     @property
     def is_two_level(self) -> bool:
         """Whether effects are those of factors at two levels each, from all runs together."""
         return self.design in TWO_LEVEL
+
+    @property
+    def models_rates(self) -> bool:
+        """Whether the pilot runs a part of the arms, and a model of them gives the rate of every arm."""
+        return self.is_two_level and self.pilot is not None and self.pilot.arms is PilotArms.mirrored
 
     @property
     def combines(self) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pydoe
 from numpy.typing import NDArray
 
-from alexnet.config.study import Design, PilotArms, StudyConfig
+from alexnet.config.study import Design, StudyConfig
 from alexnet.errors import UserError
 
 MOST_FACTORS = 16  # of a factorial or a fraction; all combinations of more are over 65,536
@@ -54,9 +54,11 @@ def plan_study(config: StudyConfig, first_seed: int) -> Plan:
 
 
 def _pilot_arms(config: StudyConfig, arms: dict[str, list[str]]) -> dict[str, list[str]]:
-    if config.pilot is None or config.pilot.arms is PilotArms.all:
+    if not config.models_rates:
         return arms
-    return {arm_name(cell, config.baseline): cell for cell in ([], *([name] for name in config.factors))}
+    ends = [[], *([name] for name in config.factors)]
+    mirrored = [[name for name in config.factors if name not in cell] for cell in ends]
+    return {arm_name(cell, config.baseline): cell for cell in (*ends, *mirrored)}
 
 
 def cell_name(factors: list[str], config: StudyConfig) -> str:

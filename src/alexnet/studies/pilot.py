@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from math import inf, log, prod, sqrt
+from math import inf, log, sqrt
 from statistics import fmean
 from typing import Any
 
@@ -102,36 +102,14 @@ def choose(trials: Sequence[Trial]) -> Values:
     return min(close, key=_started).values
 
 
-def combine(baseline: Sequence[Trial], singles: Sequence[Sequence[Trial]]) -> Values:
-    """Return the values of a combination of factors from the trials of the baseline and of each factor alone.
+def nearest(outcomes: Sequence[Outcome], values: Values) -> Outcome:
+    """Return the outcome whose rate is nearest to that of `values`, of those with the same other values."""
 
-    Each factor multiplies the optimal rate by what it does alone; the combination has the nearest of the
-    rates that were tried. Ratios of the chosen rates would not do: each is off by up to half a step of the
-    grid, and these errors add up.
-    """
-    usual = optimal_rate(baseline)
-    rate = usual * prod(optimal_rate(trials) / usual for trials in singles)
-    tried = sorted({trial.values[RATE] for trials in (baseline, *singles) for trial in trials})
-    return choose(baseline) | {RATE: min(tried, key=lambda one: abs(log(one / rate)))}
+    def distance(outcome: Outcome) -> tuple[bool, float]:
+        others_differ = {**outcome.values, RATE: None} != {**values, RATE: None}
+        return others_differ, abs(log(outcome.values[RATE] / values[RATE]))
 
-
-def optimal_rate(trials: Sequence[Trial]) -> float:
-    """Return the rate, between those of the grid, at which an arm is best.
-
-    It is where the parabola of `summarize` is lowest, inside the range that it was fitted to, with the
-    chosen values of other keys; the chosen rate where there is no such parabola.
-    """
-    chosen = choose(trials)
-    others = {key: value for key, value in chosen.items() if key != RATE}
-    points = _points([outcome for outcome in summarize(trials) if others.items() <= outcome.values.items()])
-    if len(points) < LEAST_RATES:
-        return float(chosen[RATE])
-    parabola = _parabola(points)
-    if parabola.deriv(2)(0) <= 0:
-        return float(chosen[RATE])
-    (lowest,) = parabola.deriv().roots()
-    low, *_, high = sorted(rate for rate, _ in points)
-    return float(np.clip(np.exp(lowest), low, high))
+    return min(outcomes, key=distance)
 
 
 def _started(outcome: Outcome) -> float:
@@ -168,30 +146,16 @@ def _least_difference(trials: Sequence[Trial], outcomes: Sequence[Outcome]) -> f
 
 def _fit(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, float]]:
     """Fit a parabola to the means over the logarithm of the rate; nothing for fewer than four rates."""
-    points = _points(outcomes)
-    if len(points) < LEAST_RATES:
-        return []
-    parabola, rates = _parabola(points), dict(points)
-    return [
-        (outcome, float(parabola(np.log(outcome.values[RATE]))))
-        for outcome in outcomes
-        if outcome.values[RATE] in rates
-    ]
-
-
-def _points(outcomes: Sequence[Outcome]) -> list[tuple[float, float]]:
-    """Return rate and mean of the outcomes of which every run started."""
-    return [
-        (float(outcome.values[RATE]), outcome.mean)
+    points = [
+        (outcome, outcome.mean)
         for outcome in outcomes
         if outcome.mean is not None and outcome.started == outcome.runs
     ]
-
-
-def _parabola(points: Sequence[tuple[float, float]]) -> Polynomial:
-    """Fit a parabola to means over the natural logarithm of the rate."""
-    rates, means = np.array(points).T
-    return Polynomial.fit(np.log(rates), means, 2)
+    if len(points) < LEAST_RATES:
+        return []
+    rates = np.log([outcome.values[RATE] for outcome, _ in points])
+    parabola = Polynomial.fit(rates, [mean for _, mean in points], 2)
+    return [(outcome, float(parabola(rate))) for (outcome, _), rate in zip(points, rates, strict=True)]
 
 
 def round_rate(rate: float) -> float:

@@ -16,18 +16,19 @@ from alexnet.config.reading import read_config
 from alexnet.config.study import Design, PilotConfig, StudyConfig
 from alexnet.errors import JobsFailedError, UserError, suggest
 from alexnet.runs.resume import AUTO
-from alexnet.studies.design import Plan, arm_name, plan_study
+from alexnet.studies.design import Plan, plan_study
 from alexnet.studies.pilot import (
     RATE,
     Grid,
     Values,
     choose,
-    combine,
     measure_heading,
     measure_text,
+    nearest,
     summarize,
     values_name,
 )
+from alexnet.studies.rate_model import RateModel
 from alexnet.studies.record import PILOT, TOP1_ERROR, StudyRecord, Trial
 from alexnet.studies.start import has_started
 from alexnet.sweeps.job import Job
@@ -157,7 +158,8 @@ class StudyRunner:
             if not open_arms:
                 break
         found = [trial for arm in trials for trial in trials[arm]]
-        chosen |= self._combinations(trials)
+        if self.config.models_rates:
+            chosen |= self._modelled(found)
         _print_pilot(found, chosen, pilot.measure, at_edge=open_arms)
         return found, chosen
 
@@ -168,14 +170,11 @@ class StudyRunner:
         given = dict(override.split("=", 1) for override in pilot.overrides)
         return epochs / int(given.get(key, epochs))
 
-    def _combinations(self, trials: Mapping[str, list[Trial]]) -> dict[str, Values]:
-        """Return the values of the arms that the pilot has not run."""
-        baseline = self.config.baseline
-        return {
-            arm: combine(trials[baseline], [trials[arm_name([factor], baseline)] for factor in factors])
-            for arm, factors in self.plan.arms.items()
-            if arm not in trials
-        }
+    def _modelled(self, trials: Sequence[Trial]) -> dict[str, Values]:
+        """Return the best rate of every arm by one model of all trials."""
+        model = RateModel(self.config.factors, self.plan.pilot_arms, trials)
+        arms = self.plan.pilot_arms | self.plan.arms
+        return {arm: {RATE: model.best_rate(factors)} for arm, factors in arms.items()}
 
     def _pilot_runs(self, arm: str, grid: Grid, pilot: PilotConfig) -> list[_Run]:
         return [
@@ -272,12 +271,15 @@ def _print_pilot(
     table = Table(title="Chosen by the pilot", title_justify="left", box=None, pad_edge=False)
     for heading in ("arm", "values", measure_heading(measure), "started"):
         table.add_column(heading, overflow="fold")
-    for outcome in summarize(trials):
-        if chosen[outcome.arm] == outcome.values:
-            edge = " (at the edge)" if outcome.arm in at_edge else ""
-            values = f"{values_name(outcome.values)}{edge}"
-            measured = measure_text(outcome.mean, measure)
-            table.add_row(outcome.arm, values, measured, f"{outcome.started} of {outcome.runs}")
+    outcomes = summarize(trials)
+    for arm in dict.fromkeys(trial.arm for trial in trials):
+        found = nearest([outcome for outcome in outcomes if outcome.arm == arm], chosen[arm])
+        measured = measure_text(found.mean, measure)
+        if found.values != chosen[arm]:
+            measured += f" at {values_name(found.values)}"
+        edge = " (at the edge)" if arm in at_edge else ""
+        started = f"{found.started} of {found.runs}"
+        table.add_row(arm, f"{values_name(chosen[arm])}{edge}", measured, started)
     print_table(table)
 
 

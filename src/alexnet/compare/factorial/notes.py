@@ -3,10 +3,9 @@
 from alexnet.compare.factorial.comparison import Factorial
 from alexnet.compare.notes import notes_on_conditions, notes_on_starts
 
-MULTIPLIED = (
-    "The pilot ran the baseline and each factor alone. The rate of a combination follows from theirs: each"
-    " factor multiplies the optimal rate by what it does alone, and the combination has the nearest rate of the"
-    " grid."
+MODELLED = (
+    "The pilot ran some of the cells. A model of all its runs gave every cell its rate: a parabola over the"
+    " logarithm of the rate, whose slope and curvature each factor changes by as much in every cell."
 )
 FEW_DEGREES = 5  # of freedom: with fewer, Student's t is wide
 
@@ -71,5 +70,5 @@ def _notes_on_pilot(comparison: Factorial) -> list[str]:
     return [
         "Every cell was trained with what the pilot chose for it: an effect is that of cells at their own"
         " best.",
-        *([] if tried >= comparison.cells.keys() else [MULTIPLIED]),
+        *([] if tried >= comparison.cells.keys() else [MODELLED]),
     ]
