@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from alexnet.compare.charts import applicable_charts
+from alexnet.compare.charts.effects import draw_effects
 from alexnet.compare.charts.interactions import draw_interactions
 from alexnet.compare.charts.pareto import draw_pareto
 from alexnet.compare.comparison import compare
@@ -129,12 +130,37 @@ def test_the_files_say_both_estimands(study: Path) -> None:
             assert expected in text, (name, expected)
 
 
+def test_both_effects_of_each_factor_are_drawn_beside_the_claims(study: Path) -> None:
+    comparison = compared(study)
+    top1, top5 = draw_effects(comparison, LIGHT).axes
+    rows = [label.get_text() for label in top1.get_yticklabels()]
+    assert rows == ["tanh", "no_dropout", "no_lrn"]
+    drawn = {}
+    for line in top1.lines:
+        if line.get_marker() == "o":
+            ((x,), (y,)) = line.get_data()
+            drawn[rows[round(y)], line.get_color()] = (x, line.get_markerfacecolor())
+    fit = comparison.top1
+    for effects, color in (
+        ({term.name: effect for term, effect in fit.averaged.items()}, LIGHT.measured),
+        (fit.removed, LIGHT.baseline),
+    ):
+        for name in rows:
+            effect = effects[name]
+            assert effect is not None
+            face = color if effect.resolved else LIGHT.background
+            assert drawn[name, color] == (pytest.approx(effect.mean), face)
+    for axes, claims in ((top1, {"D": 1.4, "s": 1.37}), (top5, {"D": 1.2})):
+        found = {line.get_marker(): line.get_xdata()[0] for line in axes.lines if line.get_marker() in "Ds"}
+        assert found == claims
+
+
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 @pytest.mark.filterwarnings("error")
 def test_charts(study: Path, theme: Theme) -> None:
     comparison = compared(study)
-    assert list(applicable_charts(comparison)) == ["pareto", "interactions"]
-    for draw in (draw_pareto, draw_interactions):
+    assert list(applicable_charts(comparison)) == ["effects", "pareto", "interactions"]
+    for draw in (draw_effects, draw_pareto, draw_interactions):
         with Image.open(io.BytesIO(render(partial(draw, comparison), theme, "png"))) as picture:
             assert np.asarray(picture.convert("L")).std() > 5
             corner = picture.convert("RGB").getpixel((0, 0))
@@ -227,7 +253,7 @@ def test_of_resolution_three_there_are_main_effects_only(tmp_path: Path) -> None
     comparison = compared(folder)
     assert comparison.interactions == []
     assert set(comparison.top1.removed.values()) == {None}
-    assert list(applicable_charts(comparison)) == ["pareto"]
+    assert list(applicable_charts(comparison)) == ["effects", "pareto"]
     lines = notes(comparison)
     assert lines[0].startswith("Main effects only (resolution III)")
     assert lines[1] == "Effects that the design does not tell apart: no_lrn = no_dropout:tanh."

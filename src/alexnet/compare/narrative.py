@@ -17,7 +17,7 @@ CAPTIONS = {
     ),
     "effects": (
         "Differences",
-        "Right of zero the arm errs more than the baseline. A hollow mark is not resolved; an arrow is an"
+        "Right of zero the error is higher with the change. A hollow mark is not resolved; an arrow is an"
         " interval that continues outside the chart or, with a number, an arm that lies outside it.",
     ),
     "training_error": (

@@ -27,7 +27,11 @@ CHARTS: dict[str, Chart] = {
 }
 
 
-FACTORIAL_CHARTS: dict[str, Chart] = {"pareto": draw_pareto, "interactions": draw_interactions}
+FACTORIAL_CHARTS: dict[str, Chart] = {
+    "effects": draw_effects,
+    "pareto": draw_pareto,
+    "interactions": draw_interactions,
+}
 
 
 def applicable_charts(comparison: Comparison) -> dict[str, Chart]:
