@@ -1,5 +1,6 @@
 """Kept results: their pages say what the runs say, and are made again from their rows."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from matplotlib.testing.compare import compare_images
 from alexnet.compare.comparison import compare
 from alexnet.compare.report import write_report
 from alexnet.compare.results import write_results
-from alexnet.compare.verdict import Verdict, verdict
+from alexnet.compare.verdict import Verdict, verdict, verdict_in_words
 from alexnet.config import CompareConfig
 from alexnet.config.study import Design
 from alexnet.errors import UserError
@@ -65,6 +66,13 @@ def test_pages(results: Path, tmp_path: Path) -> None:
     assert "| no\\_lrn | 3 | +1.51 | +1.27 to +1.75 | +1.4 | agrees |" in page  # t(4) = 2.776, by hand
     assert "Whether it holds on photographs." in page
     assert "](effects.png)" in page
+    page = (results / "both/README.md").read_text()
+    assert (
+        "averaged over the others | 95% interval | paper | verdict | removed from the full AlexNet |" in page
+    )
+    (row,) = re.findall(r"\| tanh \| 8 \| (.*) \|", page)  # means of cells, by hand
+    assert row.split(" | ")[0] == "+10.15"
+    assert row.split(" | ")[-1].startswith("+10.00 (")
     listed = (results / "README.md").read_text()
     assert "| [lrn](lrn/README.md) | no\\_lrn | 3 | +1.51 |" in listed
     assert "| [both](both/README.md) | tanh | 8 |" in listed
@@ -130,3 +138,16 @@ def test_verdict_on_a_ratio() -> None:
     assert verdict((2.0, 4.0), 6.0, no_effect=1) is Verdict.smaller
     assert verdict((0.9, 4.0), 6.0, no_effect=1) is Verdict.disagrees
     assert verdict((0.3, 0.9), 6.0, no_effect=1) is Verdict.disagrees
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        (None, "cannot tell"),
+        ((-0.1, 2.0), "cannot tell"),
+        ((0.1, 2.0), "agrees"),
+        ((-2.0, -0.1), "disagrees"),
+    ],
+)
+def test_verdict_on_a_claim_without_a_number(interval: tuple[float, float] | None, expected: str) -> None:
+    assert verdict_in_words(interval) == expected

@@ -1,6 +1,6 @@
 """What a comparison found of each arm or factor, beside what was claimed of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alexnet.compare.comparison import Comparison
 from alexnet.compare.convergence import convergence
@@ -16,7 +16,7 @@ from alexnet.compare.tables import (
     paper_text,
     ratio_texts,
 )
-from alexnet.compare.verdict import verdict_text
+from alexnet.compare.verdict import verdict_in_words, verdict_text
 from alexnet.config import ClaimConfig
 
 SAME_EPOCHS = 1.0  # the ratio of epochs of two arms that converge equally fast
@@ -24,7 +24,10 @@ SAME_EPOCHS = 1.0  # the ratio of epochs of two arms that converge equally fast
 
 @dataclass(frozen=True)
 class Finding:
-    """A measured effect of an arm or factor. `measured` and `interval` are formatted; `runs` gave them."""
+    """A measured effect of an arm or factor. `measured` and `interval` are formatted; `runs` gave them.
+
+    `removed` is the second estimand of a factorial with its interval; empty for other designs.
+    """
 
     name: str
     changes: str
@@ -34,6 +37,7 @@ class Finding:
     claim: ClaimConfig
     claimed: str
     verdict: str
+    removed: str = ""
 
 
 def findings(comparison: Comparison) -> list[Finding]:
@@ -48,7 +52,13 @@ def findings(comparison: Comparison) -> list[Finding]:
 def claims_table(comparison: Comparison) -> Table | None:
     """Tabulate claims beside what was measured; None where nothing was claimed of any arm or factor."""
     rows = [
-        [found.name, paper_text(found.claim), log_text(found.claim), _with_interval(found), found.verdict]
+        [
+            found.name,
+            paper_text(found.claim),
+            log_text(found.claim),
+            _with_interval(found.measured, found.interval),
+            found.verdict,
+        ]
         for found in findings(comparison)
     ]
     rows = [row for row in rows if row[1:3] != ["-", "-"]]
@@ -60,8 +70,9 @@ def _of_factors(comparison: Factorial) -> list[Finding]:
     runs = sum(len(arm.started) for arm in comparison.all_variants)
     found = []
     for term in comparison.mains:
-        factor = comparison.factor[term.name]
-        found.append(_error(factor.name, factor.text, runs, comparison.top1.averaged[term], factor.claim))
+        factor, removed = comparison.factor[term.name], comparison.top1.removed[term.name]
+        one = _error(factor.name, factor.text, runs, comparison.top1.averaged[term], factor.claim)
+        found.append(replace(one, removed=_with_interval(difference_text(removed), interval_text(removed))))
     return found
 
 
@@ -90,10 +101,10 @@ def _error(name: str, changes: str, runs: int, effect: Effect | None, claim: Cla
     limits: Interval | None = effect.interval if effect else None
     return Finding(
         *(name, changes, runs, difference_text(effect), interval_text(effect), claim),
-        format_number(claim.top1, "+.3g"),
-        verdict_text(limits, claim.top1),
+        "higher" if claim.higher else format_number(claim.top1, "+.3g"),
+        verdict_in_words(limits) if claim.higher else verdict_text(limits, claim.top1),
     )
 
 
-def _with_interval(found: Finding) -> str:
-    return found.measured if found.interval == "-" else f"{found.measured} ({found.interval})"
+def _with_interval(measured: str, interval: str) -> str:
+    return measured if interval == "-" else f"{measured} ({interval})"

@@ -13,11 +13,13 @@ from alexnet.compare.archive import read_options
 from alexnet.compare.charts import applicable_charts
 from alexnet.compare.comparison import Comparison, compare
 from alexnet.compare.documents import environment
+from alexnet.compare.factorial.tables import AVERAGED, REMOVED
 from alexnet.compare.findings import Finding, findings
 from alexnet.compare.narrative import CAPTIONS
 from alexnet.compare.outline import outline
 from alexnet.compare.report import write_report
 from alexnet.compare.runs import Run
+from alexnet.compare.tables import Table
 from alexnet.config import CompareConfig
 from alexnet.errors import UserError
 from alexnet.files import write_text
@@ -63,6 +65,19 @@ class Result:
     def headline(self) -> list[str]:
         """What was found, in sentences."""
         return outline(self.comparison).headline
+
+    @property
+    def table(self) -> Table:
+        """Each effect beside the claim, with the second effect of a factorial's factors."""
+        factorial = any(found.removed for found in self.findings)
+        headings = ["arm or factor", "runs", AVERAGED if factorial else "measured"]
+        headings += [f"{self.confidence} interval", "paper", "verdict", *([REMOVED] if factorial else [])]
+        rows = [
+            [found.name, str(found.runs), found.measured, found.interval, found.claimed, found.verdict]
+            + ([found.removed] if factorial else [])
+            for found in self.findings
+        ]
+        return Table(headings, rows)
 
     @property
     def claims(self) -> list[str]:

@@ -159,7 +159,12 @@ def read_claim(content: Any, run: Path) -> ClaimConfig:
         number = key.endswith(("top1", "top5", "ratio"))
         if number and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise UserError(f"{run / 'config.yaml'}: claim.{key}={value}: expected percentage points.")
-        known[key] = float(value) if number else str(value).strip().removeprefix("§")
+        if key == "higher" and not isinstance(value, bool):
+            raise UserError(f"{run / 'config.yaml'}: claim.{key}={value}: expected true or false.")
+        if number:
+            known[key] = float(value)
+        elif key != "higher":
+            known[key] = str(value).strip().removeprefix("§")
     return replace(NO_CLAIM, **known)
 
 

@@ -44,3 +44,10 @@ def verdict_text(interval: Interval | None, claimed: float | None, no_effect: fl
     """Format a verdict; a hyphen where nothing was claimed."""
     found = verdict(interval, claimed, no_effect)
     return "-" if found is None else found.value
+
+
+def verdict_in_words(interval: Interval | None) -> str:
+    """Format the verdict on the claim that an error is higher, without a number."""
+    if interval is None or interval[0] <= NO_DIFFERENCE <= interval[1]:
+        return Verdict.unknown.value
+    return (Verdict.agrees if interval[0] > NO_DIFFERENCE else Verdict.disagrees).value

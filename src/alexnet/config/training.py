@@ -183,6 +183,7 @@ class ClaimConfig(ValidatedConfig):
 
     `top1` and `top5`, and `log_top1` and `log_top5`, are the experiment's error minus that of its
     baseline, in percentage points: positive if the innovation that is switched off was useful.
+    `higher` is a claim in words alone: that the error is higher.
     `epochs_ratio` is how many times the baseline's epochs it takes to the same training error. `year` is
     that of an idea that came after AlexNet; its claim is of another network, and `section` is empty.
     """
@@ -191,6 +192,7 @@ class ClaimConfig(ValidatedConfig):
     section: str = MISSING
     top1: float | None = None
     top5: float | None = None
+    higher: bool = False
     split: str | None = None
     log_top1: float | None = None
     log_top5: float | None = None
