@@ -5,7 +5,7 @@ from alexnet.compare.notes import notes_on_conditions, notes_on_starts
 
 MODELLED = (
     "The pilot ran some of the cells. A model of all its runs gave every cell its rate: a parabola over the"
-    " logarithm of the rate, whose slope and curvature each factor changes by as much in every cell."
+    " logarithm of the rate, whose slope each factor changes by as much in every cell."
 )
 FEW_DEGREES = 5  # of freedom: with fewer, Student's t is wide
 
