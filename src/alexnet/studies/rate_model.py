@@ -59,7 +59,7 @@ class RateModel:
 
 
 def _weights(measured: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the weight of each run, 1 for the lowest of its arm; `own` is [runs, arms], 1 for a run's arm."""
+    """Return the weight of each run, 1 for the lowest of its arm. `own` is [runs, arms], 1 for its arm."""
     arm = own.argmax(axis=1)
     lowest = np.array([measured[arm == one].min() for one in arm])
     return np.exp((lowest - measured) / np.where(lowest == 0, 1.0, NEAR * np.abs(lowest)))
