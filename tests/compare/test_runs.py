@@ -79,10 +79,10 @@ def test_without_metrics_and_environment(tmp_path: Path) -> None:
 def test_claims(tmp_path: Path) -> None:
     claim = {"text": "LRN helps", "section": 3.3, "top1": 1.4, "top5": None, "split": "ILSVRC-2012 val"}
     run = completed(write_run(tmp_path / "a", 20.0, claim=claim))
-    assert run.claim == ClaimConfig("LRN helps", "3.3", 1.4, None, "ILSVRC-2012 val")
+    assert run.claim == ClaimConfig("LRN helps", "3.3", top1=1.4, split="ILSVRC-2012 val")
     assert not any(key.startswith("claim") for key in run.settings)
     assert completed(write_run(tmp_path / "b", 20.0)).claim == NO_CLAIM
-    for wrong in ({"top1": "big"}, "LRN helps"):
+    for wrong in ({"top1": "big"}, {"higher": "perhaps"}, "LRN helps"):
         with pytest.raises(UserError, match=r"claim.*: expected"):
             read_run(write_run(tmp_path / str(wrong), 20.0, claim=wrong), "c")  # type: ignore[arg-type]
 
