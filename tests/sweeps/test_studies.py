@@ -15,6 +15,8 @@ import yaml
 from processes import processes_that_name
 
 from alexnet.config.study import Design
+from alexnet.studies.design import plan_study
+from alexnet.studies.pilot import DEFAULT_FACTORS
 from alexnet.studies.record import read_record
 from alexnet.sweeps.naming import settings_name
 from conftest import PROJECT, SMALL, Train, compose_config, wait_for
@@ -39,6 +41,23 @@ def test_its_arms_exist(name: str) -> None:
     design = Design.cumulative if name == "legacy_cumulative" else Design.one_at_a_time
     assert study.design is (Design.factorial if combined else design)
     assert (study.pilot is None) == (name in ("cifar_lrn", "performance"))
+
+
+def test_the_cost_of_imagenet_innovations_is_that_of_its_header() -> None:
+    config = compose_config("study=imagenet_innovations", "data.root=x")
+    study = config.study
+    assert study is not None
+    assert study.pilot is not None
+    (override,) = study.pilot.overrides
+    plan = plan_study(study, config.seed)
+    pilot_runs = len(plan.pilot_arms) * len(DEFAULT_FACTORS) * study.pilot.seeds
+    pilot_epochs = int(override.removeprefix("trainer.max_epochs="))
+    epochs = plan.runs * config.trainer.max_epochs + pilot_runs * pilot_epochs
+    header = (PROJECT / "conf/study/imagenet_innovations.yaml").read_text()
+    assert f"{plan.runs} runs of {config.trainer.max_epochs} epochs" in header
+    assert f"{pilot_runs} of {pilot_epochs}, more where" in header
+    assert f"{epochs:,} epochs" in header
+    assert f"{epochs * 1_281_167:.1e}".replace("e+0", "e") in header
 
 
 def test_the_folder_names_what_all_jobs_share() -> None:
