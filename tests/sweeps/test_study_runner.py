@@ -251,9 +251,7 @@ def test_a_model_of_the_pilot_gives_every_combination_its_rate(
     with study(tmp_path, *given, *more, *QUICK, error=error) as (runner, fake):
         record = runner.run()
     assert len(record.arms) == runs
-    assert (
-        len({trial.arm for trial in record.trials}) == 10
-    )  # the baseline, four factors, and their mirror images
+    assert len({trial.arm for trial in record.trials}) == 10  # baseline, four factors, their mirror images
     assert record.chosen.keys() >= record.arms.keys()
     assert len(fake.batches[-1]) == runs
     for run in fake.batches[-1]:
