@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from alexnet.config.hashing import config_hash
 from alexnet.config.reading import to_plain_dict
 from alexnet.errors import UserError
-from alexnet.studies.record import read_record
+from alexnet.studies.record import read_record, to_content
 from alexnet.sweeps.study import StudyRunner
 from conftest import PROJECT
 
@@ -258,9 +258,36 @@ def test_a_model_of_the_pilot_gives_every_combination_its_rate(
         assert run["optimizer"]["lr"] == pytest.approx(best(run), rel=0.01)
 
 
+@pytest.mark.parametrize("archived", [False, True])
+def test_the_pilot_of_an_earlier_study_is_reused(tmp_path: Path, archived: bool) -> None:
+    given = ("study=depth", "study.factors=[no_conv3]", "study.seeds=1", "study.baseline_seeds=1")
+
+    def error(run: dict[str, Any]) -> float:
+        return 20 + abs(math.log(run["optimizer"]["lr"] / (0.01 if run["model"]["remove_layers"] else 0.02)))
+
+    rates = "study.pilot.rates=[0.005,0.01,0.02,0.04]"
+    with study(tmp_path / "first", *given, rates, *QUICK, error=error) as (runner, _):
+        first, folder = runner.run(), runner.folder
+    if archived:
+        folder = tmp_path / "results"
+        folder.mkdir()
+        (folder / "results.json").write_text(json.dumps({"record": to_content(first)}))
+    reuse = f"study.pilot.reuse={folder}"
+    with study(tmp_path / "second", *given, "seed=1", reuse) as (runner, fake):
+        second = runner.run()
+    assert [run["seed"] for run in fake.batches[0]] == [1, 1]
+    assert [run["optimizer"]["lr"] for run in fake.batches[0]] == [0.02, 0.01]
+    assert fake.counts == [2]  # no pilot
+    assert (second.trials, second.chosen) == (first.trials, first.chosen)
+    assert "seed 1000 is one of its pilot's" in refusal(tmp_path / "third", *given, "seed=1000", reuse)
+    told = refusal(tmp_path / "third", *given, "study.factors=[no_conv4]", reuse)
+    assert "its pilot chose nothing for no_conv4. Arms: baseline, no_conv3." in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (("study=depth", "study.pilot.reuse=conf"), "expected the folder of a study that had a pilot"),
         (
             ("study=history", "model.width=0.125"),
             "study=history, arm lenet5: model.width: there is no such key",

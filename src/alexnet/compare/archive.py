@@ -21,8 +21,7 @@ from alexnet.config.hashing import PLACE_KEYS, is_under
 from alexnet.errors import UserError
 from alexnet.files import write_csv, write_text
 from alexnet.runs.load import Load
-from alexnet.studies.folder import ARCHIVE
-from alexnet.studies.record import StudyRecord, parse_record, to_content
+from alexnet.studies.record import ARCHIVE, StudyRecord, parse_record, to_content
 
 VERSION = 1
 RUNS, CURVES = "results.csv", "curves.csv"

@@ -23,7 +23,7 @@ from alexnet.compare.tables import Table
 from alexnet.config import CompareConfig
 from alexnet.errors import UserError
 from alexnet.files import write_text
-from alexnet.studies.folder import ARCHIVE
+from alexnet.studies.record import ARCHIVE
 
 PAGE = "README.md"
 NOTES = "notes.md"  # by hand: what the numbers mean, and what they do not settle

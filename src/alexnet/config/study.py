@@ -44,7 +44,8 @@ class PilotConfig(ValidatedConfig):
     """The pilot: runs of every arm over one grid, of which the best values are those of the study.
 
     The best ones have the lowest mean of `measure`, a metric of the last epoch. `overrides` are what the
-    pilot's runs change beside their values.
+    pilot's runs change beside their values. `reuse` is the folder of a study, or of its results, whose pilot
+    found the values already: no other is run.
     """
 
     rates: list[float] | None = MISSING
@@ -56,6 +57,7 @@ class PilotConfig(ValidatedConfig):
     hold_out: float = MISSING
     extensions: int = MISSING
     arms: PilotArms = PilotArms.mirrored
+    reuse: str | None = None
 
     def check(self) -> None:
         rates = self.rates

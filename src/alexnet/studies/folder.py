@@ -7,9 +7,8 @@ from shlex import quote
 
 from alexnet.errors import UserError, suggest
 from alexnet.runs.resume import status
-from alexnet.studies.record import FILE, PILOT
+from alexnet.studies.record import ARCHIVE, FILE, PILOT
 
-ARCHIVE = "results.json"  # results without the folders of their runs, see alexnet/compare/archive.py
 MULTIRUN = "multirun.yaml"  # Hydra's sweeper writes the configuration of the whole command to it
 SEED = re.compile(r"seed=(-?\d+)")
 SET_ASIDE = re.compile(r".*\.failed-\d+")  # by a later start, see sweeps/job.py

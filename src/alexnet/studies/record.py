@@ -10,6 +10,7 @@ from alexnet.errors import UserError
 from alexnet.files import atomic_write
 
 FILE = "study.json"
+ARCHIVE = "results.json"  # results without the folders of their runs, see alexnet/compare/archive.py
 PILOT = "pilot"  # folder of the pilot's runs in the study's: pilot/<arm>/<values>/seed=<n>
 VERSION = 2
 TOP1_ERROR = "val/top1_error"
@@ -74,11 +75,21 @@ def parse_record(content: dict[str, Any]) -> StudyRecord:
 
 
 def read_record(folder: Path) -> StudyRecord | None:
-    """Read the record of a study's folder; None if there is none. Raises `UserError` for a damaged one."""
-    path = folder / FILE
-    if not path.is_file():
-        return None
+    """Read the record of a study's folder, or of its results; None if there is none.
+
+    Raises `UserError` for a damaged one.
+    """
+    for path in (folder / FILE, folder / ARCHIVE):
+        if path.is_file():
+            return _read(path)
+    return None
+
+
+def _read(path: Path) -> StudyRecord | None:
     try:
-        return parse_record(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if path.name == ARCHIVE:
+            content = content["record"]
+        return content and parse_record(content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read: {error}. Run the study's command again.") from None

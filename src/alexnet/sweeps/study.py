@@ -29,7 +29,7 @@ from alexnet.studies.pilot import (
     values_name,
 )
 from alexnet.studies.rate_model import RateModel
-from alexnet.studies.record import PILOT, TOP1_ERROR, StudyRecord, Trial
+from alexnet.studies.record import PILOT, TOP1_ERROR, StudyRecord, Trial, read_record
 from alexnet.studies.start import has_started
 from alexnet.sweeps.job import Job
 from alexnet.sweeps.planning import plan_job, without_hydra
@@ -70,6 +70,7 @@ class StudyRunner:
         self.folder = Path(str(sweep.hydra.sweep.dir)).absolute()
         self._arguments = list(arguments)
         self.plan: Plan = plan_study(self.config, config.seed)
+        self._earlier = _read_earlier(self.config.pilot, self.plan)
         self._check_seeds()
         self._arms = StudyArms(loader, sweep, self.config, self.plan, arguments)
         self._launched = 0
@@ -102,7 +103,15 @@ class StudyRunner:
     def _check_seeds(self) -> None:
         pilot = self.config.pilot
         used = {seed for seeds in self.plan.seeds.values() for seed in seeds}
-        if pilot is not None and (shared := used & set(_pilot_seeds(pilot))):
+        if pilot is None:
+            return
+        if self._earlier is not None:
+            if shared := used & {trial.seed for trial in self._earlier.trials}:
+                raise UserError(
+                    f"study.pilot.reuse={pilot.reuse}: seed {min(shared)} is one of its pilot's. The study"
+                    " needs others: seed=<n>."
+                )
+        elif shared := used & set(_pilot_seeds(pilot)):
             raise UserError(
                 f"study.pilot.first_seed={pilot.first_seed}: seed {min(shared)} is one of the study's own."
                 " Its pilot needs others."
@@ -134,6 +143,9 @@ class StudyRunner:
         pilot = self.config.pilot
         if pilot is None:
             return [], {}
+        if self._earlier is not None:
+            console.print(f"Pilot    not run: the rates are those of {pilot.reuse}", markup=False)
+            return self._earlier.trials, self._earlier.chosen
         rate = float(self._arms.settings[self.config.baseline][RATE])
         grids = {arm: Grid.of(pilot, rate) for arm in self.plan.pilot_arms}
         trials: dict[str, list[Trial]] = {}
@@ -209,6 +221,13 @@ class StudyRunner:
             self._launched += len(missing)
         return [run for run in missing if not _is_settled(run.job)]
 
+    @property
+    def _measure(self) -> str:
+        """What the trials measured."""
+        if self._earlier is not None:
+            return self._earlier.measure
+        return self.config.pilot.measure if self.config.pilot else TOP1_ERROR
+
     def _record(self, trials: list[Trial], chosen: dict[str, Values]) -> StudyRecord:
         """Write the record of what is known so far."""
         config = self.config
@@ -224,12 +243,30 @@ class StudyRunner:
             aliases=self.plan.aliases,
             chosen=chosen,
             trials=trials,
-            measure=config.pilot.measure if config.pilot else TOP1_ERROR,
+            measure=self._measure,
             overrides=self._arguments,
         )
         self.folder.mkdir(parents=True, exist_ok=True)
         record.write(self.folder)
         return record
+
+
+def _read_earlier(pilot: PilotConfig | None, plan: Plan) -> StudyRecord | None:
+    """Return the record whose pilot is reused. Raises `UserError` where it chose nothing for an arm."""
+    if pilot is None or pilot.reuse is None:
+        return None
+    record = read_record(Path(pilot.reuse).expanduser())
+    if record is None or not record.chosen:
+        raise UserError(
+            f"study.pilot.reuse={pilot.reuse}: expected the folder of a study that had a pilot, or of its"
+            " results."
+        )
+    if missing := [arm for arm in plan.arms if arm not in record.chosen]:
+        raise UserError(
+            f"study.pilot.reuse={pilot.reuse}: its pilot chose nothing for {', '.join(missing)}."
+            f" Arms: {', '.join(record.chosen)}."
+        )
+    return record
 
 
 def _pilot_seeds(pilot: PilotConfig) -> range:
