@@ -160,18 +160,19 @@ def write_factorial(
     *,
     design: Design = Design.factorial,
     claims: Mapping[str, dict[str, Any]] | None = None,
+    first_seed: int = 0,
     **record: Any,
 ) -> Path:
     """Write a factorial with its record: for each cell, by its name, one top-1 error a seed."""
     arms = {arm_name(cell, "baseline"): list(cell) for cell in cells}
     for arm, changed in arms.items():
         settings = {key: value for factor in changed for key, value in FACTORS[factor].items()}
-        for seed, top1 in enumerate(errors[arm]):
+        for seed, top1 in enumerate(errors[arm], first_seed):
             claim = (claims or {}).get(arm)
             write_run(
                 folder / arm / f"seed={seed}", top1, seed=seed, settings=settings, claim=claim, top5=top1 / 8
             )
-    seeds = {arm: list(range(len(errors[arm]))) for arm in arms}
+    seeds = {arm: list(range(first_seed, first_seed + len(errors[arm]))) for arm in arms}
     given: dict[str, Any] = {"name": folder.name, "title": "A factorial", "baseline": "baseline"} | record
     StudyRecord(design=design, factors=list(factors), arms=arms, seeds=seeds, **given).write(folder)
     return folder

@@ -28,14 +28,14 @@ from conftest import Train, compose_config
 # of each program; those of train.py are benchmark.py's and doctor.py's as well
 DATA = ("data.root", "data.cache", "data.pack")
 PATH_KEYS: dict[type, tuple[str, ...]] = {
-    TrainConfig: ("outputs", "run_folder", "resume", "model.pretrained", *DATA),
+    TrainConfig: ("outputs", "run_folder", "resume", "model.pretrained", "study.pilot.reuse", *DATA),
     BenchmarkConfig: ("outputs", "run_folder", "resume", "model.pretrained", *DATA),
     PrepareConfig: DATA,
     EvaluateConfig: ("run", "checkpoint", "weights", "data_root", "out", "outputs", "cache", *DATA),
     PredictConfig: ("run", "checkpoint", "images", "output", "sheet"),
     InspectConfig: ("run", "checkpoint", "data_root", "out"),
     ExportConfig: ("run", "checkpoint", "out"),
-    CompareConfig: ("study", "runs", "results", "baseline", "out"),
+    CompareConfig: ("study", "runs", "results", "add", "baseline", "out"),
     ClassicalConfig: ("outputs", "run_folder", "study_folder", *DATA),
 }
 HOSTILE = [

@@ -115,8 +115,10 @@ def read_options(folder: Path) -> Options:
 
 
 def _without_places(record: StudyRecord) -> StudyRecord:
-    kept = [item for item in record.overrides if not is_under(item.partition("=")[0], OF_THE_MACHINE)]
-    return replace(record, overrides=kept)
+    def kept(overrides: list[str]) -> list[str]:
+        return [item for item in overrides if not is_under(item.partition("=")[0], OF_THE_MACHINE)]
+
+    return replace(record, overrides=kept(record.overrides), added=list(map(kept, record.added)))
 
 
 def _shared(seeds: dict[int, Run]) -> dict[str, Any]:

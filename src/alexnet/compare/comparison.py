@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 import numpy as np
 from numpy.typing import NDArray
 
+from alexnet.compare.added_results import add_results
 from alexnet.compare.arms import Arms, format_changes
 from alexnet.compare.effects import Effect
 from alexnet.compare.model_diffs import Changes, is_alexnet
@@ -212,7 +213,8 @@ def compare(config: CompareConfig) -> Comparison:
 
 def _read(config: CompareConfig) -> Arms:
     if config.study is not None:
-        return read_folder(Path(config.study).expanduser(), config.baseline)
+        read = read_folder(Path(config.study).expanduser(), config.baseline)
+        return add_results(read, config.add) if config.add is not None else read
     assert config.runs is not None
     return read_runs(config.runs, config.baseline)
 

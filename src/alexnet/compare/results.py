@@ -37,7 +37,7 @@ class Result:
     name: str
     comparison: Comparison
     findings: list[Finding]
-    command: str | None
+    commands: list[str]
     notes: str | None
 
     @property
@@ -131,14 +131,16 @@ def _read(archive: Path, config: CompareConfig) -> Result:
         archive.name,
         comparison,
         findings(comparison),
-        _command(comparison),
+        _commands(comparison),
         notes.read_text(encoding="utf-8").strip() if notes.is_file() else None,
     )
 
 
-def _command(comparison: Comparison) -> str | None:
+def _commands(comparison: Comparison) -> list[str]:
+    """Return the command that made the runs, and those whose runs were added."""
     record = comparison.record
-    return None if record is None else f"python src/train.py -m {join(record.overrides)}"
+    given = [] if record is None else [record.overrides, *record.added]
+    return [f"python src/train.py -m {join(overrides)}" for overrides in given]
 
 
 def _write_page(path: Path, template: str, *results: Result) -> None:

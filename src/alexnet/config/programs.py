@@ -206,6 +206,7 @@ class CompareConfig(ValidatedConfig):
     resolve: float | None = None
     results: InputPath | None = None
     wandb_run: bool = False
+    add: InputPath | None = None
 
     def check(self) -> None:
         if [self.study, self.runs, self.results].count(None) != 2:
@@ -216,6 +217,8 @@ class CompareConfig(ValidatedConfig):
             for key in ("baseline", "out", "resolve"):
                 value = getattr(self, key)
                 check(value is None, key, value, "no value, since each of the results has its own")
+        expected = "no value without study=, the study to whose runs it adds those of a result"
+        check(self.add is None or self.study is not None, "add", self.add, expected)
         expected = "a percentage from 0 to 100"
         check(0 <= self.training_error <= 100, "training_error", self.training_error, expected)
         check(0 < self.confidence < 1, "confidence", self.confidence, "a number between 0 and 1")

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from alexnet.config.base import ValidatedConfig, check
+from alexnet.config.base import InputPath, ValidatedConfig, check
 
 
 class Design(Enum):
@@ -57,7 +57,7 @@ class PilotConfig(ValidatedConfig):
     hold_out: float = MISSING
     extensions: int = MISSING
     arms: PilotArms = PilotArms.mirrored
-    reuse: str | None = None
+    reuse: InputPath | None = None
 
     def check(self) -> None:
         rates = self.rates

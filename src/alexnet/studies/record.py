@@ -53,6 +53,7 @@ class StudyRecord:
     trials: list[Trial] = field(default_factory=list)
     measure: str = TOP1_ERROR  # of the trials
     overrides: list[str] = field(default_factory=list)  # of the command that made it
+    added: list[list[str]] = field(default_factory=list)  # of the commands whose runs were added later
 
     def write(self, folder: Path) -> None:
         """Write it to <folder>/study.json."""

@@ -1,0 +1,70 @@
+"""A study with the runs of an earlier result of it: further seeds, made later or on another machine."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from alexnet.compare.archive import read_archive
+from alexnet.compare.arms import Arms, differences, format_changes
+from alexnet.errors import UserError
+from alexnet.studies.folder import is_archive
+from alexnet.studies.record import ARCHIVE, StudyRecord
+
+DESIGN = ("design", "baseline", "factors", "arms")  # of a record: what makes two studies the same
+
+
+def add_results(read: Arms, given: str) -> Arms:
+    """Return the runs of a study with those of the result in the folder `given`, by arm.
+
+    The record is that of the result, which has the pilot, with the seeds and the command of the study added.
+    Raises `UserError` where they are not the same study: arms with the same settings, and other seeds.
+    """
+    folder = Path(given).expanduser()
+    if not is_archive(folder):
+        raise UserError(f"add={given}: expected the folder of a result, which holds {ARCHIVE}.")
+    earlier = read_archive(folder)
+    record = _added_record(earlier.record, read.record, given)
+    for arm, runs in read.arms.items():
+        _check_arm(arm, earlier, read, given)
+        earlier.arms[arm] |= runs
+    present = {f"{arm} seed={seed}" for arm, runs in earlier.arms.items() for seed in runs}
+    return replace(
+        earlier,
+        arms={arm: dict(sorted(runs.items())) for arm, runs in earlier.arms.items()},
+        excluded=[run for run in (*earlier.excluded, *read.excluded) if run.name not in present],
+        record=record,
+        diverged=earlier.diverged + read.diverged,
+    )
+
+
+def _added_record(earlier: StudyRecord | None, record: StudyRecord | None, given: str) -> StudyRecord:
+    if earlier is None or record is None:
+        raise UserError(f"add={given}: only studies can be added to each other. These are runs without one.")
+    for key in DESIGN:
+        one, other = getattr(earlier, key), getattr(record, key)
+        if one != other:
+            raise UserError(
+                f"add={given}: this is another study: its {key}: {_text(one)}; not {_text(other)}."
+            )
+    seeds = {arm: sorted({*earlier.seeds[arm], *record.seeds[arm]}) for arm in earlier.arms}
+    return replace(earlier, seeds=seeds, added=[*earlier.added, record.overrides, *record.added])
+
+
+def _check_arm(arm: str, earlier: Arms, read: Arms, given: str) -> None:
+    one, other = earlier.arms[arm], read.arms[arm]
+    if shared := one.keys() & other.keys():
+        raise UserError(
+            f"add={given}: it has seed {min(shared)} of {arm} already. The study needs others: seed=<n>."
+        )
+    if one and other:
+        settings = [next(iter(runs.values())).settings for runs in (one, other)]
+        if changes := differences(*settings):
+            raise UserError(
+                f"add={given}: {arm} has other settings there; here it has {format_changes(changes)}."
+                f" The rates of a result: study.pilot.reuse={given}."
+            )
+
+
+def _text(value: object) -> str:
+    return (
+        ", ".join(map(str, value)) if isinstance(value, list | dict) else str(getattr(value, "value", value))
+    )
