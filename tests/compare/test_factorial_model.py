@@ -91,6 +91,28 @@ def test_by_hand_with_seeds_as_blocks() -> None:
     assert without.deviation > 30 * fit.deviation
 
 
+@pytest.mark.parametrize("blocked", [False, True])
+def test_lack_of_fit_by_sums_of_squares(blocked: bool) -> None:
+    """Two replicates of 2^3; the interaction of all three is what the model leaves out."""
+    levels = np.repeat(standard_order(3), 2, axis=0)
+    seeds = [0, 1] * 8 if blocked else None
+    errors = np.random.default_rng(3).normal(0, 1, 16) + 0.6 * levels.prod(axis=1) + np.tile([0, 0.5], 8)
+    first, second = errors[::2], errors[1::2]
+    interaction = 16 * (levels.prod(axis=1) @ errors / 16) ** 2  # with one degree of freedom
+    between = first - second - ((first - second).mean() if blocked else 0)
+    freedom = 8 - blocked
+    pure = (between**2).sum() / 2 / freedom
+    expected = stats.f.sf(interaction / pure, 1, freedom)
+    assert fitted(list("ABC"), levels, errors, seeds).lack_of_fit == pytest.approx(expected)
+
+
+def test_no_lack_of_fit_can_be_seen() -> None:
+    alone, errors = standard_order(3), np.random.default_rng(0).normal(0, 1, 32)
+    assert fitted(list("ABC"), alone, errors[:8]).lack_of_fit is None  # no replicates
+    saturated = np.repeat(standard_order(2), 2, axis=0)
+    assert fitted(list("AB"), saturated, errors[:8]).lack_of_fit is None  # as many effects as cells
+
+
 def test_as_many_effects_as_runs() -> None:
     fit = fitted(["a", "b"], standard_order(2), np.array([20.0, 22, 21, 25]))
     assert (fit.deviation, fit.freedom) == (None, 0)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from alexnet.compare.charts.pareto import draw_pareto
 from alexnet.compare.comparison import compare
 from alexnet.compare.factorial.comparison import Factorial
 from alexnet.compare.factorial.notes import notes
+from alexnet.compare.outline import outline
 from alexnet.compare.report import write_report
 from alexnet.config import CompareConfig
 from alexnet.config.study import Design
@@ -82,6 +84,29 @@ def test_planted_effects_and_the_interaction_are_found(study: Path) -> None:
         / comparison.top1.averaged[comparison.mains[0]].mean
     )
     assert ratio == pytest.approx(1 / 8)  # as the runs were fabricated
+
+
+def test_interactions_of_three_factors_are_told(study: Path, tmp_path: Path) -> None:
+    assert "The runs show no interaction of three factors or more" in " ".join(notes(compared(study)))
+    cells = full_factorial(THREE)
+    errors = errors_of(cells, np.random.default_rng(0).normal(0, 0.4, (8, 2)))
+    errors["no_lrn+no_dropout+tanh"] = [value + 6 for value in errors["no_lrn+no_dropout+tanh"]]
+    other = write_factorial(tmp_path / "s", cells, errors, THREE)
+    assert "Three factors or more interact (F-test" in " ".join(notes(compared(other)))
+
+
+def test_what_is_not_resolved_has_a_bound(tmp_path: Path) -> None:
+    errors = {"baseline": [20.0, 21], "no_lrn": [20.3, 20.9], "tanh": [30.0, 31], "no_lrn+tanh": [30.1, 31.2]}
+    factors = ["no_lrn", "tanh"]
+    comparison = compared(write_factorial(tmp_path / "s", full_factorial(factors), errors, factors))
+    said = outline(comparison).headline
+    assert said[1] == (
+        "Resolved differences in top-1 error: 1 of 2 averaged over the others, 1 of 2 removed from the full"
+        " AlexNet."
+    )
+    low, high = comparison.top1.removed["no_lrn"].interval  # type: ignore[union-attr, misc]
+    bound = math.ceil(10 * max(-low, high)) / 10
+    assert f"not resolved, less than {bound} points either way ({low:+.2f} to {high:+.2f})." in said[3]
 
 
 def test_a_factor_has_its_keys_and_its_claim(study: Path) -> None:

@@ -26,7 +26,8 @@ SAME_EPOCHS = 1.0  # the ratio of epochs of two arms that converge equally fast
 class Finding:
     """A measured effect of an arm or factor. `measured` and `interval` are formatted; `runs` gave them.
 
-    `removed` is the second estimand of a factorial with its interval; empty for other designs.
+    That of a factor is of its removal from the full network, which is what was claimed; `averaged` is its
+    effect over all settings of the others, with its interval, and empty for other designs.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Finding:
     claim: ClaimConfig
     claimed: str
     verdict: str
-    removed: str = ""
+    averaged: str = ""
 
 
 def findings(comparison: Comparison) -> list[Finding]:
@@ -70,9 +71,10 @@ def _of_factors(comparison: Factorial) -> list[Finding]:
     runs = sum(len(arm.started) for arm in comparison.all_variants)
     found = []
     for term in comparison.mains:
-        factor, removed = comparison.factor[term.name], comparison.top1.removed[term.name]
-        one = _error(factor.name, factor.text, runs, comparison.top1.averaged[term], factor.claim)
-        found.append(replace(one, removed=_with_interval(difference_text(removed), interval_text(removed))))
+        factor, averaged = comparison.factor[term.name], comparison.top1.averaged[term]
+        one = _error(factor.name, factor.text, runs, comparison.top1.removed[term.name], factor.claim)
+        both = _with_interval(difference_text(averaged), interval_text(averaged))
+        found.append(replace(one, averaged=both))
     return found
 
 

@@ -6,7 +6,7 @@ from itertools import chain
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.convergence import Convergence, convergence
 from alexnet.compare.one_at_a_time import OneAtATime
-from alexnet.compare.tables import difference_text, interval_text, ratio_texts
+from alexnet.compare.tables import bound_text, difference_text, interval_text, ratio_texts
 
 CAPTIONS = {
     "history": (
@@ -33,8 +33,7 @@ CAPTIONS = {
     "pareto": (
         "Effects by size",
         "Main effects and interactions averaged over the others, the largest on top. A bar that reaches"
-        " beyond the"
-        " mark on its row is resolved; the hollow ones are not.",
+        " beyond the mark on its row is resolved; the hollow ones are not.",
     ),
     "interactions": (
         "The largest interactions",
@@ -49,11 +48,10 @@ CAPTIONS = {
 
 
 SHARED_METHOD = [
-    "Started: the top-1 error after the last epoch is clearly below that of chance. Its interval is the"
-    " exact one of"
-    " Clopper and Pearson. SD of seeds is the standard deviation of the top-1 error over the runs that"
-    " started;"
-    " binomial SE the standard error of the validation set, sqrt(p (1 - p) / images), which all runs share.",
+    "Started: the top-1 error after the last epoch is clearly below that of chance. Its interval is the exact"
+    " one of Clopper and Pearson. SD of seeds is the standard deviation of the top-1 error over the runs that"
+    " started; binomial SE the standard error of the validation set, sqrt(p (1 - p) / images), which all runs"
+    " share.",
     "Claims are written as differences too, arm minus baseline. Each compares single runs, on another"
     " data set or split than this one: size and sign are comparable, digits are not.",
 ]
@@ -74,6 +72,8 @@ def headline(comparison: OneAtATime) -> list[str]:
         f"Resolved differences in top-1 error: {len(resolved)} of {len(comparison.arms)}.",
     ]
     sentences += [_effect_sentence(arm) for arm in resolved]
+    bounds = [f"{arm.name} {bound_text(arm.top1)}" for arm in comparison.arms if _is_bounded(arm)]
+    sentences += [f"Not resolved: {', '.join(bounds)}."] if bounds else []
     sentences += [
         sentence for found in convergence(comparison) if (sentence := _ratio_sentence(comparison, found))
     ]
@@ -103,18 +103,15 @@ def method(comparison: OneAtATime) -> list[str]:
     """Explain how the numbers were made, and what they leave out."""
     confidence = comparison.confidence
     sentences = [
-        "A difference is the error of an arm minus that of the baseline, in percentage points, after the"
-        " last epoch;"
-        " above zero, the arm errs more. Runs that did not start are left out.",
+        "A difference is the error of an arm minus that of the baseline, in percentage points, after the last"
+        " epoch; above zero, the arm errs more. Runs that did not start are left out.",
         f"The interval is a two-sided {confidence:.0%} interval by Student's t: of the difference of two"
-        " means, with"
-        " the variance of runs pooled over arms; or of the mean difference between runs of the same seed. It"
-        " covers the spread between seeds, on these validation images; other images would add theirs. Where"
-        " it"
-        " contains zero, the difference is not resolved. Equal differences have no spread, and no interval.",
+        " means, with the variance of runs pooled over arms; or of the mean difference between runs of the"
+        " same seed. It covers the spread between seeds, on these validation images; other images would add"
+        " theirs. Where it contains zero, the difference is not resolved. Equal differences have no spread,"
+        " and no interval.",
         '"Better" is the share of pairs of runs, one of the arm and one of the baseline, in which the arm'
-        " errs less;"
-        " ties count half (Mann and Whitney's U).",
+        " errs less; ties count half (Mann and Whitney's U).",
     ]
     if comparison.family.intervals:
         sentences.append(
@@ -142,6 +139,11 @@ def conditions(comparison: Comparison) -> list[str]:
         " process, on a GPU that of its tensors there.",
         f"Data {first.data_fingerprint}, code {first.code}, torch {first.torch}, {first.hardware}.",
     ]
+
+
+def _is_bounded(arm: ArmResult) -> bool:
+    """Return whether an arm's difference is not resolved, but has an interval."""
+    return arm.top1 is not None and arm.top1.interval is not None and not arm.top1.resolved
 
 
 def _effect_sentence(arm: ArmResult) -> str:

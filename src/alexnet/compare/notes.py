@@ -89,8 +89,8 @@ def notes_on_starts(comparison: Comparison) -> list[str]:
         return []
     return [
         f"{len(at_chance)} of the {len(runs)} runs ended at chance ({', '.join(at_chance)}). They did not"
-        " start,"
-        " are counted as such, and are in no mean and in no difference: see model.init and optimizer.lr."
+        " start, are counted as such, and are in no mean and in no difference: see model.init and"
+        " optimizer.lr."
     ]
 
 

@@ -81,7 +81,7 @@ def _one_at_a_time(comparison: OneAtATime) -> Outline:
 def _factorial(comparison: Factorial) -> Outline:
     how_many = how_many_section(comparison)
     claims = claims_table(comparison)
-    errors = Section(ERRORS, errors_table(comparison))
+    errors = Section(ERRORS, errors_table(comparison, with_start_rates=False))  # those of a cell say little
     costs = Section("Epochs and cost", costs_table(comparison))
     interactions = _section(INTERACTIONS, interactions_table(comparison))
     levels = Section("Runs at both levels of each factor", levels_table(comparison))

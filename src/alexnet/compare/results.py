@@ -69,12 +69,12 @@ class Result:
     @property
     def table(self) -> Table:
         """Each effect beside the claim, with the second effect of a factorial's factors."""
-        factorial = any(found.removed for found in self.findings)
-        headings = ["arm or factor", "runs", AVERAGED if factorial else "measured"]
-        headings += [f"{self.confidence} interval", "paper", "verdict", *([REMOVED] if factorial else [])]
+        factorial = any(found.averaged for found in self.findings)
+        headings = ["arm or factor", "runs", REMOVED if factorial else "measured"]
+        headings += [f"{self.confidence} interval", "paper", "verdict", *([AVERAGED] if factorial else [])]
         rows = [
             [found.name, str(found.runs), found.measured, found.interval, found.claimed, found.verdict]
-            + ([found.removed] if factorial else [])
+            + ([found.averaged] if factorial else [])
             for found in self.findings
         ]
         return Table(headings, rows)

@@ -73,14 +73,17 @@ def short_row(name: str, start: StartRate, effect: Effect | None, claim: ClaimCo
     return [*row, *claim_numbers(claim), significance_text(effect)]
 
 
-def errors_table(comparison: Comparison, *, with_choices: bool = True) -> Table:
+def errors_table(
+    comparison: Comparison, *, with_choices: bool = True, with_start_rates: bool = True
+) -> Table:
     """Tabulate start rate and errors of the baseline and each arm, with both kinds of spread."""
     tuned = with_choices and any(arm.tuned for arm in comparison.all_variants)
-    headings = ["arm", "started", f"{comparison.confidence:.0%} start rate", "top-1 error", "SD of seeds"]
-    headings += ["binomial SE", "top-5 error", *(["chosen"] if tuned else [])]
+    headings = ["arm", "started", *([f"{comparison.confidence:.0%} start rate"] if with_start_rates else [])]
+    headings += ["top-1 error", "SD of seeds", "binomial SE", "top-5 error", *(["chosen"] if tuned else [])]
     rows = []
     for arm in comparison.all_variants:
-        row = [arm.name, start_text(arm.start), start_interval_text(arm.start)]
+        row = [arm.name, start_text(arm.start)]
+        row += [start_interval_text(arm.start)] if with_start_rates else []
         row.append(format_number(arm.mean_error(), ".2f", "%"))
         row += [format_number(arm.deviation, ".2f"), format_number(arm.binomial_error, ".2f")]
         row.append(format_number(arm.mean_error(lambda run: run.top5_error), ".2f", "%"))
@@ -170,6 +173,13 @@ def format_interval(interval: Interval | None) -> str:
         return "-"
     low, high = interval
     return f"{low:+.2f} to {high:+.2f}"
+
+
+def bound_text(effect: Effect | None) -> str:
+    """Format how large an effect that is not resolved may be: less than 0.6 points either way."""
+    if effect is None or effect.interval is None:
+        return "of unknown size"
+    return f"less than {math.ceil(10 * max(map(abs, effect.interval))) / 10:.1f} points either way"
 
 
 def significance_text(effect: Effect | None) -> str:

@@ -102,8 +102,7 @@ def compare_factorial(groups: Arms, config: CompareConfig) -> Factorial:
     if config.baseline not in (None, record.baseline):
         raise UserError(
             f"baseline={config.baseline}: the effects of a {record.design.value} are against its own"
-            " baseline,"
-            f" {record.baseline}."
+            f" baseline, {record.baseline}."
         )
     check_comparable(groups, config.allow)
     cells = [

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,9 @@ class FactorialFit:
     has for each factor its effect where all others are at the baseline's level; None where interactions
     are not estimated, or not told apart. `deviation` is the spread of runs about the model in percentage
     points, with its degrees of `freedom`; None where there are none. `blocks` says whether each seed has
-    a mean of its own.
+    a mean of its own. `lack_of_fit` is the p-value of the F-test of the model against means of every cell,
+    which interactions of more factors would make small; None where no cell has replicates, or the model is
+    that of the cells.
     """
 
     averaged: dict[Term, Effect]
@@ -32,6 +35,7 @@ class FactorialFit:
     deviation: float | None
     freedom: int
     blocks: bool
+    lack_of_fit: float | None
 
 
 def fit_factorial(
@@ -73,7 +77,20 @@ def fit_factorial(
         deviation,
         freedom,
         seeds is not None,
+        _lack_of_fit(result, levels, seeds),
     )
+
+
+def _lack_of_fit(result: Any, levels: Levels, seeds: Sequence[int] | None) -> float | None:
+    """Return the p-value of a fit against a mean for every cell, with the same blocks."""
+    from statsmodels.regression.linear_model import OLS
+
+    cells, index = np.unique(levels, axis=0, return_inverse=True)
+    own = index.reshape(-1, 1) == np.arange(len(cells))
+    saturated = OLS(result.model.endog, np.column_stack([own.astype(float), *_blocks(seeds)])).fit()
+    if saturated.df_resid < 1 or saturated.df_model <= result.df_model or saturated.mse_resid <= NO_SPREAD**2:
+        return None
+    return float(saturated.compare_f_test(result)[1])
 
 
 def _unit(index: int, length: int) -> NDArray[np.float64]:

@@ -1,28 +1,32 @@
 """Headline and method of a factorial, in sentences."""
 
+from collections.abc import Iterable
+
+from alexnet.compare.effects import Effect
 from alexnet.compare.factorial.comparison import Factorial
 from alexnet.compare.factorial.tables import AVERAGED, REMOVED
 from alexnet.compare.narrative import SHARED_METHOD, conditions, setting
-from alexnet.compare.tables import difference_text, interval_text
+from alexnet.compare.tables import bound_text, difference_text, interval_text
 from alexnet.config.study import Design
 
 
 def headline(comparison: Factorial) -> list[str]:
     """Summarize the result in a few sentences."""
-    fit = comparison.top1
-    mains = [term for term in comparison.mains if fit.averaged[term].resolved]
-    pairs = [term for term in comparison.interactions if fit.averaged[term].resolved]
+    fit, mains = comparison.top1, comparison.mains
+    removed = {term: fit.removed[term.name] for term in mains}
+    counts = f"{_resolved(fit.averaged[term] for term in mains)} of {len(mains)} {AVERAGED}"
+    if any(removed.values()):
+        counts += f", {_resolved(removed.values())} of {len(mains)} {REMOVED}"
     sentences = [
         f"{_design(comparison)}, on {setting(comparison)}.",
-        f"Resolved differences in top-1 error, {AVERAGED}: {len(mains)} of {len(comparison.mains)}.",
+        f"Resolved differences in top-1 error: {counts}.",
     ]
     for term in mains:
-        effect, factor = fit.averaged[term], comparison.factor[term.name]
-        sentences.append(
-            f"{term.name} ({factor.text}): {difference_text(effect)} points ({interval_text(effect)}),"
-            f" {AVERAGED}."
-        )
+        effects = [f"{AVERAGED} {_size(fit.averaged[term])}"]
+        effects += [f"{REMOVED} {_size(effect)}"] if (effect := removed[term]) else []
+        sentences.append(f"{term.name} ({comparison.factor[term.name].text}): {'; '.join(effects)}.")
     if comparison.interactions:
+        pairs = [term for term in comparison.interactions if fit.averaged[term].resolved]
         names = f": {', '.join(term.name for term in pairs)}" if pairs else ""
         sentences.append(f"Resolved interactions: {len(pairs)} of {len(comparison.interactions)}{names}.")
     return sentences
@@ -30,28 +34,38 @@ def headline(comparison: Factorial) -> list[str]:
 
 def method(comparison: Factorial) -> list[str]:
     """Explain how the numbers were made, and what they leave out."""
-    confidence = comparison.confidence
     return [
-        "Every run serves every effect: ordinary least squares on factors coded -1 (the baseline's level)"
-        " and +1"
-        " (changed), with interactions of two factors as far as the design tells them apart; those of three"
-        " and more"
-        " are taken to be none. Runs that did not start are left out.",
-        f'"{AVERAGED.capitalize()}" is the error with the factor changed minus the error without, in'
-        " percentage"
+        "Every run serves every effect: ordinary least squares on factors coded -1 (the baseline's level) and"
+        " +1 (changed), with interactions of two factors as far as the design tells them apart; those of more"
+        " factors are taken to be none. Runs that did not start are left out.",
+        f'"{_sentence(AVERAGED)}" is the error with the factor changed minus the error without, in percentage'
         " points, over all settings of the other factors alike. Above zero, the change errs more."
-        f' "{REMOVED.capitalize()}" is that difference where every other factor is at the baseline\'s'
-        " level, by"
+        f' "{_sentence(REMOVED)}" is that difference where every other factor is at the baseline\'s level, by'
         " the same model; it is what the paper's claims are about, and less exactly known.",
-        "An interaction is half of what the effect of one factor gains where the other is changed, too:"
-        " above zero,"
-        " both changes together err more than the sum of each alone.",
-        f"Intervals are two-sided {confidence:.0%} intervals by Student's t. They cover the spread between"
-        " runs, on"
-        " these validation images; other images would add theirs.",
+        "An interaction is half of what the effect of one factor gains where the other is changed, too: above"
+        " zero, both changes together err more than the sum of each alone.",
+        f"Intervals are two-sided {comparison.confidence:.0%} intervals by Student's t. They cover the spread"
+        " between runs, on these validation images; other images would add theirs.",
         *SHARED_METHOD,
         *conditions(comparison),
     ]
+
+
+def _resolved(effects: Iterable[Effect | None]) -> int:
+    return sum(effect is not None and effect.resolved for effect in effects)
+
+
+def _size(effect: Effect) -> str:
+    """Format an effect with its interval, or the bound of one that is not resolved."""
+    if effect.interval is None:
+        return f"{difference_text(effect)} points, without an interval"
+    if effect.resolved:
+        return f"{difference_text(effect)} points ({interval_text(effect)})"
+    return f"not resolved, {bound_text(effect)} ({interval_text(effect)})"
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _design(comparison: Factorial) -> str:

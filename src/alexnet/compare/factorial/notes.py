@@ -1,12 +1,14 @@
 """What a reader must know before believing the effects of a factorial, in sentences."""
 
 from alexnet.compare.factorial.comparison import Factorial
+from alexnet.compare.factorial.tables import REMOVED
 from alexnet.compare.notes import notes_on_conditions, notes_on_starts
 
 MODELLED = (
     "The pilot ran some of the cells. A model of all its runs gave every cell its rate: a parabola over the"
     " logarithm of the rate, whose slope each factor changes by as much in every cell."
 )
+LACKS_FIT = 0.05  # below this p-value
 FEW_DEGREES = 5  # of freedom: with fewer, Student's t is wide
 
 
@@ -15,6 +17,7 @@ def notes(comparison: Factorial) -> list[str]:
     return [
         *_notes_on_aliases(comparison),
         *_notes_on_intervals(comparison),
+        *_notes_on_fit(comparison),
         *notes_on_starts(comparison),
         *_notes_on_pilot(comparison),
         *notes_on_conditions(comparison),
@@ -26,16 +29,13 @@ def _notes_on_aliases(comparison: Factorial) -> list[str]:
     if len(comparison.factors) > 1 and not comparison.interactions:
         lines.append(
             "Main effects only (resolution III): this fraction cannot tell them from interactions of two"
-            " factors,"
-            " so that each difference holds those as well."
+            " factors, so that each difference holds those as well."
         )
     elif any(term.aliases for term in comparison.interactions):
         lines.append(
             "Main effects are clear of interactions of two factors, but those joined by = cannot be told"
-            " apart: the"
-            " number is their sum, a minus before an interaction taking it off. What a factor is worth"
-            " where it"
-            " alone is removed cannot be told either."
+            " apart: the number is their sum, a minus before an interaction taking it off. What a factor is"
+            " worth where it alone is removed cannot be told either."
         )
     if comparison.record.aliases:
         lines.append(f"Effects that the design does not tell apart: {'; '.join(comparison.record.aliases)}.")
@@ -49,18 +49,30 @@ def _notes_on_intervals(comparison: Factorial) -> list[str]:
     blocks = ", and each seed has a mean of its own" if fit.blocks else ""
     lines = [
         f"Intervals rest on the spread of runs about the model, {fit.deviation:.2f} points with"
-        f" {fit.freedom} degrees"
-        f" of freedom{blocks}; it is taken to be the same in all cells."
+        f" {fit.freedom} degrees of freedom{blocks}; it is taken to be the same in all cells."
     ]
     if fit.freedom < FEW_DEGREES:
         lines.append(f"Few degrees of freedom ({fit.freedom}) make intervals wide: replicates narrow them.")
     effects = len(fit.averaged)
     lines.append(
         f"{effects} effects, each with its own {confidence:.0%} interval: where no factor had any effect,"
-        " about"
-        f" {effects * (1 - confidence):.2g} of them would still be called resolved."
+        f" about {effects * (1 - confidence):.2g} of them would still be called resolved."
     )
     return lines
+
+
+def _notes_on_fit(comparison: Factorial) -> list[str]:
+    p = comparison.top1.lack_of_fit
+    if p is None:
+        return []
+    test = f"F-test of the model against a mean for every cell: p = {p:.2g}"
+    if p > LACKS_FIT:
+        return [f"The runs show no interaction of three factors or more ({test})."]
+    return [
+        f"Three factors or more interact ({test}), which the model leaves out: what it says of single cells,"
+        f" and of what is {REMOVED}, may be off by more than the intervals. The means of the cells are in the"
+        " table of errors."
+    ]
 
 
 def _notes_on_pilot(comparison: Factorial) -> list[str]:
@@ -68,7 +80,6 @@ def _notes_on_pilot(comparison: Factorial) -> list[str]:
         return []
     tried = {trial.arm for trial in comparison.record.trials}
     return [
-        "Every cell was trained with what the pilot chose for it: an effect is that of cells at their own"
-        " best.",
+        "Every cell was trained with what the pilot chose for it: an effect is that of cells at their best.",
         *([] if tried >= comparison.cells.keys() else [MODELLED]),
     ]
