@@ -27,6 +27,7 @@ from alexnet.config.hashing import config_hash
 from alexnet.config.messages import format_error
 from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.errors import UserError
+from alexnet.sweeps.composition import JobComposer
 from alexnet.sweeps.planning import plan_job
 from alexnet.training import fit
 from conftest import PROJECT, Train, request_of, save_image
@@ -213,7 +214,7 @@ def test_a_job_of_a_sweep_is_an_arm_of_a_study(tmp_path: Path, monkeypatch: pyte
         assert hydra is not None
         loader = hydra.config_loader
         config = loader.load_configuration("classical", ["seed=0,1", where], RunMode.MULTIRUN)
-        jobs = [plan_job(loader, config, (f"seed={seed}",), seed).job for seed in (0, 1)]
+        jobs = [plan_job(JobComposer(loader, config), (f"seed={seed}",), seed).job for seed in (0, 1)]
     assert [job.folder for job in jobs] == [tmp_path / f"hog_and_color/seed={seed}" for seed in (0, 1)]
     assert jobs[1].command[2:] == ("seed=1", f"run_folder='{jobs[1].folder}'")
     assert len({job.config_hash for job in jobs}) == 2
@@ -256,7 +257,7 @@ def test_jobs_of_a_study_are_named_by_their_seed(tmp_path: Path, monkeypatch: py
         loader = hydra.config_loader
         config = loader.load_configuration("classical", typed, RunMode.MULTIRUN)
         jobs = [
-            plan_job(loader, config, (typed[0], f"classical.features={name}"), 0).job
+            plan_job(JobComposer(loader, config), (typed[0], f"classical.features={name}"), 0).job
             for name in ("hog", "color")
         ]
     assert [job.folder for job in jobs] == [study / "hog/seed=0", study / "color/seed=0"]

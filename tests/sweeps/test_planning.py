@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from alexnet.config.hashing import config_hash
 from alexnet.config.reading import to_plain_dict
 from alexnet.errors import UserError
+from alexnet.sweeps.composition import JobComposer
 from alexnet.sweeps.planning import PlannedJob, plan_job, unique_jobs
 from conftest import PROJECT
 
@@ -29,7 +30,7 @@ def planned(sweep: tuple[str, ...], *jobs: tuple[str, ...]) -> Iterator[list[Pla
         assert hydra is not None
         loader = hydra.config_loader
         config = loader.load_configuration("train", list(sweep), RunMode.MULTIRUN)
-        yield [plan_job(loader, config, job, number) for number, job in enumerate(jobs)]
+        yield [plan_job(JobComposer(loader, config), job, number) for number, job in enumerate(jobs)]
 
 
 @pytest.fixture(autouse=True)
@@ -98,5 +99,5 @@ def test_hydra_flags_reach_the_jobs(tmp_path: Path) -> None:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         loader = ConfigLoaderImpl(search_path)
         config = loader.load_configuration("mine", ["seed=0,1"], RunMode.MULTIRUN)
-        command = plan_job(loader, config, ["seed=0"], 0).job.command
+        command = plan_job(JobComposer(loader, config), ["seed=0"], 0).job.command
     assert command[2:6] == ("--config-dir", str(tmp_path), "--config-name", "mine")

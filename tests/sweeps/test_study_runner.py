@@ -19,6 +19,7 @@ from alexnet.config.hashing import config_hash
 from alexnet.config.reading import to_plain_dict
 from alexnet.errors import UserError
 from alexnet.studies.record import read_record, to_content
+from alexnet.sweeps.composition import JobComposer
 from alexnet.sweeps.study import StudyRunner
 from conftest import PROJECT
 
@@ -30,14 +31,14 @@ class Fake:
     """Launcher that writes the result.json that `error` says, None for a run that diverged."""
 
     def __init__(self, loader: Any, sweep: Any, error: Error) -> None:
-        self.loader, self.sweep, self.error = loader, sweep, error
+        self.composer, self.error = JobComposer(loader, sweep), error
         self.batches: list[list[dict[str, Any]]] = []
 
     def __call__(self, jobs: Sequence[Sequence[str]], number: int) -> None:
         self.batches.append([self._run(list(job)) for job in jobs])
 
     def _run(self, overrides: list[str]) -> dict[str, Any]:
-        config = self.loader.load_sweep_config(self.sweep, overrides)
+        config = self.composer.compose(overrides)
         run = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         resolved = to_plain_dict(run)
         folder = Path(resolved["run_folder"])

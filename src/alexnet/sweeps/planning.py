@@ -15,6 +15,7 @@ from alexnet.config.hashing import config_hash
 from alexnet.config.reading import to_plain_dict
 from alexnet.errors import UserError
 from alexnet.runs.resume import AUTO
+from alexnet.sweeps.composition import JobComposer
 from alexnet.sweeps.job import Job
 from alexnet.sweeps.naming import job_name
 
@@ -42,26 +43,22 @@ def plan_jobs(
     accepts_divergence: bool,
 ) -> list[PlannedJob]:
     """Plan jobs, the first with the number `first`; see `plan_job`."""
+    composer = JobComposer(loader, sweep)
     return [
-        plan_job(loader, sweep, overrides, first + index, accepts_divergence=accepts_divergence)
+        plan_job(composer, overrides, first + index, accepts_divergence=accepts_divergence)
         for index, overrides in enumerate(job_overrides)
     ]
 
 
 def plan_job(
-    loader: ConfigLoader,
-    sweep: DictConfig,
-    overrides: Sequence[str],
-    number: int,
-    *,
-    accepts_divergence: bool = False,
+    composer: JobComposer, overrides: Sequence[str], number: int, *, accepts_divergence: bool = False
 ) -> PlannedJob:
     """Plan the job that `overrides` ask for, in a folder under hydra.sweep.dir.
 
-    `sweep` is the configuration of the whole command. A run_folder in it is taken, as a study's sweeper gives
-    it. Raises `UserError` for another one, or if the job's folder holds a run of another configuration.
+    A run_folder in it is taken, as a study's sweeper gives it. Raises `UserError` for another one, or if the
+    job's folder holds a run of another configuration.
     """
-    config = loader.load_sweep_config(sweep, list(overrides))
+    sweep, config = composer.sweep, composer.compose(overrides)
     with open_dict(config):
         config.hydra.job.id = job_name(overrides, sweep.hydra.overrides.task)
         config.hydra.job.num = number

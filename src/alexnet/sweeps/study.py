@@ -31,6 +31,7 @@ from alexnet.studies.pilot import (
 from alexnet.studies.rate_model import RateModel
 from alexnet.studies.record import PILOT, TOP1_ERROR, StudyRecord, Trial, read_record
 from alexnet.studies.start import has_started
+from alexnet.sweeps.composition import JobComposer
 from alexnet.sweeps.job import Job
 from alexnet.sweeps.planning import plan_job, without_hydra
 from alexnet.sweeps.runner import suggest_comparison
@@ -62,7 +63,7 @@ class StudyRunner:
     def __init__(
         self, loader: ConfigLoader, sweep: DictConfig, launch: Launch, arguments: Sequence[str]
     ) -> None:
-        self._loader, self._sweep, self._launch = loader, sweep, launch
+        self._launch = launch
         config = read_config(without_hydra(sweep), TrainConfig)
         if config.study is None:
             raise UserError("hydra/sweeper=study: there is no study. Choose one: study=innovations.")
@@ -72,7 +73,8 @@ class StudyRunner:
         self.plan: Plan = plan_study(self.config, config.seed)
         self._earlier = _read_earlier(self.config.pilot, self.plan)
         self._check_seeds()
-        self._arms = StudyArms(loader, sweep, self.config, self.plan, arguments)
+        self._composer = JobComposer(loader, sweep)
+        self._arms = StudyArms(self._composer, self.config, self.plan, arguments)
         self._launched = 0
         self._seconds_per_run: float | None = None
 
@@ -208,7 +210,7 @@ class StudyRunner:
         factors = (self.plan.pilot_arms | self.plan.arms)[arm]
         overrides = [*self._arms.overrides(factors), *chosen, f"seed={seed}", *more]
         overrides += [f"run_folder={quote_value(str(folder))}", f"resume={AUTO}"]
-        job = plan_job(self._loader, self._sweep, overrides, 0).job
+        job = plan_job(self._composer, overrides, 0).job
         return _Run(arm, values, seed, job, overrides)
 
     def _run(self, runs: list[_Run]) -> list[_Run]:

@@ -4,11 +4,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from alexnet.config import TrainConfig
@@ -18,25 +16,25 @@ from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.config.study import StudyConfig
 from alexnet.errors import UserError
 from alexnet.studies.design import Plan, arm_name
+from alexnet.sweeps.composition import JobComposer
 from alexnet.sweeps.planning import without_hydra
 
 
 class StudyArms:
     """The overrides of each arm of a study, and its settings that can be factors.
 
-    `sweep` is the configuration of the whole command, `arguments` what was typed. Raises a `UserError` that
+    `arguments` are what was typed. Raises a `UserError` that
     names the arm for one that cannot run, and for a factor that changes nothing.
     """
 
     def __init__(
         self,
-        loader: ConfigLoader,
-        sweep: DictConfig,
+        composer: JobComposer,
         config: StudyConfig,
         plan: Plan,
         arguments: Sequence[str],
     ) -> None:
-        self._loader, self._sweep, self._config = loader, sweep, config
+        self._composer, self._config = composer, config
         self._fixed = _fixed_overrides(arguments, config.group)
         self.settings = {arm: self._compose(arm, factors) for arm, factors in plan.arms.items()}
         self._check_factors()
@@ -55,7 +53,7 @@ class StudyArms:
 
     def _compose(self, arm: str, factors: Sequence[str]) -> dict[str, Any]:
         try:
-            run = without_hydra(self._loader.load_sweep_config(self._sweep, self.overrides(factors)))
+            run = without_hydra(self._composer.compose(self.overrides(factors)))
             read_config(run, TrainConfig)
         except (UserError, HydraException, OmegaConfBaseException) as error:
             problem = format_error(error, TrainConfig)
