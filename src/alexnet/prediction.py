@@ -18,7 +18,7 @@ from torch import Tensor
 from alexnet.config import PredictConfig
 from alexnet.data.image import EXTENSIONS, ImageError, decode_image
 from alexnet.data.prefetch import prefetch_map
-from alexnet.data.walk import is_hidden, is_image
+from alexnet.data.walk import Walk, is_image
 from alexnet.errors import UserError
 from alexnet.files import make_output_folder, shortest_decimal, write_json
 from alexnet.hardware import resolve_device
@@ -63,8 +63,9 @@ def predict(config: PredictConfig) -> None:
 def find_images(images: Any) -> list[Path]:
     """Return the files that `images=` refers to, without duplicates, in the order given; a folder's by name.
 
-    `images` is a file, a folder (with its subfolders), a pattern, a .txt file with one of these per line, or
-    a list of these. Raises `UserError` for a path that does not exist, or if there are no images at all.
+    `images` is a file, a folder (with its subfolders, also those behind links), a pattern, a .txt file with
+    one of these per line, or a list of these. Raises `UserError` for a path that does not exist, or if there
+    are no images at all.
     """
     items = images if isinstance(images, list) else [images]
     paths = list(dict.fromkeys(path for item in items for path in _expand(str(item))))
@@ -75,17 +76,11 @@ def find_images(images: Any) -> list[Path]:
     return paths
 
 
-def _is_listed(file: Path, folder: Path) -> bool:
-    """Return whether a path in a folder is an image by its name, and neither hidden, a pipe nor a device."""
-    hidden = any(map(is_hidden, file.relative_to(folder).parts[:-1]))
-    return is_image(file.name) and not hidden and (file.is_file() or not file.exists())
-
-
 def _expand(item: str, *, in_list: bool = False) -> Iterable[Path]:
     """Return the files of one item of `images=`; a .txt file named in a .txt file is taken for an image."""
     path = absolute(item)
     if path.is_dir():
-        return (file for file in sorted(path.rglob("*")) if _is_listed(file, path))
+        return sorted(path / entry.path for entry in Walk(path).files(path) if is_image(entry.path))
     if path.is_file():
         return _read_list(path) if path.suffix.lower() == LIST_SUFFIX and not in_list else [path]
     if has_magic(item):

@@ -164,3 +164,12 @@ def test_hidden_files_and_pipes_are_not_images(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "f.jpg")
     (tmp_path / "g.jpg").symlink_to("/nowhere")
     assert [path.name for path in find_images(str(tmp_path))] == ["a.jpg", "e.JPG", "g.jpg"]
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    for name in ("images/a.jpg", "elsewhere/b.jpg"):
+        save_image(tmp_path / name, np.random.default_rng(0))
+    images = tmp_path / "images"
+    (images / "linked").symlink_to(tmp_path / "elsewhere")
+    (images / "circle").symlink_to(images)
+    assert find_images(str(images)) == [images / "a.jpg", images / "linked/b.jpg"]
