@@ -120,6 +120,10 @@ def mistake(*overrides: str) -> str:
             "study=depth study.pilot.overrides='trainer.max_epochs=3'",
             ["expected a list: \"study.pilot.overrides=['trainer.max_epochs=3']\""],
         ),
+        (
+            "study=depth study.pilot.overrides='[trainer.max_epochs=3]'",
+            ["expected a list: \"study.pilot.overrides=['trainer.max_epochs=3']\""],
+        ),
         ("optimizer.layer_lr_factor=3", ["with values: 'optimizer.layer_lr_factor={<key>:<value>}'"]),
         ("data.augment=true", ["it has keys of its own. Keys: color,"]),
         ("callbacks.train_eval=true", ["it has keys of its own. Keys: enabled, stop_below."]),

@@ -12,9 +12,10 @@ from alexnet.compare.factorial.comparison import Factorial
 from alexnet.compare.report import write_report
 from alexnet.compare.results import write_results
 from alexnet.config import ComparabilityKey, CompareConfig
+from alexnet.config.study import Design
 from alexnet.errors import UserError
-from alexnet.studies.record import Trial
-from fabricated_runs import full_factorial, write_factorial
+from alexnet.studies.record import StudyRecord, Trial
+from fabricated_runs import full_factorial, write_factorial, write_run
 
 FACTORS = ["no_lrn", "tanh"]
 CELLS = full_factorial(FACTORS)
@@ -62,6 +63,30 @@ def test_all_seeds_give_what_one_study_would_have_given(result: Path, tmp_path: 
     assert "/mine" not in (result / "results.json").read_text()
 
 
+def test_some_arms_can_have_more_seeds(result: Path, tmp_path: Path) -> None:
+    """A study of one factor at a time, added to a factorial."""
+    settings = {"baseline": {}, "tanh": {"model.activation": "tanh"}}
+    for seed, errors in ((2, (20.0, 30.0)), (3, (20.5, 30.4))):
+        for (arm, changed), error in zip(settings.items(), errors, strict=True):
+            folder = tmp_path / "more" / arm / f"seed={seed}"
+            write_run(folder, error, seed=seed, settings=changed, top5=error / 8)
+    StudyRecord(
+        *("more", "One at a time", Design.one_at_a_time, "baseline", ["tanh"]),
+        arms={"baseline": [], "tanh": ["tanh"]},
+        seeds={"baseline": [2, 3], "tanh": [2, 3]},
+    ).write(tmp_path / "more")
+    added = compare(config(study=str(tmp_path / "more"), add=str(result)))
+    assert isinstance(added, Factorial)
+    assert [len(arm.runs) for arm in added.all_variants] == [4, 2, 4, 2]
+    assert not added.excluded
+    alone = compare(config(study=str(result)))
+    assert isinstance(alone, Factorial)
+    old, new = (given.top1.removed["tanh"] for given in (alone, added))
+    assert old is not None
+    assert new is not None
+    assert new.mean == pytest.approx((2 * old.mean + 10.0 + 9.9) / 4)  # all seeds have both arms
+
+
 def test_a_run_that_was_missing_is_no_longer(result: Path, tmp_path: Path) -> None:
     content = json.loads((result / "results.json").read_text())
     content["excluded"] = [{"name": "tanh seed=2", "reason": "there is no such run", "diverged": False}]
@@ -89,7 +114,9 @@ def test_what_cannot_be_added(result: Path, tmp_path: Path) -> None:
         ["no_lrn", "no_dropout"],
         first_seed=2,
     )
-    assert "another study: its factors: no_lrn, tanh; not no_lrn, no_dropout" in refusal(other, result)
+    assert "it has no arm no_dropout. Its arms: baseline, no_lrn, tanh, no_lrn+tanh." in refusal(
+        other, result
+    )
 
     rates = write(tmp_path / "rates", slice(2, 3))
     saved = rates / "baseline/seed=2/config.yaml"

@@ -106,6 +106,35 @@ def test_lack_of_fit_by_sums_of_squares(blocked: bool) -> None:
     assert fitted(list("ABC"), levels, errors, seeds).lack_of_fit == pytest.approx(expected)
 
 
+def test_replicates_make_effects_those_of_the_means_of_cells() -> None:
+    """Whatever interacts, and however many runs a cell has; each seed's own mean is taken off."""
+    rng, cells = np.random.default_rng(0), standard_order(3)
+    planted = rng.normal(25, 3, 8)  # interactions of all orders
+    seeds = [seed for cell in range(8) for seed in range(2 if cell else 6)]  # six of the baseline
+    index = np.repeat(np.arange(8), [6, *[2] * 7])
+    shifts = np.array([0, 5, -3, 2, 8, 1])
+    fit = fitted(list("ABC"), cells[index], planted[index] + shifts[seeds] + rng.normal(0, 1e-6, 20), seeds)
+    assert fit.replicated
+    assert fit.freedom == 20 - 8 - 5
+    for place, name in enumerate("ABC"):
+        removed, averaged = fit.removed[name], fit.averaged[Term((name,))]
+        assert removed is not None
+        assert removed.mean == pytest.approx(planted[1 << place] - planted[0], abs=1e-5)
+        changed = cells[:, place] > 0
+        assert averaged.mean == pytest.approx(planted[changed].mean() - planted[~changed].mean(), abs=1e-5)
+
+
+def test_the_interval_between_two_cells_is_student_s() -> None:
+    cells = np.repeat(standard_order(2), 3, axis=0)
+    errors = np.random.default_rng(1).normal(25, 1, 12)
+    effect = fitted(["a", "b"], cells, errors).removed["a"]
+    groups = errors.reshape(4, 3)
+    half = stats.t.ppf(0.975, 8) * (groups.var(axis=1, ddof=1).mean() * 2 / 3) ** 0.5
+    mean = groups[1].mean() - groups[0].mean()
+    assert effect is not None
+    assert effect.interval == pytest.approx((mean - half, mean + half))
+
+
 def test_no_lack_of_fit_can_be_seen() -> None:
     alone, errors = standard_order(3), np.random.default_rng(0).normal(0, 1, 32)
     assert fitted(list("ABC"), alone, errors[:8]).lack_of_fit is None  # no replicates

@@ -77,7 +77,7 @@ def test_planted_effects_and_the_interaction_are_found(study: Path) -> None:
         removed = comparison.top1.removed[name]
         assert removed is not None
         assert removed.mean == pytest.approx(planted, abs=0.7)
-    assert comparison.top1.freedom == 16 - 7 - 1  # seven coefficients, a second seed
+    assert comparison.top1.freedom == 16 - 8 - 1  # the means of eight cells, a second seed
     assert comparison.top5 is not None
     ratio = (
         comparison.top5.averaged[comparison.mains[0]].mean
@@ -87,7 +87,7 @@ def test_planted_effects_and_the_interaction_are_found(study: Path) -> None:
 
 
 def test_interactions_of_three_factors_are_told(study: Path, tmp_path: Path) -> None:
-    assert "The runs show no interaction of three factors or more" in " ".join(notes(compared(study)))
+    assert "No interaction of three factors is resolved (F-test" in " ".join(notes(compared(study)))
     cells = full_factorial(THREE)
     errors = errors_of(cells, np.random.default_rng(0).normal(0, 0.4, (8, 2)))
     errors["no_lrn+no_dropout+tanh"] = [value + 6 for value in errors["no_lrn+no_dropout+tanh"]]

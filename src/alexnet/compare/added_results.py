@@ -9,14 +9,13 @@ from alexnet.errors import UserError
 from alexnet.studies.folder import is_archive
 from alexnet.studies.record import ARCHIVE, StudyRecord
 
-DESIGN = ("design", "baseline", "factors", "arms")  # of a record: what makes two studies the same
-
 
 def add_results(read: Arms, given: str) -> Arms:
     """Return the runs of a study with those of the result in the folder `given`, by arm.
 
     The record is that of the result, which has the pilot, with the seeds and the command of the study added.
-    Raises `UserError` where they are not the same study: arms with the same settings, and other seeds.
+    The study may have a part of the arms only. Raises `UserError` for arms that the result does not have, or
+    has with other settings, and for seeds that it has already.
     """
     folder = Path(given).expanduser()
     if not is_archive(folder):
@@ -39,13 +38,10 @@ def add_results(read: Arms, given: str) -> Arms:
 def _added_record(earlier: StudyRecord | None, record: StudyRecord | None, given: str) -> StudyRecord:
     if earlier is None or record is None:
         raise UserError(f"add={given}: only studies can be added to each other. These are runs without one.")
-    for key in DESIGN:
-        one, other = getattr(earlier, key), getattr(record, key)
-        if one != other:
-            raise UserError(
-                f"add={given}: this is another study: its {key}: {_text(one)}; not {_text(other)}."
-            )
-    seeds = {arm: sorted({*earlier.seeds[arm], *record.seeds[arm]}) for arm in earlier.arms}
+    for arm, factors in record.arms.items():
+        if earlier.arms.get(arm) != factors:
+            raise UserError(f"add={given}: it has no arm {arm}. Its arms: {', '.join(earlier.arms)}.")
+    seeds = {arm: sorted({*earlier.seeds[arm], *record.seeds.get(arm, [])}) for arm in earlier.arms}
     return replace(earlier, seeds=seeds, added=[*earlier.added, record.overrides, *record.added])
 
 
@@ -62,9 +58,3 @@ def _check_arm(arm: str, earlier: Arms, read: Arms, given: str) -> None:
                 f"add={given}: {arm} has other settings there; here it has {format_changes(changes)}."
                 f" The rates of a result: study.pilot.reuse={given}."
             )
-
-
-def _text(value: object) -> str:
-    return (
-        ", ".join(map(str, value)) if isinstance(value, list | dict) else str(getattr(value, "value", value))
-    )

@@ -166,9 +166,9 @@ def _as_list(key: str, value: str) -> str:
     item = value.strip("'\"")
     if item.startswith("{"):
         return f"{key}=[...]"
-    if re.fullmatch(r"\[.*\]", item) or re.fullmatch(r"[\w./-]+", item):
+    if re.fullmatch(r"\[[^=]*\]", item) or re.fullmatch(r"[\w./-]+", item):
         return f"{key}=[{item.strip('[]')}]"
-    return f"\"{key}=['{item}']\""
+    return f"\"{key}=['{item.strip('[]')}']\""
 
 
 def _keys_below(key: str, schema: type, text: str) -> list[str]:

@@ -157,23 +157,28 @@ def _fits(
     terms = estimable_terms(record.factors, level_matrix(list(record.arms), record))
     runs = [(cell.name, run) for cell in cells for run in cell.started]
     levels = level_matrix([name for name, _ in runs], record)
-    seeds = [run.seed for _, run in runs] if _blocked(cells, record) else None
-    fits: list[FactorialFit] = []
-    for errors in ([run.top1_error for _, run in runs], [run.top5_error for _, run in runs]):
+    seeds = [run.seed for _, run in runs]
+    blocks = seeds if _may_be_blocked(cells, record) else None
+
+    def fit(errors: list[float | None]) -> FactorialFit | None:
         if None in errors:
-            return fits[0], None
+            return None
         values = np.array(errors, dtype=float)
-        try:
-            fits.append(fit_factorial(record.factors, terms, levels, values, seeds, config.confidence))
-        except NotEstimableError:
-            raise UserError(_not_estimable(cells, factors, record, config)) from None
-    return fits[0], fits[1]
+        return fit_factorial(record.factors, terms, levels, values, blocks, config.confidence)
+
+    try:
+        top1 = fit([run.top1_error for _, run in runs])
+        top5 = fit([run.top5_error for _, run in runs])
+    except NotEstimableError:
+        raise UserError(_not_estimable(cells, factors, record, config)) from None
+    assert top1 is not None  # a run without a validation error does not count
+    return top1, top5
 
 
-def _blocked(cells: Sequence[ArmResult], record: StudyRecord) -> bool:
-    """Return whether there are two seeds or more, and every one has all cells."""
-    seeds = {frozenset(run.seed for run in cell.runs) for cell in cells}
-    return len(cells) == len(record.arms) and len(seeds) == 1 and len(next(iter(seeds))) > 1
+def _may_be_blocked(cells: Sequence[ArmResult], record: StudyRecord) -> bool:
+    """Return whether there are two seeds or more that every cell has; others may have some of the cells."""
+    seeds = [{run.seed for run in cell.runs} for cell in cells]
+    return len(cells) == len(record.arms) and len(set.intersection(*seeds)) > 1
 
 
 def _not_estimable(

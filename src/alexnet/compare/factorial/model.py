@@ -23,11 +23,13 @@ class FactorialFit:
     `averaged` has every term, in Yates's definition: a main effect is averaged over the levels of the other
     factors; an interaction is half of what the effect of one factor gains by changing the other. `removed`
     has for each factor its effect where all others are at the baseline's level; None where interactions
-    are not estimated, or not told apart. `deviation` is the spread of runs about the model in percentage
-    points, with its degrees of `freedom`; None where there are none. `blocks` says whether each seed has
-    a mean of its own. `lack_of_fit` is the p-value of the F-test of the model against means of every cell,
-    which interactions of more factors would make small; None where no cell has replicates, or the model is
-    that of the cells.
+    are not estimated, or not told apart. `deviation` is the spread of runs in percentage points, with its
+    degrees of `freedom`; None where there are none. `blocks` says whether each seed has a mean of its own.
+
+    With replicates (`replicated`), all effects are contrasts of the means of the cells, and the spread is
+    that of replicates: nothing is assumed of interactions. Without, it is a model without interactions of
+    more factors than two, and the spread of runs about it. `lack_of_fit` is the p-value of the F-test of this
+    model against the means of the cells; None without replicates, or where both are the same.
     """
 
     averaged: dict[Term, Effect]
@@ -35,6 +37,7 @@ class FactorialFit:
     deviation: float | None
     freedom: int
     blocks: bool
+    replicated: bool
     lack_of_fit: float | None
 
 
@@ -46,20 +49,30 @@ def fit_factorial(
     seeds: Sequence[int] | None,
     confidence: float,
 ) -> FactorialFit:
-    """Fit errors in percent, one a run, to the terms, with a block for each of the `seeds` where given.
+    """Estimate the terms from errors in percent, one a run, with a block for each of the `seeds` where given.
 
     Raises `NotEstimableError`.
     """
     from statsmodels.regression.linear_model import OLS  # with pandas, it takes a while to import
 
-    columns = [np.ones(len(errors)), *(term.column(factors, levels) for term in terms), *_blocks(seeds)]
-    design = np.column_stack(columns)
+    cells, index = np.unique(levels, axis=0, return_inverse=True)
+    own = (index.reshape(-1, 1) == np.arange(len(cells))).astype(float)
+    columns = np.column_stack([np.ones(len(cells)), *(term.column(factors, cells) for term in terms)])
+    blocks = _blocks(seeds)
+    design = np.column_stack([own @ columns, *blocks])
     if np.linalg.matrix_rank(design) < design.shape[1]:
         raise NotEstimableError
-    contrasts = {term: _unit(1 + index, design.shape[1]) for index, term in enumerate(terms)}
+    model = OLS(errors, design).fit()
+    result, contrasts, lack_of_fit = model, _of_model(terms, design.shape[1]), None
+    replicated = _has_replicates(np.column_stack([own, *blocks])) and _is_orthogonal(columns)
+    if replicated:
+        result = OLS(errors, np.column_stack([own, *blocks])).fit()
+        contrasts = _of_cells(terms, columns, len(blocks))
+        lack_of_fit = _lack_of_fit(model, result)
     removed = {factor: _removed(factor, contrasts) for factor in factors}
+    if replicated:
+        removed |= _between_cells(factors, cells, len(blocks))
     wanted = [*contrasts.values(), *(contrast for contrast in removed.values() if contrast is not None)]
-    result = OLS(errors, design).fit()
     freedom = int(result.df_resid)
     deviation = sqrt(max(result.mse_resid, 0.0)) if freedom else None
     if deviation is None or deviation <= NO_SPREAD:
@@ -77,27 +90,51 @@ def fit_factorial(
         deviation,
         freedom,
         seeds is not None,
-        _lack_of_fit(result, levels, seeds),
+        replicated,
+        lack_of_fit,
     )
 
 
-def _lack_of_fit(result: Any, levels: Levels, seeds: Sequence[int] | None) -> float | None:
-    """Return the p-value of a fit against a mean for every cell, with the same blocks."""
-    from statsmodels.regression.linear_model import OLS
+def _has_replicates(design: NDArray[np.float64]) -> bool:
+    """Return whether a mean for every cell, and the blocks, leave degrees of freedom and are told apart."""
+    runs, columns = design.shape
+    return runs > columns == np.linalg.matrix_rank(design)
 
-    cells, index = np.unique(levels, axis=0, return_inverse=True)
-    own = index.reshape(-1, 1) == np.arange(len(cells))
-    saturated = OLS(result.model.endog, np.column_stack([own.astype(float), *_blocks(seeds)])).fit()
-    if saturated.df_resid < 1 or saturated.df_model <= result.df_model or saturated.mse_resid <= NO_SPREAD**2:
+
+def _is_orthogonal(columns: NDArray[np.float64]) -> bool:
+    """Return whether the cells are those of a regular design: none is missing."""
+    return bool(np.array_equal(columns.T @ columns, len(columns) * np.eye(columns.shape[1])))
+
+
+def _of_model(terms: Sequence[Term], length: int) -> dict[Term, NDArray[np.float64]]:
+    """Return the contrasts on coefficients: twice that of a term, from level -1 to level +1."""
+    return {term: 2 * np.eye(length)[1 + index] for index, term in enumerate(terms)}
+
+
+def _of_cells(
+    terms: Sequence[Term], columns: NDArray[np.float64], blocks: int
+) -> dict[Term, NDArray[np.float64]]:
+    """Return the contrasts on means of cells: the mean where a term is +1 minus that where it is -1."""
+    scaled = 2 * columns / len(columns)
+    return {term: np.pad(scaled[:, 1 + index], (0, blocks)) for index, term in enumerate(terms)}
+
+
+def _between_cells(factors: Sequence[str], cells: Levels, blocks: int) -> dict[str, NDArray[np.float64]]:
+    """Return for each factor the cell that changes it alone minus the baseline, where both are there."""
+    contrasts = {}
+    baseline = (cells == -1).all(axis=1)
+    for place, factor in enumerate(factors):
+        alone = (cells == np.where(np.arange(len(factors)) == place, 1, -1)).all(axis=1)
+        if alone.any() and baseline.any():
+            contrasts[factor] = np.pad(alone.astype(float) - baseline, (0, blocks))
+    return contrasts
+
+
+def _lack_of_fit(model: Any, saturated: Any) -> float | None:
+    """Return the p-value of a model against the means of the cells."""
+    if saturated.df_model <= model.df_model or saturated.mse_resid <= NO_SPREAD**2:
         return None
-    return float(saturated.compare_f_test(result)[1])
-
-
-def _unit(index: int, length: int) -> NDArray[np.float64]:
-    """Return the contrast of a term: twice its coefficient, from level -1 to level +1."""
-    contrast = np.zeros(length)
-    contrast[index] = 2
-    return contrast
+    return float(saturated.compare_f_test(model)[1])
 
 
 def _removed(factor: str, contrasts: dict[Term, NDArray[np.float64]]) -> NDArray[np.float64] | None:

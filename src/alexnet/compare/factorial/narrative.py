@@ -34,14 +34,21 @@ def headline(comparison: Factorial) -> list[str]:
 
 def method(comparison: Factorial) -> list[str]:
     """Explain how the numbers were made, and what they leave out."""
-    return [
+    by_cells = (
+        "With replicates, effects are differences of the means of cells, which all count alike, and nothing"
+        " is assumed of interactions. Runs that did not start are left out."
+    )
+    by_model = (
         "Every run serves every effect: ordinary least squares on factors coded -1 (the baseline's level) and"
         " +1 (changed), with interactions of two factors as far as the design tells them apart; those of more"
-        " factors are taken to be none. Runs that did not start are left out.",
+        " are taken to be none. Runs that did not start are left out."
+    )
+    return [
+        by_cells if comparison.top1.replicated else by_model,
         f'"{_sentence(AVERAGED)}" is the error with the factor changed minus the error without, in percentage'
         " points, over all settings of the other factors alike. Above zero, the change errs more."
-        f' "{_sentence(REMOVED)}" is that difference where every other factor is at the baseline\'s level, by'
-        " the same model; it is what the paper's claims are about, and less exactly known.",
+        f' "{_sentence(REMOVED)}" is that difference where every other factor is at the baseline\'s level; it'
+        " is what the paper's claims are about, and less exactly known.",
         "An interaction is half of what the effect of one factor gains where the other is changed, too: above"
         " zero, both changes together err more than the sum of each alone.",
         f"Intervals are two-sided {comparison.confidence:.0%} intervals by Student's t. They cover the spread"

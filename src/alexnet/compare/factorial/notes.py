@@ -1,14 +1,13 @@
 """What a reader must know before believing the effects of a factorial, in sentences."""
 
 from alexnet.compare.factorial.comparison import Factorial
-from alexnet.compare.factorial.tables import REMOVED
 from alexnet.compare.notes import notes_on_conditions, notes_on_starts
 
 MODELLED = (
     "The pilot ran some of the cells. A model of all its runs gave every cell its rate: a parabola over the"
     " logarithm of the rate, whose slope each factor changes by as much in every cell."
 )
-LACKS_FIT = 0.05  # below this p-value
+LACKS_FIT = 0.05  # the highest p-value at which it is said
 FEW_DEGREES = 5  # of freedom: with fewer, Student's t is wide
 
 
@@ -47,9 +46,10 @@ def _notes_on_intervals(comparison: Factorial) -> list[str]:
     if fit.deviation is None:
         return ["No intervals: there are as many effects as runs. Replicates give them: study.seeds=2."]
     blocks = ", and each seed has a mean of its own" if fit.blocks else ""
+    spread = "replicates of a cell" if fit.replicated else "runs about the model"
     lines = [
-        f"Intervals rest on the spread of runs about the model, {fit.deviation:.2f} points with"
-        f" {fit.freedom} degrees of freedom{blocks}; it is taken to be the same in all cells."
+        f"Intervals rest on the spread of {spread}, {fit.deviation:.2f} points with {fit.freedom} degrees of"
+        f" freedom{blocks}; it is taken to be the same in all cells."
     ]
     if fit.freedom < FEW_DEGREES:
         lines.append(f"Few degrees of freedom ({fit.freedom}) make intervals wide: replicates narrow them.")
@@ -65,13 +65,12 @@ def _notes_on_fit(comparison: Factorial) -> list[str]:
     p = comparison.top1.lack_of_fit
     if p is None:
         return []
-    test = f"F-test of the model against a mean for every cell: p = {p:.2g}"
-    if p > LACKS_FIT:
-        return [f"The runs show no interaction of three factors or more ({test})."]
+    found = (
+        "Three factors or more interact" if p <= LACKS_FIT else "No interaction of three factors is resolved"
+    )
     return [
-        f"Three factors or more interact ({test}), which the model leaves out: what it says of single cells,"
-        f" and of what is {REMOVED}, may be off by more than the intervals. The means of the cells are in the"
-        " table of errors."
+        f"{found} (F-test of effects and interactions of two factors against the means of all cells:"
+        f" p = {p:.2g}). No effect here assumes that there are none."
     ]
 
 
