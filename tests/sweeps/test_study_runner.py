@@ -192,9 +192,9 @@ def test_more_seeds_and_factors_run_only_what_is_new(tmp_path: Path) -> None:
         assert fake.counts == [2]
     with study(tmp_path, *given, *flat, "study.factors=[no_lrn,tanh]", "study.seeds=2") as (runner, fake):
         runner.run()
-        assert [(len(batch), batch[-1]["model"]["activation"]) for batch in fake.batches] == [
-            (2, "tanh"),
-            (3, "tanh"),  # and a third seed of the baseline: 2 times the square root of 2
+        assert [[run["model"]["activation"] for run in batch] for batch in fake.batches] == [
+            ["tanh", "tanh"],
+            ["tanh", "tanh", "relu"],  # a third seed of the baseline: 2 times the square root of 2
         ]
 
 
@@ -326,6 +326,15 @@ def test_mistakes_are_told_before_anything_is_made(
     tmp_path: Path, arguments: tuple[str, ...], told: str
 ) -> None:
     assert told in refusal(tmp_path / "outputs", *arguments)
+
+
+def test_it_runs_seed_by_seed(tmp_path: Path) -> None:
+    """So that a study that is stopped has as many runs of each arm."""
+    given = ("study=depth", "study.factors=[no_conv3]", "study.pilot=null", "logger=csv")
+    with study(tmp_path, *given, "study.seeds=2", "study.baseline_seeds=3") as (runner, fake):
+        runner.run()
+    seeds = [(run["seed"], run["model"]["remove_layers"]) for run in fake.batches[0]]
+    assert seeds == [(0, []), (0, ["conv3"]), (1, []), (1, ["conv3"]), (2, [])]
 
 
 @pytest.mark.slow

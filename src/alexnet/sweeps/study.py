@@ -88,8 +88,9 @@ class StudyRunner:
         record = self._record(trials, chosen)
         runs = [
             self._plan(arm, chosen.get(arm, {}), seed, self.folder / arm / f"seed={seed}", [])
-            for arm, seeds in self.plan.seeds.items()
-            for seed in seeds
+            for seed in sorted({seed for seeds in self.plan.seeds.values() for seed in seeds})
+            for arm, seeds in self.plan.seeds.items()  # seed by seed: what is stopped can be compared
+            if seed in seeds
         ]
         missing = sum(not _is_settled(run.job) for run in runs)
         seconds = missing * (self._seconds_per_run or 0)
