@@ -78,8 +78,8 @@ def commands(page: Path) -> set[tuple[str, str]]:
         # of `sbatch --wrap '...'` and of lines with a comment only what is the program's
         for program, arguments in re.findall(r"(?<![\w/])src/(\w+)\.py(?= |$)([^#\n]*)", piece, re.MULTILINE):
             inner = arguments.rpartition("'")[0] if arguments.count("'") % 2 else arguments
-            if "--" not in inner:  # --help, --cfg: Hydra's own
-                found.add((program, " ".join(inner.split())))
+            if "--" not in inner and "-sc" not in inner:  # --help, --cfg: Hydra's own
+                found.add((program, " ".join(re.sub("<[^>]*>", "x", inner).split())))  # <run folder>
     return found
 
 
