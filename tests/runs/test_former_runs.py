@@ -121,6 +121,10 @@ def test_compares(former: Path, train: Train) -> None:
 
 
 def test_is_not_resumed(former: Path, synthetic_like_the_former: str) -> None:
-    where = (f"resume={former / 'baseline/seed=0'}", f"data.root={synthetic_like_the_former}")
+    run = former / "baseline/seed=0"
+    environment = json.loads((run / "environment.json").read_text())
+    del environment["data_fingerprint"]  # some processors draw the images a last bit differently
+    (run / "environment.json").write_text(json.dumps(environment))
+    where = (f"resume={run}", f"data.root={synthetic_like_the_former}")
     line = refused(*where, "trainer.max_epochs=2")
     assert "written by another version of this program, which is needed to resume the run" in line

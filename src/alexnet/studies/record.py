@@ -91,6 +91,6 @@ def _read(path: Path) -> StudyRecord | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if path.name == ARCHIVE:
             content = content["record"]
-        return content and parse_record(content)
+        return None if content is None else parse_record(content)  # results of what was no study
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read: {error}. Run the study's command again.") from None
