@@ -79,6 +79,10 @@ def test_some_arms_can_have_more_seeds(result: Path, tmp_path: Path) -> None:
     assert isinstance(added, Factorial)
     assert [len(arm.runs) for arm in added.all_variants] == [4, 2, 4, 2]
     assert not added.excluded
+    means = [np.mean([run.top1_error for run in arm.runs]) for arm in added.all_variants]
+    baseline, no_lrn, tanh, both = means
+    assert added.cell_mean({"tanh": False}) == pytest.approx((baseline + no_lrn) / 2)  # cells count alike
+    assert added.factor["tanh"].levels[1].top1_error == pytest.approx((tanh + both) / 2)
     alone = compare(config(study=str(result)))
     assert isinstance(alone, Factorial)
     old, new = (given.top1.removed["tanh"] for given in (alone, added))

@@ -1,7 +1,7 @@
 """A comparison of a factorial's cells: the effect of each factor from all runs."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -79,17 +79,16 @@ class Factorial(Comparison):
         return {factor.name: factor for factor in self.factors}
 
     def cell_mean(self, levels: Mapping[str, bool]) -> float | None:
-        """Return the mean top-1 error in percent of started runs in the cells with these levels.
+        """Return the mean top-1 error in percent of the cells with these levels, of the runs that started.
 
-        `levels` says of some factors whether they are changed. None where no run started.
+        Each cell counts alike, however many runs it has, as in the effects. `levels` says of some factors
+        whether they are changed. None where no run started.
         """
-        errors = [
-            run.top1_error
+        return _mean_of_cells(
+            arm
             for arm in self.all_variants
             if all((name in self.cells[arm.name]) == changed for name, changed in levels.items())
-            for run in arm.started
-        ]
-        return fmean(errors) if errors else None
+        )
 
     def _size(self, term: Term) -> float:
         return -abs(self.top1.averaged[term].mean)
@@ -218,14 +217,18 @@ def _factor(name: str, cells: Sequence[ArmResult], groups: Arms, confidence: flo
 
 def _level(changed: bool, cells: Sequence[ArmResult], confidence: float) -> Level:
     runs = [run for cell in cells for run in cell.runs]
-    errors = [run.top1_error for run in runs if run.started]
     speeds = [run.images_per_second for run in runs if run.images_per_second is not None]
     return Level(
         changed,
         start_rate(runs, confidence, sum(cell.start.runs - len(cell.runs) for cell in cells)),
-        fmean(errors) if errors else None,
+        _mean_of_cells(cells),
         fmean(speeds) if len(speeds) == len(runs) else None,
     )
+
+
+def _mean_of_cells(cells: Iterable[ArmResult]) -> float | None:
+    errors = [error for cell in cells if (error := cell.mean_error()) is not None]
+    return fmean(errors) if errors else None
 
 
 def _changes(
