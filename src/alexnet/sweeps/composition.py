@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 
 class JobComposer:
-    """Composes what `ConfigLoader.load_sweep_config` does for each job of a sweep, in a tenth of the time.
+    """Composes what `ConfigLoader.load_sweep_config` does for each job of a sweep, with fewer files read.
 
     Hydra reads and merges some forty files for each job. Here that is done once for each choice of groups;
     a job's other values (seed=1, optimizer.lr=0.01) are set in a copy. `sweep` is the configuration of the
@@ -31,14 +31,14 @@ class JobComposer:
         parsed = self._parser.parse_overrides(list(overrides))
         if any(override.type is not OverrideType.CHANGE for override in parsed):  # with + and ~ order matters
             return self._load(overrides)
-        values = [override for override in parsed if not self._chooses_files(override)]
-        key = tuple(_line(override) for override in parsed if override not in values)
+        key = tuple(_line(override) for override in parsed if self._chooses_files(override))
         if key not in self._composed:
             self._composed[key] = self._load(key)
         config = deepcopy(self._composed[key])
         try:
-            for override in values:
-                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+            for override in parsed:
+                if not self._chooses_files(override):
+                    OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
         except OmegaConfBaseException:
             return self._load(overrides)  # it fails there, too, and with Hydra's own message
         task = [override for override in parsed if not override.is_hydra_override()]

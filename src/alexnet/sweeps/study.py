@@ -1,14 +1,13 @@
 """Running a study: the pilot, which chooses the values of each arm, then the study itself."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
-from rich.table import Table
 
 from alexnet.config import TrainConfig
 from alexnet.config.arguments import quote_value
@@ -17,26 +16,18 @@ from alexnet.config.study import Design, PilotConfig, StudyConfig
 from alexnet.errors import JobsFailedError, UserError, suggest
 from alexnet.runs.resume import AUTO
 from alexnet.studies.design import Plan, plan_study
-from alexnet.studies.pilot import (
-    RATE,
-    Grid,
-    Values,
-    choose,
-    measure_heading,
-    measure_text,
-    nearest,
-    summarize,
-    values_name,
-)
+from alexnet.studies.earlier_pilot import read_earlier_pilot
+from alexnet.studies.pilot import RATE, Grid, Values, choose, values_name
 from alexnet.studies.rate_model import RateModel
-from alexnet.studies.record import PILOT, TOP1_ERROR, StudyRecord, Trial, read_record
+from alexnet.studies.record import PILOT, TOP1_ERROR, StudyRecord, Trial
 from alexnet.studies.start import has_started
 from alexnet.sweeps.composition import JobComposer
 from alexnet.sweeps.job import Job
+from alexnet.sweeps.pilot_table import print_pilot
 from alexnet.sweeps.planning import plan_job, without_hydra
 from alexnet.sweeps.runner import suggest_comparison
 from alexnet.sweeps.study_arms import StudyArms
-from alexnet.terminal import console, duration, print_table
+from alexnet.terminal import console, duration
 
 # runs jobs, given the overrides of each and the number of the first
 Launch = Callable[[Sequence[Sequence[str]], int], object]
@@ -71,7 +62,7 @@ class StudyRunner:
         self.folder = Path(str(sweep.hydra.sweep.dir)).absolute()
         self._arguments = list(arguments)
         self.plan: Plan = plan_study(self.config, config.seed)
-        self._earlier = _read_earlier(self.config.pilot, self.plan)
+        self._earlier = read_earlier_pilot(self.config.pilot, self.plan)
         self._check_seeds()
         self._composer = JobComposer(loader, sweep)
         self._arms = StudyArms(self._composer, self.config, self.plan, arguments)
@@ -105,16 +96,10 @@ class StudyRunner:
 
     def _check_seeds(self) -> None:
         pilot = self.config.pilot
-        used = {seed for seeds in self.plan.seeds.values() for seed in seeds}
-        if pilot is None:
+        if pilot is None or self._earlier is not None:
             return
-        if self._earlier is not None:
-            if shared := used & {trial.seed for trial in self._earlier.trials}:
-                raise UserError(
-                    f"study.pilot.reuse={pilot.reuse}: seed {min(shared)} is one of its pilot's. The study"
-                    " needs others: seed=<n>."
-                )
-        elif shared := used & set(_pilot_seeds(pilot)):
+        used = {seed for seeds in self.plan.seeds.values() for seed in seeds}
+        if shared := used & set(_pilot_seeds(pilot)):
             raise UserError(
                 f"study.pilot.first_seed={pilot.first_seed}: seed {min(shared)} is one of the study's own."
                 " Its pilot needs others."
@@ -175,7 +160,7 @@ class StudyRunner:
         found = [trial for arm in trials for trial in trials[arm]]
         if self.config.models_rates:
             chosen |= self._modelled(found)
-        _print_pilot(found, chosen, pilot.measure, at_edge=open_arms)
+        print_pilot(found, chosen, pilot.measure, at_edge=open_arms)
         return found, chosen
 
     def _epochs_to_pilots(self, pilot: PilotConfig) -> float:
@@ -254,24 +239,6 @@ class StudyRunner:
         return record
 
 
-def _read_earlier(pilot: PilotConfig | None, plan: Plan) -> StudyRecord | None:
-    """Return the record whose pilot is reused. Raises `UserError` where it chose nothing for an arm."""
-    if pilot is None or pilot.reuse is None:
-        return None
-    record = read_record(Path(pilot.reuse).expanduser())
-    if record is None or not record.chosen:
-        raise UserError(
-            f"study.pilot.reuse={pilot.reuse}: expected the folder of a study that had a pilot, or of its"
-            " results."
-        )
-    if missing := [arm for arm in plan.arms if arm not in record.chosen]:
-        raise UserError(
-            f"study.pilot.reuse={pilot.reuse}: its pilot chose nothing for {', '.join(missing)}."
-            f" Arms: {', '.join(record.chosen)}."
-        )
-    return record
-
-
 def _pilot_seeds(pilot: PilotConfig) -> range:
     return range(pilot.first_seed, pilot.first_seed + pilot.seeds)
 
@@ -303,24 +270,6 @@ def _seconds(runs: Iterable[_Run]) -> float | None:
     seconds = [run.job.result().get("wall_seconds") for run in runs]
     known = [value for value in seconds if value is not None]
     return fmean(known) if known else None
-
-
-def _print_pilot(
-    trials: list[Trial], chosen: Mapping[str, Values], measure: str, at_edge: Sequence[str]
-) -> None:
-    table = Table(title="Chosen by the pilot", title_justify="left", box=None, pad_edge=False)
-    for heading in ("arm", "values", measure_heading(measure), "started"):
-        table.add_column(heading, overflow="fold")
-    outcomes = summarize(trials)
-    for arm in dict.fromkeys(trial.arm for trial in trials):
-        found = nearest([outcome for outcome in outcomes if outcome.arm == arm], chosen[arm])
-        measured = measure_text(found.mean, measure)
-        if found.values != chosen[arm]:
-            measured += f" at {values_name(found.values)}"
-        edge = " (at the edge)" if arm in at_edge else ""
-        started = f"{found.started} of {found.runs}"
-        table.add_row(arm, f"{values_name(chosen[arm])}{edge}", measured, started)
-    print_table(table)
 
 
 def _failure(failed: Sequence[_Run], count: int) -> JobsFailedError:

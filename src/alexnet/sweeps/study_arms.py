@@ -23,16 +23,12 @@ from alexnet.sweeps.planning import without_hydra
 class StudyArms:
     """The overrides of each arm of a study, and its settings that can be factors.
 
-    `arguments` are what was typed. Raises a `UserError` that
-    names the arm for one that cannot run, and for a factor that changes nothing.
+    `arguments` are what was typed. Raises a `UserError` that names the arm for one that cannot run, and for
+    a factor that changes nothing.
     """
 
     def __init__(
-        self,
-        composer: JobComposer,
-        config: StudyConfig,
-        plan: Plan,
-        arguments: Sequence[str],
+        self, composer: JobComposer, config: StudyConfig, plan: Plan, arguments: Sequence[str]
     ) -> None:
         self._composer, self._config = composer, config
         self._fixed = _fixed_overrides(arguments, config.group)
