@@ -24,10 +24,11 @@ SAME_EPOCHS = 1.0  # the ratio of epochs of two arms that converge equally fast
 
 @dataclass(frozen=True)
 class Finding:
-    """A measured effect of an arm or factor. `measured` and `interval` are formatted; `runs` gave them.
+    """A measured effect of an arm or factor. `measured` and `interval` are formatted; `runs` are the arm's.
 
-    That of a factor is of its removal from the full network, which is what was claimed; `averaged` is its
-    effect over all settings of the others, with its interval, and empty for other designs.
+    That of a factor is of its removal from the full network, which is what was claimed: `runs` are
+    those that remove it alone, or all runs where only a model of them all tells it. `averaged` is
+    its effect over all settings of the others, with its interval, and empty for other designs.
     """
 
     name: str
@@ -68,10 +69,13 @@ def claims_table(comparison: Comparison) -> Table | None:
 
 
 def _of_factors(comparison: Factorial) -> list[Finding]:
-    runs = sum(len(arm.started) for arm in comparison.all_variants)
+    arms = [(comparison.cells[arm.name], len(arm.started)) for arm in comparison.all_variants]
+    all_runs = sum(runs for _, runs in arms)
+    alone = {changed[0]: runs for changed, runs in arms if len(changed) == 1 and comparison.top1.replicated}
     found = []
     for term in comparison.mains:
         factor, averaged = comparison.factor[term.name], comparison.top1.averaged[term]
+        runs = alone.get(term.name, all_runs)
         one = _error(factor.name, factor.text, runs, comparison.top1.removed[term.name], factor.claim)
         both = _with_interval(difference_text(averaged), interval_text(averaged))
         found.append(replace(one, averaged=both))
