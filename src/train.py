@@ -6,11 +6,12 @@ from alexnet import cli
 from alexnet.config import TrainConfig
 from alexnet.config.reading import read_config, read_saved, to_plain_dict
 from alexnet.data.locations import require_data
+from alexnet.runs.launcher import check_processes
 from alexnet.runs.resume import merge_resume_config, previous_run
 from alexnet.training.request import TrainRequest
 
 
-@cli.entry_point("train", TrainConfig)
+@cli.entry_point("train", TrainConfig, ranks=True)
 def main(raw: DictConfig) -> float | None:
     config = read_config(raw, TrainConfig)
     cli.check_study_is_swept(config.run_folder)
@@ -19,6 +20,7 @@ def main(raw: DictConfig) -> float | None:
     if previous is not None:
         resolved = merge_resume_config(previous, resolved, overrides)
         config = read_saved(resolved, TrainConfig, previous / "config.yaml")
+    check_processes(config.trainer.devices, config.trainer.num_nodes)
     require_data(config.data)
     from alexnet.training.fit import train  # imports torch, which takes seconds: after the quick checks
 

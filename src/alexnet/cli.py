@@ -28,6 +28,7 @@ from alexnet.config.messages import format_error, format_missing_choice
 from alexnet.config.security import check_builds_nothing
 from alexnet.errors import JobsFailedError, UserError
 from alexnet.paths import CONF, command_for
+from alexnet.runs.launcher import check_single_process
 from alexnet.terminal import tolerate_encoding
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -42,14 +43,15 @@ vars(ConfigStore.instance())["__deepcopy__"] = lambda memo: ConfigStore.instance
 
 
 def entry_point(
-    name: str, schema: type, *, groups: bool = True, sweeps: bool = True
+    name: str, schema: type, *, groups: bool = True, sweeps: bool = True, ranks: bool = False
 ) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Decorate the main function of the Hydra program <name>.py; user errors end it with a line and status 1.
 
     Its configuration is conf/<name>.yaml with the schema `schema`, which is registered as <name>_schema. In a
     sweep a user error ends only its own job; the errors are printed at the end, by the process that the user
     started, since a launcher may run jobs in other processes. Without `groups` the program does not use the
-    folders of conf/, and its keys may have the same names. Without `sweeps`, -m is refused.
+    folders of conf/, and its keys may have the same names. Without `sweeps`, -m is refused. With
+    `ranks`, several processes may make a run, but not start a sweep.
     """
     register(name, schema)
     if not groups:
@@ -80,6 +82,8 @@ def entry_point(
             if not sweeps and is_sweep(typed):
                 sys.exit(f"Error: {name}.py takes one configuration at a time. Leave -m out.")
             try:
+                if not ranks or is_sweep(typed):
+                    check_single_process(f"{name}.py{' -m' if ranks else ''}")
                 check_builds_nothing(typed)
                 check_is_used(typed)
                 if issubclass(schema, ProgramConfig) and load_typed_extensions(typed):

@@ -14,6 +14,7 @@ from alexnet.config.registry import choice_keys
 from alexnet.config.renamed import migrate
 from alexnet.errors import UserError
 from alexnet.paths import absolute
+from alexnet.runs.launcher import process_rank
 
 AUTO = "auto"
 LOCK = ".running"  # in a run's folder, held by the process that trains the run
@@ -22,7 +23,8 @@ FROM_FIRST_RANK = "ALEXNET_RESUMED"  # the first process's choice, for the proce
 # what may change when a run is resumed: where and how long it runs, and how it is monitored
 CHANGEABLE = (
     *("trainer.max_epochs", "trainer.max_time", "trainer.accelerator", "trainer.devices"),
-    *("trainer.num_nodes", "trainer.log_every_n_steps", "strategy", "logger", "callbacks"),
+    *("trainer.num_nodes", "trainer.log_every_n_steps", "trainer.rendezvous_timeout"),
+    *("strategy", "logger", "callbacks"),
     *("data.root", "data.pack", "data.cache", "data.workers", "data.in_memory", "data.resident"),
     *("data.max_unreadable", "extensions"),
 )
@@ -45,7 +47,7 @@ def previous_run(config: dict[str, Any]) -> Path | None:
         if config["run_folder"] is not None:
             raise UserError(f"resume={wanted}: a run is resumed in its own folder. Leave run_folder out.")
         return folder
-    if _rank() > 0 and FROM_FIRST_RANK in os.environ:
+    if process_rank() > 0 and FROM_FIRST_RANK in os.environ:
         decided = os.environ[FROM_FIRST_RANK]
         return Path(decided) if decided else None
     unfinished = _unfinished_run(config)
@@ -68,7 +70,7 @@ def _unfinished_run(config: dict[str, Any]) -> Path | None:
     runs = absolute(config["outputs"]) / "runs"
     folders = sorted(runs.glob(f"*_{own_hash}*"), reverse=True)  # the names begin with the time
     unfinished = (folder for folder in folders if is_unfinished(folder, own_hash))
-    return next((folder for folder in unfinished if _rank() > 0 or not is_running(folder)), None)
+    return next((folder for folder in unfinished if process_rank() > 0 or not is_running(folder)), None)
 
 
 def is_unfinished(folder: Path, config_hash_: str) -> bool:
@@ -170,7 +172,3 @@ def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]
             f" For more: trainer.max_epochs={2 * epochs}."
         )
     return nest(config)
-
-
-def _rank() -> int:
-    return max(int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))

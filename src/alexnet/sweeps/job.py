@@ -151,10 +151,6 @@ def _first_difference(folder: Path, config: dict[str, Any]) -> str:
 
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
-FIXED_ENVIRONMENT = {
-    "PYTHONUNBUFFERED": "1",
-    "SLURM_JOB_NAME": "interactive",  # or Lightning, in a Slurm allocation, assumes that srun started it
-}
 
 
 class JobProcess:
@@ -168,7 +164,7 @@ class JobProcess:
                 stdin=subprocess.PIPE,  # see supervisor.py
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | FIXED_ENVIRONMENT | {LAUNCHER: str(os.getpid())} | environment,
+                env=os.environ | {"PYTHONUNBUFFERED": "1", LAUNCHER: str(os.getpid())} | environment,
                 start_new_session=True,
             )
 

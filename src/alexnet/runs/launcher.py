@@ -1,0 +1,99 @@
+"""The processes of a run, as torchrun, srun or Lightning started them, against those that are configured.
+
+A launcher numbers its processes in environment variables, and libraries print nothing where these say that a
+process is not the first: one that is left over from another job would hide every message.
+"""
+
+import os
+from dataclasses import dataclass
+
+from alexnet.errors import UserError
+
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "SLURM_LOCALID")
+
+
+@dataclass(frozen=True)
+class _Launch:
+    """What a launcher has started: so many processes in all, on so many nodes."""
+
+    launcher: str
+    processes: int
+    nodes: int
+
+
+def process_rank() -> int:
+    """Return the rank of this process; 0 for the first and for one that was started without a launcher."""
+    return max(_number(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+def check_single_process(program: str) -> None:
+    """Raise `UserError` where a launcher has started several processes of a program that runs as one.
+
+    Also where a variable says so, see `check_processes`.
+    """
+    launch = _launch()
+    if launch is None:
+        _check_started_alone({}, f"{program} is one process")
+    elif launch.processes > 1:
+        raise UserError(
+            f"{launch.launcher} has started {launch.processes} processes of {program}, which is one process."
+            f" Start it without {launch.launcher}."
+        )
+
+
+def check_processes(devices: int, num_nodes: int) -> None:
+    """Raise `UserError` where a launcher has started other processes than `devices` on each of `num_nodes`.
+
+    Also where there is no launcher but a variable says that this is a further process of a run. From then on
+    the environment tells Lightning whether srun has started the processes.
+    """
+    launch = _launch()
+    wanted = f"trainer.devices={devices} trainer.num_nodes={num_nodes}"
+    if launch is None:
+        ranks = {"LOCAL_RANK": devices, "NODE_RANK": num_nodes}
+        if "LOCAL_RANK" in os.environ:  # another launcher's, which gives both
+            ranks["RANK"] = devices * num_nodes
+        _check_started_alone(ranks, f"a run with {wanted} has no such process")
+        return
+    started = f"trainer.devices={launch.processes // launch.nodes} trainer.num_nodes={launch.nodes}"
+    if started != wanted or launch.processes % launch.nodes:
+        raise UserError(
+            f"{launch.launcher} has started {launch.processes} processes (nodes: {launch.nodes}), but the"
+            f" configuration has {wanted}. Give {started}, or have {launch.launcher} start"
+            f" {devices * num_nodes}."
+        )
+    if launch.launcher == "srun":  # Lightning asks for what srun sets only with --ntasks-per-node
+        os.environ["SLURM_NTASKS_PER_NODE"] = str(devices)
+        if os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive"):
+            os.environ["SLURM_JOB_NAME"] = "train"
+
+
+def _launch() -> _Launch | None:
+    """Return what torchrun or srun has started; None for a process that was started by itself.
+
+    So is the script of a Slurm job, and the only task of srun: there Lightning starts what is missing.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        processes = _number("WORLD_SIZE", 1)
+        return _Launch("torchrun", processes, max(processes // _number("LOCAL_WORLD_SIZE", processes), 1))
+    tasks = _number("SLURM_STEP_NUM_TASKS", 1) if "SLURM_STEP_ID" in os.environ else 1
+    return _Launch("srun", tasks, _number("SLURM_STEP_NUM_NODES", 1)) if tasks > 1 else None
+
+
+def _check_started_alone(ranks: dict[str, int], why: str) -> None:
+    """Raise `UserError` where a variable has a rank that is not below its number in `ranks`, 1 by default."""
+    counts = dict.fromkeys(RANKS, 1) | ranks
+    if wrong := [name for name, count in counts.items() if not 0 <= _number(name) < count]:
+        given = " ".join(f"{name}={os.environ.pop(name)}" for name in wrong)  # popped, to be printed
+        raise UserError(
+            f"{given} in the environment: a launcher sets this for each of its processes, and {why}."
+            f" Remove it: unset {' '.join(wrong)}"
+        )
+    if "SLURM_NTASKS" in os.environ:
+        os.environ["SLURM_JOB_NAME"] = "interactive"  # or Lightning assumes that srun started this
+
+
+def _number(name: str, default: int = 0) -> int:
+    """Return the whole number in a variable; -1 for what is none."""
+    value = os.environ.get(name, str(default))
+    return int(value) if value.isdecimal() else -1
