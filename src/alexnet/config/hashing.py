@@ -8,7 +8,7 @@ from typing import Any
 UNHASHED_KEYS = (
     *("outputs", "run_folder", "study_folder", "resume", "logger", "claim", "study", "extensions"),
     *("data.cache", "data.workers", "data.in_memory", "data.resident"),
-    *("trainer.log_every_n_steps", "trainer.max_time"),
+    *("trainer.log_every_n_steps", "trainer.max_time", "trainer.rendezvous_timeout"),
     *("callbacks.checkpoint", "callbacks.activation_monitor"),
 )
 

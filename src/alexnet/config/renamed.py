@@ -82,6 +82,7 @@ ADDED_KEYS: dict[str, tuple[Any, str]] = {
     "model.lrn_cross_column": (False, "model.cross_column"),
     "optimizer.layer_lr_factor": ({}, "optimizer.lr"),
     "optimizer.layer_weight_decay": ({}, "optimizer.lr"),
+    "trainer.rendezvous_timeout": (600.0, "trainer.max_epochs"),
 }
 
 

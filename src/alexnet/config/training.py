@@ -103,7 +103,7 @@ class PerformanceConfig(ValidatedConfig):
 
 @dataclass
 class TrainerConfig(ValidatedConfig):
-    """Arguments of Lightning's Trainer, under its names."""
+    """Arguments of Lightning's Trainer, under its names, and how long processes wait for each other."""
 
     accelerator: Accelerator = MISSING
     devices: int = MISSING
@@ -119,10 +119,12 @@ class TrainerConfig(ValidatedConfig):
     log_every_n_steps: int = MISSING
     deterministic: bool = MISSING
     benchmark: bool = MISSING
+    rendezvous_timeout: float = MISSING
 
     def check(self) -> None:
         for key in ("devices", "num_nodes", "max_epochs", "check_val_every_n_epoch", "log_every_n_steps"):
             check(getattr(self, key) >= 1, f"trainer.{key}", getattr(self, key), "a whole number from 1 up")
+        check_positive("trainer.rendezvous_timeout", self.rendezvous_timeout)
         precisions = ("auto", "32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true")
         check(
             self.precision in precisions,

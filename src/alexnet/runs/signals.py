@@ -57,11 +57,16 @@ class GracefulShutdown:
         for number in self.SIGNALS:
             signal.signal(number, self._handle)
 
+    def request(self, number: int) -> str:
+        """Record a signal; return why the process is to stop."""
+        self.requeue = self.requeue or number == signal.SIGUSR1
+        self._reason = self._reason or f"stopped by {signal.Signals(number).name}"
+        return self._reason
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self._reason is not None:
             raise KeyboardInterrupt
-        self.requeue = self.requeue or number == signal.SIGUSR1
-        self._reason = self._reason or f"stopped by {signal.Signals(number).name}"
+        self.request(number)
 
 
 @contextmanager

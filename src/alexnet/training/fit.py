@@ -3,6 +3,7 @@
 import logging
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ class _TrainSession(RunSession):
         self.request, self.components, self.checkpoint = request, components, checkpoint
         self.trainer = RunTrainer(request, components, folder, checkpoint)
         self.trainer.rank_monitor.on_rank_lost = self._abandon
+        self.trainer.rendezvous.on_failure = self._abandon_start
         self.logger: WandbLogger | None = None
 
     def print_plan(self) -> None:
@@ -148,3 +150,10 @@ class _TrainSession(RunSession):
         """Record the run as failed, in the thread that noticed the lost rank; the process then ends."""
         print_error(reason)
         super().record("failed", reason)  # no requeue
+
+    def _abandon_start(self, reason: str) -> None:
+        """Record why the processes of the run have not met; the process then ends."""
+        stopped = self.trainer.shutdown.requested() is not None
+        kind, status = ("Interrupted", "interrupted") if stopped else ("Error", "failed")
+        print(f"{kind}: {reason}. {self.resume_hint()}", file=sys.stderr, flush=True)
+        self.record(status, reason)

@@ -20,6 +20,7 @@ from alexnet.callbacks.throughput_monitor import ThroughputMonitor
 from alexnet.config import CallbacksConfig
 from alexnet.config.callbacks import CALLBACKS
 from alexnet.distributed.rank_monitor import RankMonitor, print_error
+from alexnet.distributed.rendezvous import Rendezvous
 from alexnet.errors import UserError
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.signals import GracefulShutdown, InterruptionError, parse_max_time
@@ -48,9 +49,12 @@ class RunTrainer:
         self.convergence_monitor = ConvergenceMonitor(watched.convergence_monitor, chance_loss)
         self.rank_monitor = RankMonitor()
         self.shutdown = GracefulShutdown(parse_max_time(config.trainer.max_time))
+        processes = config.trainer.devices * config.trainer.num_nodes
+        self.rendezvous = Rendezvous(processes, config.trainer.rendezvous_timeout, self.shutdown.request)
         images = watched.activation_monitor.images
         checkpoints = folder.checkpoints if folder else None
         self.callbacks: list[Callback] = [
+            self.rendezvous,
             ProgressBar(),
             SampleCountCheck(components.datamodule),
             self.throughput,
@@ -81,7 +85,7 @@ class RunTrainer:
             enable_progress_bar=False,  # ProgressBar instead
         )
         module, datamodule = self.components.module, self.components.datamodule
-        with self.shutdown.handling():
+        with self.shutdown.handling(), self.rendezvous.watching(trainer):
             trainer.fit(module, datamodule, ckpt_path=self.checkpoint, weights_only=True)
 
     def fit_as_worker(self) -> None:

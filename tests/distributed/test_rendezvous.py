@@ -1,0 +1,87 @@
+"""Processes of a run that do not find each other: told, ended, and stopped by one signal."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import PROJECT, SMALL, Finished, Train
+
+ALONE = ("trainer.num_nodes=2", "trainer.accelerator=cpu", "logger=csv")  # the other node never comes
+HERE = {"MASTER_ADDR": "127.0.0.1"}
+
+
+def result(done: Finished) -> dict[str, object]:
+    (folder,) = (done.outputs / "runs").iterdir()
+    return json.loads((folder / "result.json").read_text())
+
+
+def test_a_node_that_does_not_come(train: Train, synthetic: tuple[str, ...]) -> None:
+    command = (*SMALL, *synthetic, *ALONE, "trainer.rendezvous_timeout=1")
+    done = train(*command, environment=HERE)
+    assert done.status == 1
+    (line,) = [line for line in done.err.splitlines() if line.startswith("Error:")]
+    assert "The 2 processes of the run have not all come to 127.0.0.1:" in line
+    assert "within 0:01 (trainer.rendezvous_timeout). To resume: " in line
+    assert result(done)["status"] == "failed"
+
+
+def test_a_host_without_an_address(train: Train, synthetic: tuple[str, ...]) -> None:
+    done = train(*SMALL, *synthetic, *ALONE, environment={"MASTER_ADDR": "nowhere.invalid"})
+    assert done.status == 1
+    (line,) = done.err.splitlines()
+    assert line.startswith("Error: nowhere.invalid, the host of the first process, has no address (")
+    assert result(done)["status"] == "failed"
+
+
+@pytest.mark.slow  # the other process loads torch
+def test_a_port_that_is_taken(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
+    with socket.create_server(("", 0)) as server:
+        environment = HERE | {"MASTER_PORT": str(server.getsockname()[1])}
+        done = train(*SMALL, *synthetic, "trainer.devices=2", *ALONE[1:], environment=environment)
+    assert done.status == 1
+    (line,) = [line for line in done.err.splitlines() if line.startswith("Error:")]
+    assert f"cannot meet at 127.0.0.1:{environment['MASTER_PORT']} (MASTER_ADDR, MASTER_PORT):" in line
+    assert "address already in use" in line
+    deadline = time.monotonic() + 30
+    while started := [path for path in Path("/proc").glob("[0-9]*") if _is_of(path, tmp_path)]:
+        assert time.monotonic() < deadline, f"left running: {started}"
+        time.sleep(0.5)
+
+
+def _is_of(process: Path, folder: Path) -> bool:
+    try:
+        return str(folder).encode() in (process / "cmdline").read_bytes()
+    except OSError:  # it has ended
+        return False
+
+
+@pytest.mark.slow  # a process that loads torch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_while_waiting(synthetic: tuple[str, ...], tmp_path: Path, number: signal.Signals) -> None:
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT / "src/train.py"), *SMALL, *synthetic, *ALONE, f"run_folder={folder}"],
+        cwd=tmp_path,
+        env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache")} | HERE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # pytest may ignore it
+    )
+    assert process.stdout is not None
+    assert any(line.startswith("Folder") for line in process.stdout)
+    time.sleep(2)  # torch waits
+    process.send_signal(number)
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - began < 5
+    assert process.returncode == 1
+    assert f"Interrupted: stopped by {number.name}. To resume: " in errors
+    assert json.loads((folder / "result.json").read_text())["status"] == "interrupted"
