@@ -26,7 +26,7 @@ def config(outputs: Path, **changes: Any) -> dict[str, Any]:
         "resume": None,
         "model": {"lrn": True, "columns": 1},
         "data": {"batch_size": 8, "workers": None},
-        "trainer": {"max_epochs": 4, "max_time": None, "devices": 1},
+        "trainer": {"max_epochs": 4, "max_time": None, "rendezvous_timeout": 600.0, "devices": 1},
         "loss": {"name": "cross_entropy"},
         "logger": {"kind": "wandb", "project": "p"},
     }
