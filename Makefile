@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow test-gpu lint docs audit format lock clean
+.PHONY: help setup train test test-slow test-gpu test-slurm lint docs audit format lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ train: setup ## train AlexNet on the default data: one to five minutes on two co
 
 # a worker for each core, with one thread of torch; each needs half a gigabyte
 test: lint ## lint, types, and the tests that take minutes
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow and not gpu" -n auto --maxprocesses 8 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow and not gpu and not slurm" -n auto --maxprocesses 8 --dist worksteal
 
 test-slow: setup ## the tests that take longer, on real photographs where there are any
 	$(BIN)/pytest -m slow
@@ -25,6 +25,10 @@ test-slow: setup ## the tests that take longer, on real photographs where there 
 # only the files that have such tests: to load the others takes longer than some of them
 test-gpu: setup ## the tests that need an NVIDIA GPU
 	$(BIN)/pytest -m gpu --durations=0 --durations-min=1 $$(grep -rl 'mark\.gpu' tests --include='test_*.py')
+
+# starts a cluster of two nodes on this machine for the time of the tests; says what is not installed
+test-slurm: setup ## the tests on a real Slurm: slurm-wlm and munge have to be installed
+	$(BIN)/pytest -m slurm --durations=0 --durations-min=1 tests/slurm
 
 lint: setup ## style, types, imports between packages and YAML, as CI checks them
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Launcher `slurm`: each job of a sweep is a job of Slurm, submitted by hydra-submitit-launcher.
+"""Launcher `slurm`: each job of a sweep is a job of Slurm, submitted by submitit.
 
 The folders are those of hydra/launcher=process; the same command again runs the jobs that are missing.
 """
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from alexnet.sweeps.planning import PlannedJob
 
 NO_SUBDIR = "hydra.sweep.subdir=."  # or Hydra would make the run's folder before the run does
+WARNING_SIGNAL = {
+    "SUBMITIT_PREEMPT_SIGNAL": "USR1"
+}  # before the time limit: the run saves and requeues its job
 
 
 class SlurmLauncher(Launcher):
@@ -40,19 +44,25 @@ class SlurmLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from hydra_plugins.hydra_submitit_launcher import submitit_launcher
 
+        from alexnet.config.training import Accelerator
         from alexnet.paths import SOURCES
-        from alexnet.sweeps.runner import check_slurm
+        from alexnet.sweeps.slurm import WARNING, check_slurm
 
         check_slurm()
-        lines = [f"export PYTHONPATH={shlex.quote(str(SOURCES))}", *(self._parameters["setup"] or [])]
-        self._submitit = submitit_launcher.SlurmLauncher(**self._parameters | {"setup": lines})
-        self._submitit.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        exported = {"PYTHONPATH": shlex.quote(str(SOURCES)), "SUBMITIT_PREEMPT_SIGNAL": WARNING}
+        lines = [f"export {name}={value}" for name, value in exported.items()]
+        self._parameters["setup"] = [*lines, *(self._parameters["setup"] or [])]
+        if config.trainer.accelerator is Accelerator.cpu:
+            self._parameters["gpus_per_node"] = None
+        self._job = submitit_launcher.SlurmLauncher(**self._parameters)
+        self._job.setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self._loader, self._config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from alexnet.errors import first_line
         from alexnet.sweeps.planning import plan_jobs, unique_jobs
-        from alexnet.sweeps.runner import announce, check_not_queued, conclude, jobs_failed, lock_sweep
+        from alexnet.sweeps.runner import announce, conclude, jobs_failed, lock_sweep
+        from alexnet.sweeps.slurm import check_not_queued
 
         setup_globals()
         folder = Path(str(self._config.hydra.sweep.dir)).absolute()
@@ -77,23 +87,20 @@ class SlurmLauncher(Launcher):
         return [done.get(item.job.folder) or job_return(item, problem) for item in planned]
 
     def _submit(self, waiting: "list[PlannedJob]", number: int) -> Sequence[JobReturn]:
-        from submitit.core.utils import UncompletedJobError
-
-        from alexnet.errors import UserError
+        from alexnet.sweeps.slurm import submit
 
         if not waiting:
             return []
         for item in waiting:
             item.job.set_aside()
         overrides = [[*item.overrides, *item.injected_overrides, NO_SUBDIR] for item in waiting]
+        state = Singleton.get_state()
+        calls = [
+            (given, "hydra.sweep.dir", number + index, f"job_id_for_{number + index}", state)
+            for index, given in enumerate(overrides)
+        ]
         try:
-            return self._submitit.launch(overrides, number)
-        except UncompletedJobError as error:
-            job_and_state = " ".join(str(error).splitlines()[:2])
-            raise UserError(
-                f"Slurm ended a job before it was done: {job_and_state} (see {self._logs}). The others"
-                " continue; when they have ended, the same command runs what is missing."
-            ) from error
+            return submit(self._job, calls, self._job.params)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 "Stopped waiting; the jobs continue in Slurm. When they have ended (squeue --me), the same"

@@ -1,8 +1,9 @@
-"""Stands for Slurm where the launcher is tested: <folder>/sbatch, srun, squeue and sacct, made by install().
+"""Stands for Slurm where the launcher is tested: <folder>/sbatch, srun and squeue, made by install().
 
 sbatch runs the script at once, each job of an array by itself; srun starts as many tasks as the
 script asks for, all on this machine, with the variables that Slurm gives them. <folder>/<id>.sh is
-what was submitted; squeue lists what stands in <folder>/queued.
+what was submitted; squeue lists what runs, and what stands in <folder>/queued. tests/slurm is the same with
+a real Slurm.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROGRAMS = ("sbatch", "srun", "squeue", "sacct")
+PROGRAMS = ("sbatch", "srun", "squeue")
 
 
 def install(folder: Path) -> dict[str, str]:
@@ -64,7 +65,8 @@ def sbatch(folder: Path, script: Path) -> None:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        (folder / f"{process.pid}.pid").touch()
+        name = f"{job}_{index}" if "array" in options else str(job)
+        (folder / f"{process.pid}.pid").write_text(name)
     print(f"Submitted batch job {job}")
 
 
@@ -85,6 +87,7 @@ def srun(arguments: list[str]) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             files.append(path.open("ab"))
         ranks = {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURM_NODEID": "0"}
+        ranks |= {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": os.environ["SLURM_NTASKS"]}
         tasks.append(subprocess.Popen(rest, env=os.environ | ranks, stdout=files[0], stderr=files[1]))
     return max(task.wait() for task in tasks)
 
@@ -94,10 +97,13 @@ def main(folder: Path, program: str, arguments: list[str]) -> None:
         sbatch(folder, Path(arguments[-1]))
     elif program == "srun":
         sys.exit(srun(arguments))
+    elif program == "squeue" and "--states=all" in arguments:
+        for started in folder.glob("*.pid"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(started.stem), 0)
+                print(f"{started.read_text()}|RUNNING|localhost")
     elif program == "squeue" and (folder / "queued").exists():
         print((folder / "queued").read_text())
-    elif program == "sacct":
-        print("JobID|State|NodeList")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import yaml
 from fake_slurm import asked, end, install
 
 from alexnet.errors import UserError
-from alexnet.sweeps.runner import check_not_queued
+from alexnet.sweeps.slurm import check_not_queued
 from conftest import Train
 
 FAST = ("debug=fast", "trainer.accelerator=cpu", "logger=csv")
@@ -33,7 +33,8 @@ def test_a_study_on_slurm(
     command = ("-m", "study=innovations", "study.factors=[no_lrn]", "study.pilot=null", "study.seeds=1")
     command += ("study.baseline_seeds=1", "trainer.devices=2")
     command += (
-        *FAST[:2],
+        "debug=fast",
+        "trainer.accelerator=auto",
         "logger=wandb",
         "logger.mode=offline",
         *synthetic,
@@ -68,7 +69,9 @@ def test_a_study_on_slurm(
 
 
 @pytest.mark.slow
-def test_a_mistake_fails_alone(train: Train, synthetic: tuple[str, ...], slurm: Environment) -> None:
+def test_a_mistake_fails_alone(
+    train: Train, synthetic: tuple[str, ...], tmp_path: Path, slurm: Environment
+) -> None:
     command = ("-m", *FAST, *synthetic, "hydra/launcher=slurm", "model.dropout=0.5,1.5")
     done = train(*command, environment=slurm)
     assert done.status == 1
@@ -78,12 +81,14 @@ def test_a_mistake_fails_alone(train: Train, synthetic: tuple[str, ...], slurm: 
     )
     (sweep,) = (done.outputs / "sweeps").iterdir()
     assert [path.parent.name for path in sweep.glob("*/result.json")] == ["model.dropout=0.5"]
+    assert "gpus-per-node" not in asked((tmp_path / "slurm/1.sh").read_text())  # trainer.accelerator=cpu
 
 
 def test_jobs_that_are_queued_are_not_submitted_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slurm: Environment
 ) -> None:
     monkeypatch.setenv("PATH", slurm["PATH"])
+    monkeypatch.setattr("alexnet.sweeps.slurm.CLOSING_SECONDS", 0)
     logs = tmp_path / "study/.submitit"
     for name in ("7_0", "7_1", "12", "%j"):
         (logs / name).mkdir(parents=True)

@@ -1,7 +1,5 @@
 """Runner of a sweep, from its jobs to its outcome, on this machine or through Slurm."""
 
-import shutil
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -97,39 +95,6 @@ def failure(statuses: Sequence[JobStatus], logs: Path | None = None) -> JobsFail
 
 def _jobs(count: int) -> str:
     return f"{count} job{'' if count == 1 else 's'}"
-
-
-STATES = "PENDING,CONFIGURING,RUNNING,SUSPENDED"  # not COMPLETING: such a job has written all it will
-
-
-def check_slurm() -> None:
-    """Raise `UserError` on a machine that cannot submit jobs to Slurm."""
-    for program in ("sbatch", "srun", "squeue"):
-        if shutil.which(program) is None:
-            raise UserError(
-                f"hydra/launcher=slurm: there is no {program} on this machine. Start the sweep on a login"
-                " node of the cluster, or leave hydra/launcher out."
-            )
-
-
-def check_not_queued(logs: Path) -> None:
-    """Raise `UserError` while jobs of an earlier start are in Slurm's queue: they would be run twice.
-
-    In `logs` each submitted job has a folder, <id> or <id>_<index>.
-    """
-    submitted = {path.name.partition("_")[0] for path in logs.glob("[0-9]*")}
-    if not submitted:
-        return
-    command = ["squeue", "--me", "--noheader", f"--states={STATES}", "--format=%F"]
-    try:
-        listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise UserError(f"squeue cannot list the jobs in Slurm's queue: {error}") from error
-    if queued := sorted(submitted & set(listed.stdout.split())):
-        raise UserError(
-            f"{logs.parent}: jobs of an earlier start are in Slurm's queue. Wait for them, or end them:"
-            f" scancel {' '.join(queued)}. The same command then runs what is missing."
-        )
 
 
 def jobs_failed(jobs: Sequence[Job], reasons: Mapping[Path, str], logs: Path) -> JobsFailedError | None:
