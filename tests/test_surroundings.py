@@ -42,14 +42,15 @@ def test_no_more_is_kept_than_is_named(tmp_path: Path) -> None:
 
 def test_slurm_is_found_nowhere(programs: Path, tmp_path: Path) -> None:
     """What else is in the same folder is, and what comes before is found first."""
-    first = tmp_path / "first"
+    first, last = tmp_path / "first", tmp_path / "last"
     first.mkdir()
-    path = environment({"PATH": f"{first}:{programs}::/bin"}, tmp_path / "home")["PATH"]
+    last.mkdir()
+    path = environment({"PATH": f"{first}:{programs}::{last}"}, tmp_path / "home")["PATH"]
     assert [shutil.which(name, path=path) for name in SLURM] == [None] * len(SLURM)
     other = shutil.which("other", path=path)
     assert other and Path(other).samefile(programs / "other")
     assert path.split(":")[0] == str(first)
-    assert path.split(":")[-1] == "/bin"
+    assert path.split(":")[-1] == str(last)
 
 
 def test_of_a_process_that_loads_the_tests(programs: Path) -> None:
