@@ -30,7 +30,7 @@ ENDED = (
     GONE,
 )
 POLL_SECONDS = 60
-CLOSING_SECONDS = 15
+CLOSING_SECONDS = 15  # for which a job that has written its result may stay in the queue
 WARNING = "USR1"  # the signal before the time limit: the run saves, and has Slurm requeue its job
 
 

@@ -54,7 +54,7 @@ def draw_cost(comparison: Comparison, theme: Theme) -> Figure:
     figure = Figure(figsize=(CHART_WIDTH, BELOW + size[1] + ABOVE))
     corner = np.array([LEFT, BELOW])
     axes = figure.add_axes((*(corner / figure.get_size_inches()), *(size / figure.get_size_inches())))
-    _prepare(axes, [point.speed for point in points], (low, high), theme)
+    _prepare(axes, comparison.baseline.name, [point.speed for point in points], (low, high), theme)
     places = axes.transAxes.inverted().transform(
         axes.transData.transform([(point.speed, np.clip(point.effect, low, high)) for point in points])
     )
@@ -81,12 +81,14 @@ def draw_cost(comparison: Comparison, theme: Theme) -> Figure:
     return figure
 
 
-def _prepare(axes: Axes, speeds: Sequence[float], limits: tuple[float, float], theme: Theme) -> None:
+def _prepare(
+    axes: Axes, baseline: str, speeds: Sequence[float], limits: tuple[float, float], theme: Theme
+) -> None:
     tidy(axes)
     axes.axhline(0, color=theme.text, linewidth=1)
     axes.set_xlabel("training speed (images/s); further right is faster")
     axes.set_ylabel(
-        "difference in top-1 error, arm minus baseline\n(percentage points); further down is better"
+        f"difference in top-1 error, arm minus {baseline}\n(percentage points); further down is better"
     )
     slowest, fastest = min(speeds), max(speeds)
     middle = (slowest + fastest) / 2

@@ -50,7 +50,7 @@ def draw_effects(comparison: Comparison, theme: Theme) -> Figure:
         height, what = 0.7, "with the change minus without it"
     else:
         labels, top1, top5 = _of_arms(comparison)
-        height, what = 0.55, "arm minus baseline"
+        height, what = 0.55, f"arm minus {comparison.baseline.name}"
     errors = {"top-1 error": top1}
     if any(row.measured for row in top5):
         errors["top-5 error"] = top5
