@@ -4,8 +4,9 @@
 
 A stand-in is made first: 1,281,167 + 50,000 tiny JPEG files of 1000 classes, under ImageNet's names, in
 the official tars, as Hugging Face's Parquet files (needs pyarrow), and as WebDataset's shards. Then each
-stage runs in a process of its own, of which the peak of the resident memory is reported, and how much of it
-is above that of the same process before the stage, when everything has been imported. Linux only:
+stage runs in a process of its own, of which are reported the time, the time on the processor, the peak of the
+resident memory, and how much of it is above that of the same process before the stage, when everything has
+been imported. Linux only:
 
     list    what train.py and prepare.py do first: find all images, their places and labels
     scan    decode all images once, as the first training from files does
@@ -61,7 +62,9 @@ def main() -> None:
     if arguments.stage:
         print(json.dumps(_measure(arguments.folder, arguments.stage)))
         return
-    print(f"{'form':10}{'stage':8}{'images':>11}{'seconds':>9}{'peak MB':>9}{'above imports':>15}")
+    print(
+        f"{'form':10}{'stage':8}{'images':>11}{'seconds':>9}{'CPU s':>7}{'peak MB':>9}{'above imports':>15}"
+    )
     for form in arguments.forms:
         root = arguments.folder / form
         root.mkdir(parents=True)
@@ -71,8 +74,9 @@ def main() -> None:
         for stage in arguments.stages:
             command = [sys.executable, __file__, str(root), "--stage", stage]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            images, seconds, before, peak = json.loads(done.stdout.splitlines()[-1])
-            print(f"{form:10}{stage:8}{images:11,}{seconds:9.0f}{peak:9.0f}{peak - before:15.0f}", flush=True)
+            images, seconds, cpu_seconds, before, peak = json.loads(done.stdout.splitlines()[-1])
+            times = f"{seconds:9.0f}{cpu_seconds:7.0f}"
+            print(f"{form:10}{stage:8}{images:11,}{times}{peak:9.0f}{peak - before:15.0f}", flush=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -85,12 +89,12 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(root: Path, stage: str) -> tuple[int, float, float, float]:
+def _measure(root: Path, stage: str) -> tuple[int, float, float, float, float]:
     config = _config(root)
-    before, began = _peak(), time.perf_counter()
+    before, began, cpu_began = _peak(), time.perf_counter(), time.process_time()
     with redirect_stdout(sys.stderr):
         images = STAGES[stage](config)
-    return images, time.perf_counter() - began, before, _peak()
+    return images, time.perf_counter() - began, time.process_time() - cpu_began, before, _peak()
 
 
 def _peak() -> float:
