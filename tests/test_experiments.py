@@ -47,6 +47,7 @@ FACTORS = {
     "no_crops_and_flips": ("baseline", {"data.augment.crop", "data.augment.flip"}),
     "no_color_noise": ("baseline", {"data.augment.color"}),
     "two_columns": ("baseline", {"model.columns"}),
+    "one_column": ("two_columns", {"model.columns"}),
     "no_communication": ("two_columns", {"model.cross_column"}),
     "half_size": ("baseline", {"model.filters"}),
     "no_conv3": ("baseline", {"model.remove_layers"}),
