@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 from dataclasses import replace
@@ -213,8 +214,11 @@ def test_other_npz_files(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=told):
             listed(npz, "imagenet")
     np.savez_compressed(path, **arrays)
-    with pytest.raises(UserError, match=r"its pixels are compressed.*numpy as n; n.savez"):
+    with pytest.raises(UserError, match="its pixels are compressed") as told_how:
         listed(npz, "imagenet")
+    command = str(told_how.value).partition("without: ")[2].replace("python", sys.executable, 1)
+    subprocess.run(["bash", "-c", command], check=True)
+    assert len(listed(npz, "imagenet").val) == 6
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(UserError, match=r"val_data.npz: not a complete batch .*Download it again"):
         listed(npz, "imagenet")

@@ -1,6 +1,7 @@
 """Batches of ImageNet32 and ImageNet64 (Chrabaszcz et al., 1707.08819, section 2): pixels in .npz files."""
 
 import math
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -51,9 +52,10 @@ def read_batch(path: Path) -> ArchiveContent:
 def _array_in(path: Path, member: zipfile.ZipInfo) -> tuple[int, tuple[int, ...], np.dtype, bool]:
     """Return where the values of an uncompressed array begin, shape, dtype, and whether columns are first."""
     if member.compress_type != zipfile.ZIP_STORED:
+        code = "import sys, numpy as n; [n.savez(p, **n.load(p)) for p in sys.argv[1:]]"
         raise UserError(
-            f"{path}: its pixels are compressed, which cannot be read in place. Store them once: python -c"
-            f" \"import numpy as n; n.savez('new.npz', **n.load('{path.name}'))\""
+            f"{path}: its pixels are compressed, which cannot be read in place. Store all batches without:"
+            f' python -c "{code}" {shlex.quote(str(path.parent))}/*.npz'
         )
     with path.open("rb") as file:
         file.seek(member.header_offset + LOCAL_HEADER - 4)
