@@ -20,6 +20,7 @@ from alexnet.terminal import console, print_table
 
 ENOUGH = 12  # characters for names; below that, other columns are made narrower
 EDGES = 2  # characters, at the left and behind the names
+LISTED = 10  # runs that are left out and named
 UNLIMITED = 1000  # characters: in a file or pipe no name is broken
 
 
@@ -34,11 +35,20 @@ def print_comparison(comparison: Comparison, folder: Path) -> None:
         if section.command:
             console.print(f"Add runs  {section.command}", markup=False)
     console.print(f"Measured on {comparison.split}; claims are of top-1 error.", markup=False)
-    for run in comparison.excluded:
-        console.print(f"Left out  {run.name}: {run.reason}", markup=False, style="yellow")
+    _print_runs(comparison, folder)
     for note in parts.notes:
         console.print(f"Note      {note}", markup=False)
     console.print(f"Report    {folder / 'report.html'}", markup=False)
+
+
+def _print_runs(comparison: Comparison, folder: Path) -> None:
+    """Print how many runs count, and which do not: of many of these only the first."""
+    excluded, compared = comparison.excluded, sum(len(arm.runs) for arm in comparison.all_variants)
+    console.print(f"Runs      {compared} compared, {len(excluded)} left out", markup=False)
+    for run in excluded[:LISTED]:
+        console.print(f"Left out  {run.name}: {run.reason}", markup=False, style="yellow")
+    if len(excluded) > LISTED:
+        console.print(f"Left out  all {len(excluded)}: {folder / 'report.md'}", markup=False, style="yellow")
 
 
 def print_run(address: str) -> None:

@@ -15,7 +15,7 @@ from alexnet.config import ClaimConfig
 from alexnet.config.hashing import NON_FACTOR_KEYS, flatten, is_under
 from alexnet.config.renamed import migrate
 from alexnet.errors import UserError, first_line
-from alexnet.files import read_csv_columns
+from alexnet.files import parse_yaml, read_csv_columns
 from alexnet.runs.load import Load
 from alexnet.studies.start import chance_error, has_started
 
@@ -189,7 +189,7 @@ def read_run(path: Path, name: str) -> Run | ExcludedRun:
 
 
 def _run(path: Path, result: dict[str, Any]) -> Run:
-    saved = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    saved = parse_yaml((path / "config.yaml").read_text(encoding="utf-8"))
     config = migrate(saved)
     environment: dict[str, Any] = {}
     if (path / "environment.json").is_file():

@@ -19,6 +19,7 @@ from alexnet.compare.runs import ExcludedRun, Run, read_run
 from alexnet.compare.titles import subject_of
 from alexnet.config.hashing import UNHASHED_KEYS, is_under
 from alexnet.errors import UserError, suggest
+from alexnet.files import parse_yaml
 from alexnet.studies.folder import MULTIRUN
 
 Settings = dict[str, str]  # what a job sets, as typed
@@ -76,7 +77,7 @@ def _swept_settings(folder: Path, paths: Iterable[Path]) -> tuple[dict[Path, Set
     excluded = []
     for path in paths:
         try:
-            typed = yaml.safe_load((path / "overrides.yaml").read_text(encoding="utf-8"))
+            typed = parse_yaml((path / "overrides.yaml").read_text(encoding="utf-8"))
             jobs[path] = _as_settings(map(str, typed))
         except (OSError, ValueError, TypeError, yaml.YAMLError, HydraException):
             reason = "it has no overrides.yaml, or a damaged one"

@@ -88,10 +88,10 @@ ADDED_KEYS: dict[str, tuple[Any, str]] = {
 
 def new_name(key: str) -> str | None:
     """Return the current name of a former key, or None if it has not been renamed."""
-    for former, name in RENAMED_KEYS.items():
-        if is_under(key, (former,)):
-            return name + key.removeprefix(former)
-    return None
+    if not is_under(key, tuple(RENAMED_KEYS)):
+        return None
+    former = next(former for former in RENAMED_KEYS if is_under(key, (former,)))
+    return RENAMED_KEYS[former] + key.removeprefix(former)
 
 
 def migrate(config: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def migrate(config: dict[str, Any]) -> dict[str, Any]:
     added = {
         key: deepcopy(value)
         for key, (value, beside) in missing.items()
-        if beside in renamed and not any(is_under(known, (key,)) for known in renamed)
+        if beside in renamed and key not in renamed and not any(is_under(known, (key,)) for known in renamed)
     }
     renamed = added | renamed
     return nest(

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from alexnet.config.hashing import config_hash
 from alexnet.errors import UserError
-from alexnet.files import reasons_csv, remove_leftovers, write_csv, write_json, write_text
+from alexnet.files import parse_yaml, reasons_csv, remove_leftovers, write_csv, write_json, write_text
 from alexnet.paths import absolute
 from alexnet.runs.resume import LOCK
 
@@ -97,7 +97,7 @@ class RunFolder:
     def read_overrides(self) -> list[str]:
         """Return the overrides of earlier starts; an empty list if the file is missing or damaged."""
         try:
-            return list(yaml.safe_load((self.path / "overrides.yaml").read_text(encoding="utf-8")))
+            return list(parse_yaml((self.path / "overrides.yaml").read_text(encoding="utf-8")))
         except (OSError, ValueError, yaml.YAMLError, TypeError):
             return []
 

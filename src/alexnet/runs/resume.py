@@ -13,6 +13,7 @@ from alexnet.config.hashing import config_hash, flatten, is_under, nest
 from alexnet.config.registry import choice_keys
 from alexnet.config.renamed import migrate
 from alexnet.errors import UserError
+from alexnet.files import parse_yaml
 from alexnet.paths import absolute
 from alexnet.runs.launcher import process_rank
 
@@ -75,11 +76,12 @@ def _unfinished_run(config: dict[str, Any]) -> Path | None:
 
 def is_unfinished(folder: Path, config_hash_: str) -> bool:
     """Return whether a folder holds a run of this configuration that was interrupted or killed."""
+    if status(folder) not in (None, "interrupted"):  # before config.yaml, which takes longer to read
+        return False
     try:
-        same = config_hash(read_run_config(folder)) == config_hash_
+        return config_hash(read_run_config(folder)) == config_hash_
     except UserError:
         return False
-    return same and status(folder) in (None, "interrupted")
 
 
 def is_empty_run(folder: Path) -> bool:
@@ -113,10 +115,8 @@ def read_run_config(folder: Path) -> dict[str, Any]:
     """Return a run's config.yaml with current names. Raises `UserError` if the folder holds no run."""
     try:
         text = (folder / "config.yaml").read_text(encoding="utf-8")
-        # no run writes aliases, a few lines of which can expand to fill the memory, or values such as dates
-        aliases = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
-        content = None if aliases else yaml.safe_load(text)
-        json.dumps(content)
+        content = parse_yaml(text)
+        json.dumps(content)  # no run writes values such as dates
     except OSError as error:
         raise UserError(f"{folder} is not a run folder: config.yaml in it: {error.strerror}.") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):

@@ -24,6 +24,7 @@ from alexnet.paths import command_for
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.log import log_to_file, log_to_terminal
 from alexnet.runs.results import INPUT_BOUND, count_parameters, result_fields
+from alexnet.runs.resume import AUTO
 from alexnet.runs.signals import requeue
 from alexnet.runs.tracking import build_wandb_logger, finish
 from alexnet.training.components import Components, build_components, check_same_run, last_checkpoint
@@ -95,6 +96,8 @@ class _TrainSession(RunSession):
         print_plan(self, self.request.config, self.components.network, self.components.init_from)
         if self.resumed:
             log.info(f"Resuming  {self.checkpoint or 'from the beginning: there is no last.ckpt'}")
+        elif self.request.config.resume == AUTO and self.request.config.run_folder is None:
+            log.info(f"New run   no unfinished run of this configuration in {self.folder.path.parent}")
 
     def work(self) -> None:
         self.logger = self._wandb_logger()
