@@ -308,9 +308,11 @@ def test_a_disk_that_fills_up_during_a_write(image_tree: Path, monkeypatch: pyte
     monkeypatch.setattr(
         pack_writer.os, "pwrite", lambda file, pixels, offset: real(file, pixels[:-1], offset)
     )
-    with pytest.raises(OSError, match=r"No space left on device: .*train_images\.npy") as raised:
+    expected = r"train_images\.npy: No space left on device\. .* the same command continues it\.$"
+    with pytest.raises(UserError, match=expected) as raised:
         made(config(image_tree))
-    assert raised.value.errno == errno.ENOSPC
+    assert isinstance(raised.value.__cause__, OSError)
+    assert raised.value.__cause__.errno == errno.ENOSPC
 
 
 def test_a_class_of_bad_files(image_tree: Path) -> None:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from filelock import FileLock
-
 from alexnet.config import DataConfig
 from alexnet.data.locations import require_root
-from alexnet.errors import UserError
+from alexnet.data.locks import exclusive
+from alexnet.errors import UserError, explain_failure
 from alexnet.files import PARTIAL
 from alexnet.terminal import console
 
@@ -92,14 +91,17 @@ def ensure_fetched(config: DataConfig, workers: int) -> Path:
     root = require_root(config)
     if not isinstance(config, FetchedDataConfig):
         return root
-    root.mkdir(parents=True, exist_ok=True)
-    if copy := config.find(root):
-        return copy  # used unchanged; it may be read-only
     try:
-        with FileLock(root / ".lock"):  # of ranks and runs that start together one works, the others wait
+        root.mkdir(parents=True, exist_ok=True)
+        if copy := config.find(root):
+            return copy  # used unchanged; it may be read-only
+        with exclusive(root / ".lock", f"the images in {root}", "data.root"):
             return config.find(root) or config.fetch(root, workers)
-    except PermissionError as error:
-        raise UserError(f"data.root={config.root}: not writable ({error.strerror}).") from error
+    except OSError as error:
+        what = f"{explain_failure(error) or error} What is there is not used"
+        raise UserError(
+            f"data.root={config.root}: {what}; the same command makes the images again."
+        ) from error
 
 
 def announce(download: Download, root: Path) -> None:

@@ -10,12 +10,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock
-
 from alexnet.config import DataConfig
 from alexnet.data.archives import Naming, find_archives, list_archives
 from alexnet.data.folders import list_folders, list_whole
 from alexnet.data.image_list import ARRAYS, Archive, ImageList
+from alexnet.data.locks import exclusive
 from alexnet.data.names import Names
 from alexnet.data.walk import Walk
 from alexnet.files import Arrays, load_npz, make_output_folder, save_npz
@@ -48,7 +47,7 @@ def list_images(config: DataConfig, root: Path, *, whole: bool = False) -> Listi
     settings = f"{VERSION} {config.source} {config.val_fraction} {root.resolve()}{' whole' if whole else ''}"
     key = hashlib.sha256(settings.encode(errors="surrogateescape")).hexdigest()[:24]
     path = cache_folder(config, "lists") / f"{key}.npz"
-    with FileLock(path.with_suffix(".lock")):  # of several processes one lists, the others wait
+    with exclusive(path.with_suffix(".lock"), f"the list of the images in {root}", "data.cache"):
         if (cached := _load(path, root)) is not None:
             _report(config, cached)
             return cached
@@ -110,11 +109,20 @@ def _save(path: Path, listing: Listing) -> None:
 
 
 def _load(path: Path, root: Path) -> Listing | None:
-    """Load a list if the sizes and modification times of all its folders and files are the same."""
+    """Load a list if the sizes and modification times of all its folders and files are the same.
+
+    None also for a list that is damaged, or that another version has written.
+    """
     try:
-        arrays, notes = load_npz(path)
-    except (OSError, ValueError):
+        listing = _read(path, root)
+    except (OSError, LookupError, TypeError, ValueError):
         return None
+    same = unchanged(root, listing.mtimes) and _same_files(listing.train) and _same_files(listing.val)
+    return listing if same else None
+
+
+def _read(path: Path, root: Path) -> Listing:
+    arrays, notes = load_npz(path)
     train, val = (
         ImageList(
             root,
@@ -126,9 +134,7 @@ def _load(path: Path, root: Path) -> Listing | None:
         )
         for name, ignored, archives in zip(SPLITS, notes["ignored"], notes["archives"], strict=True)
     )
-    if unchanged(root, notes["seen"]) and _same_files(train) and _same_files(val):
-        return Listing(train, val, notes["seen"], notes["notes"], notes["val_source"])
-    return None
+    return Listing(train, val, notes["seen"], notes["notes"], notes["val_source"])
 
 
 def _arrays(images: ImageList) -> Arrays:

@@ -6,9 +6,9 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from numpy.lib.format import write_array_header_1_0
 
 from alexnet.config import PackFormat, PrepareConfig
@@ -19,12 +19,13 @@ from alexnet.data.image_list import ImageList, check_classes, fingerprint
 from alexnet.data.imagenet_classes import class_names
 from alexnet.data.listing import SPLITS, list_images
 from alexnet.data.locations import PACK_VERSION, pack_folder
+from alexnet.data.locks import exclusive
 from alexnet.data.pack_reader import Pack, check_current, open_pack
 from alexnet.data.pack_storage import open_writer
 from alexnet.data.prefetch import prefetch_map
 from alexnet.data.scan import check_unreadable
 from alexnet.data.statistics import PixelSums
-from alexnet.errors import UserError
+from alexnet.errors import UserError, explain_failure
 from alexnet.files import PARTIAL, load_npz, save_npz, write_json
 from alexnet.terminal import console, progress_bar
 
@@ -58,12 +59,14 @@ class _Progress:
     @classmethod
     def load(cls, path: Path, size: int) -> "_Progress":
         sums = PixelSums(size)
-        if not path.is_file():
-            return cls(sums)
-        arrays, notes = load_npz(path)
-        sums.pixels, sums.products, sums.images = arrays["pixels"], arrays["products"], notes["images"]
-        detector = DamageDetector(dict(notes["damaged"]), notes["suspects"])
-        return cls(sums, notes["done"], dict(notes["unreadable"]), detector)
+        try:
+            arrays, notes = load_npz(path)
+            detector = DamageDetector(dict(notes["damaged"]), notes["suspects"])
+            progress = cls(sums, notes["done"], dict(notes["unreadable"]), detector)
+            sums.pixels, sums.products, sums.images = arrays["pixels"], arrays["products"], notes["images"]
+        except (OSError, LookupError, TypeError, ValueError):  # none yet, damaged, or of another version
+            return cls(PixelSums(size))
+        return progress
 
 
 def make_pack(config: PrepareConfig) -> Pack:
@@ -79,9 +82,10 @@ def make_pack(config: PrepareConfig) -> Pack:
     except OSError as error:
         reason = f"cannot be created ({error.strerror}). Give another folder: data.pack=<folder>."
         raise UserError(f"{folder.parent}: {reason}") from error
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
-        if not folder.is_dir():
-            _make(config, folder)
+    if not folder.is_dir():
+        with exclusive(folder.with_name(f"{folder.name}.lock"), f"the pack {folder}", "data.pack"):
+            if not folder.is_dir():
+                _make_or_explain(config, folder)
     pack = open_pack(folder)
     check_current(pack, asked_for=config.data.pack is not None)
     if pack.format is not config.format:
@@ -90,6 +94,16 @@ def make_pack(config: PrepareConfig) -> Pack:
             " folder: data.pack=<folder>."
         )
     return pack
+
+
+def _make_or_explain(config: PrepareConfig, folder: Path) -> None:
+    """Make the pack. Raises `UserError` where the disk is full, or has become read-only."""
+    try:
+        _make(config, folder)
+    except OSError as error:
+        raise UserError(
+            f"{explain_failure(error) or error} The pack is not complete; the same command continues it."
+        ) from error
 
 
 def _make(config: PrepareConfig, folder: Path) -> None:
@@ -152,7 +166,7 @@ def _resume_or_begin(partial: Path, config: PrepareConfig, lists: dict[str, Imag
         "images": {name: images.key() for name, images in lists.items()},
     }
     path = partial / PLAN
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) == plan:
+    if _read_plan(path) == plan:
         console.print(f"Resuming {partial}", markup=False)
         return
     shutil.rmtree(partial, ignore_errors=True)
@@ -169,6 +183,14 @@ def _resume_or_begin(partial: Path, config: PrepareConfig, lists: dict[str, Imag
     for name, images in lists.items():
         _write_names(partial / f"{name}_names.npy", images)
     write_json(path, plan)
+
+
+def _read_plan(path: Path) -> Any:
+    """Return the content of plan.json, None for one that is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _write_names(path: Path, images: ImageList) -> None:

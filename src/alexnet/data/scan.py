@@ -7,11 +7,10 @@ changed.
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from alexnet.data.damage import DamageDetector
 from alexnet.data.image import ImageError
 from alexnet.data.image_list import ImageList
+from alexnet.data.locks import exclusive
 from alexnet.data.prefetch import prefetch_map
 from alexnet.data.statistics import PixelSums, Statistics
 from alexnet.errors import UserError
@@ -44,7 +43,7 @@ def scan_images(images: ImageList, size: int, cache: Path, workers: int, descrip
     Raises `UserError` if none of the files is a readable image.
     """
     path = _cache_path(images, size, cache)
-    with FileLock(path.with_suffix(".lock")):  # of several processes one scans, the others wait
+    with exclusive(path.with_suffix(".lock"), f"the scan of {images.root}", "data.cache"):
         if (cached := cached_scan(images, size, cache)) is not None:
             return cached
         scan = _scan(images, size, workers, description)
@@ -53,11 +52,18 @@ def scan_images(images: ImageList, size: int, cache: Path, workers: int, descrip
 
 
 def cached_scan(images: ImageList, size: int, cache: Path) -> DatasetScan | None:
-    """Load the scan of `images` at `size` from the folder `cache`; None if it is missing or damaged."""
+    """Load the scan of `images` at `size` from the folder `cache`.
+
+    None if it is missing, damaged, or written by another version.
+    """
     try:
-        arrays, notes = load_npz(_cache_path(images, size, cache))
-    except (OSError, ValueError):
+        return _read(_cache_path(images, size, cache))
+    except (OSError, LookupError, TypeError, ValueError):
         return None
+
+
+def _read(path: Path) -> DatasetScan:
+    arrays, notes = load_npz(path)
     unreadable, damaged = (dict(notes[kind]) for kind in ("unreadable", "damaged"))
     statistics = Statistics(*(arrays[name] for name in Statistics._fields))
     intact = None if damaged else statistics
