@@ -28,7 +28,7 @@ from alexnet.config.messages import format_error, format_missing_choice
 from alexnet.config.security import check_builds_nothing
 from alexnet.errors import JobsFailedError, UserError
 from alexnet.paths import CONF, command_for
-from alexnet.runs.launcher import check_single_process
+from alexnet.runs.launcher import check_single_process, local_rank
 from alexnet.terminal import tolerate_encoding
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -154,8 +154,7 @@ def _conclude_sweep() -> None:
 
 def _exit(mistakes: list[str]) -> NoReturn:
     """Exit with status 1; the first process on this machine prints the mistakes."""
-    local_rank = os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))
-    if local_rank != "0":
+    if local_rank() > 0:
         sys.exit(1)
     sys.exit("\n".join(f"Error: {mistake}" for mistake in dict.fromkeys(mistakes)))
 

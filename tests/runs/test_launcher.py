@@ -5,7 +5,13 @@ import os
 import pytest
 
 from alexnet.errors import UserError
-from alexnet.runs.launcher import check_processes, check_single_process, process_rank
+from alexnet.runs.launcher import (
+    check_processes,
+    check_single_process,
+    is_started_by_run,
+    local_rank,
+    process_rank,
+)
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}
 TORCHRUN |= {"LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
@@ -130,3 +136,20 @@ def test_a_program_that_is_one_process(started: dict[str, str]) -> None:
 )
 def test_rank(started: dict[str, str], rank: int) -> None:
     assert process_rank() == rank
+
+
+@pytest.mark.parametrize(
+    ("started", "on_its_machine", "by_the_run"),
+    [
+        ({}, 0, False),
+        (LIGHTNING, 1, True),
+        (TORCHRUN, 1, False),
+        (SRUN, 1, False),
+        (SRUN | {"SLURM_PROCID": "2", "SLURM_LOCALID": "0"}, 0, False),
+        ({"LOCAL_RANK": "x"}, 0, False),
+    ],
+    indirect=["started"],
+)
+@pytest.mark.usefixtures("started")
+def test_which_process_this_is(on_its_machine: int, by_the_run: bool) -> None:
+    assert (local_rank(), is_started_by_run()) == (on_its_machine, by_the_run)

@@ -26,6 +26,16 @@ def process_rank() -> int:
     return max(_number(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
+def local_rank() -> int:
+    """Return the rank of this process among those of the run on its machine."""
+    return max(_number(name) for name in ("LOCAL_RANK", "SLURM_LOCALID"))
+
+
+def is_started_by_run() -> bool:
+    """Return whether the first process of the run has started this one, rather than torchrun or srun."""
+    return process_rank() > 0 and _launch() is None
+
+
 def check_single_process(program: str) -> None:
     """Raise `UserError` where a launcher has started several processes of a program that runs as one.
 
