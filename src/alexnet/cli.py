@@ -27,14 +27,16 @@ from alexnet.config.extensions import load_typed_extensions
 from alexnet.config.messages import format_error, format_missing_choice
 from alexnet.config.security import check_builds_nothing
 from alexnet.errors import JobsFailedError, UserError
+from alexnet.parent import exit_with_starter
 from alexnet.paths import CONF, command_for
-from alexnet.runs.launcher import check_single_process, local_rank
+from alexnet.runs.launcher import check_single_process, is_started_by_run, local_rank
 from alexnet.terminal import tolerate_encoding
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 # what Hydra and OmegaConf fail with where a group is null, or a key below one that is
 HYDRA_ON_GROUPS = ("Unexpected type for root: NoneType", "Unexpected type: None", "Got NoneType")
 HYDRA_ON_OPTIONS = "Only one of --run"  # what Hydra fails with where several of these are given
+ORPHAN_SECONDS = 6  # for a rank whose first process is gone: longer than RankMonitor takes to say so
 OPTIONS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
 PRINTING = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # print, and do nothing else
 
@@ -78,6 +80,8 @@ def entry_point(
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to here
             tolerate_encoding()
+            if ranks and is_started_by_run():
+                exit_with_starter(ORPHAN_SECONDS)
             typed = tidy(sys.argv[1:])
             if not sweeps and is_sweep(typed):
                 sys.exit(f"Error: {name}.py takes one configuration at a time. Leave -m out.")

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from tempfile import TemporaryDirectory
 from typing import ParamSpec, Protocol, TypeVar
 
 from alexnet.errors import UserError, explain_failure
+from alexnet.parent import exit_with_parent
 from alexnet.runs.log import log_to_terminal
 
 Params = ParamSpec("Params")
@@ -47,6 +48,10 @@ def new_processes() -> Iterator[RunInProcess]:
                         "A measuring process was killed, perhaps for lack of memory. What takes less: a"
                         " smaller data.batch_size, scaling.batch_sizes or model.width."
                     ) from error
+                except KeyboardInterrupt:
+                    for process in active_children():  # or the pool would wait for the measurement to end
+                        process.kill()
+                    raise
                 except Exception as error:
                     if explanation := explain_failure(error):
                         raise UserError(explanation) from error
@@ -56,6 +61,7 @@ def new_processes() -> Iterator[RunInProcess]:
 
 
 def _init_worker(cache: str) -> None:
+    exit_with_parent()
     signal.signal(signal.SIGINT, lambda *_: sys.exit(1))  # ends cleanly, without a stack trace
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
     log_to_terminal(quiet=True)  # without the messages of libraries

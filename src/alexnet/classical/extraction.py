@@ -1,6 +1,5 @@
 """Extraction of the features of all images of a split, in worker processes."""
 
-import os
 import signal
 import tempfile
 import time
@@ -9,9 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +20,7 @@ from alexnet.data.dataset import ImageDataset
 from alexnet.data.image import UNREADABLE
 from alexnet.data.prefetch import prefetch_map
 from alexnet.errors import UserError
+from alexnet.parent import exit_with_parent
 from alexnet.terminal import progress_bar
 
 BLOCK = 1024  # images whose features are copied at a time
@@ -133,12 +132,4 @@ def feature_pool(workers: int) -> Iterator[ComputeFeatures]:
 
 def _init_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the main one decides
-    Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    """End this process once the main process has ended, however that came about."""
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    exit_with_parent()

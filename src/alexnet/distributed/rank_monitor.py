@@ -15,6 +15,7 @@ from torch.distributed import DistError
 
 POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 2  # a process closes its connections before its end can be observed
+ORPHAN_SECONDS = 4  # the same for a process whose parent is gone, which has nothing to record
 GRACE_SECONDS = 15  # for a process to end by itself: one that waits for a lost rank on a GPU never does
 
 
@@ -80,7 +81,7 @@ class RankMonitor(Callback):
     def _watch(self) -> None:
         while not self._ended.wait(POLL_SECONDS):
             reason = self._lost_rank()
-            if reason is None or self._ended.wait(GRACE_SECONDS):
+            if reason is None or self._ended.wait(GRACE_SECONDS if self._parent is None else ORPHAN_SECONDS):
                 continue
             self.on_rank_lost(reason)
             self._kill_others()

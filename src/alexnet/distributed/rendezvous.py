@@ -16,6 +16,7 @@ from torch.distributed import DistError
 
 from alexnet.distributed.rank_monitor import print_error
 from alexnet.errors import UserError
+from alexnet.parent import STARTER
 from alexnet.terminal import duration
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,6 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 2  # for a handler of signals that does run
 NOTICE_SECONDS = 30  # from one line about waiting to the next
-STARTER = "ALEXNET_STARTER"  # the process that has Lightning start the others on its machine
 
 
 class Rendezvous(Callback):

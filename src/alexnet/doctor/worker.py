@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import distributed
 
+from alexnet.parent import exit_with_parent
+
 BYTES = 16_000_000  # of the tensor
 
 
@@ -17,6 +19,7 @@ def all_reduce_worker(rank: int, processes: int, backend: str, address: str, fol
     Writes the extremes of the sum and the seconds that it took to <folder>/<rank>.json, and all output of
     this process to <folder>/<rank>.log.
     """
+    exit_with_parent()  # torch sends SIGINT instead, which is not handled while processes wait for each other
     with (folder / f"{rank}.log").open("w", encoding="utf-8") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
