@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -37,11 +38,15 @@ FAINT = "#b3b3b3"
 
 # where the line of a name may end: after _, = and commas, but not in 1,234
 NAME_BREAKS = r"(?<=[_=])(?=\S)|(?<=\w[+:])(?=[^\W\d])|(?<=,)(?=[^\s\d])|(?<=[^\d],)(?=\d)"
-CHART_WIDTH = 9.0  # inches, of all charts of a page: shown equally wide, they have type of one size
+# inches, and points: all charts of a page are shown equally wide, their type is of one size, and on a phone,
+# which shows a chart some 400 pixels wide, it is still 8 pixels high
+CHART_WIDTH, TYPE_SIZE = 6.0, 9.0
+DPI = 150  # of PNG files
 
 LIGHT = Theme("#ffffff", "#1d2126", "#c9ced4", "#0072b2", "#d55e00", "#007a5a", "#6b7178")
 DARK = Theme("#14171a", "#e4e7ea", "#454c54", "#56b4e9", "#e69f00", "#3fc79a", "#9aa1a8")
 TEXT = LIGHT.text
+TYPE_SIZES = ("font.size", "axes.titlesize", "figure.titlesize", "figure.labelsize", "legend.fontsize")
 
 
 @contextmanager
@@ -53,8 +58,7 @@ def themed(theme: Theme) -> Iterator[None]:
         "savefig.facecolor": theme.background,
         **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), theme.text),
         **dict.fromkeys(("axes.edgecolor", "grid.color"), theme.faint),
-        "font.size": 10,
-        "axes.titlesize": 10,
+        **dict.fromkeys(TYPE_SIZES, TYPE_SIZE),
         "svg.hashsalt": "alexnet",  # identical charts give identical files
     }
     with mpl.rc_context(settings):
@@ -67,7 +71,7 @@ def render(draw: Callable[[Theme], Figure], theme: Theme, form: str) -> bytes:
         file = io.BytesIO()
         figure = draw(theme)
         _draw_dollars(figure)
-        figure.savefig(file, format=form, dpi=150, metadata={"Date": None} if form == "svg" else {})
+        figure.savefig(file, format=form, dpi=DPI, metadata={"Date": None} if form == "svg" else {})
     return file.getvalue()
 
 
@@ -77,6 +81,16 @@ def tidy(axes: Axes) -> None:
     axes.grid(alpha=0.5, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
+
+
+def legend_above(figure: Figure, handles: Sequence[Artist]) -> None:
+    """Draw a legend above the axes of a figure with a constrained layout, in as few rows as have room."""
+    style: Any = {"loc": "outside upper center", "frameon": False, "handlelength": 1.6, "columnspacing": 1.4}
+    for columns in range(len(handles), 0, -1):
+        legend = figure.legend(handles=handles, ncols=columns, **style)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def wrap_name(name: str, width: int = 24) -> str:
@@ -103,7 +117,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG atomically into an existing folder."""
     _draw_dollars(figure)
     with atomic_write(path) as file:
-        figure.savefig(file, format="png", dpi=110)
+        figure.savefig(file, format="png", dpi=DPI)
 
 
 def _draw_dollars(figure: Figure) -> None:

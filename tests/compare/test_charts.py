@@ -1,13 +1,12 @@
 """What the charts hold and what they show at their edge."""
 
 import io
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
 from PIL import Image
 
 from alexnet.compare.charts import applicable_charts
@@ -18,9 +17,11 @@ from alexnet.compare.comparison import Comparison, compare
 from alexnet.compare.effects import Effect, Significance
 from alexnet.config import CompareConfig
 from alexnet.config.study import Design
-from alexnet.plotting import DARK, LIGHT, Theme, render, themed
+from alexnet.plotting import CHART_WIDTH, DARK, LIGHT, Theme, render, themed
+from alexnet.studies.design import arm_name
 from alexnet.studies.record import StudyRecord
-from fabricated_runs import write_study
+from fabricated_runs import FACTORS, full_factorial, write_factorial, write_hand_made, write_run, write_study
+from pictures import faults
 
 
 def one_pair(difference: float) -> Effect:
@@ -80,7 +81,7 @@ def test_what_lies_outside_is_named_with_its_number(tmp_path: Path) -> None:
     )
     top1, top5 = draw_effects(comparison, LIGHT).axes
     # mean of 42 and 42.4; half of the interval is 12.706 (Student's t, one degree of freedom) times 0.2
-    assert [text.get_text() for text in top1.texts] == ["+42.20 (+39.66 to +44.74)"]
+    assert [text.get_text() for text in top1.texts] == ["+42.20\n(+39.66 to +44.74)"]
     assert top1.get_xlim()[1] < 10
     assert [text.get_text()[:5] for text in top5.texts] == ["+5.28"]
     (cost,) = draw_cost(comparison, LIGHT).axes
@@ -149,20 +150,76 @@ def test_lines_to_names_do_not_cross(count: int) -> None:
 LONG = ("a_very_long_name_of_an_arm_that_nobody_would_type", "optimizer.lr=0.001,model.lrn=false")
 
 
-@pytest.mark.parametrize("arms", [1, 20])
-def test_type_has_one_size_and_nothing_is_cut_off(tmp_path: Path, arms: int) -> None:
-    names = ["baseline", *LONG, *(f"arm_{number}" for number in range(20))][: arms + 1]
-    comparison = comparison_of(tmp_path, {name: [30 + 0.3 * n, 31 + 0.2 * n] for n, name in enumerate(names)})
-    for name, draw in applicable_charts(comparison).items():
-        with themed(LIGHT):
-            figure = draw(comparison, LIGHT)
-            canvas = FigureCanvasAgg(figure)
-            canvas.draw()
-            drawn = figure.get_tightbbox(canvas.get_renderer())  # in inches
-        width, height = figure.get_size_inches()
-        assert width == 9, name
-        assert {text.get_fontsize() for text in figure.findobj(Text)} <= {8.0, 9.0, 10.0, 12.0}, name
-        assert min(drawn.min) >= 0 and drawn.x1 <= width and drawn.y1 <= height, (name, drawn)
+def one_arm(folder: Path) -> Comparison:
+    return comparison_of(folder, {"baseline": [30, 31], "no_lrn": [30.3, 31.2]})
+
+
+def twenty_arms(folder: Path) -> Comparison:
+    names = ["baseline", *LONG, *(f"arm_{number}" for number in range(18))]
+    return comparison_of(folder, {name: [30 + 0.3 * n, 31 + 0.2 * n] for n, name in enumerate(names)})
+
+
+def nothing_started(folder: Path) -> Comparison:
+    return comparison_of(folder, {"baseline": [90, 90], "no_lrn": [90, 89.9]})
+
+
+def far_outside(folder: Path) -> Comparison:
+    return comparison_of(folder, {"baseline": [40, 41], "a": [41, 42.2], "b": [42, 42.6], "tanh": [82, 83.4]})
+
+
+def long_baseline(folder: Path) -> Comparison:
+    study = write_study(folder / "s", {name: ({}, [30.0 + n, 31]) for n, name in enumerate(LONG)})
+    return compare(CompareConfig(str(study), None, LONG[0], None, 25.0, 0.95, []))
+
+
+def five_factors(folder: Path) -> Comparison:
+    cells = full_factorial(factors := list(FACTORS)[:5])
+    errors = {cell: [20 + 2 * cell.count("n"), 21 + 3 * cell.count("o")] for cell in map(name_of, cells)}
+    write_factorial(folder / "s", cells, errors, factors, claims={"no_lrn": {"text": "", "top1": 1.4}})
+    return compare(CompareConfig(str(folder / "s"), None, None, None, 25.0, 0.95, []))
+
+
+def name_of(cell: list[str]) -> str:
+    return arm_name(cell, "baseline")
+
+
+def networks(folder: Path) -> Comparison:
+    names = ["lenet5", "alexnet", "vgg16", "efficientnet_v2_s", LONG[0]]
+    for number, name in enumerate(names):
+        errors = [89 - 5 * number, 89.5 - 5 * number]  # the first ones near chance
+        write_study(folder / "s", {name: ({"model.name": name}, errors)}, speed=10.0**number)
+    for seed in (0, 1):
+        write_hand_made(folder / "s" / "hog_and_color" / f"seed={seed}", 89.0 + seed / 2, seed=seed)
+    return compare(CompareConfig(str(folder / "s"), None, "alexnet", None, 25.0, 0.95, []))
+
+
+def within_an_epoch(folder: Path) -> Comparison:
+    """Runs of a single epoch, of which the training error is known without dropout as well."""
+    for name, lrn in (("baseline", True), ("no_lrn", False)):
+        for seed in (0, 1):
+            run = write_run(
+                folder / "s" / name / f"seed={seed}", 40.0, seed=seed, settings={"model.lrn": lrn}
+            )
+            (run / "metrics.csv").write_text(
+                f"epoch,val/top1_error,train_eval/top1_error\n1,40,{20 - seed}\n"
+            )
+    return compare(CompareConfig(str(folder / "s"), None, None, None, 25.0, 0.95, []))
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        *(one_arm, twenty_arms, nothing_started, far_outside, long_baseline),
+        *(five_factors, networks, within_an_epoch),
+    ],
+)
+def test_every_chart_can_be_read(tmp_path: Path, study: Callable[[Path], Comparison]) -> None:
+    comparison = study(tmp_path)
+    with themed(LIGHT):
+        figures = {name: draw(comparison, LIGHT) for name, draw in applicable_charts(comparison).items()}
+        assert {figure.get_figwidth() for figure in figures.values()} == {CHART_WIDTH}
+        found = {name: faults(figure) for name, figure in figures.items()}
+    assert found == {name: [] for name in figures}
 
 
 def test_no_spread_is_drawn_in_one_way(tmp_path: Path) -> None:
@@ -196,8 +253,8 @@ def legacy(folder: Path, design: Design = Design.one_at_a_time) -> Comparison:
 
 def test_later_ideas_are_in_the_order_of_their_years(tmp_path: Path) -> None:
     axes = draw_effects(legacy(tmp_path / "s"), LIGHT).axes[0]
-    labels = [label.get_text().replace("\n", "") for label in axes.get_yticklabels()]
-    assert labels == ["later_ema  1992  n=2", "later_gelu  2016  n=2"]
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["later_ema\n1992, n=2", "later_gelu\n2016, n=2"]
 
 
 def test_a_cumulative_study_is_a_path(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from scipy.spatial.distance import cdist
 
 from alexnet.compare.charts.effects import axis_limits
 from alexnet.compare.comparison import Comparison
-from alexnet.plotting import CHART_WIDTH, Theme, tidy, wrap_name
+from alexnet.plotting import CHART_WIDTH, Theme, shorten, tidy, wrap_name
 
-LEFT, RIGHT, ABOVE, BELOW = 0.9, 3.0, 0.15, 0.6  # inches around the axes; the names are on the right
-GAP = 0.35  # inches between the axes and the names
+LEFT, RIGHT, ABOVE, BELOW = 0.95, 2.2, 0.15, 0.5  # inches around the axes; the names are on the right
+GAP = 0.3  # inches between the axes and the names
 LINE, BETWEEN = 0.16, 0.07  # inches, of a line of a name and between two names
-NAME_CHARACTERS = 36
+NAME_CHARACTERS = 24
 MARGIN = 0.08  # of the range of speeds, on each side of the points
 LEAST_RANGE = 0.2  # of the fastest speed: smaller differences are not drawn large
 
@@ -74,7 +74,6 @@ def draw_cost(comparison: Comparison, theme: Theme) -> Figure:
             (1 + GAP / size[0], height / size[1]),
             xycoords="axes fraction",
             va="center",
-            fontsize=9,
             arrowprops={"arrowstyle": "-", "color": theme.faint, "shrinkB": 5, "relpos": (0, 0.5)},
             zorder=1.5,  # below the points
         )
@@ -87,9 +86,8 @@ def _prepare(
     tidy(axes)
     axes.axhline(0, color=theme.text, linewidth=1)
     axes.set_xlabel("training speed (images/s); further right is faster")
-    axes.set_ylabel(
-        f"difference in top-1 error, arm minus {baseline}\n(percentage points); further down is better"
-    )
+    what = f"top-1 error minus that of {shorten(baseline)}"
+    axes.set_ylabel(f"{what}\n(percentage points); further down is better")
     slowest, fastest = min(speeds), max(speeds)
     middle = (slowest + fastest) / 2
     half = max((0.5 + MARGIN) * (fastest - slowest), LEAST_RANGE / 2 * fastest) or 1.0

@@ -17,10 +17,9 @@ from alexnet.compare.factorial.comparison import Factorial
 from alexnet.compare.factorial.tables import AVERAGED, REMOVED
 from alexnet.compare.tables import difference_text, interval_text
 from alexnet.config.study import Design
-from alexnet.plotting import CHART_WIDTH, Theme, tidy, wrap_name
+from alexnet.plotting import CHART_WIDTH, Theme, legend_above, shorten, tidy, wrap_name
 
-MOST_HANDLES = 4  # of a legend in one row
-MOST_STEPS = 6  # along an axis: more numbers would touch each other
+MOST_STEPS = 4  # along an axis: more numbers would touch each other
 REMOVED_OFFSET, CLAIM_OFFSET = 0.2, 0.26  # rows; claims stand under what was measured
 WIDE = 10.0  # percentage points: an axis has no more room than this for intervals alone
 OUTLIER_FACTOR = 4  # times all others: an arm further out would press them together
@@ -50,7 +49,7 @@ def draw_effects(comparison: Comparison, theme: Theme) -> Figure:
         height, what = 0.7, "with the change minus without it"
     else:
         labels, top1, top5 = _of_arms(comparison)
-        height, what = 0.55, f"arm minus {comparison.baseline.name}"
+        height, what = 0.55, f"arm minus {shorten(comparison.baseline.name)}"
     errors = {"top-1 error": top1}
     if any(row.measured for row in top5):
         errors["top-5 error"] = top5
@@ -70,10 +69,9 @@ def draw_effects(comparison: Comparison, theme: Theme) -> Figure:
     for axes in columns:
         axes.tick_params(axis="y", length=0, pad=14)
         axes.xaxis.set_major_locator(MaxNLocator(MOST_STEPS, steps=[1, 2, 2.5, 5, 10]))
-    figure.supxlabel(f"difference in error, {what} (percentage points)", fontsize=10)
-    handles = _handles([row for rows in errors.values() for row in rows], comparison.confidence, theme)
-    ncols = (len(handles) + 1) // 2 if len(handles) > MOST_HANDLES else len(handles)
-    figure.legend(handles=handles, loc="outside upper center", ncols=ncols, frameon=False, fontsize=9)
+    figure.supxlabel(f"difference in error, {what} (percentage points)")
+    drawn = [row for rows in errors.values() for row in rows]
+    legend_above(figure, _handles(drawn, comparison.confidence, theme))
     return figure
 
 
@@ -138,8 +136,8 @@ def by_year(comparison: Comparison) -> list[ArmResult]:
 
 
 def _label(arm: ArmResult) -> str:
-    year = f"  {arm.claim.year}" if arm.claim.year else ""
-    return f"{wrap_name(arm.name)}{year}  n={len(arm.started)}"
+    year = f"{arm.claim.year}, " if arm.claim.year else ""
+    return f"{wrap_name(arm.name)}\n{year}n={len(arm.started)}"
 
 
 def _column(axes: Axes, rows: list[_Row], theme: Theme) -> None:
@@ -155,6 +153,8 @@ def _column(axes: Axes, rows: list[_Row], theme: Theme) -> None:
         above = REMOVED_OFFSET if row.removed else 0.0
         if row.measured is not None:
             _draw_measured(axes, place - above, row.measured, theme, theme.measured, size=7.5)
+        else:
+            axes.annotate("not measured", (0, place), (6, 0), textcoords="offset points", va="center")
         if row.removed is not None:
             _draw_measured(axes, place, row.removed, theme, theme.baseline, size=5)
         for marker, value, color in (("D", row.paper, theme.paper), ("s", row.log, theme.log)):
@@ -184,13 +184,12 @@ def _draw_measured(axes: Axes, row: float, effect: Effect, theme: Theme, color: 
     edge, arrow, offset, align = (high, ">", -10, "right") if effect.mean > high else (low, "<", 10, "left")
     axes.plot(edge, row, arrow, markersize=7, markerfacecolor=face, **style)
     axes.annotate(
-        difference_text(effect) + (f" ({interval_text(effect)})" if effect.interval else ""),
+        difference_text(effect) + (f"\n({interval_text(effect)})" if effect.interval else ""),
         (edge, row),
         (offset, 0),
         textcoords="offset points",
         ha=align,
         va="center",
-        fontsize=9,
         bbox={"facecolor": theme.background, "edgecolor": "none", "pad": 1},
     )
 

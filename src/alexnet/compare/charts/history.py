@@ -11,13 +11,12 @@ from matplotlib.lines import Line2D
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.effects import half_width
 from alexnet.compare.tables import speed_text
-from alexnet.plotting import CHART_WIDTH, Theme, tidy, wrap_name
+from alexnet.plotting import CHART_WIDTH, Theme, legend_above, tidy, wrap_name
 from alexnet.studies.start import chance_error
 
 ROW = 0.55  # inches
 SEED_OFFSET = 0.22  # rows; the seeds' dots stand below their mean
 COUNTS = ((1e9, "billion"), (1e6, "million"), (1e3, "thousand"))
-UPRIGHT: Any = {"textcoords": "offset points", "ha": "right", "va": "top", "rotation": 90, "fontsize": 9}
 
 # the first words of a model's name -> the year, in the order of publication
 YEARS = {
@@ -66,13 +65,14 @@ def draw_history(comparison: Comparison, theme: Theme) -> Figure:
         chance = chance_error(classes)
         highest = max(highest, chance)
         axes.axvline(chance, color=theme.baseline, linestyle="--", linewidth=1.2)
-        axes.annotate("chance", (chance, 1), (-4, -4), xycoords=("data", "axes fraction"), **UPRIGHT)
+        above: Any = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+        axes.text(chance, 1, "chance", **above)
     axes.set_xlim(0, 1.06 * highest)
     axes.set_ylim(len(arms) - 0.4, -0.6)
     shared = Counter(arm.network for arm in arms)
     axes.set_yticks(range(len(arms)), [_heading(arm, shared[arm.network] > 1) for arm in arms])
     right = axes.secondary_yaxis("right")
-    right.set_yticks(range(len(arms)), [_footnote(arm) for arm in arms], fontsize=8, color=theme.baseline)
+    right.set_yticks(range(len(arms)), [_footnote(arm) for arm in arms], color=theme.baseline)
     right.tick_params(length=0)
     right.spines["right"].set_visible(False)
     axes.set_xlabel("validation top-1 error (percent)")
@@ -81,7 +81,7 @@ def draw_history(comparison: Comparison, theme: Theme) -> Figure:
         Line2D([], [], marker="D", color=theme.text, label=f"mean, {comparison.confidence:.0%} interval"),
         Line2D([], [], marker="o", color=theme.text, markersize=4, linestyle="none", label="a seed"),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
+    legend_above(figure, handles)
     return figure
 
 
@@ -95,11 +95,11 @@ def _row(axes: Axes, row: int, arm: ArmResult, confidence: float, theme: Theme) 
     dots = [row + SEED_OFFSET] * len(errors)
     axes.plot(errors, dots, "o", color=color, alpha=0.55, markersize=4, markeredgewidth=0)
     axes.plot(mean, row, "D", color=color, markersize=7)
-    axes.annotate(f"{mean:.1f}", (mean, row), (0, 7), textcoords="offset points", ha="center", fontsize=9)
+    axes.annotate(f"{mean:.1f}", (mean, row), (0, 7), textcoords="offset points", ha="center")
 
 
 def _heading(arm: ArmResult, shared: bool) -> str:
-    return f"{wrap_name(arm.name if shared else arm.network)}  {year_of(arm.network) or 'year not known'}"
+    return f"{wrap_name(arm.name if shared else arm.network)}\n{year_of(arm.network) or 'year not known'}"
 
 
 def _footnote(arm: ArmResult) -> str:
@@ -124,9 +124,7 @@ def _divide(axes: Axes, hand_made: int, arms: int, theme: Theme) -> None:
     axes.axhline(hand_made - 0.5, color=theme.faint, linewidth=1)
     for text, shift, side in (("made by hand", 4, "bottom"), ("learned", -4, "top")):
         placement: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        axes.annotate(
-            text, (0.01, hand_made - 0.5), (0, shift), **placement, va=side, fontsize=9, color=theme.baseline
-        )
+        axes.annotate(text, (0.01, hand_made - 0.5), (0, shift), **placement, va=side, color=theme.baseline)
 
 
 def year_of(name: str) -> int | None:

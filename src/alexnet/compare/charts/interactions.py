@@ -9,9 +9,9 @@ from alexnet.compare.comparison import Comparison
 from alexnet.compare.factorial.comparison import Factorial
 from alexnet.compare.factorial.terms import Term
 from alexnet.compare.tables import difference_text, interval_text
-from alexnet.plotting import Theme, tidy, wrap_name
+from alexnet.plotting import CHART_WIDTH, Theme, tidy, wrap_name
 
-COLUMNS, MOST = 3, 6  # panels
+COLUMNS, MOST = 2, 6  # panels
 
 
 def draw_interactions(comparison: Comparison, theme: Theme) -> Figure:
@@ -23,13 +23,13 @@ def draw_interactions(comparison: Comparison, theme: Theme) -> Figure:
     terms = comparison.interactions[:MOST]
     columns = min(COLUMNS, len(terms))
     rows = math.ceil(len(terms) / columns)
-    figure = Figure(figsize=(max(5.0, 3.3 * columns), 0.5 + 3.2 * rows), layout="constrained")
+    figure = Figure(figsize=(CHART_WIDTH, 0.4 + 2.9 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
     for axes, term in zip(panels, terms, strict=False):
         _panel(axes, comparison, term, theme)
     for axes in panels[len(terms) :]:
         axes.set_visible(False)
-    figure.supylabel("mean validation top-1 error (percent)", fontsize=10)
+    figure.supylabel("mean validation top-1 error (percent)")
     return figure
 
 
@@ -46,6 +46,6 @@ def _panel(axes: Axes, comparison: Factorial, term: Term, theme: Theme) -> None:
     axes.set_xticks([0, 1], ["baseline", wrap_name(first, 16)])
     axes.set_xlim(-0.35, 1.35)
     interval = f" ({interval_text(effect)})" if effect.interval else ""
-    axes.set_title(f"{wrap_name(term.name, 34)}\n{difference_text(effect)}{interval}", loc="left", fontsize=9)
+    axes.set_title(f"{wrap_name(term.name, 34)}\n{difference_text(effect)}{interval}", loc="left")
     axes.yaxis.set_tick_params(labelleft=True)
-    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14))

@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from alexnet.compare.comparison import ArmResult, Comparison
-from alexnet.plotting import CHART_WIDTH, Theme, tidy, wrap_name
+from alexnet.plotting import CHART_WIDTH, Theme, legend_above, tidy, wrap_name
 
 COLUMNS = 3
+NAME_CHARACTERS, MOST_STEPS = 66, 15  # of a row of panels, in names and along its axes
 
 
 def draw_learning_curves(comparison: Comparison, theme: Theme) -> Figure:
@@ -20,29 +21,25 @@ def draw_learning_curves(comparison: Comparison, theme: Theme) -> Figure:
     arms = comparison.arms
     columns = min(COLUMNS, len(arms))
     rows = math.ceil(len(arms) / columns)
-    figure = Figure(figsize=(CHART_WIDTH, 1.1 + (2.3 if columns > 1 else 3.0) * rows), layout="constrained")
+    figure = Figure(figsize=(CHART_WIDTH, 1.1 + (1.9 if columns > 1 else 3.0) * rows), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
     for axes, arm in zip(panels, arms, strict=False):
         tidy(axes)
         _curve(axes, arm, theme.measured, 3)
         # on top, so that both are visible where they coincide
         _curve(axes, comparison.baseline, theme.text, 1.4, "--")
-        axes.set_title(wrap_name(arm.name, 90 // columns), loc="left")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_title(wrap_name(arm.name, NAME_CHARACTERS // columns), loc="left")
+        axes.xaxis.set_major_locator(MaxNLocator(MOST_STEPS // columns, integer=True, min_n_ticks=1))
         axes.xaxis.set_tick_params(labelbottom=True)
     for axes in panels[len(arms) :]:
         axes.set_visible(False)
-    figure.supxlabel("epoch", fontsize=10)
-    figure.supylabel("validation top-1 error (percent)", fontsize=10)
+    figure.supxlabel("epoch")
+    figure.supylabel("validation top-1 error (percent)")
     band = "" if len(comparison.baseline.runs) < 2 else "; band: lowest to highest seed"
-    figure.legend(
-        panels[0].lines[:2],
-        [f"arm, mean{band}", comparison.baseline.name],
-        loc="outside upper center",
-        ncols=2,
-        frameon=False,
-        fontsize=9,
-    )
+    lines = panels[0].lines[:2]
+    for line, label in zip(lines, (f"arm, mean{band}", wrap_name(comparison.baseline.name)), strict=True):
+        line.set_label(label)
+    legend_above(figure, lines)
     return figure
 
 

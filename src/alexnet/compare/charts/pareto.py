@@ -10,7 +10,7 @@ from alexnet.compare.effects import Effect
 from alexnet.compare.factorial.comparison import Factorial
 from alexnet.compare.factorial.terms import Term
 from alexnet.compare.tables import difference_text
-from alexnet.plotting import Theme, tidy, wrap_name
+from alexnet.plotting import CHART_WIDTH, Theme, legend_above, tidy, wrap_name
 
 MOST_ROWS = 24  # the smallest effects beyond these are left to the table
 BAR = 0.62  # rows
@@ -25,9 +25,9 @@ def draw_pareto(comparison: Comparison, theme: Theme) -> Figure:
     assert isinstance(comparison, Factorial)
     averaged = comparison.top1.averaged
     terms = sorted(averaged, key=lambda term: -abs(averaged[term].mean))[:MOST_ROWS]
-    names = [wrap_name(term.name, 30) for term in terms]
+    names = [wrap_name(term.name) for term in terms]
     lines = sum(name.count("\n") + 1 for name in names)
-    figure = Figure(figsize=(7.5, 1.5 + 0.12 * len(terms) + 0.17 * lines), layout="constrained")
+    figure = Figure(figsize=(CHART_WIDTH, 1.5 + 0.12 * len(terms) + 0.17 * lines), layout="constrained")
     axes = figure.subplots()
     tidy(axes)
     axes.grid(visible=False, axis="y")
@@ -44,15 +44,14 @@ def draw_pareto(comparison: Comparison, theme: Theme) -> Figure:
             (8, 0),
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
-            va="center",
-            fontsize=9,
+            va="center_baseline",
         )
     axes.set_yticks(range(len(terms)), names)
     axes.set_ylim(len(terms) - 0.4, -0.6)
     axes.set_xlim(left=0)
     axes.set_xlabel("size of the effect on top-1 error (percentage points)")
     handles = _handles([averaged[term] for term in terms], terms, comparison.confidence, theme)
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
+    legend_above(figure, handles)
     return figure
 
 

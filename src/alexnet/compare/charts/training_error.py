@@ -3,10 +3,11 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.convergence import convergence, epochs_by_error
-from alexnet.plotting import CHART_WIDTH, Theme, tidy, wrap_name
+from alexnet.plotting import CHART_WIDTH, Theme, legend_above, tidy, wrap_name
 from alexnet.studies.start import chance_error
 
 LEVELS = 131  # of the error, between chance and the lowest
@@ -29,8 +30,9 @@ def draw_training_error(comparison: Comparison, theme: Theme) -> Figure:
             axes.plot(found.mean, comparison.training_error, "o", color=color, markersize=5, clip_on=False)
     axes.axhline(comparison.training_error, color=theme.text, linewidth=0.8, linestyle=(0, (1, 2)))
     axes.set(xlabel="epochs", ylabel="error on the training images (percent)", ylim=(0, None), xlim=(0, None))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if axes.lines[1:]:
-        axes.legend(frameon=False, fontsize=9)
+        legend_above(figure, axes.get_legend_handles_labels()[0])
     return figure
 
 
