@@ -1,8 +1,11 @@
 """Whether a figure can be read, by the boxes in which matplotlib draws its parts."""
 
 from itertools import combinations
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
+import pytest
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -12,21 +15,36 @@ from matplotlib.transforms import Bbox
 
 from alexnet.plotting import TYPE_SIZE
 
+Found = dict[str, list[str]]  # of each picture by its name
 PHONE = 420  # CSS pixels, of a chart on a narrow page
 LEAST_TYPE = 8  # CSS pixels
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> Found:
+    """Return what is wrong with each figure that the module saves from now on; nothing is written."""
+    found: Found = {}
+
+    def look(figure: Figure, path: Path) -> None:
+        found[path.stem] = faults(figure)
+
+    monkeypatch.setattr(module, "save_figure", look)
+    return found
 
 
 def faults(figure: Figure) -> list[str]:
     """Describe each text that is small, cut off or on another one, and each legend on points."""
     FigureCanvasAgg(figure).draw()
-    boxes = [(text.get_text(), Text.get_window_extent(text)) for text in _texts(figure)]  # without arrows
+    boxes = {text: Text.get_window_extent(text) for text in _texts(figure)}  # without arrows
     sizes = {text.get_fontsize() for text in _texts(figure)}
     found = [f"type of {size} points" for size in sizes if size != TYPE_SIZE]
     height = float(min(sizes)) * PHONE / (72 * figure.get_figwidth())
     found += [f"type of {height:.1f} pixels on a phone"] * bool(height < LEAST_TYPE)
     page = figure.bbox.padded(1)
-    found += [f"{name!r} is cut off" for name, box in boxes if not _within(page, box)]
-    pairs = combinations([(name, box.padded(-1)) for name, box in boxes], 2)
+    found += [f"{text.get_text()!r} is cut off" for text, box in boxes.items() if not _within(page, box)]
+    upright = [
+        (text.get_text(), box.padded(-1)) for text, box in boxes.items() if text.get_rotation() % 90 == 0
+    ]
+    pairs = combinations(upright, 2)  # the boxes of oblique texts overlap though these do not
     found += [f"{name!r} is on {other!r}" for (name, box), (other, under) in pairs if box.overlaps(under)]
     points = _points(figure)
     for legend in figure.findobj(Legend):

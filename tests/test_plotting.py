@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from alexnet import plotting
 from alexnet.plotting import LIGHT, SheetImage, Theme, draw_image_sheet, render, save_figure
+from pictures import watch
 
 FORMULA = r"$\frac$"  # not a valid one
 
@@ -40,3 +42,15 @@ def test_dollars_on_a_sheet_of_images(tmp_path: Path) -> None:
     draw_image_sheet([image], [FORMULA, "$x$"], tmp_path / "sheet.png", FORMULA)
     with Image.open(tmp_path / "sheet.png") as picture:
         assert min(picture.size) > 200
+
+
+@pytest.mark.parametrize("images", [1, 2, 12])
+def test_a_sheet_can_be_read(images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = watch(monkeypatch, plotting)
+    names = ["hammerhead, hammerhead shark", "white shark, man-eater"]
+    image = SheetImage(
+        np.zeros((3, 8, 8), np.uint8), "a photograph with a long name.jpg", [0, 1], [0.7, 0.3], 0
+    )
+    heading = "Worst mistakes of a run with a long name on imagenette val, ten crops"
+    draw_image_sheet([image] * images, names, Path("sheet.png"), heading)
+    assert found == {"sheet": []}

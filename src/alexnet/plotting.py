@@ -32,20 +32,19 @@ class Theme:
     baseline: str
 
 
-# of figures without a theme, on white
-BLUE, PALE_BLUE, ORANGE, GREY, RED = "#0b62a4", "#a9c4de", "#e07b00", "#8a8d91", "#b3261e"
-FAINT = "#b3b3b3"
-
 # where the line of a name may end: after _, = and commas, but not in 1,234
 NAME_BREAKS = r"(?<=[_=])(?=\S)|(?<=\w[+:])(?=[^\W\d])|(?<=,)(?=[^\s\d])|(?<=[^\d],)(?=\d)"
 # inches, and points: all charts of a page are shown equally wide, their type is of one size, and on a phone,
 # which shows a chart some 400 pixels wide, it is still 8 pixels high
 CHART_WIDTH, TYPE_SIZE = 6.0, 9.0
 DPI = 150  # of PNG files
+MARKED_EPOCHS = 30
 
 LIGHT = Theme("#ffffff", "#1d2126", "#c9ced4", "#0072b2", "#d55e00", "#007a5a", "#6b7178")
 DARK = Theme("#14171a", "#e4e7ea", "#454c54", "#56b4e9", "#e69f00", "#3fc79a", "#9aa1a8")
-TEXT = LIGHT.text
+# of figures that are drawn for a light page only
+BLUE, ORANGE, GREY, TEXT = LIGHT.measured, LIGHT.paper, LIGHT.baseline, LIGHT.text
+PALE_BLUE, RED = "#a9c4de", "#b3261e"
 TYPE_SIZES = ("font.size", "axes.titlesize", "figure.titlesize", "figure.labelsize", "legend.fontsize")
 
 
@@ -83,14 +82,25 @@ def tidy(axes: Axes) -> None:
     axes.tick_params(length=0)
 
 
-def legend_above(figure: Figure, handles: Sequence[Artist]) -> None:
+def legend_above(figure: Figure, handles: Sequence[Artist], title: str = "") -> None:
     """Draw a legend above the axes of a figure with a constrained layout, in as few rows as have room."""
-    style: Any = {"loc": "outside upper center", "frameon": False, "handlelength": 1.6, "columnspacing": 1.4}
+    style: Any = {
+        "title": title,
+        "loc": "outside upper center",
+        "frameon": False,
+        "handlelength": 1.6,
+        "columnspacing": 1.4,
+    }
     for columns in range(len(handles), 0, -1):
         legend = figure.legend(handles=handles, ncols=columns, **style)
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             return
         legend.remove()
+
+
+def epoch_marker(epochs: int) -> str | None:
+    """Return the marker of the points of a curve over so many epochs: of many there is a line alone."""
+    return "o" if epochs <= MARKED_EPOCHS else None
 
 
 def wrap_name(name: str, width: int = 24) -> str:
@@ -132,9 +142,9 @@ def _draw_dollars(figure: Figure) -> None:
                     label.set_parse_math(True)
 
 
-IMAGES_IN_ROW, MOST_IMAGES = 4, 12  # of a sheet
+IMAGES_IN_ROW, MOST_IMAGES = 3, 12  # of a sheet
 CORRECT = "#d98a9c"  # bar of the correct class, as in the paper's figure 4
-MAX_NAME = 26  # characters of a class's name
+MAX_NAME, MAX_HEADING = 20, 24  # characters above an image, of a class's name and of the sheet's heading
 
 
 @dataclass(frozen=True)
@@ -152,30 +162,33 @@ class SheetImage:
     label: int | None
 
 
+@themed(LIGHT)
 def draw_image_sheet(
     images: Sequence[SheetImage], names: Sequence[str], path: Path, heading: str = ""
 ) -> None:
     """Draw images with a bar for the probability of each of their classes, as a PNG at `path`.
 
-    The layout is that of the left half of the paper's figure 4; the bar of the correct class is red. `names`
-    are those of all classes.
+    The layout is that of the left half of the paper's figure 4; the bar of the correct class is red, with a
+    tick before its name. `names` are those of all classes.
     """
     columns = min(IMAGES_IN_ROW, len(images))
     rows = -(-len(images) // columns)
-    figure = Figure(figsize=(2.5 * columns, 4.1 * rows), layout="constrained")
+    cell = CHART_WIDTH / IMAGES_IN_ROW
+    figure = Figure(figsize=(cell * columns, 1.7 * cell * rows), layout="constrained")
     cells = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[2.2, 1.3] * rows)
     for axes in cells.flat:
         axes.set_axis_off()
     for index, item in enumerate(images):
         image, bars = (cells[2 * (index // columns) + part][index % columns] for part in (0, 1))
         image.imshow(item.image.transpose(1, 2, 0), interpolation="antialiased")
-        image.set_title(shorten(item.title), fontsize=9, color=TEXT)
+        image.set_title(shorten(item.title))
         for row, (number, probability) in enumerate(zip(item.classes, item.probabilities, strict=True)):
-            bars.barh(row, probability, color=CORRECT if number == item.label else PALE_BLUE, height=0.9)
-            bars.text(0.02, row, shorten(names[number]), va="center", fontsize=8, color=TEXT)
+            color, tick = (CORRECT, "✓ ") if number == item.label else (PALE_BLUE, "")
+            bars.barh(row, probability, color=color, height=0.9)
+            bars.text(0.02, row, shorten(tick + names[number]), va="center")
         bars.set(xlim=(0, 1), ylim=(len(item.classes) - 0.4, -0.6))
     if heading:
-        figure.suptitle(heading, fontsize=10, color=TEXT)
+        figure.suptitle("\n".join(break_name(heading, MAX_HEADING * columns)))
     save_figure(figure, path)
 
 

@@ -12,7 +12,8 @@ from alexnet.benchmark.measure import Measurement
 from alexnet.benchmark.report import draw_profile, draw_rates, draw_scaling, new_folder
 from alexnet.benchmark.results import Point, Results, Spread, VariantResult, format_table, tables
 from alexnet.errors import UserError
-from alexnet.plotting import DARK, LIGHT, Theme, render
+from alexnet.plotting import DARK, LIGHT, Theme, render, themed
+from pictures import faults
 
 
 def rounds(*seconds: float) -> list[Measurement]:
@@ -84,6 +85,13 @@ def test_pictures(draw: Callable[[Results, Theme], Figure], theme: Theme) -> Non
     )
     for results in (RESULTS, few):
         assert render(partial(draw, results), theme, "png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("draw", [draw_rates, draw_profile, draw_scaling])
+def test_pictures_can_be_read(draw: Callable[[Results, Theme], Figure]) -> None:
+    heading = "AMD EPYC 7763 64-Core Processor, 2 threads, torch 2.15.0+cu132; alexnet, 1 column, batch 128"
+    with themed(LIGHT):
+        assert faults(draw(replace(RESULTS, heading=heading), LIGHT)) == []
 
 
 def test_a_panel_for_each_scaling() -> None:

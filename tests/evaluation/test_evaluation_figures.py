@@ -25,6 +25,7 @@ from alexnet.evaluation.report import write_report
 from alexnet.evaluation.results import Evaluation
 from alexnet.evaluation.terminal import print_evaluation
 from alexnet.runs.trained_model import TrainedModel
+from pictures import watch
 
 
 class _Grey(ImageDataset):
@@ -107,6 +108,15 @@ def test_ten_classes_have_their_names(drawn: list[Figure], tmp_path: Path) -> No
     ((_, _, (segments,)),) = [line.lines for line in bars.containers if hasattr(line, "lines")]
     low, high = segments.get_segments()[-1][:, 0]
     assert (low, high) == pytest.approx((56.55, 100), abs=0.01)  # Wilson's interval of 5 in 5
+
+
+@pytest.mark.parametrize("classes", [10, 1000])
+def test_they_can_be_read(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = watch(monkeypatch, figures)
+    evaluation = fabricated(classes)
+    figures.draw_confusion(evaluation, Path("confusion.png"))
+    figures.draw_per_class(evaluation, Path("per_class.png"))
+    assert found == {"confusion": [], "per_class": []}
 
 
 def test_every_file_of_a_thousand_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,7 @@ from alexnet.errors import UserError
 from alexnet.files import atomic_write, write_json, write_text
 from alexnet.hardware import cpu_model, resolve_precision
 from alexnet.paths import absolute
-from alexnet.plotting import LIGHT, Theme, render, tidy
+from alexnet.plotting import CHART_WIDTH, LIGHT, Theme, render, tidy
 
 
 def new_folder(outputs: str) -> Path:
@@ -91,9 +91,10 @@ def _describe_machine(config: BenchmarkConfig) -> dict[str, Any]:
 
 
 BAR_HEIGHT = 0.38  # inches
-WIDTH = 8.0  # inches
 CHARACTERS_PER_INCH = 13  # of a title
-AXIS_LENGTH = 1.3  # times the longest bar, so that a label fits beside it
+AXIS_LENGTH = 1.5  # times the longest bar, so that a label fits beside it
+# a legend above the axes, so that it is never on points
+ABOVE: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2, "frameon": False}
 OURS = [variant.value for variant in (Variant.ours, Variant.ours_compiled, Variant.ours_plain)]
 
 
@@ -124,7 +125,7 @@ def draw_rates(results: Results, theme: Theme) -> Figure:
         _label(axes, rate.most, row, f"{rate.median:,.1f}{ratio}")
     axes.set_xlim(0, AXIS_LENGTH * max(rate.most for rate in rates))
     compared = any(variant.ratio is not None for variant in variants)
-    explanation = f"; x: times as fast as {TITLES[Variant.stock_float32]}" if compared else ""
+    explanation = f"\nx: times as fast as {TITLES[Variant.stock_float32]}" if compared else ""
     axes.set_xlabel(f"images a second, training{explanation}")
     _title(figure, "How fast a training step is", results)
     return figure
@@ -148,8 +149,8 @@ def draw_scaling(results: Results, theme: Theme) -> Figure:
     Dashed lines show the ideal: proportional to the batch size, and independent of the data set.
     """
     panel_count = bool(results.by_batch_size) + bool(results.by_data_size)
-    figure = Figure(figsize=(4.6 * panel_count, 4.0), layout="constrained")
-    panels = iter(figure.subplots(1, panel_count, squeeze=False).flat)
+    figure = Figure(figsize=(CHART_WIDTH, 0.6 + 2.9 * panel_count), layout="constrained")
+    panels = iter(figure.subplots(panel_count, squeeze=False).flat)
     if results.by_batch_size:
         _draw_batches(next(panels), results.by_batch_size, theme)
     if results.by_data_size:
@@ -172,7 +173,7 @@ def _draw_batches(axes: Axes, points: Sequence[Point], theme: Theme) -> None:
     axes.set_xlim(0, 1.06 * end)
     axes.set_ylim(0, 1.12 * 1e3 * max(point.seconds.most for point in points))
     axes.set_xticks(sizes)
-    axes.legend(loc="upper left", frameon=False)
+    axes.legend(**ABOVE)
 
 
 def _draw_startup(axes: Axes, points: Sequence[Point], theme: Theme) -> None:
@@ -187,7 +188,7 @@ def _draw_startup(axes: Axes, points: Sequence[Point], theme: Theme) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: _format_count(size)))
     axes.set(xlabel="training images in the data set", ylabel="pack to first batch (s)")
     axes.set_ylim(0, 1.25 * max(point.seconds.most for point in points))
-    axes.legend(loc="upper left", frameon=False)
+    axes.legend(**ABOVE)
 
 
 def _plot(axes: Axes, points: Sequence[Point], scale: float, theme: Theme) -> None:
@@ -203,7 +204,7 @@ def _plot(axes: Axes, points: Sequence[Point], scale: float, theme: Theme) -> No
 def _bars(
     names: Sequence[str], values: Sequence[float], colors: Sequence[str], theme: Theme
 ) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, 1.3 + BAR_HEIGHT * len(names)), layout="constrained")
+    figure = Figure(figsize=(CHART_WIDTH, 1.3 + BAR_HEIGHT * len(names)), layout="constrained")
     axes = figure.subplots()
     tidy(axes)
     axes.grid(visible=False, axis="y")
@@ -214,13 +215,13 @@ def _bars(
 
 
 def _label(axes: Axes, end: float, row: int, text: str) -> None:
-    axes.annotate(text, (end, row), (7, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.annotate(text, (end, row), (7, 0), textcoords="offset points", va="center_baseline")
 
 
 def _title(figure: Figure, title: str, results: Results) -> None:
     width = round(CHARACTERS_PER_INCH * figure.get_figwidth())
     lines = [fill(part, width) for part in (title, *results.heading.split("; "))]
-    figure.suptitle("\n".join(lines), fontsize=9)
+    figure.suptitle("\n".join(lines))
 
 
 def _format_count(count: float) -> str:

@@ -46,9 +46,8 @@ class NetworkFigures(Callback):
         if self.folder is not None:
             copies = mesh["data_parallel"].size()
             _print_placement(columns, copies)
-            shared = f": {copies} share each column" if copies > 1 else ""
-            title = f"{self.name}, {mesh.size()} devices{shared}"
-            draw_columns(columns, title, self.folder.figures / "columns.png")
+            title = f"{self.name}, {mesh.size()} devices"
+            draw_columns(columns, title, self.folder.figures / "columns.png", copies)
 
 
 def _print_placement(columns: list[Column], copies: int) -> None:

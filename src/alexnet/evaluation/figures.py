@@ -15,59 +15,71 @@ from alexnet.evaluation.predictions import Predictions
 from alexnet.evaluation.results import Evaluation, crops_in_words
 from alexnet.plotting import (
     BLUE,
+    CHART_WIDTH,
     LIGHT,
     MOST_IMAGES,
     PALE_BLUE,
     TEXT,
     SheetImage,
     draw_image_sheet,
+    legend_above,
     save_figure,
     shorten,
+    themed,
     tidy,
 )
 
 MAX_LABELLED = 24  # classes in a confusion matrix with names and numbers
-PAIRS = 20  # of classes that are listed beside a matrix without names
+CELL = 0.32  # inches, of a class in that matrix
+PAIRS = 20  # of classes that are listed below a matrix without names
 MAX_CELLS = 200  # a side of that matrix
 BARS = 40  # one for each class; of more classes the best and the worst
 
 
+@themed(LIGHT)
 def draw_confusion(evaluation: Evaluation, path: Path) -> None:
     """Draw the confusion matrix, with rows normalised, as a PNG at `path`.
 
-    Many classes have no room for names: the most confused pairs are listed beside the matrix instead.
+    Many classes have no room for names: the most confused pairs are listed below the matrix instead.
     """
-    predictions, names = evaluation.predictions, evaluation.short_names
-    count = len(names)
-    block = 1 if count <= MAX_LABELLED else -(-count // MAX_CELLS)  # classes in a cell
-    shares = _confusion_cells(predictions, block)
-    if count <= MAX_LABELLED:
-        side = 2.8 + 0.42 * count
-        figure = Figure(figsize=(side + 0.6, side), layout="constrained")
-        axes = figure.subplots()
-        _matrix(axes, shares)
-        labels = [shorten(name, 20) for name in names]
-        axes.set_xticks(range(count), labels, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
-        axes.set_yticks(range(count), labels, fontsize=8)
-        for row, col in np.argwhere(shares >= 0.005):
-            shade, percent = "white" if shares[row, col] > 0.5 else TEXT, f"{100 * shares[row, col]:.0f}"
-            axes.text(col, row, percent, ha="center", va="center", fontsize=7.5, color=shade)
-    else:
-        figure = Figure(figsize=(11.5, 6.4), layout="constrained")
-        axes, pairs = figure.subplots(1, 2, width_ratios=[1.5, 1])
-        matrix = _matrix(axes, shares, gamma=0.5)
-        axes.set(xticks=[], yticks=[])
-        bar = figure.colorbar(matrix, ax=axes, shrink=0.7, pad=0.01, format=PercentFormatter(1))
-        bar.outline.set_visible(False)
-        _list_pairs(pairs, predictions, names)
-        cells = f"; a cell is the largest of {block} x {block} pairs" if block > 1 else ""
-        axes.set_title(f"{count:,} classes in order{cells}", fontsize=9, loc="left", color=TEXT)
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
-    figure.suptitle(f"{_title(evaluation)}: percent of each class", fontsize=10, color=TEXT)
+    named = len(evaluation.short_names) <= MAX_LABELLED
+    figure = _named_matrix(evaluation) if named else _large_matrix(evaluation)
+    figure.axes[0].set(xlabel="predicted class", ylabel="true class")
+    figure.suptitle(f"{_title(evaluation)}\npercent of each class")
     save_figure(figure, path)
 
 
+def _named_matrix(evaluation: Evaluation) -> Figure:
+    names = [shorten(name, 20) for name in evaluation.short_names]
+    shares = _confusion_cells(evaluation.predictions, 1)
+    side = max(CHART_WIDTH, 2.4 + CELL * len(names))  # inches
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    _matrix(axes, shares)
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), names)
+    for row, col in np.argwhere(shares >= 0.005):
+        shade, percent = "white" if shares[row, col] > 0.5 else TEXT, f"{100 * shares[row, col]:.0f}"
+        axes.text(col, row, percent, ha="center", va="center", color=shade)
+    return figure
+
+
+def _large_matrix(evaluation: Evaluation) -> Figure:
+    predictions, names = evaluation.predictions, evaluation.short_names
+    block = -(-len(names) // MAX_CELLS)  # classes in a cell
+    figure = Figure(figsize=(CHART_WIDTH, 9.6), layout="constrained")
+    axes, pairs = figure.subplots(2, height_ratios=[1.35, 1])
+    matrix = _matrix(axes, _confusion_cells(predictions, block), gamma=0.5)
+    axes.set(xticks=[], yticks=[])
+    bar = figure.colorbar(matrix, ax=axes, shrink=0.7, pad=0.01, format=PercentFormatter(1))
+    bar.outline.set_visible(False)
+    _list_pairs(pairs, predictions, names)
+    cells = f"; a cell is the largest of {block} x {block} pairs" if block > 1 else ""
+    axes.set_title(f"{len(names):,} classes in order{cells}", loc="left")
+    return figure
+
+
+@themed(LIGHT)
 def draw_per_class(evaluation: Evaluation, path: Path) -> None:
     """Draw the error of each class with Wilson's 95% interval, the best first, as a PNG at `path`."""
     predictions, names = evaluation.predictions, evaluation.short_names
@@ -80,22 +92,21 @@ def draw_per_class(evaluation: Evaluation, path: Path) -> None:
     heights += (heights >= BARS // 2) * cut  # a gap where some are left out
     errors = 100 * wrong[shown] / images[shown]
     intervals = np.array([_interval(wrong[label], images[label]) for label in shown])
-    figure = Figure(figsize=(8, 1.5 + 0.24 * (len(shown) + cut)), layout="constrained")
+    figure = Figure(figsize=(CHART_WIDTH, 1.5 + 0.24 * (len(shown) + cut)), layout="constrained")
     axes = figure.subplots()
     reach = np.abs(intervals.T - errors)
     axes.barh(heights, errors, color=PALE_BLUE, height=0.8)
     axes.errorbar(errors, heights, xerr=reach, fmt="none", ecolor=BLUE, elinewidth=1, capsize=2)
-    axes.set_yticks(heights, [shorten(names[label], 34) for label in shown], fontsize=8)
+    axes.set_yticks(heights, [shorten(names[label], 28) for label in shown])
     mean = predictions.metrics.top1_error
-    axes.axvline(mean, color=TEXT, linewidth=0.8, linestyle="--", label="all classes")
+    line = axes.axvline(mean, color=TEXT, linewidth=0.8, linestyle="--", label="all classes")
     if cut:
         left_out = f"{len(order) - BARS:,} classes between"
-        axes.text(1, BARS // 2, left_out, va="center", fontsize=8, color=LIGHT.baseline)
+        axes.text(1, BARS // 2, left_out, va="center", color=LIGHT.baseline)
     axes.set(xlabel="top-1 error (percent), 95% interval", xlim=(0, 100), ylim=(heights[-1] + 0.7, -0.7))
     tidy(axes)
     axes.grid(visible=False, axis="y")
-    axes.legend(fontsize=8, loc="upper right", framealpha=1, edgecolor="none")
-    figure.suptitle(_title(evaluation), fontsize=10, color=TEXT)
+    legend_above(figure, [line], _title(evaluation))
     save_figure(figure, path)
 
 
@@ -139,12 +150,12 @@ def _confusion_cells(predictions: Predictions, block: int) -> NDArray[np.float64
 
 def _list_pairs(axes: Axes, predictions: Predictions, names: tuple[str, ...]) -> None:
     axes.set_axis_off()
-    axes.set_title("most confused", fontsize=9, loc="left", color=TEXT)
+    axes.set_title("most confused", loc="left")
     for rank, pair in enumerate(predictions.most_confused(PAIRS)):
         text = f"{shorten(names[pair.label], 30)} → {shorten(names[pair.predicted], 30)}"
         height = 1 - (rank + 0.5) / PAIRS
-        axes.text(0, height, f"{pair.confused}/{pair.images}", fontsize=8, va="center", color=TEXT)
-        axes.text(0.12, height, text, fontsize=8, va="center", color=TEXT)
+        axes.text(0, height, f"{pair.confused}/{pair.images}", va="center")
+        axes.text(0.12, height, text, va="center")
 
 
 def _interval(wrong: int, images: int) -> tuple[float, float]:

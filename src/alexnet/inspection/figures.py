@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,10 +10,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from alexnet.models.layer_stats import LayerStats
-from alexnet.plotting import BLUE, TEXT, save_figure, shorten, tidy
+from alexnet.plotting import BLUE, CHART_WIDTH, LIGHT, TEXT, break_name, save_figure, shorten, themed, tidy
 
-CELL = 1.3  # inches, of an image with its title
-TITLE_LENGTH = 17  # characters of a class's name
+CELL = 0.83  # inches, of an image
+TITLE_LINES, TITLE_LENGTH = 2, 10  # of the name of a class above it, and characters in a line
+TITLE = 0.32  # inches, of the name
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class LabelledImage:
     label: int
 
 
+@themed(LIGHT)
 def draw_neighbours(
     rows: Sequence[tuple[LabelledImage, Sequence[LabelledImage]]],
     names: Sequence[str],
@@ -37,7 +38,8 @@ def draw_neighbours(
     neighbours of the query's class have a frame.
     """
     columns = max(len(neighbours) for _, neighbours in rows)
-    figure = Figure(figsize=(CELL * (columns + 1.25), 0.55 + (CELL + 0.12) * len(rows)), layout="constrained")
+    size = (max(CHART_WIDTH, CELL * (columns + 1.23)), 0.5 + (CELL + TITLE) * len(rows))
+    figure = Figure(figsize=size, layout="constrained")
     widths = [1, 0.12, *[1] * columns]
     cells = figure.subplots(len(rows), columns + 2, squeeze=False, width_ratios=widths)
     for axes in cells.flat:
@@ -46,14 +48,15 @@ def draw_neighbours(
         _draw_image(first, query, names, framed=False)
         for axes, neighbour in zip(others, neighbours, strict=False):
             _draw_image(axes, neighbour, names, framed=neighbour.label == query.label)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title)
     save_figure(figure, path)
 
 
 def _draw_image(axes: Axes, shown: LabelledImage, names: Sequence[str], *, framed: bool) -> None:
     axes.imshow(shown.image.transpose(1, 2, 0), interpolation="antialiased")
     name = names[shown.label].partition(",")[0]  # ImageNet's classes have several
-    axes.set_title(shorten(name, TITLE_LENGTH), fontsize=8, color=BLUE if framed else TEXT, pad=3)
+    lines = break_name(shorten(name, TITLE_LINES * TITLE_LENGTH), TITLE_LENGTH)
+    axes.set_title("\n".join(lines[:TITLE_LINES]), color=BLUE if framed else TEXT, pad=3)
     if framed:
         axes.set_axis_on()
         axes.set(xticks=[], yticks=[])
@@ -61,6 +64,7 @@ def _draw_image(axes: Axes, shown: LabelledImage, names: Sequence[str], *, frame
             spine.set(color=BLUE, linewidth=3.5)
 
 
+@themed(LIGHT)
 def draw_units(layers: Sequence[LayerStats], images: int, path: Path) -> None:
     """Draw dead units, saturated outputs and activations of each layer as bars, as a PNG at `path`.
 
@@ -70,33 +74,30 @@ def draw_units(layers: Sequence[LayerStats], images: int, path: Path) -> None:
     saturated = [layer.saturated_fraction for layer in layers]
     panels = [
         (name, values)
-        for name, values in (("dead units, percent", dead), ("saturated outputs, percent", saturated))
+        for name, values in (("dead units (%)", dead), ("saturated (%)", saturated))
         if any(value is not None for value in values)
     ]
-    figure = Figure(figsize=(9, 1.1 + 0.3 * len(layers)), layout="constrained")
+    figure = Figure(figsize=(CHART_WIDTH, 1.1 + 0.3 * len(layers)), layout="constrained")
     (*percentages, activation) = figure.subplots(1, len(panels) + 1, squeeze=False, sharey=True)[0]
     for axes, (name, values) in zip(percentages, panels, strict=True):
         _draw_bars(axes, [None if value is None else 100 * value for value in values], "{:.1f}%")
-        axes.set(xlim=(0, 118), xticks=range(0, 101, 25), xlabel=name)
+        axes.set(xlim=(0, 135), xticks=range(0, 101, 50), xlabel=name)
     rms = [layer.activation_rms for layer in layers]
     _draw_bars(activation, rms, "{:.3g}")
-    activation.set(xlim=(0, 1.2 * max([value for value in rms if np.isfinite(value)] or [1])))
-    activation.set(xlabel="activation, root mean square")
+    activation.set(xlim=(0, 1.35 * max([value for value in rms if np.isfinite(value)] or [1])))
+    activation.set(xlabel="activation, RMS")
     first = (percentages or [activation])[0]
     first.set_yticks(range(len(layers)), [f"{layer.layer}  ({layer.units:,})" for layer in layers])
     first.invert_yaxis()
-    figure.suptitle(f"Layers and their units, over {images:,} validation images", fontsize=10)
+    figure.suptitle(f"Layers and their units, over {images:,} validation images")
     save_figure(figure, path)
 
 
 def _draw_bars(axes: Axes, values: Sequence[float | None], template: str) -> None:
-    style: dict[str, Any] = {"va": "center", "fontsize": 8, "color": TEXT}
     for height, value in enumerate(values):
         if value is not None and np.isfinite(value):
             axes.barh(height, value, color=BLUE, height=0.62)
         text = "-" if value is None else template.format(value)
-        axes.annotate(text, (value or 0, height), (4, 0), textcoords="offset points", **style)
+        axes.annotate(text, (value or 0, height), (4, 0), textcoords="offset points", va="center_baseline")
     tidy(axes)
     axes.grid(visible=False, axis="y")
-    axes.tick_params(labelsize=9)
-    axes.xaxis.label.set_fontsize(9)

@@ -1,6 +1,7 @@
 """Figures of a run: learning curves, filters, layer statistics over the epochs."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,29 @@ from matplotlib.ticker import LogFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from alexnet.data.sampling import evenly_spaced
-from alexnet.plotting import BLUE, FAINT, GREY, ORANGE, save_figure
+from alexnet.plotting import (
+    BLUE,
+    CHART_WIDTH,
+    GREY,
+    LIGHT,
+    ORANGE,
+    epoch_marker,
+    legend_above,
+    save_figure,
+    themed,
+    tidy,
+)
 
-TRAIN, VAL, VAL5 = GREY, BLUE, ORANGE
+# colours, and styles for those who do not see them
+TRAIN, VAL, VAL5 = (GREY, "--"), (BLUE, "-"), (ORANGE, "-.")
 
 
+@themed(LIGHT)
 def draw_curves(
     metrics: dict[str, list[float]], classes: int, chance_loss: float, title: str, path: Path
 ) -> None:
     """Draw loss and errors over the epochs, with those of chance, as a PNG at `path`."""
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    figure = Figure(figsize=(CHART_WIDTH, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = metrics["epoch"]
     _line(left, epochs, metrics, "train/loss", "training", TRAIN)
@@ -31,20 +45,19 @@ def draw_curves(
     left.set(xlabel="epoch", ylabel="loss")
     left.set_ylim(bottom=0)
 
-    _line(right, epochs, metrics, "train/top1_error", "training, top-1", TRAIN)
-    _line(right, epochs, metrics, "val/top1_error", "validation, top-1", VAL)
-    _line(right, epochs, metrics, "val/top5_error", "validation, top-5", VAL5)
+    _line(right, epochs, metrics, "train/top1_error", "training", TRAIN)
+    _line(right, epochs, metrics, "val/top1_error", "validation", VAL)
+    _line(right, epochs, metrics, "val/top5_error", "validation, top-5 error", VAL5)
     _chance_line(right, 100 * (1 - 1 / classes))
-    right.set(xlabel="epoch", ylabel="error (percent)", ylim=(0, 100))
+    right.set(xlabel="epoch", ylabel="top-1 error (percent)", ylim=(0, 100))
     for axes in (left, right):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
-        axes.legend(frameon=True, framealpha=1, edgecolor="none", fontsize=8)
-    figure.suptitle(title, fontsize=10)
+        tidy(axes)
+    legend_above(figure, right.get_legend_handles_labels()[0], title)
     save_figure(figure, path)
 
 
+@themed(LIGHT)
 def draw_filters(weights: NDArray[np.float32], columns: int, path: Path) -> None:
     """Draw the first layer's filters, (filters, 3, height, width), as in figure 3, as a PNG at `path`.
 
@@ -67,24 +80,30 @@ def draw_filters(weights: NDArray[np.float32], columns: int, path: Path) -> None
         axes.imshow(sheet, interpolation="nearest")
         axes.set_axis_off()
         if columns > 1:
-            axes.set_title(f"column {number}", fontsize=9, loc="left")
-    figure.set_size_inches(8, 0.6 + columns * (0.3 * (columns > 1) + rows * 0.49))
-    figure.suptitle(
-        f"First layer: {len(weights)} filters of {weights.shape[3]}x{weights.shape[2]}x3", fontsize=10
-    )
+            axes.set_title(f"column {number}", loc="left")
+    figure.set_size_inches(CHART_WIDTH, 0.5 + columns * (0.3 * (columns > 1) + rows * CHART_WIDTH / across))
+    figure.suptitle(f"First layer: {len(weights)} filters of {weights.shape[3]}x{weights.shape[2]}x3")
     save_figure(figure, path)
 
 
 def _line(
-    axes: Axes, epochs: list[float], metrics: dict[str, list[float]], key: str, label: str, color: str
+    axes: Axes,
+    epochs: list[float],
+    metrics: dict[str, list[float]],
+    key: str,
+    label: str,
+    look: tuple[str, str],
 ) -> None:
+    color, style = look
     points = [(e, v) for e, v in zip(epochs, metrics.get(key, []), strict=False) if v == v]
     if points:
-        axes.plot(*zip(*points, strict=True), label=label, color=color, marker="o", markersize=3)
+        marker = epoch_marker(len(points))
+        line: Any = {"color": color, "linestyle": style, "marker": marker, "markersize": 3, "clip_on": False}
+        axes.plot(*zip(*points, strict=True), label=label, **line)
 
 
 def _chance_line(axes: Axes, value: float) -> None:
-    axes.axhline(value, color=FAINT, linestyle="--", linewidth=1, label="chance")
+    axes.axhline(value, color=GREY, linestyle=(0, (1, 2)), linewidth=1, label="chance")
 
 
 NAMED_LAYERS = 16  # most layers in the legend; of more, evenly spaced ones are named
@@ -104,38 +123,47 @@ class _PlainFormatter(LogFormatter):
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
+@themed(LIGHT)
 def draw_layers(rows: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     """Draw a panel per measure with a line per layer, the first ones dark, as a PNG at `path`.
 
-    A row has `epoch` (0: before training), `layer` and the keys of `PANELS`, None for missing values. A
-    measure that no layer has gets no panel.
+    Every other line is dashed, for those who do not see the colours. A row has `epoch` (0: before training),
+    `layer` and the keys of `PANELS`, None for missing values. A measure that no layer has gets no panel.
     """
     layers = list(dict.fromkeys(str(row["layer"]) for row in rows))
-    colors = mpl.colormaps["turbo"](np.linspace(0.04, 0.92, len(layers)))
+    colors = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(layers)))
+    styles = cycle(("-", "--"))
+    looks: dict[str, dict[str, Any]] = {
+        layer: {"color": color, "linestyle": next(styles)}
+        for layer, color in zip(layers, colors, strict=True)
+    }
     shown = {key: name for key, name in PANELS.items() if any(row[key] is not None for row in rows)}
     across = 2
-    figure = Figure(figsize=(10, 0.7 + 2.7 * -(-len(shown) // across)), layout="constrained")
+    figure = Figure(figsize=(CHART_WIDTH, 1.2 + 2.2 * -(-len(shown) // across)), layout="constrained")
     panels = figure.subplots(-(-len(shown) // across), across, squeeze=False).flatten().tolist()
     for axes, (key, name) in zip(panels, shown.items(), strict=False):
-        _draw_panel(axes, rows, key, dict(zip(layers, colors, strict=True)))
-        axes.set_title(name, fontsize=10, loc="left")
+        _draw_panel(axes, rows, key, looks)
+        axes.set_title(name, loc="left")
     for axes in panels[len(shown) :]:
         axes.set_axis_off()
-    named = [(layers[index], colors[index]) for index in evenly_spaced(len(layers), NAMED_LAYERS)]
-    lines = [Line2D([], [], color=color, label=layer, linewidth=2) for layer, color in named]
-    figure.legend(handles=lines, loc="outside right center", frameon=False, fontsize=9)
-    figure.suptitle(title, fontsize=10)
+    named = [layers[index] for index in evenly_spaced(len(layers), NAMED_LAYERS)]
+    lines = [Line2D([], [], label=layer, **looks[layer]) for layer in named]
+    legend_above(figure, lines, title)
     save_figure(figure, path)
 
 
-def _draw_panel(axes: Axes, rows: Sequence[dict[str, Any]], key: str, colors: dict[str, Any]) -> None:
+def _draw_panel(
+    axes: Axes, rows: Sequence[dict[str, Any]], key: str, looks: dict[str, dict[str, Any]]
+) -> None:
+    tidy(axes)
     share = key.endswith("_fraction")
-    for layer, color in colors.items():
+    for layer, look in looks.items():
         points = [(row["epoch"], row[key]) for row in rows if row["layer"] == layer and row[key] is not None]
         if points:
             epochs, values = np.array(points, float).T
             shown = 100 * values if share else np.where(values > 0, values, np.nan)
-            axes.plot(epochs, shown, color=color, marker="o", markersize=2.5, linewidth=1.4)
+            marker = epoch_marker(len(epochs))
+            axes.plot(epochs, shown, marker=marker, markersize=2.5, linewidth=1.4, **look)
     if share:
         axes.set_ylim(-2, max(10.0, axes.get_ylim()[1]))
     else:
@@ -143,6 +171,4 @@ def _draw_panel(axes: Axes, rows: Sequence[dict[str, Any]], key: str, colors: di
         axes.yaxis.set_major_formatter(_PlainFormatter())
         axes.yaxis.set_minor_formatter(_PlainFormatter(minor_thresholds=(1, 0.4)))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_xlabel("epoch", fontsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
+    axes.set_xlabel("epoch")
