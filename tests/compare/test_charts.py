@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet.compare.alt_text import alt_text
 from alexnet.compare.charts import applicable_charts
 from alexnet.compare.charts.cost import draw_cost, label_heights
 from alexnet.compare.charts.effects import axis_limits, draw_effects
@@ -220,6 +221,22 @@ def test_every_chart_can_be_read(tmp_path: Path, study: Callable[[Path], Compari
         assert {figure.get_figwidth() for figure in figures.values()} == {CHART_WIDTH}
         found = {name: faults(figure) for name, figure in figures.items()}
     assert found == {name: [] for name in figures}
+
+
+def test_charts_are_told_in_words_and_numbers(tmp_path: Path) -> None:
+    """For those who do not see them; the numbers by hand."""
+    few = comparison_of(tmp_path / "few", {"baseline": [40, 41], "a": [41, 42.5]})
+    assert alt_text("effects", few) == "Top-1 error minus that of baseline in percentage points: a +1.25."
+    assert alt_text("learning_curves", few).endswith(" after training: baseline 40.5%; a 41.8%.")
+    assert alt_text("cost", few).endswith(": baseline 800 images/s; a 800 images/s, +1.25.")
+    assert alt_text("effects", nothing_started(tmp_path / "none")).endswith(": no_lrn not measured.")
+    assert alt_text("effects", twenty_arms(tmp_path / "many")).endswith("; and 12 more.")
+    brief = within_an_epoch(tmp_path / "brief")  # from 90% to 20 and 19%: 25 after 65 / 70 and 65 / 71 of it
+    assert alt_text("training_error", brief).endswith(" error of 25%: baseline 0.9; no_lrn 0.9.")
+    factorial = five_factors(tmp_path / "factorial")
+    for chart in applicable_charts(factorial):
+        assert "no_lrn" in alt_text(chart, factorial)
+    assert alt_text("interactions", factorial).count(";") == 5
 
 
 def test_no_spread_is_drawn_in_one_way(tmp_path: Path) -> None:

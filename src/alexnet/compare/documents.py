@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
+from alexnet.compare.alt_text import alt_text
 from alexnet.compare.cells import is_number
 from alexnet.compare.charts import applicable_charts
 from alexnet.compare.comparison import Comparison
@@ -96,7 +97,9 @@ def _content(comparison: Comparison) -> dict[str, Any]:
     return {
         "title": comparison.title,
         "headline": parts.headline,
-        "charts": {name: CAPTIONS[name] for name in applicable_charts(comparison)},
+        "charts": {
+            name: (*CAPTIONS[name], alt_text(name, comparison)) for name in applicable_charts(comparison)
+        },
         "effects": parts.effects,
         "sections": parts.sections,
         "other_metrics": other_metrics_table(comparison) if comparison.other_metrics else None,

@@ -9,13 +9,13 @@ from math import fsum
 from pathlib import Path
 from shlex import join
 
+from alexnet.compare.alt_text import alt_text
 from alexnet.compare.archive import read_options
 from alexnet.compare.charts import applicable_charts
 from alexnet.compare.comparison import Comparison, compare
 from alexnet.compare.documents import environment
 from alexnet.compare.factorial.tables import AVERAGED, REMOVED
 from alexnet.compare.findings import Finding, findings
-from alexnet.compare.narrative import CAPTIONS
 from alexnet.compare.outline import outline
 from alexnet.compare.report import write_report
 from alexnet.compare.runs import Run
@@ -57,9 +57,9 @@ class Result:
 
     @property
     def chart(self) -> tuple[str, str]:
-        """The chart that shows it best: the name of its file without the ending, and its caption."""
+        """The chart that shows it best: the name of its file without its ending, and what it shows."""
         name = next(iter(applicable_charts(self.comparison)))
-        return name, CAPTIONS[name][1]
+        return name, alt_text(name, self.comparison)
 
     @property
     def headline(self) -> list[str]:
