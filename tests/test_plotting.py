@@ -10,7 +10,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from alexnet import plotting
-from alexnet.plotting import LIGHT, SheetImage, Theme, draw_image_sheet, render, save_figure
+from alexnet.plotting import LIGHT, SheetImage, Theme, draw_image_sheet, render, save_figure, shorten_file
 from pictures import watch
 
 FORMULA = r"$\frac$"  # not a valid one
@@ -54,3 +54,9 @@ def test_a_sheet_can_be_read(images: int, monkeypatch: pytest.MonkeyPatch) -> No
     heading = "Worst mistakes of a run with a long name on imagenette val, ten crops"
     draw_image_sheet([image] * images, names, Path("sheet.png"), heading)
     assert found == {"sheet": []}
+
+
+def test_files_of_one_folder_stay_apart() -> None:
+    names = [f"ILSVRC2012_val_{number:08}.JPEG" for number in (7471, 9651)]
+    assert [shorten_file(name, 20) for name in names] == ["ILSVRC201…07471.JPEG", "ILSVRC201…09651.JPEG"]
+    assert shorten_file("photograph.jpg", 20) == "photograph.jpg"

@@ -195,3 +195,9 @@ def draw_image_sheet(
 def shorten(name: str, longest: int = MAX_NAME) -> str:
     """Shorten a name to at most `longest` characters, ending in an ellipsis if it was longer."""
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+
+def shorten_file(name: str, longest: int = MAX_NAME) -> str:
+    """Shorten the name of a file in its middle: names of one folder often differ at their ends alone."""
+    start = (longest - 1) // 2
+    return name if len(name) <= longest else f"{name[:start]}…{name[start + 1 - longest :]}"

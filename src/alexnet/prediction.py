@@ -23,7 +23,7 @@ from alexnet.errors import UserError
 from alexnet.files import make_output_folder, shortest_decimal, write_json
 from alexnet.hardware import resolve_device
 from alexnet.paths import absolute
-from alexnet.plotting import MOST_IMAGES, SheetImage, draw_image_sheet
+from alexnet.plotting import MOST_IMAGES, SheetImage, draw_image_sheet, shorten_file
 from alexnet.runs.trained_model import TrainedModel, load_trained_model, probabilities
 from alexnet.terminal import console, progress_bar
 
@@ -206,7 +206,7 @@ def _sheet_image(prediction: Prediction, trained: TrainedModel) -> SheetImage:
     label = trained.classes.index(folder) if folder in trained.classes else None
     return SheetImage(
         decode_image(prediction.path.read_bytes(), trained.resize_size),
-        prediction.path.name if label is None else trained.class_names[label],
+        shorten_file(prediction.path.name) if label is None else trained.class_names[label],
         prediction.classes,
         prediction.probabilities,
         label,
