@@ -11,38 +11,40 @@ from alexnet.compare.tables import bound_text, difference_text, interval_text, r
 CAPTIONS = {
     "history": (
         "History",
-        "Validation top-1 error, features made by hand first, then networks by their year of publication: a"
-        " dot for each seed, and their mean with its interval by Student's t. On the left the"
-        " year, on the right the parameters, and the images a second in training.",
+        "Validation top-1 error: features made by hand first, then networks by year of publication. A dot is"
+        " a seed, a diamond their mean with its interval by Student's t. On the right stand the parameters,"
+        " and the images a second in training.",
     ),
     "effects": (
         "Differences",
-        "Right of zero the error is higher with the change. A hollow mark is not resolved; an arrow is an"
-        " interval that continues outside the chart or, with a number, an arm that lies outside it.",
+        "Right of zero, the change makes the error higher. A hollow mark is not resolved. An arrow is an"
+        " interval that continues beyond the chart or, with a number, a difference outside it.",
     ),
     "training_error": (
         "Training error",
-        "Error on all training images, without augmentation and dropout: for each error, the epochs to it,"
-        " mean over the seeds and range; the dotted line is the error up to which epochs are compared.",
+        "Error on all training images, without augmentation and dropout, over the epochs that it takes to"
+        " reach it: mean and range over the seeds. The dotted line is the error up to which epochs are"
+        " compared.",
     ),
     "learning_curves": (
         "Learning curves",
-        "Validation error of each arm beside the baseline, mean over the seeds; the band is from the lowest"
+        "Validation error of each arm beside the baseline: mean over the seeds. The band runs from the lowest"
         " to the highest seed.",
     ),
     "pareto": (
         "Effects by size",
-        "Main effects and interactions averaged over the others, the largest on top. A bar that reaches"
-        " beyond the mark on its row is resolved; the hollow ones are not.",
+        "Main effects and interactions, averaged over the others, with the largest on top. A bar that goes"
+        " beyond the mark in its row is resolved; hollow bars are not.",
     ),
     "interactions": (
         "The largest interactions",
-        "Mean top-1 error in the four combinations of two factors. Parallel lines: their effects add up.",
+        "Mean top-1 error in the four combinations of two factors. Parallel lines mean that their effects add"
+        " up.",
     ),
     "cost": (
         "Cost against benefit",
-        "Up: the arm errs more, so that what it leaves out was worth having. Right: it trains faster. An"
-        " arrow is an arm that lies outside the chart; its number stands behind its name.",
+        "Higher up, the arm has a higher error, so what it leaves out was worth having. Further right, it"
+        " trains faster. An arrow is an arm outside the chart; its difference follows its name.",
     ),
 }
 
@@ -104,14 +106,14 @@ def method(comparison: OneAtATime) -> list[str]:
     confidence = comparison.confidence
     sentences = [
         "A difference is the error of an arm minus that of the baseline, in percentage points, after the last"
-        " epoch; above zero, the arm errs more. Runs that did not start are left out.",
+        " epoch; above zero, the arm's error is higher. Runs that did not start are left out.",
         f"The interval is a two-sided {confidence:.0%} interval by Student's t: of the difference of two"
         " means, with the variance of runs pooled over arms; or of the mean difference between runs of the"
         " same seed. It covers the spread between seeds, on these validation images; other images would add"
         " theirs. Where it contains zero, the difference is not resolved. Equal differences have no spread,"
         " and no interval.",
         '"Better" is the share of pairs of runs, one of the arm and one of the baseline, in which the arm'
-        " errs less; ties count half (Mann and Whitney's U).",
+        " has the lower error; ties count half (Mann and Whitney's U).",
     ]
     if comparison.family.intervals:
         sentences.append(

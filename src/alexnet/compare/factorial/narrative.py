@@ -46,11 +46,11 @@ def method(comparison: Factorial) -> list[str]:
     return [
         by_cells if comparison.top1.replicated else by_model,
         f'"{_sentence(AVERAGED)}" is the error with the factor changed minus the error without, in percentage'
-        " points, over all settings of the other factors alike. Above zero, the change errs more."
-        f' "{_sentence(REMOVED)}" is that difference where every other factor is at the baseline\'s level; it'
-        " is what the paper's claims are about, and less exactly known.",
-        "An interaction is half of what the effect of one factor gains where the other is changed, too: above"
-        " zero, both changes together err more than the sum of each alone.",
+        " points, over all settings of the other factors alike. Above zero, the change makes the error"
+        f' higher. "{_sentence(REMOVED)}" is that difference where every other factor is at the baseline\'s'
+        " level; it is what the paper's claims are about, and is known less exactly.",
+        "An interaction is half of what the effect of one factor gains where the other is changed as well:"
+        " above zero, both changes together raise the error by more than the sum of each alone.",
         f"Intervals are two-sided {comparison.confidence:.0%} intervals by Student's t. They cover the spread"
         " between runs, on these validation images; other images would add theirs.",
         *SHARED_METHOD,
