@@ -102,7 +102,7 @@ def test_the_chart_is_in_the_order_of_history(study: Path) -> None:
     (axes,) = draw_history(compare(config(study)), LIGHT).axes
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == [
-        *("hog_and_color  2005", "lenet5  1998", "alexnet  2012", "vgg16  2014", "resnet18  2015"),
+        *("hog_and_color\n2005", "lenet5\n1998", "alexnet\n2012", "vgg16\n2014", "resnet18\n2015"),
     ]
     low, high = axes.get_ylim()
     assert low > high  # the first is on top
