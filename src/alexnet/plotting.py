@@ -83,7 +83,7 @@ def tidy(axes: Axes) -> None:
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist], title: str = "") -> None:
-    """Draw a legend above the axes of a figure with a constrained layout, in as few rows as have room."""
+    """Draw a legend above the axes of a figure with a constrained layout, in as few even rows as have room."""
     style: Any = {
         "title": title,
         "loc": "outside upper center",
@@ -91,7 +91,8 @@ def legend_above(figure: Figure, handles: Sequence[Artist], title: str = "") -> 
         "handlelength": 1.6,
         "columnspacing": 1.4,
     }
-    for columns in range(len(handles), 0, -1):
+    for rows in range(1, len(handles) + 1):
+        columns = -(-len(handles) // rows)
         legend = figure.legend(handles=handles, ncols=columns, **style)
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             return
