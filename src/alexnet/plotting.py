@@ -83,7 +83,7 @@ def tidy(axes: Axes) -> None:
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist], title: str = "") -> None:
-    """Draw a legend above the axes of a figure with a constrained layout, in as few even rows as have room."""
+    """Draw a legend above the axes of a constrained layout, in as few rows of one length as have room."""
     style: Any = {
         "title": title,
         "loc": "outside upper center",
