@@ -34,13 +34,18 @@ def test_its_arms_exist(name: str) -> None:
     assert study.name == name
     assert study.title
     for arm in (study.baseline, *study.factors):
-        assert (PROJECT / f"conf/{study.group}/{arm}.yaml").is_file()  # test_config.py composes each
+        if "=" in arm:
+            compose_config(arm)
+        else:
+            assert (PROJECT / f"conf/{study.group}/{arm}.yaml").is_file()  # test_config.py composes each
     combined = name in ("innovations_factorial", "imagenet_innovations")
     five = ("cifar_lrn", "legacy", "legacy_cumulative")
-    assert study.seeds == {"figure1": 10, **dict.fromkeys(five, 5)}.get(name, 2 if combined else 3)
+    ten = ("figure1", "switches")
+    seeds = {**dict.fromkeys(five, 5), **dict.fromkeys(ten, 10)}
+    assert study.seeds == seeds.get(name, 2 if combined else 3)
     design = Design.cumulative if name == "legacy_cumulative" else Design.one_at_a_time
     assert study.design is (Design.factorial if combined else design)
-    assert (study.pilot is None) == (name in ("cifar_lrn", "performance"))
+    assert (study.pilot is None) == (name in ("cifar_lrn", "performance", "switches"))
 
 
 def test_the_cost_of_imagenet_innovations_is_that_of_its_header() -> None:
