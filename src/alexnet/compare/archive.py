@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.compare.arms import Arms
-from alexnet.compare.runs import Code, ExcludedRun, Run
+from alexnet.compare.runs import Code, CropErrors, ExcludedRun, Run
 from alexnet.config import ClaimConfig, ComparabilityKey, CompareConfig
 from alexnet.config.hashing import PLACE_KEYS, is_under
 from alexnet.errors import UserError
@@ -25,6 +25,12 @@ from alexnet.studies.record import ARCHIVE, StudyRecord, parse_record, to_conten
 
 VERSION = 1
 RUNS, CURVES = "results.csv", "curves.csv"
+CROPS = (
+    "center_top1",
+    "ten_top1",
+    "center_top5",
+    "ten_top5",
+)  # columns of runs that evaluate.py has evaluated
 METRIC = "last:"  # prefix of the columns of results.csv that hold other metrics of the last epoch
 
 WHOLE = ("classes", "val_samples", "epochs", "parameters")
@@ -142,6 +148,8 @@ def _row(arm: str, seed: int, run: Run) -> dict[str, Any]:
     row |= {key: getattr(run, key) for key in ("config_hash", *WHOLE)}
     row |= {key: _exact(getattr(run, key)) for key in REAL}
     row |= {f"{METRIC}{name}": _exact(value) for name, value in run.other_metrics.items()}
+    if run.crop_errors is not None:
+        row |= {key: _exact(getattr(run.crop_errors, key)) for key in CROPS}
     row |= {key: getattr(run, key) for key in TEXT}
     row |= {"commit": run.code.commit, "changes": run.code.changes}
     load = run.load and asdict(run.load)
@@ -156,6 +164,7 @@ def _run(row: dict[str, str], shared: dict[str, Any], curve: list[dict[str, str]
     if row["cores"]:
         cores, own, others = (float(row[key]) for key in LOAD[:3])
         load = Load(cores, own, others, int(row["jobs"]))
+    crops: dict[str, Any] = {key: float(row[key]) if row.get(key) else None for key in CROPS}
     metrics = {name.removeprefix(METRIC): row[name] for name in row if name.startswith(METRIC)}
     return Run(
         path=Path(row["arm"], f"seed={row['seed']}"),
@@ -164,6 +173,7 @@ def _run(row: dict[str, str], shared: dict[str, Any], curve: list[dict[str, str]
         claim=ClaimConfig(**shared["claim"]),
         baseline=shared["baseline"],
         other_metrics={name: float(value) for name, value in metrics.items() if value},
+        crop_errors=CropErrors(**crops) if row.get(CROPS[0]) else None,
         metrics=_columns(curve),
         data_root=shared["data_root"],
         code=Code(row["commit"] or None, row["changes"]),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from alexnet.compare import ten_crops
 from alexnet.compare.comparison import Comparison
 from alexnet.compare.convergence import convergence
 from alexnet.compare.effects import Effect, Interval
@@ -43,12 +44,18 @@ class Finding:
 
 
 def findings(comparison: Comparison) -> list[Finding]:
-    """Return a finding for each arm or factor: how fast it converges if that was measured, else its error."""
+    """Return a finding for each arm or factor, and for ten crops where the baseline was evaluated on them.
+
+    That of an arm is how fast it converges if that was measured, else its error.
+    """
     if isinstance(comparison, Factorial):
-        return _of_factors(comparison)
-    return _of_convergence(comparison) or [
-        _error(arm.name, arm.changes_text, len(arm.started), arm.top1, arm.claim) for arm in comparison.arms
-    ]
+        found = _of_factors(comparison)
+    else:
+        found = _of_convergence(comparison) or [
+            _error(arm.name, arm.changes_text, len(arm.started), arm.top1, arm.claim)
+            for arm in comparison.arms
+        ]
+    return found + _of_ten_crops(comparison)
 
 
 def claims_table(comparison: Comparison) -> Table | None:
@@ -101,6 +108,14 @@ def _of_convergence(comparison: Comparison) -> list[Finding]:
             )
         )
     return found
+
+
+def _of_ten_crops(comparison: Comparison) -> list[Finding]:
+    return [
+        _error(ten_crops.NAME, "crops=ten", len(effect.arm.started), effect.top1, ten_crops.ten_crops_claim())
+        for effect in ten_crops.crop_effects(comparison)
+        if effect.arm is comparison.baseline
+    ]
 
 
 def _error(name: str, changes: str, runs: int, effect: Effect | None, claim: ClaimConfig) -> Finding:

@@ -29,6 +29,7 @@ from alexnet.compare.tables import (
     errors_table,
     short_effects_table,
 )
+from alexnet.compare.ten_crops import ten_crops_section
 
 ERRORS = "Errors and starts"
 INTERACTIONS = "Interactions of two factors (percentage points)"
@@ -63,14 +64,16 @@ def _one_at_a_time(comparison: OneAtATime) -> Outline:
     speed = _section(
         f"Epochs to {comparison.training_error:g}% training error", convergence_table(comparison)
     )
+    crops = ten_crops_section(comparison)
     pilot = _section("Pilot", pilot_table(comparison.record))
     differences = f"Error, arm minus {comparison.baseline.name} (percentage points)"
     return Outline(
         narrative.headline(comparison),
         Section("Differences in error (percentage points)", effects_table(comparison)),
-        _present(speed, _section("What was claimed", claims), errors, costs, pilot, how_many),
+        _present(speed, _section("What was claimed", claims), errors, crops, costs, pilot, how_many),
         _present(
-            *(Section(differences, short_effects_table(comparison)), speed, short_errors, costs),
+            *(Section(differences, short_effects_table(comparison)), speed, short_errors),
+            *(ten_crops_section(comparison, short=True), costs),
             *(pilot, how_many),
         ),
         notes.notes(comparison),
@@ -85,14 +88,17 @@ def _factorial(comparison: Factorial) -> Outline:
     costs = Section("Epochs and cost", costs_table(comparison))
     interactions = _section(INTERACTIONS, interactions_table(comparison))
     levels = Section("Runs at both levels of each factor", levels_table(comparison))
+    crops = ten_crops_section(comparison)
     pilot = _section("Pilot", pilot_table(comparison.record))
     averaged = Section(f"Error, {AVERAGED} (percentage points)", averaged_table(comparison))
     removed = Section(f"Error, {REMOVED} (percentage points)", removed_table(comparison))
     return Outline(
         factorial_narrative.headline(comparison),
         Section("Differences in error (percentage points)", factors_table(comparison)),
-        _present(interactions, _section("What was claimed", claims), levels, errors, costs, pilot, how_many),
-        _present(averaged, removed, interactions, levels, pilot, how_many),
+        _present(interactions, _section("What was claimed", claims), levels, errors, crops)
+        + _present(costs, pilot, how_many),
+        _present(averaged, removed, interactions, levels, ten_crops_section(comparison, short=True))
+        + _present(pilot, how_many),
         factorial_notes.notes(comparison),
         factorial_narrative.method(comparison),
     )

@@ -70,6 +70,31 @@ class Tracked:
 
 
 @dataclass(frozen=True)
+class CropErrors:
+    """Errors that evaluate.py has measured with the centre crop and with ten, in percent."""
+
+    center_top1: float
+    ten_top1: float
+    center_top5: float | None
+    ten_top5: float | None
+
+    @classmethod
+    def read(cls, run: Path, val_samples: int | None) -> "CropErrors | None":
+        """Read <run>/evaluation; None without one of both kinds of crops on all of the run's own images."""
+        file = run / "evaluation/evaluation.json"
+        if not file.is_file():
+            return None
+        figures = json.loads(file.read_text(encoding="utf-8"))["figures"]
+        center, ten = figures.get("center"), figures.get("ten")
+        if not center or not ten or center["samples"] != val_samples:
+            return None
+        return cls(
+            *(float(errors["top1_error"]) for errors in (center, ten)),
+            *(errors.get("top5_error") for errors in (center, ten)),
+        )
+
+
+@dataclass(frozen=True)
 class Run:
     """A completed run. Errors are percentages, of validation after the last epoch.
 
@@ -84,6 +109,7 @@ class Run:
     top1_error: float
     top5_error: float | None
     other_metrics: dict[str, float]  # by name, of the last epoch: val/loss, ...
+    crop_errors: CropErrors | None
     classes: int | None
     val_samples: int | None  # images on which the errors were measured
     metrics: dict[str, list[float]]
@@ -206,6 +232,7 @@ def _run(path: Path, result: dict[str, Any]) -> Run:
         top1_error=float(result["val"]["top1_error"]),
         top5_error=result["val"].get("top5_error"),
         other_metrics=_other_metrics(result),
+        crop_errors=CropErrors.read(path, result["val"].get("samples")),
         classes=result.get("classes"),
         val_samples=result["val"].get("samples"),
         metrics=read_csv_columns(metrics) if metrics.is_file() else {},
