@@ -285,11 +285,87 @@ def test_columns_of_parquet_files(pictures: Path, tmp_path: Path) -> None:
     assert listing.train.classes == CLASSES
     assert listing.train.path(0) == "train.parquet/" + f"{labels.index('cat'):08d}"
     parquet.write_table(pa.table({"label": labels}), path)
-    with pytest.raises(UserError, match="no column is the images: label"):
+    with pytest.raises(UserError, match="no column is known to be the images: label"):
         listed(path.parent)
     parquet.write_table(pa.table({"image": [{"bytes": None, "path": "/a"}], "label": ["x"]}), path)
-    with pytest.raises(UserError, match=r"no column is the images|row 0 holds no image"):
+    with pytest.raises(UserError, match=r"no column is known to be the images|row 0 holds no image"):
         listed(path.parent)
+
+
+@pytest.mark.parametrize("name", ["width", "caption", "image_id"])
+def test_other_numbers_and_texts_are_no_labels(pictures: Path, tmp_path: Path, name: str) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    images = [path.read_bytes() for path in shuffled(pictures, "train")]
+    values = [32 + row % 2 if name == "width" else f"{row % 2}" for row in range(len(images))]
+    parquet.write_table(pa.table({"image": images, name: values}), tmp_path / "train.parquet")
+    with pytest.raises(UserError, match=f"no column is known to be the labels: image, {name}. Name one"):
+        listed(tmp_path)
+
+
+def test_an_empty_parquet_file(pictures: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    root = as_parquet(pictures, tmp_path / "set")
+    path = root / "val-00000-of-00001.parquet"
+    parquet.write_table(parquet.read_table(path).slice(0, 0), path)
+    with pytest.raises(UserError, match=r"val-00000-of-00001.parquet: no images"):
+        listed(root)
+
+
+def test_hidden_members_of_shards(pictures: Path, tmp_path: Path) -> None:
+    root = as_shards(pictures, tmp_path / "set")
+    image = next(pictures.glob("train/cat/*")).read_bytes()
+    with tarfile.open(root / "train/0001.tar", "a") as tar:
+        for name, data in (("__MACOSX/x.png", image), ("__MACOSX/x.cls", b"ape"), (".git/y.png", image)):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, BytesIO(data))
+    train = listed(root).train
+    assert (train.classes, len(train)) == (CLASSES, 15)
+    names = ("__MACOSX/x.png", "__MACOSX/x.cls", ".git/y.png")
+    assert train.ignored == {f"train/0001.tar/{name}": "hidden or system folder" for name in names}
+
+
+def test_labels_of_shards(pictures: Path, tmp_path: Path) -> None:
+    """A number below zero is none; bytes that are not UTF-8 are shown; no JSON is told."""
+    image = next(pictures.glob("train/cat/*")).read_bytes()
+    path = tmp_path / "set/train-0.tar"
+    write_shard(path, [("a", -1, image), ("b", 1, image)], "png")
+    with pytest.raises(UserError, match=r"train-0.tar: a.png: it has no label"):
+        listed(path.parent)
+    for label, image_of_it in ((b"caf\xe9", image), (b"{", image)):
+        ending = "cls" if label != b"{" else "json"
+        with tarfile.open(path, "w") as tar:
+            for name, data in (("a.png", image_of_it), (f"a.{ending}", label)):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                tar.addfile(member, BytesIO(data))
+        if ending == "cls":
+            assert listed(path.parent, whole=True).val.classes == ("caf\\xe9",)
+        else:
+            with pytest.raises(UserError, match=r"train-0.tar: a.json is no JSON"):
+                listed(path.parent)
+
+
+def test_batches_in_the_folders_of_their_downloads(tmp_path: Path) -> None:
+    """Imagenet64_train_part1_npz.zip, ..., each extracted into a folder of its own."""
+    npz, _ = batches(tmp_path)
+    together = [content(images, 8) for images in listed(npz, "imagenet")[:2]]
+    for name, file in (("train_part1", "train_data_batch_2"), ("train_part2", "train_data_batch_10")):
+        (npz / f"Imagenet64_{name}_npz").mkdir()
+        (npz / f"{file}.npz").rename(npz / f"Imagenet64_{name}_npz/{file}.npz")
+    (npz / "Imagenet64_val_npz").mkdir()
+    (npz / "val_data.npz").rename(npz / "Imagenet64_val_npz/val_data.npz")
+    apart = [content(images, 8) for images in listed(npz, "imagenet")[:2]]
+    for one, other in zip(together, apart, strict=True):
+        assert other[:2] == one[:2]
+        np.testing.assert_array_equal(other[2], one[2])
+
+
+@pytest.mark.parametrize("name", ["train.tar.gz", "train.zip", "train.tar"])
+def test_archives_that_are_not_read_in_place_are_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\x1f\x8b")
+    with pytest.raises(UserError, match=f"Archives such as {name} are not read in place here: extract them"):
+        listed(tmp_path)
 
 
 def test_labels_that_cannot_be_right(pictures: Path, tmp_path: Path) -> None:

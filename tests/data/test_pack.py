@@ -357,6 +357,7 @@ def test_a_million_images_open_at_once(tmp_path: Path) -> None:
         "version": pack_writer.PACK_VERSION,
         "format": "raw",
         "val_source": "",
+        "held_out": False,
         "damaged": {},
         "images": {"train": train, "val": val},
     }

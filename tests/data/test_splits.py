@@ -53,7 +53,20 @@ SPLITS = [
     ("train/train", "test/test"),
     ("training_set/training_set", "test_set/test_set"),
     ("data/train", "data/val"),
+    ("a/b/train", "a/b/val"),
     ("x/x/train", "x/x/val"),
+    ("seg_train/seg_train", "seg_test/seg_test"),  # Intel's scenes, as they are unpacked
+    ("flowers_train", "flowers_valid"),
+    ("X_train", "X_test"),
+    ("XTrain", "XTest"),
+    ("cifar10-train", "cifar10-test"),
+    ("train_new", "val_new"),
+    ("train", "validate"),
+    ("train", "tests"),
+    ("train", "holdout"),
+    ("train", "development"),
+    ("train/images", "val/images"),
+    ("train/train/images", "val/val/images"),
 ]
 
 
@@ -96,6 +109,51 @@ def test_test_images_without_labels_are_not_used(tmp_path: Path) -> None:
     assert walk.notes == [f"{tmp_path}: test1/ not used."]
 
 
+def test_test_images_in_a_folder_of_no_class_are_not_used(tmp_path: Path) -> None:
+    """As `ImageFolder` needs one: test/unknown."""
+    make(tmp_path, "train/a", "train/b", "test/unknown")
+    walk = Walk(tmp_path)
+    train, val = list_folders(walk, 0.5)
+    assert (len(train), len(val)) == (2, 2)
+    assert walk.notes == [f"{tmp_path}: test/ not used."]
+    assert walk.val_source == "50% held out of train/"
+
+
+def test_splits_that_no_name_tells_are_told(tmp_path: Path) -> None:
+    """Two folders with the same classes in each; not those with classes of their own."""
+    make(tmp_path / "a", "tr/cat", "tr/dog", "tr/eel", "te/cat", "te/dog")
+    make(tmp_path / "b", "apple/green", "apple/red", "plum/blue", "plum/red")
+    make(tmp_path / "c", "apple/images", "plum/images")
+    notes = []
+    for name in "abc":
+        walk = Walk(tmp_path / name)
+        list_folders(walk, 0.5)
+        notes.append(walk.notes)
+    told = "its classes te, tr hold the same folders: cat, dog, eel. If they are splits, call them"
+    assert notes == [[f"{tmp_path}/a: {told} train and val."], [], []]
+
+
+def test_two_names_of_one_folder_are_told(tmp_path: Path) -> None:
+    make(tmp_path, "train/cat", "train/dog")
+    (tmp_path / "train/feline").symlink_to("cat")
+    (tmp_path / "val").symlink_to("train")
+    walk = Walk(tmp_path)
+    list_folders(walk, 0.5)
+    assert walk.notes == [
+        f"{tmp_path}: val/ and train/ are one folder: the training images are validated.",
+        f"{tmp_path}/train: the classes cat and feline are one folder.",
+    ]
+
+
+def test_images_beside_the_class_folders_are_told(tmp_path: Path) -> None:
+    make(tmp_path, "cat", "dog")
+    save_image(tmp_path / "preview.png", RNG)
+    walk = Walk(tmp_path)
+    images = list_whole(walk)[1]
+    assert (len(images), images.ignored) == (4, {"preview.png": "an image in no class folder"})
+    assert walk.notes == [f"{tmp_path}: in no class folder, and left out: 1 .png."]
+
+
 @pytest.mark.parametrize("names", [("valid", "invalid"), ("car", "train"), ("steam train", "test tube")])
 def test_names_of_classes(tmp_path: Path, names: tuple[str, str]) -> None:
     train, _ = list_folders(Walk(make(tmp_path, *names)), 0.5)
@@ -119,6 +177,7 @@ def test_names_of_classes(tmp_path: Path, names: tuple[str, str]) -> None:
             ("flowers/rose", "flowers/tulip"),
             r"holds folders: rose/, tulip/\. Did you mean data\.root=.*flowers\?",
         ),
+        (("a/b/rose", "a/b/tulip"), r"its only folder a/b holds folders: .*data\.root=.*/a/b\?"),
     ],
 )
 def test_what_is_not_clear_is_refused(tmp_path: Path, folders: tuple[str, ...], message: str) -> None:
@@ -136,7 +195,10 @@ def test_a_new_folder_of_validation_images_is_noticed(tmp_path: Path) -> None:
     assert "." not in both.mtimes
 
 
-@pytest.mark.parametrize("hidden", [".ipynb_checkpoints", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found"])
+HIDDEN = (".ipynb_checkpoints", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", "RECYCLER", "~snapshot")
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
 def test_hidden_and_system_folders(tmp_path: Path, hidden: str) -> None:
     """Among the splits, among the classes, in a class and below: no class, no images, set aside."""
     make(tmp_path, "train/cat/more", "train/dog", "val/cat", "val/dog")

@@ -100,6 +100,7 @@ def write_empty_pack(folder: Path, images: int, config: BenchmarkConfig) -> None
         "unreadable": 0,
         "fingerprint": "",
         "val_source": "",
+        "held_out": False,
         "root": str(folder),
         "seen": {},
     }

@@ -10,8 +10,8 @@ from pathlib import Path, PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from alexnet.data.folders import HELD_OUT, hold_out_images
-from alexnet.data.image_list import NOT_AN_IMAGE, Entry, ImageList, ImageListBuilder
+from alexnet.data.folders import hold_out_images
+from alexnet.data.image_list import Entry, ImageList, ImageListBuilder
 from alexnet.data.labels import ClassMatcher, composed
 from alexnet.data.npz_batches import NPZ_BATCHES
 from alexnet.data.parquet import PARQUET
@@ -103,8 +103,7 @@ def list_archives(
         walk.val_source = _listed(walk, val_paths)
         return train, reader.read(val_paths, train.classes)
     assert val_fraction is not None
-    walk.val_source = f"{100 * val_fraction:g}% {HELD_OUT} {_listed(walk, train_paths)}"
-    return hold_out_images(train, val_fraction)
+    return hold_out_images(walk, train, val_fraction, _listed(walk, train_paths))
 
 
 class _Reader:
@@ -123,8 +122,8 @@ class _Reader:
             for entry, class_name in self._entries(path, content, len(builder)):
                 builder.add(entry._replace(label=numbers.setdefault(class_name, len(numbers))), content.codec)
             declared.update(content.class_names or ())
-            for name in content.left_out:
-                aside[f"{self.walk.relative(path)}/{name}"] = NOT_AN_IMAGE
+            for name, reason in content.left_out.items():
+                aside[f"{self.walk.relative(path)}/{name}"] = reason
         if not len(builder):
             raise UserError(f"{_listed(self.walk, paths)}: no images.")
         if classes is None:
@@ -164,7 +163,7 @@ class _Reader:
 
     def _class_of(self, sample: Sample, content: ArchiveContent, names: dict[Label, str]) -> str:
         label = sample.label
-        if label is None:
+        if label is None or not sample.is_labelled:
             raise UserError("it has no label.")
         if label not in names:
             names[label] = composed(self.naming.class_of(label, content, self.form))
@@ -231,22 +230,25 @@ def _splits(walk: Walk, archives: Archives) -> tuple[list[Path], list[Path]]:
 
 def _split_name(path: PurePath) -> str:
     """Return the word that tells the split of an archive: of its name, or a folder's; "" without one."""
-    words = re.findall("[a-z]+", path.stem.casefold())
-    found = [word for word in words if split_kind(word)]
-    folders = [part.casefold() for part in reversed(path.parts[:-1]) if split_kind(part)]
-    return next(iter((*found, *folders)), "")
+    found = [word for part in (path.stem, *reversed(path.parts[:-1])) for word in _split_words(part)]
+    return found[0] if found else ""
+
+
+def _split_words(name: str) -> list[str]:
+    """Return the words of a name that tell a split: train of Imagenet64_train_part1_npz."""
+    return [word for word in re.findall("[a-z]+", name.casefold()) if split_kind(word)]
 
 
 def _base(path: PurePath) -> PurePath:
     """Return the folder of the data set: that of an archive, without those that are splits."""
-    return PurePath(*(part for part in path.parts[:-1] if split_kind(part) is None))
+    return PurePath(*(part for part in path.parts[:-1] if not _split_words(part)))
 
 
 def _is_labelled(form: ArchiveForm, kind: SplitKind | None, paths: list[Path]) -> bool:
     """Return False for test images without labels, as contests have them."""
     if kind is not SplitKind.test:
         return True
-    return any(sample.label is not None for sample in form.read(paths[0]).samples)
+    return any(sample.is_labelled for sample in form.read(paths[0]).samples)
 
 
 def _report_missing(walk: Walk, paths: list[Path]) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from alexnet.data.image_list import NOT_AN_IMAGE, ImageList, ImageListBuilder
+from alexnet.data.image_list import NO_CLASS, NOT_AN_IMAGE, ImageList, ImageListBuilder
 from alexnet.data.labels import ClassMatcher, composed, printable
 from alexnet.data.splits import SplitKind, find_layout, split_kind
-from alexnet.data.walk import Walk, set_aside_others
+from alexnet.data.walk import Walk, is_image, set_aside_others
 from alexnet.errors import UserError
 
+PACKED = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".npz", ".h5", ".hdf5", ".pkl")
 ANNOTATIONS = "val_annotations.txt"  # of Tiny ImageNet, whose val/images has no class folders
-HELD_OUT = "held out of"  # in `val_source`, where there is no folder of validation images
 
 
 def list_folders(walk: Walk, val_fraction: float) -> tuple[ImageList, ImageList]:
@@ -32,8 +32,7 @@ def list_folders(walk: Walk, val_fraction: float) -> tuple[ImageList, ImageList]
         folder = layout.train or layout.root
         where = walk.relative(folder)
         place = "each class" if where == "." else f"{where}/"
-        walk.val_source = f"{100 * val_fraction:g}% {HELD_OUT} {place}"
-        return hold_out_images(list_class_folders(walk, folder), val_fraction)
+        return hold_out_images(walk, list_class_folders(walk, folder), val_fraction, place)
     if layout.train is None:
         raise UserError(
             f"{walk.root}: {walk.relative(layout.val)}/ is not for training by its name, and there is no"
@@ -100,12 +99,15 @@ def list_class_folders(walk: Walk, folder: Path, classes: tuple[str, ...] | None
     aside: dict[str, str] = {}
     names = walk.subfolders(folder, aside)
     if not names:
-        raise UserError(f"{folder}: no class folders. Expected {folder}/<class>/<image files>.")
+        raise UserError(
+            f"{folder}: no class folders. Expected {folder}/<class>/<image files>.{_advice(walk, folder)}"
+        )
     if classes is None:
         own, labels = _own_classes(walk, folder, names)
     else:
         own, labels = classes, _labels_among(walk, folder, names, classes)
-    aside |= {file.path: NOT_AN_IMAGE for file in walk.files(folder, deep=False, aside=aside)}
+    for file in walk.files(folder, deep=False, aside=aside):
+        aside[file.path] = NO_CLASS if is_image(file.path) else NOT_AN_IMAGE
     builder = ImageListBuilder(walk.root)
     empty = []
     for name in names:
@@ -115,11 +117,22 @@ def list_class_folders(walk: Walk, folder: Path, classes: tuple[str, ...] | None
         if len(builder) == before:
             empty.append(name)
     _refuse_data_sets_as_classes(walk, folder, names)
-    if left_out := _endings(aside):
+    if left_out := _endings(aside, NOT_AN_IMAGE):
         walk.notes.append(f"{folder}: not images by their names: {left_out}.")
+    if left_out := _endings(aside, NO_CLASS):
+        walk.notes.append(f"{folder}: in no class folder, and left out: {left_out}.")
+    if classes is None:
+        _note_odd_classes(walk, folder, names)
     if empty:
         _report_empty(walk, folder, empty, validation=classes is not None)
     return builder.build(own, aside)
+
+
+def _advice(walk: Walk, folder: Path) -> str:
+    """Return what to do with archives in a folder that are not of a form that is read in place."""
+    names = sorted(PurePath(file.path).name for file in walk.files(folder, deep=False))
+    packed = [name for name in names if name.lower().endswith(PACKED)]
+    return f" Archives such as {_listed(packed)} are not read in place here: extract them." if packed else ""
 
 
 def _own_classes(walk: Walk, folder: Path, names: list[str]) -> tuple[tuple[str, ...], dict[str, int]]:
@@ -181,18 +194,53 @@ def _refuse_data_sets_as_classes(walk: Walk, folder: Path, names: list[str]) -> 
             raise UserError(f"{inner} holds splits, as a data set does. Did you mean data.root={inner}?")
 
 
-def _endings(aside: dict[str, str]) -> str:
-    """Describe the files that are no images by their names: 120 .heic, 1 .txt."""
-    paths = [PurePath(path) for path, reason in aside.items() if reason == NOT_AN_IMAGE]
+def _note_odd_classes(walk: Walk, folder: Path, names: list[str]) -> None:
+    """Note classes that may be splits, as each holds the same folders, and classes that are one folder."""
+    inside = []
+    for name in names:
+        inside.append(_folders_alone(walk, folder / name))
+        if len(inside[-1]) < 2:
+            break
+    else:
+        largest = max(inside, key=len)
+        if len(names) > 1 and all(set(largest) >= set(some) for some in inside):
+            walk.notes.append(
+                f"{folder}: its classes {_listed(names)} hold the same folders: {_listed(largest)}. If they"
+                " are splits, call them train and val."
+            )
+    first: dict[tuple[int, int], str] = {}
+    for name in names:
+        status = (folder / name).stat()
+        other = printable(first.setdefault((status.st_dev, status.st_ino), name))
+        if other != printable(name):
+            walk.notes.append(f"{folder}: the classes {other} and {printable(name)} are one folder.")
+
+
+def _folders_alone(walk: Walk, folder: Path) -> list[str]:
+    """Return the names of the folders in one that holds no images itself; none for others."""
+    return [] if walk.has_images(folder) else walk.subfolders(folder)
+
+
+def _listed(names: list[str], most: int = 3) -> str:
+    shown = ", ".join(map(printable, names[:most]))
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def _endings(aside: dict[str, str], kind: str) -> str:
+    """Describe the files that are set aside for one reason: 120 .heic, 1 .txt."""
+    paths = [PurePath(path) for path, reason in aside.items() if reason == kind]
     counts = Counter(path.suffix.lower() or path.name for path in paths if not path.name.startswith("."))
     return ", ".join(f"{count:,} {ending}" for ending, count in counts.most_common(5))
 
 
-def hold_out_images(images: ImageList, fraction: float) -> tuple[ImageList, ImageList]:
+def hold_out_images(
+    walk: Walk, images: ImageList, fraction: float, place: str
+) -> tuple[ImageList, ImageList]:
     """Split each class by the hashes of its paths, with at least one image in each split.
 
-    Raises `UserError` for a class of one image.
+    `place` tells the user where the images are. Raises `UserError` for a class of one image.
     """
+    walk.held_out, walk.val_source = True, f"{100 * fraction:g}% held out of {place}"
     held = np.zeros(len(images), np.bool_)
     for label, name in enumerate(images.classes):
         rows = np.flatnonzero(images.labels == label)

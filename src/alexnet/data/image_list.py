@@ -19,6 +19,7 @@ from alexnet.data.parquet_pages import Value, read_value
 from alexnet.errors import UserError
 
 NOT_AN_IMAGE = "not an image by its name"
+NO_CLASS = "an image in no class folder"
 
 ARRAYS = {
     **dict.fromkeys(("labels", "sizes", "times", "offsets"), np.int64),

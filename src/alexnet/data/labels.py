@@ -16,7 +16,8 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", printable(name))
 
 
-def _without_case(name: str) -> str:
+def matching_key(name: str) -> str:
+    """Return what names have in common that differ in Unicode form or case only."""
     return unicodedata.normalize("NFC", composed(name).casefold())
 
 
@@ -28,13 +29,13 @@ class ClassMatcher:
         self._loose: list[dict[str, list[int]]] = [defaultdict(list), defaultdict(list)]
         for label, name in enumerate(classes):
             self._loose[0][composed(name)].append(label)
-            self._loose[1][_without_case(name)].append(label)
+            self._loose[1][matching_key(name)].append(label)
 
     def label(self, name: str) -> int | None:
         """Return the label of a name; None where no class, or more than one, is meant."""
         if (label := self._exact.get(printable(name))) is not None:
             return label
-        for labels in (self._loose[0].get(composed(name), []), self._loose[1].get(_without_case(name), [])):
+        for labels in (self._loose[0].get(composed(name), []), self._loose[1].get(matching_key(name), [])):
             if labels:
                 return labels[0] if len(labels) == 1 else None
         return None

@@ -21,7 +21,7 @@ from alexnet.files import Arrays, load_npz, make_output_folder, save_npz
 from alexnet.paths import absolute
 from alexnet.terminal import console
 
-VERSION = 3  # increase it when the format of a list, or what counts as an image, changes
+VERSION = 4  # increase it when the format of a list, or what counts as an image, changes
 SPLITS = ("train", "val")
 BLOB, ENDS = "names", "name_ends"  # of `Names`
 SETTLED_NS = 1_000_000_000  # within a second a file may change again with the same modification time
@@ -35,6 +35,7 @@ class Listing(NamedTuple):
     mtimes: dict[str, int]
     notes: list[str]
     val_source: str
+    held_out: bool
 
 
 def list_images(config: DataConfig, root: Path, *, whole: bool = False) -> Listing:
@@ -53,7 +54,7 @@ def list_images(config: DataConfig, root: Path, *, whole: bool = False) -> Listi
             return cached
         began, walk = time.time_ns(), Walk(root)
         train, val = config.list_files(walk) or _list(walk, config, whole)
-        listing = Listing(train, val, walk.mtimes, walk.notes, walk.val_source)
+        listing = Listing(train, val, walk.mtimes, walk.notes, walk.val_source, walk.held_out)
         newest = max(*walk.mtimes.values(), *(int(split.times.max(initial=0)) for split in (train, val)))
         if newest < began - SETTLED_NS:
             _save(path, listing)
@@ -104,6 +105,7 @@ def _save(path: Path, listing: Listing) -> None:
         "archives": [split.archives for split in splits],
         "notes": listing.notes,
         "val_source": listing.val_source,
+        "held_out": listing.held_out,
     }
     save_npz(path, arrays, notes)
 
@@ -134,7 +136,7 @@ def _read(path: Path, root: Path) -> Listing:
         )
         for name, ignored, archives in zip(SPLITS, notes["ignored"], notes["archives"], strict=True)
     )
-    return Listing(train, val, notes["seen"], notes["notes"], notes["val_source"])
+    return Listing(train, val, notes["seen"], notes["notes"], notes["val_source"], notes["held_out"])
 
 
 def _arrays(images: ImageList) -> Arrays:

@@ -11,14 +11,13 @@ import numpy as np
 from alexnet.config import DataConfig
 from alexnet.data.dataset import ImageDataset, ImageFileDataset, PackedDataset, hold_out
 from alexnet.data.fetching import ensure_fetched, missing_download
-from alexnet.data.folders import HELD_OUT
 from alexnet.data.image import UNREADABLE
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
 from alexnet.data.imagenet_classes import class_names
 from alexnet.data.in_memory import InMemoryDataset
 from alexnet.data.listing import SPLITS, cache_folder, list_images
 from alexnet.data.locations import pack_folder, require_data
-from alexnet.data.pack_reader import check_current, open_pack
+from alexnet.data.pack_reader import Pack, check_current, open_pack
 from alexnet.data.scan import DatasetScan, cached_scan, check_unreadable, report_damaged, scan_images
 from alexnet.data.statistics import Statistics
 from alexnet.errors import UserError
@@ -74,16 +73,16 @@ def open_data(
     require_data(config)
     folder = pack_folder(config)
     if folder.is_dir():
-        packed = _open_pack(config, folder, splits)
-        if not whole or config.pack is not None or HELD_OUT not in packed.val_source:
-            return packed
+        pack = open_pack(folder)
+        if not whole or config.pack is not None or not pack.held_out:
+            return _open_pack(config, pack, splits)
     if not download and missing_download(config) is not None:
         raise UserError(f"data.root={config.root}: {config.name} is not there.")
     return _open_files(config, splits, scan, whole)
 
 
-def _open_pack(config: DataConfig, folder: Path, splits: Sequence[str]) -> OpenData:
-    pack = open_pack(folder)
+def _open_pack(config: DataConfig, pack: Pack, splits: Sequence[str]) -> OpenData:
+    folder = pack.folder
     check_current(pack, asked_for=config.pack is not None)
     if (size := pack.statistics.mean.shape[-1]) != config.resize_size:
         raise UserError(f"{folder}: a pack of images of {size} pixels, not {config.resize_size}.")

@@ -8,7 +8,7 @@ from alexnet.config import DataConfig
 from alexnet.errors import UserError
 from alexnet.paths import PROJECT, absolute
 
-PACK_VERSION = 3  # increase it when the format of packs or the decoding changes
+PACK_VERSION = 4  # increase it when the format of packs or the decoding changes
 
 
 def require_data(config: DataConfig) -> None:

@@ -86,6 +86,7 @@ class Pack:
     damaged: dict[str, str]
     fingerprint: str
     val_source: str
+    held_out: bool
     root: Path
     mtimes: dict[str, int]
 
@@ -110,6 +111,7 @@ def open_pack(folder: Path) -> Pack:
             manifest["damaged"],
             manifest["fingerprint"],
             manifest["val_source"],
+            manifest["held_out"],
             Path(manifest["root"]),
             manifest["seen"],
         )

@@ -141,6 +141,7 @@ def _make(config: PrepareConfig, folder: Path) -> None:
         "unreadable": len(unreadable),
         "fingerprint": fingerprint(*kept) + encoding,
         "val_source": listing.val_source,
+        "held_out": listing.held_out,
         "root": str(root),
         "excluded": ignored | unreadable,
         "damaged": {path: reason for path, reason in damaged.items() if path not in unreadable},

@@ -7,10 +7,10 @@ from typing import Any
 
 from alexnet.data.image_list import AS_STORED
 from alexnet.data.parquet_pages import CODECS, import_pyarrow, list_values
-from alexnet.data.samples import ArchiveContent, ArchiveForm, Label, Sample
+from alexnet.data.samples import ArchiveContent, ArchiveForm, Sample
 from alexnet.errors import UserError
 
-UNLABELLED = -1  # the number that `datasets` writes for it
+LABEL_NAMES = ("label", "labels", "class", "cls", "target", "category")
 
 
 def read_parquet(path: Path) -> ArchiveContent:
@@ -30,7 +30,7 @@ def read_parquet(path: Path) -> ArchiveContent:
 def _read(path: Path, file: Any) -> ArchiveContent:
     features = _features(file.schema_arrow)
     image = _column(path, file.schema_arrow, features, "Image", ("image", "img"), _holds_bytes, "images")
-    label = _column(path, file.schema_arrow, features, "ClassLabel", ("label",), _holds_labels, "labels")
+    label = _column(path, file.schema_arrow, features, "ClassLabel", LABEL_NAMES, _holds_labels, "labels")
     bytes_path = f"{image}.bytes" if _is_struct(file.schema_arrow.field(image).type) else image
     metadata = file.metadata
     columns = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
@@ -47,7 +47,7 @@ def _read(path: Path, file: Any) -> ArchiveContent:
     for row, (name, number, value) in enumerate(zip(names, labels, values, strict=True)):
         if value is None:
             raise UserError(f"{path}: row {row} holds no image, but perhaps a path. Embed the images.")
-        samples.append(Sample(name or None, _label(number), value.offset, value.size, value.inner))
+        samples.append(Sample(name or None, number, value.offset, value.size, value.inner))
     class_names = features.get(label, {}).get("names")
     return ArchiveContent(samples, tuple(class_names) if class_names else None, codec)
 
@@ -68,15 +68,18 @@ def _column(
     suits: Callable[[Any], bool],
     what: str,
 ) -> str:
-    """Return the only column of a kind of feature, or else that with a usual name, or the only suitable."""
+    """Return the only column of a kind of feature, or else that with a usual name, or the only one of images.
+
+    Other numbers and texts may be anything, such as sizes and captions.
+    """
     suitable = [name for name in schema.names if suits(schema.field(name).type)]
     declared = [name for name in suitable if features.get(name, {}).get("_type") == kind]
     named = [name for name in usual if name in suitable]
-    for choice in (declared, named, suitable):
+    for choice in (declared, named, suitable if kind == "Image" else []):
         if len(choice) == 1 or (choice is named and choice):
             return choice[0]
     listed = ", ".join(schema.names)
-    problem = "several columns could be" if len(suitable) > 1 else "no column is"
+    problem = "several columns could be" if len(suitable) > 1 else "no column is known to be"
     raise UserError(f"{path}: {problem} the {what}: {listed}. Name one '{usual[0]}'.")
 
 
@@ -111,10 +114,6 @@ def _codec(path: Path, column: int, metadata: Any) -> str | None:
             f" with one of {', '.join(map(str.lower, CODECS))}."
         )
     return CODECS[kinds.pop()]
-
-
-def _label(label: Label | None) -> Label | None:
-    return None if label == UNLABELLED else label
 
 
 PARQUET = ArchiveForm("Parquet files", ".parquet", lambda path: True, read_parquet)

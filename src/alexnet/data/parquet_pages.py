@@ -63,6 +63,8 @@ def list_values(path: Path, column: int, metadata: Any, as_stored: int) -> Itera
     schema = metadata.schema.column(column)
     with path.open("rb", buffering=0) as file:
         for group in range(metadata.num_row_groups):
+            if not metadata.row_group(group).num_rows:  # it may have no pages
+                continue
             chunk = metadata.row_group(group).column(column)
             codec = CODECS[chunk.compression]
             start = chunk.data_page_offset

@@ -17,7 +17,7 @@ from alexnet.errors import UserError
 from alexnet.files import load_npz, reasons_csv, save_npz, write_text
 from alexnet.terminal import console, progress_bar
 
-VERSION = 3  # increase it when decoding changes, so that old scans are repeated
+VERSION = 4  # increase it when decoding changes, so that old scans are repeated
 INTACT = "intact_"  # begins the names of the arrays of `intact_statistics`
 CHUNK = 32  # files that a thread decodes before it returns their sums
 

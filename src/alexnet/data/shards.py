@@ -7,9 +7,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from alexnet.data.image_list import NOT_AN_IMAGE
 from alexnet.data.samples import ArchiveContent, ArchiveForm, Label, Sample
 from alexnet.data.tars import tar_error, tar_files
-from alexnet.data.walk import is_image
+from alexnet.data.walk import HIDDEN, is_hidden, is_image
 from alexnet.errors import UserError
 
 LABEL_ENDINGS = ("cls", "json")
@@ -35,25 +36,31 @@ def read_shard(path: Path) -> ArchiveContent:
     labels: dict[str, Label | None] = {}
     described: dict[str, Label | None] = {}
     others: dict[str, str] = {}
+    hidden: dict[str, str] = {}
     try:
         with tarfile.open(path, "r:") as tar, path.open("rb", buffering=0) as file:
             for member, offset in tar_files(tar):
                 key, ending = _key(member.name), _ending(member.name)
-                if is_image(member.name):
+                if any(map(is_hidden, member.name.split("/")[:-1])):
+                    hidden[member.name] = HIDDEN
+                elif is_image(member.name):
                     if key in images:
                         raise UserError(f"{path}: {images[key].name} and {member.name} have the same key.")
                     images[key] = Sample(member.name, None, offset, member.size)
                 elif ending in LABEL_ENDINGS and member.size <= MOST_LABEL_BYTES:
                     into = labels if ending == "cls" else described
-                    text = os.pread(file.fileno(), member.size, offset).decode().strip()
-                    into[key] = _read_label(text, ending)
+                    text = os.pread(file.fileno(), member.size, offset).decode(errors="backslashreplace")
+                    try:
+                        into[key] = _read_label(text.strip(), ending)
+                    except ValueError as error:
+                        raise UserError(f"{path}: {member.name} is no JSON ({error}).") from error
                 else:
                     others[key] = member.name
     except (tarfile.TarError, OSError, ValueError) as error:
         raise tar_error(path, error) from error
     samples = [sample._replace(label=labels.get(key, described.get(key))) for key, sample in images.items()]
-    left_out = tuple(name for key, name in others.items() if key not in images)
-    return ArchiveContent(samples, left_out=left_out)
+    left_out = {name: NOT_AN_IMAGE for key, name in others.items() if key not in images}
+    return ArchiveContent(samples, left_out=hidden | left_out)
 
 
 def _read_label(text: str, ending: str) -> Label | None:

@@ -14,7 +14,8 @@ from alexnet.errors import UserError
 SYSTEM_FOLDERS = frozenset(
     {
         *("__macosx", "__pycache__", "lost+found", "$recycle.bin", "system volume information"),
-        *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"),  # network storage
+        *("recycler", "network trash folder", "temporary items", "thevolumesettingsfolder"),
+        *("@eadir", "@tmp", "#recycle", "#snapshot", "~snapshot", "@recycle", "@recently-snapshot"),  # NAS
     }
 )
 HIDDEN = "hidden or system folder"
@@ -41,13 +42,14 @@ class Walk:
     """A walk through the folders under `root` that records the modification times of all that it reads.
 
     Links are followed. `notes` are sentences for the user about what was found, and `val_source` says where
-    the validation images come from.
+    the validation images come from; `held_out` is whether they are a part of the training images.
     """
 
     root: Path
     mtimes: dict[str, int] = field(default_factory=dict)  # path relative to the root -> ns
     notes: list[str] = field(default_factory=list)
     val_source: str = ""
+    held_out: bool = False
 
     def subfolders(self, folder: Path, aside: SetAside | None = None) -> list[str]:
         """Return the names of the folders in a folder, sorted, without hidden ones.
@@ -70,6 +72,10 @@ class Walk:
         that is not named like an image: it may have been a folder.
         """
         yield from self._files(folder, label, deep, aside, _identities(folder))
+
+    def has_images(self, folder: Path) -> bool:
+        """Return whether there are images in a folder itself."""
+        return any(is_image(file.path) for file in self.files(folder, deep=False))
 
     def record(self, path: Path) -> os.stat_result:
         """Record the modification time of a folder, or of a file that the list depends on."""
