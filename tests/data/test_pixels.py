@@ -60,6 +60,15 @@ def tiff(values: np.ndarray, **options: Any) -> bytes:
     return file.getvalue()
 
 
+def bmp32(rgba: np.ndarray) -> bytes:
+    """A BMP file with a header of version 4, which declares the fourth byte to be alpha."""
+    pixels = np.ascontiguousarray(rgba[::-1, :, [2, 1, 0, 3]]).tobytes()
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header = struct.pack("<IiiHHIIiiII", 108, SIZE, SIZE, 1, 32, 3, len(pixels), 0, 0, 0, 0) + masks
+    header = header.ljust(108, b"\0")
+    return b"BM" + struct.pack("<IHHI", 122 + len(pixels), 0, 0, 122) + header + pixels
+
+
 def pillow(image: Image.Image, name: str, **options: Any) -> bytes:
     file = BytesIO()
     image.save(file, name, **options)
@@ -120,6 +129,13 @@ CASES: dict[str, tuple[Callable[[], bytes], np.ndarray]] = {
         lambda: tiff(RGB.transpose(2, 0, 1), photometric="rgb", planarconfig="separate"),
         RGB,
     ),
+    "tiff, RGB of 16 bits in planes, deflate": (
+        lambda: tiff(
+            wide(RGB, 16).transpose(2, 0, 1), photometric="rgb", planarconfig="separate", compression="zlib"
+        ),
+        RGB,
+    ),
+    "bmp whose fourth bytes are all zero": (lambda: bmp32(np.dstack([RGB, 0 * GRAY])), RGB),
     "tiff, RGB of 16 bits": (lambda: tiff(wide(RGB, 16), photometric="rgb"), RGB),
     "tiff, RGB of 16 bits, big endian": (lambda: tiff(wide(RGB, 16), photometric="rgb", byteorder=">"), RGB),
     "jpeg 2000, 16 bits": (
@@ -164,6 +180,24 @@ def test_twelve_bits_packed_in_a_tiff() -> None:
         (lambda: png(wide(RGB, 12), 2, 16), "pixels of 16 bits, of which the upper 4 are never used"),
         (lambda: tiff(wide(GRAY, 12)), "pixels of 16 bits, of which the upper 4 are never used"),
         (lambda: tiff(wide(RGB, 12), photometric="rgb"), "pixels of 16 bits, of which the upper 4 are never"),
+        (
+            lambda: png(np.dstack([wide(GRAY, 12), np.full_like(wide(GRAY, 12), 65535)]), 4, 16),
+            "pixels of 16 bits, of which the upper 4 are never used",
+        ),
+        (
+            lambda: png(np.dstack([wide(RGB, 12), np.full_like(wide(GRAY, 12), 65535)]), 6, 16),
+            "pixels of 16 bits, of which the upper 4 are never used",
+        ),
+        (
+            lambda: tiff(
+                wide(RGB, 16).transpose(2, 0, 1), photometric="rgb", planarconfig="separate", byteorder=">"
+            ),
+            "uncompressed planes of 16 bits are not read",
+        ),
+        (
+            lambda: tiff(wide(np.dstack([RGB, GRAY]), 12), photometric="separated"),
+            "pixels of 16 bits, of which the upper 4 are never used",
+        ),
     ],
 )
 def test_unknown_ranges_are_refused(make: Callable[[], bytes], reason: str) -> None:
@@ -278,6 +312,7 @@ TRANSPARENT: dict[str, tuple[Callable[[], bytes], np.ndarray]] = {
         lambda: pillow(Image.fromarray(with_alpha(RGB)), "JPEG2000", irreversible=False),
         on_white(RGB, ALPHA),
     ),
+    "bmp with alpha": (lambda: bmp32(with_alpha(RGB)), on_white(RGB, ALPHA)),
     "bmp without alpha": (lambda: pillow(Image.fromarray(RGB), "BMP"), RGB),
 }
 

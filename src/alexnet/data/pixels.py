@@ -15,6 +15,7 @@ PNG_BIT_DEPTH = 24  # offset of this byte in a file (PNG specification, 11.2.1)
 SCALED_FORMATS = ("PNG", "TIFF", "JPEG2000")  # their integers of 9 to 16 bits take the whole range
 SAMPLE_FORMATS = {2: "signed", 3: "float"}  # TIFF 6.0, section 19; 1 is unsigned
 WHITE_IS_ZERO = 0  # TIFF 6.0, PhotometricInterpretation
+SEPARATE_PLANES, UNCOMPRESSED = 2, 1  # TIFF 6.0, PlanarConfiguration and Compression
 # 16-bit pixels that are all below it hold 12 bits or fewer: as 16 bits they would be nearly black
 LEAST_MAXIMUM = 1 << 12
 
@@ -28,11 +29,14 @@ def to_rgb(image: Image.Image, data: bytes) -> Image.Image:
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _from_wide_gray(image)
     bits = _bits(image, data)
-    if bits == 16 and image.mode in ("RGB", "RGBA"):  # Pillow keeps the higher byte of each value
-        _check_range(int(np.asarray(image)[..., :3].max()) << 8)
+    if bits > 8 and image.format == "TIFF":
+        _check_planes(image)
+    if bits == 16:  # Pillow keeps the higher byte of each value
+        colors = len(image.getbands()) - (image.mode in ("LA", "La", "RGBA", "RGBa", "RGBX"))
+        _check_range(int(np.atleast_3d(np.asarray(image))[..., :colors].max()) << 8)
     if image.mode == "La":
         image = image.convert("LA")
-    if not image.has_transparency_data:
+    if not image.has_transparency_data or _is_empty_bmp(image):
         return image.convert("RGB")
     key = image.info.get("transparency")
     if image.format == "PNG" and image.mode in ("L", "RGB") and key is not None:
@@ -82,6 +86,18 @@ def _check_sample_format(image: Image.Image) -> None:
     kind = "float" if image.mode == "F" else SAMPLE_FORMATS.get(number)
     if kind is not None:
         raise ValueError(f"{kind} pixels: range unknown; convert to 8 or 16 bits")
+
+
+def _check_planes(image: Image.Image) -> None:
+    """Raise `ValueError` for planes of 16 bits that Pillow would read as twice as many values of 8."""
+    planes = _tiff_tag(image, ExifTags.Base.PlanarConfiguration)
+    if planes == SEPARATE_PLANES and _tiff_tag(image, ExifTags.Base.Compression) == UNCOMPRESSED:
+        raise ValueError("uncompressed planes of 16 bits are not read; compress them, or convert to 8 bits")
+
+
+def _is_empty_bmp(image: Image.Image) -> bool:
+    """Return whether a BMP file has no alpha but zeros: many programs leave the fourth byte unused."""
+    return image.format == "BMP" and image.mode == "RGBA" and image.getextrema()[3] == (0, 0)
 
 
 def _check_range(maximum: int) -> None:
