@@ -97,7 +97,7 @@ def _check_planes(image: Image.Image) -> None:
 
 def _is_empty_bmp(image: Image.Image) -> bool:
     """Return whether a BMP file has no alpha but zeros: many programs leave the fourth byte unused."""
-    return image.format == "BMP" and image.mode == "RGBA" and image.getextrema()[3] == (0, 0)
+    return image.format == "BMP" and image.mode == "RGBA" and not np.asarray(image)[..., 3].any()
 
 
 def _check_range(maximum: int) -> None:
