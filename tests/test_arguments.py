@@ -21,7 +21,14 @@ from alexnet.config import (
     PrepareConfig,
     TrainConfig,
 )
-from alexnet.config.arguments import check_one_run, path_key, quote_arguments, quote_value, tidy
+from alexnet.config.arguments import (
+    check_is_used,
+    check_one_run,
+    path_key,
+    quote_arguments,
+    quote_value,
+    tidy,
+)
 from alexnet.errors import UserError
 from conftest import Train, compose_config
 
@@ -228,6 +235,17 @@ def test_several_values_without_a_sweep(argument: str, sweeps: bool, expected: s
     assert len(str(refusal.value).splitlines()) == 1
     check_one_run([*typed, "-m"], [*typed, "-m"], "train", sweeps=sweeps)
     check_one_run(["data.root='/a,b'"], ["data.root=/a,b"], "train", sweeps=sweeps)
+
+
+@pytest.mark.parametrize("rank", [None, "0"])
+def test_where_runs_are_placed_is_no_key_of_hydra(monkeypatch: pytest.MonkeyPatch, rank: str | None) -> None:
+    """Lightning starts further processes, and only these, with hydra.run.dir."""
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    with pytest.raises(UserError, match=r"^hydra\.run\.dir=x: it has no effect here"):
+        check_is_used(["hydra.run.dir=x"])
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    check_is_used(["hydra.run.dir=x"])
 
 
 def test_composed(tmp_path: Path) -> None:

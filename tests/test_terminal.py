@@ -1,9 +1,14 @@
 """What is printed, and by which rank."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from rich.table import Table
 
 from alexnet import terminal
+from conftest import PROJECT
 
 
 def test_a_quiet_console_prints_no_table(
@@ -16,6 +21,23 @@ def test_a_quiet_console_prints_no_table(
     monkeypatch.setattr(terminal.console, "quiet", True)
     terminal.print_table(table)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("variables", "quiet"),
+    [
+        ({}, False),
+        ({"LOCAL_RANK": "0"}, False),
+        ({"LOCAL_RANK": "1"}, True),
+        ({"SLURM_PROCID": "1", "SLURM_LOCALID": "1"}, True),
+        ({"RANK": "2", "LOCAL_RANK": "0"}, True),  # the first process of the second node
+    ],
+)
+def test_only_the_first_process_prints(variables: dict[str, str], quiet: bool) -> None:
+    code = "from alexnet.terminal import console; print(console.quiet)"
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "src")} | variables
+    shown = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert shown.strip() == str(quiet)
 
 
 @pytest.mark.parametrize(

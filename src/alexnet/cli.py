@@ -29,7 +29,8 @@ from alexnet.config.security import check_builds_nothing
 from alexnet.errors import JobsFailedError, UserError
 from alexnet.parent import exit_with_starter
 from alexnet.paths import CONF, command_for
-from alexnet.runs.launcher import check_single_process, is_started_by_run, local_rank
+from alexnet.ranks import local_rank
+from alexnet.runs.launcher import check_single_process, is_started_by_run
 from alexnet.terminal import tolerate_encoding
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"

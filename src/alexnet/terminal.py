@@ -1,7 +1,6 @@
 """Terminal output, from rank 0 only: console, tables, progress bars, durations and sizes as text."""
 
 import codecs
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from alexnet.ranks import process_rank
+
 REPLACE = "alexnet_replace"  # an error handler of codecs
 WIDE = 200  # columns of what is not a terminal: a file, a pipe
-console = Console(highlight=False, soft_wrap=True, quiet=os.environ.get("LOCAL_RANK", "0") != "0")
+console = Console(highlight=False, soft_wrap=True, quiet=process_rank() > 0)
 
 
 def tolerate_encoding() -> None:

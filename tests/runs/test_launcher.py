@@ -5,12 +5,11 @@ import os
 import pytest
 
 from alexnet.errors import UserError
+from alexnet.ranks import local_rank, process_rank
 from alexnet.runs.launcher import (
     check_processes,
     check_single_process,
     is_started_by_run,
-    local_rank,
-    process_rank,
 )
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}

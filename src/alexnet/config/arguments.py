@@ -1,6 +1,5 @@
 """Arguments as a user types them, made into what Hydra reads: a path is one value, whatever is in it."""
 
-import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from alexnet.config.base import PathKey
 from alexnet.config.registry import choices_of, nested_schemas
 from alexnet.errors import UserError
 from alexnet.paths import command_for
+from alexnet.ranks import process_rank
 
 # keys of Hydra's own schema that hold paths
 HYDRA_PATHS = ("hydra.sweep.dir", "hydra.sweep.subdir", "hydra.launcher.submitit_folder")
@@ -60,7 +60,7 @@ def is_sweep(arguments: Sequence[str]) -> bool:
 
 def check_is_used(arguments: Sequence[str]) -> None:
     """Raise `UserError` for keys of Hydra that nothing here reads."""
-    if "LOCAL_RANK" in os.environ:  # Lightning starts further processes with hydra.run.dir
+    if process_rank() > 0:  # Lightning starts further processes with hydra.run.dir
         return
     for argument in arguments:
         if argument.partition("=")[0].lstrip("+") == "hydra.run.dir":

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 
 from alexnet.errors import UserError
+from alexnet.ranks import number_in, process_rank
 
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "SLURM_LOCALID")
 
@@ -19,16 +20,6 @@ class _Launch:
     launcher: str
     processes: int
     nodes: int
-
-
-def process_rank() -> int:
-    """Return the rank of this process; 0 for the first and for one that was started without a launcher."""
-    return max(_number(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-
-
-def local_rank() -> int:
-    """Return the rank of this process among those of the run on its machine."""
-    return max(_number(name) for name in ("LOCAL_RANK", "SLURM_LOCALID"))
 
 
 def is_started_by_run() -> bool:
@@ -84,16 +75,16 @@ def _launch() -> _Launch | None:
     So is the script of a Slurm job, and the only task of srun: there Lightning starts what is missing.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        processes = _number("WORLD_SIZE", 1)
-        return _Launch("torchrun", processes, max(processes // _number("LOCAL_WORLD_SIZE", processes), 1))
-    tasks = _number("SLURM_STEP_NUM_TASKS", 1) if "SLURM_STEP_ID" in os.environ else 1
-    return _Launch("srun", tasks, _number("SLURM_STEP_NUM_NODES", 1)) if tasks > 1 else None
+        processes = number_in("WORLD_SIZE", 1)
+        return _Launch("torchrun", processes, max(processes // number_in("LOCAL_WORLD_SIZE", processes), 1))
+    tasks = number_in("SLURM_STEP_NUM_TASKS", 1) if "SLURM_STEP_ID" in os.environ else 1
+    return _Launch("srun", tasks, number_in("SLURM_STEP_NUM_NODES", 1)) if tasks > 1 else None
 
 
 def _check_started_alone(ranks: dict[str, int], why: str) -> None:
     """Raise `UserError` where a variable has a rank that is not below its number in `ranks`, 1 by default."""
     counts = dict.fromkeys(RANKS, 1) | ranks
-    if wrong := [name for name, count in counts.items() if not 0 <= _number(name) < count]:
+    if wrong := [name for name, count in counts.items() if not 0 <= number_in(name) < count]:
         given = " ".join(f"{name}={os.environ.pop(name)}" for name in wrong)  # popped, to be printed
         raise UserError(
             f"{given} in the environment: a launcher sets this for each of its processes, and {why}."
@@ -101,9 +92,3 @@ def _check_started_alone(ranks: dict[str, int], why: str) -> None:
         )
     if "SLURM_NTASKS" in os.environ:
         os.environ["SLURM_JOB_NAME"] = "interactive"  # or Lightning assumes that srun started this
-
-
-def _number(name: str, default: int = 0) -> int:
-    """Return the whole number in a variable; -1 for what is none."""
-    value = os.environ.get(name, str(default))
-    return int(value) if value.isdecimal() else -1

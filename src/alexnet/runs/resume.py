@@ -15,7 +15,7 @@ from alexnet.config.renamed import migrate
 from alexnet.errors import UserError
 from alexnet.files import parse_yaml
 from alexnet.paths import absolute
-from alexnet.runs.launcher import process_rank
+from alexnet.ranks import process_rank
 
 AUTO = "auto"
 LOCK = ".running"  # in a run's folder, held by the process that trains the run
