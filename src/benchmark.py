@@ -1,5 +1,6 @@
 """Measure how fast a training step is: python src/benchmark.py [key=value ...], as for train.py."""
 
+import alexnet.interruption  # noqa: F401  # isort: skip  (first: see there)
 from omegaconf import DictConfig
 
 from alexnet import cli

@@ -1,5 +1,6 @@
 """Fit a linear classifier to hand-made features: python src/classical.py [key=value] ..."""
 
+import alexnet.interruption  # noqa: F401  # isort: skip  (first: see there)
 from omegaconf import DictConfig
 
 from alexnet import cli

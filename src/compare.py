@@ -1,5 +1,6 @@
 """Compare finished runs with a baseline: python src/compare.py study=<folder> ..."""
 
+import alexnet.interruption  # noqa: F401  # isort: skip  (first: see there)
 from pathlib import Path
 
 from omegaconf import DictConfig

@@ -1,5 +1,6 @@
 """Check whether this machine is ready to train: python src/doctor.py [key=value ...], as for train.py."""
 
+import alexnet.interruption  # noqa: F401  # isort: skip  (first: see there)
 import sys
 
 from omegaconf import DictConfig

@@ -1,5 +1,6 @@
 """Evaluate trained networks: python src/evaluate.py run=<run folder>, or run=[<several>] as an ensemble."""
 
+import alexnet.interruption  # noqa: F401  # isort: skip  (first: see there)
 from omegaconf import DictConfig
 
 from alexnet import cli

@@ -1,5 +1,6 @@
 """Export a trained network for other programs: python src/export.py run=<run folder> format=onnx."""
 
+import alexnet.interruption  # noqa: F401  # isort: skip  (first: see there)
 from omegaconf import DictConfig
 
 from alexnet import cli

@@ -1,5 +1,6 @@
 """Inspect the layers and features of a trained network: python src/inspect_run.py run=<run folder>."""
 
+import alexnet.interruption  # noqa: F401  # isort: skip  (first: see there)
 from omegaconf import DictConfig
 
 from alexnet import cli

@@ -1,5 +1,6 @@
 """Predict the classes of images: python src/predict.py run=<run folder> images=<file, folder or pattern>."""
 
+import alexnet.interruption  # noqa: F401  # isort: skip  (first: see there)
 from omegaconf import DictConfig
 
 from alexnet import cli

@@ -1,5 +1,6 @@
 """Decode a data set once, into a pack that training maps: python src/prepare.py data=... [key=value ...]"""
 
+import alexnet.interruption  # noqa: F401  # isort: skip  (first: see there)
 from omegaconf import DictConfig
 
 from alexnet import cli

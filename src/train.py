@@ -1,5 +1,6 @@
 """Train a network: python src/train.py [group=choice] [key=value] ..., see --help."""
 
+import alexnet.interruption  # noqa: F401  # isort: skip  (first: see there)
 from omegaconf import DictConfig
 
 from alexnet import cli

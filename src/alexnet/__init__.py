@@ -5,8 +5,7 @@
 >>> run = alexnet.load_run("outputs/runs/...")
 """
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # that of typing, which takes a while to import: alexnet.interruption comes first
 if TYPE_CHECKING:
     from alexnet.api import TrainedRun, create_model, list_models, load_run
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["TrainedRun", "create_model", "list_models", "load_run"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import torch when a function is used: the programs' `--help` does not wait for it."""
     if name == "__version__":
         from alexnet.version import read_version

@@ -5,6 +5,7 @@ Imports neither torch nor Lightning: `--help` and configuration errors do not wa
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -20,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from alexnet import interruption
 from alexnet.config import ProgramConfig
 from alexnet.config.arguments import check_is_used, check_one_run, is_sweep, quote_arguments, tidy
 from alexnet.config.composition import check_choices, group_choices, register, register_choices
@@ -99,8 +101,10 @@ def entry_point(
                 _check_options(sys.argv[1:], name)
                 check_one_run(sys.argv[1:], typed, name, sweeps=sweeps)
                 try:
+                    interruption.handles_interrupts = True
                     program()
                 finally:  # --help ends with sys.exit
+                    interruption.handles_interrupts = False
                     sys.stdout.flush()
             except JobsFailedError as error:
                 mistakes.append(str(error))
@@ -120,7 +124,10 @@ def entry_point(
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 sys.exit(1)
             except KeyboardInterrupt as stopped:
-                sys.exit(str(stopped) or "Stopped.")
+                if str(stopped):  # how to go on
+                    sys.exit(str(stopped))
+                interruption.report()
+                sys.exit(interruption.status_of(signal.SIGINT))
             _conclude_sweep()
             if mistakes:
                 _exit(mistakes)

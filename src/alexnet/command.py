@@ -1,5 +1,6 @@
 """The command `alexnet` of the installed package: `alexnet train model.lrn=false`."""
 
+import alexnet.interruption  # noqa: F401  # isort: skip  (first: see there)
 import ast
 import runpy
 import sys
