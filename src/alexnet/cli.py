@@ -29,7 +29,7 @@ from alexnet.config.extensions import load_typed_extensions
 from alexnet.config.messages import format_error, format_missing_choice
 from alexnet.config.security import check_builds_nothing
 from alexnet.errors import JobsFailedError, UserError
-from alexnet.parent import exit_with_starter
+from alexnet.parent import exit_with_starter, forget_starter
 from alexnet.paths import CONF, command_for
 from alexnet.ranks import local_rank
 from alexnet.runs.launcher import check_single_process, is_started_by_run
@@ -85,6 +85,8 @@ def entry_point(
             tolerate_encoding()
             if ranks and is_started_by_run():
                 exit_with_starter(ORPHAN_SECONDS)
+            else:
+                forget_starter()
             typed = tidy(sys.argv[1:])
             if not sweeps and is_sweep(typed):
                 sys.exit(f"Error: {name}.py takes one configuration at a time. Leave -m out.")

@@ -29,7 +29,8 @@ def exit_with_starter(grace_seconds: float) -> None:
 
     The rank has `grace_seconds` to end by itself, and to say why.
     """
-    starter = int(os.environ.get(STARTER, os.getpid()))
+    given = os.environ.get(STARTER, "")
+    starter = int(given) if given.isdecimal() else os.getpid()
     if starter == os.getpid():
         return
 
@@ -39,6 +40,11 @@ def exit_with_starter(grace_seconds: float) -> None:
         time.sleep(grace_seconds)
 
     _exit_after(wait)
+
+
+def forget_starter() -> None:
+    """Remove the name of a starter from the environment of a process that has none: it is left over."""
+    os.environ.pop(STARTER, None)
 
 
 def _exit_after(wait: Callable[[], object]) -> None:

@@ -1,16 +1,20 @@
 """The processes that torchrun, srun or Lightning started, against those that are configured."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from alexnet.errors import UserError
+from alexnet.parent import STARTER
 from alexnet.ranks import local_rank, process_rank
 from alexnet.runs.launcher import (
     check_processes,
     check_single_process,
     is_started_by_run,
 )
+from conftest import PROJECT
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}
 TORCHRUN |= {"LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
@@ -152,3 +156,27 @@ def test_rank(started: dict[str, str], rank: int) -> None:
 @pytest.mark.usefixtures("started")
 def test_which_process_this_is(on_its_machine: int, by_the_run: bool) -> None:
     assert (local_rank(), is_started_by_run()) == (on_its_machine, by_the_run)
+
+
+@pytest.mark.parametrize(
+    ("variables", "kept"),
+    [
+        ({}, False),
+        (TORCHRUN, False),
+        ({"LOCAL_RANK": "1", "NODE_RANK": "0", "WORLD_SIZE": "2"}, True),  # by Lightning
+    ],
+)
+def test_a_starter_that_is_left_over(variables: dict[str, str], kept: bool) -> None:
+    """A run on several devices would take it for its first process, and end without a word."""
+    code = (
+        "import os, sys\n"
+        "import train\n"
+        "sys.argv = ['train.py', '--no-such-option']\n"
+        "try:\n"
+        "    train.main()\n"
+        "except SystemExit:\n"
+        f"    print({STARTER!r} in os.environ)\n"
+    )
+    started = {"PYTHONPATH": str(PROJECT / "src"), STARTER: "1"} | variables
+    shown = subprocess.check_output([sys.executable, "-c", code], env=os.environ | started, text=True)
+    assert shown.strip() == str(kept)
