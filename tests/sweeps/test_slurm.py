@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 from fake_slurm import asked, end, install
+from submitit import Job
+from submitit.core.utils import DelayedSubmission
 
 from alexnet.errors import UserError
-from alexnet.sweeps.slurm import check_not_queued
+from alexnet.sweeps.slurm import check_not_queued, submit
 from conftest import Train
 
 FAST = ("debug=fast", "trainer.accelerator=cpu", "logger=csv")
@@ -97,3 +99,17 @@ def test_jobs_that_are_queued_are_not_submitted_again(
     with pytest.raises(UserError, match=r"study: jobs .* are in Slurm's queue.* scancel 7\. "):
         check_not_queued(logs)
     check_not_queued(tmp_path / "other")
+
+
+def test_how_often_a_job_is_requeued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slurm: Environment
+) -> None:
+    """Submitit counts down in the job; it saves what it submits, which is looked at here."""
+    monkeypatch.setenv("PATH", slurm["PATH"])
+    submitted: list[Job[str]] = []
+    monkeypatch.setattr("alexnet.sweeps.slurm._outcome", submitted.append)
+    folder = tmp_path / "logs/%j"
+    parameters = {"submitit_folder": str(folder), "max_num_timeout": 7, "tasks_per_node": 1, "nodes": 1}
+    submit(str, [("x",)], parameters)
+    (job,) = submitted
+    assert DelayedSubmission.load(job.paths.submitted_pickle)._timeout_countdown == 7
