@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from cluster import cluster, missing_programs
 
+from alexnet.studies.record import read_record
 from conftest import PROJECT, SMALL, Train
 
 pytestmark = pytest.mark.slurm
@@ -75,6 +77,27 @@ def test_a_sweep(train: Train, synthetic: tuple[str, ...], slurm: dict[str, str]
     assert "3 jobs, 2 of them done before" in again.out
     listed = train(f"study={folder}", program="compare.py")
     assert listed.status == 0, listed.err
+
+
+def test_a_study_with_its_pilot(train: Train, synthetic: tuple[str, ...], slurm: dict[str, str]) -> None:
+    """Slurm runs the pilot, then the arms at the rates that it chose; again, nothing is left to do."""
+    command = ("-m", "study=innovations", "study.factors=[no_lrn]", "study.seeds=1", "study.baseline_seeds=1")
+    command += ("study.pilot.rates=[0.001,0.002]", "study.pilot.seeds=1", "study.pilot.extensions=0")
+    command += (*SMALL, *CPU, *synthetic, *LAUNCHER)
+    done = train(*command, environment=slurm, timeout=900)
+    assert done.status == 0, done.err
+    (study,) = (done.outputs / "studies/innovations").iterdir()
+    record = read_record(study)
+    assert record is not None
+    assert [trial.values["optimizer.lr"] for trial in record.trials] == [0.001, 0.002] * 2
+    for arm in ("baseline", "no_lrn"):
+        run = study / arm / "seed=0"
+        assert json.loads((run / "result.json").read_text())["status"] == "completed"
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        assert config["optimizer"]["lr"] == record.chosen[arm]["optimizer.lr"]
+    assert list(study.rglob(".submitit"))  # Slurm ran them
+    again = train(*command, environment=slurm)
+    assert "2 runs, 0 to do" in again.out
 
 
 def test_what_slurm_refuses(train: Train, synthetic: tuple[str, ...], slurm: dict[str, str]) -> None:
