@@ -268,7 +268,7 @@ def test_as_a_user_types_them(train: Train) -> None:
             "seed=0,1: several values are a sweep. Add -m: python src/train.py -m seed=0,1",
         ),
         ("predict.py", ("run=[a,b]", "images=a,b.jpg"), "images=a,b.jpg: there is no such file or folder"),
-        ("compare.py", ("runs=a,b/*",), "runs=a,b/*: there is no run's folder"),
+        ("compare.py", ("runs=a,b/*",), "runs=a,b/*: none of the 0 matching paths is a run folder"),
         ("compare.py", ("study=a,b=[c] 'd' ${e}",), "Interpolation key 'e' not found"),
         ("compare.py", ("-m", "study=a,b"), "compare.py takes one configuration at a time"),
     ):

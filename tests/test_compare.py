@@ -97,11 +97,11 @@ def test_mistakes_in_one_line(train: Train, tmp_path: Path) -> None:
         ((), "Specify what to compare: study=<folder>, runs='<pattern>' or results=<folder with results>."),
         (("study=a", "runs=b"), "Specify what to compare"),
         (("study=/nowhere/study",), "there is no such folder"),
-        (("runs=nothing*",), "no run's folder among the 0 that match"),
+        (("runs=nothing*",), "none of the 0 matching paths is a run folder"),
         ((f"study={study}", "stduy=x"), "Did you mean study?"),
         ((f"study={study}", "allow=[cod]"), "Did you mean code? Choices: code, data, epochs, precision."),
         ((f"study={study}", "resolve=0"), "resolve=0.0: expected percentage points above 0, below 100."),
-        ((f"study={study}", "resolve=1"), "the number of runs follows from their spread, and no arm has two"),
+        ((f"study={study}", "resolve=1"), "cannot estimate the spread between runs, because no arm has two"),
         ((f"study={study}", "confidence=95"), "confidence=95.0: expected a number between 0 and 1."),
         ((f"study={study}", f"out={tmp_path / 'file'}"), "Cannot write the report to"),
     ):

@@ -133,7 +133,7 @@ def test_commands_compose(program: str, arguments: str) -> None:
 )
 def test_comparisons_miss_nothing_but_their_runs(train: Train, arguments: str) -> None:
     done = train(*shlex.split(arguments), program="compare.py")
-    assert re.search(r"there is no such folder|there is no run's folder among the 0 that match", done.err)
+    assert re.search(r"there is no such folder|none of the 0 matching paths is a run folder", done.err)
 
 
 def test_every_program_has_commands() -> None:

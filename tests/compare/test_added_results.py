@@ -93,7 +93,7 @@ def test_some_arms_can_have_more_seeds(result: Path, tmp_path: Path) -> None:
 
 def test_a_run_that_was_missing_is_no_longer(result: Path, tmp_path: Path) -> None:
     content = json.loads((result / "results.json").read_text())
-    content["excluded"] = [{"name": "tanh seed=2", "reason": "there is no such run", "diverged": False}]
+    content["excluded"] = [{"name": "tanh seed=2", "reason": "the run does not exist", "diverged": False}]
     (result / "results.json").write_text(json.dumps(content))
     assert len(compare(config(study=str(result))).excluded) == 1
     more = write(tmp_path / "more", slice(2, 3))
@@ -108,8 +108,8 @@ def refusal(study: Path, result: Path) -> str:
 
 def test_what_cannot_be_added(result: Path, tmp_path: Path) -> None:
     more = write(tmp_path / "more", slice(1, 3))
-    assert "has seed 1 of baseline already. The study needs others: seed=<n>" in refusal(more, result)
-    assert "expected the folder of a result, which holds results.json" in refusal(more, tmp_path / "first")
+    assert "already has seed 1 of baseline. Run the study with other seeds: seed=<n>" in refusal(more, result)
+    assert "expected the folder of a result, with results.json in it" in refusal(more, tmp_path / "first")
 
     other = write_factorial(
         tmp_path / "other",
@@ -118,14 +118,12 @@ def test_what_cannot_be_added(result: Path, tmp_path: Path) -> None:
         ["no_lrn", "no_dropout"],
         first_seed=2,
     )
-    assert "it has no arm no_dropout. Its arms: baseline, no_lrn, tanh, no_lrn+tanh." in refusal(
-        other, result
-    )
+    assert "no arm no_dropout. Its arms: baseline, no_lrn, tanh, no_lrn+tanh." in refusal(other, result)
 
     rates = write(tmp_path / "rates", slice(2, 3))
     saved = rates / "baseline/seed=2/config.yaml"
     saved.write_text(saved.read_text().replace("lr: 0.01", "lr: 0.02"))
-    assert "baseline has other settings there; here it has optimizer.lr=0.02." in refusal(rates, result)
+    assert "baseline has different settings there; here it has optimizer.lr=0.02." in refusal(rates, result)
 
 
 def test_other_code_has_to_be_allowed(result: Path, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_epochs_are_interpolated_and_compared(tmp_path: Path) -> None:
     (row,) = [row for row in csv_files(comparison)["arms.csv"] if row["arm"] == "tanh"]
     assert float(row["epochs_ratio"]) == pytest.approx(15.25 / 5)
     report = markdown_report(comparison)
-    assert "tanh takes 3.05 times the epochs of baseline to 25% training error" in report
+    assert "tanh takes 3.05 times as many epochs as baseline to reach 25% training error" in report
     assert "the paper's 6 is outside the interval" in report
     assert "| tanh | 3 of 3 | 15.25 | 1.15 | 3.05 |" in report
     assert render(

@@ -194,7 +194,7 @@ def test_aliased_interactions_are_added_up() -> None:
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ([[-1, -1], [-1, 1]], "The effect of a cannot be estimated: all arms have one level of it."),
+        ([[-1, -1], [-1, 1]], "The effect of a cannot be estimated: all arms have the same level of it."),
         ([[-1, -1], [1, 1]], "a and b cannot be told apart"),
         ([[-1, 1], [1, -1]], "cannot be told apart"),
     ],

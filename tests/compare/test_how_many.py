@@ -109,7 +109,7 @@ def test_a_study_is_told_the_command(tmp_path: Path) -> None:
     assert (section.command, section.table.rows[0][-1]) == (expected, "has 4")
     enough = how_many_section(replace(comparison, record=record, resolve=5.0))
     assert enough is not None
-    assert (enough.command, enough.sentences[-1]) == (None, "This study has as many.")
+    assert (enough.command, enough.sentences[-1]) == (None, "This study has enough.")
     assert how_many_section(replace(comparison, resolve=None)) is None
 
 
@@ -129,7 +129,7 @@ def test_a_factorial_is_told_its_replicates(tmp_path: Path) -> None:
 def test_without_spread_there_is_no_answer(tmp_path: Path) -> None:
     for arms, reason in (
         ({"baseline": ({}, [20.0]), "a": ({}, [21.0])}, "no arm has two runs that started"),
-        ({"baseline": ({}, [20.0] * 2), "a": ({}, [21.0] * 2)}, "no two runs spread"),
+        ({"baseline": ({}, [20.0] * 2), "a": ({}, [21.0] * 2)}, "no two runs differ"),
     ):
         study = write_study(tmp_path / reason, arms)  # type: ignore[arg-type]
         with pytest.raises(UserError, match=f"^resolve=0.5: the number of runs .*, and {reason}"):

@@ -65,9 +65,9 @@ def test_a_network_is_reported_by_its_name_and_what_is_not_its_own(study: Path) 
     }
     lines = notes(comparison)
     assert not any("changes" in note and "keys" in note for note in lines)
-    (general,) = (note for note in lines if note.startswith("Not one factor"))
+    (general,) = (note for note in lines if note.startswith("These are different models"))
     assert "(alexnet, lenet5, hog_and_color, vgg16, resnet18)" in general
-    assert "vgg16 is another model, and differs in optimizer.lr as well." in lines
+    assert "vgg16 is a different model, and also differs in optimizer.lr." in lines
     (without,) = (note for note in lines if note.startswith("Without epochs"))
     assert without.startswith("Without epochs: hog_and_color.")
     assert not any("as allowed" in note for note in lines)

@@ -100,10 +100,10 @@ def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     assert {run.name: run.reason for run in comparison.excluded} == {
         "no_lrn seed=0": "failed: OutOfMemory: 3 GB",
         "sigmoid seed=0": "interrupted: stopped by the user",
-        "sigmoid seed=1": "there is no such run",
-        "sigmoid seed=2": "there is no such run",
-        "tanh seed=2": "there is no such run",
-        "sigmoid": "none of its runs counts",
+        "sigmoid seed=1": "the run does not exist",
+        "sigmoid seed=2": "the run does not exist",
+        "tanh seed=2": "the run does not exist",
+        "sigmoid": "no completed runs",
     }
     assert {arm.name: [run.seed for run in arm.runs] for arm in comparison.arms} == {
         "tanh": [0, 1],
@@ -120,7 +120,7 @@ def test_a_study_names_its_baseline(tmp_path: Path) -> None:
     }
     study = write_study(tmp_path / "study", arms)
     comparison = compared(study)
-    assert (comparison.baseline.name, comparison.baseline_rule) == ("two_columns", "as the study says")
+    assert (comparison.baseline.name, comparison.baseline_rule) == ("two_columns", "set by the study")
     assert {arm.name: arm.top1.mean for arm in comparison.arms if arm.top1} == {
         "half_size": 3.0,
         "baseline": 1.25,
@@ -132,7 +132,7 @@ def test_a_study_names_its_baseline(tmp_path: Path) -> None:
 
 def test_runs_that_name_none_are_compared_with_the_arm_baseline(tmp_path: Path) -> None:
     comparison = compared(write_study(tmp_path / "study", TWO_ARMS))
-    assert (comparison.baseline.name, comparison.baseline_rule) == ("baseline", "the arm of this name")
+    assert (comparison.baseline.name, comparison.baseline_rule) == ("baseline", "by name")
 
 
 def test_a_study_with_a_record(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_study_with_a_record(tmp_path: Path) -> None:
     write_hand_made(study / "hog" / "seed=0", 50.0, name="hog")
     record(study, "plain", {"plain": [0, 1, 2], "baseline": [0, 1], "missing": [0]})
     groups = read_folder(study, None)
-    assert (groups.baseline, groups.baseline_rule) == ("plain", "as the study says")
+    assert (groups.baseline, groups.baseline_rule) == ("plain", "set by the study")
     assert groups.record is not None
     assert {arm: sorted(runs) for arm, runs in groups.arms.items()} == {
         "plain": [0, 1, 2],
@@ -152,12 +152,12 @@ def test_a_study_with_a_record(tmp_path: Path) -> None:
         "hog": [0, 1, 2],
     }
     assert {run.name: run.reason for run in groups.excluded} == {
-        "baseline seed=1": "there is no such run",
-        "missing seed=0": "there is no such run",
+        "baseline seed=1": "the run does not exist",
+        "missing seed=0": "the run does not exist",
     }
     assert read_folder(study, "baseline").baseline == "baseline"
     write_run(study / "other" / "seed=0", 9.0)
-    with pytest.raises(UserError, match=r"other is no arm of this study \(study.json\)\. Move its runs"):
+    with pytest.raises(UserError, match=r"other is not an arm of this study \(study.json\)\. Move its runs"):
         read_folder(study, None)
 
 
@@ -184,7 +184,7 @@ def test_foreign_runs(tmp_path: Path) -> None:
     (left,) = compared(study).excluded
     assert (left.name, left.reason) == ("stray", "its folder is not <arm>/seed=<n>")
     write_run(study / "no_lrn" / "seed=3", 23.0, seed=4, settings=NO_LRN)
-    expected = f"{study}/no_lrn/seed=3: the seed of the run in this folder is 4. Move it out of the study."
+    expected = f"{study}/no_lrn/seed=3: the run in this folder has seed 4. Move it out of the study."
     with pytest.raises(UserError, match=re.escape(expected)):
         compared(study)
 
@@ -315,12 +315,12 @@ def test_commits_that_leave_src_alone_are_the_same_code(
         (
             "one_arm",
             {},
-            "only seeds differ (0, 1); there is nothing to compare. Top-1 error: mean 21.00%, from",
+            "only seeds differ (0, 1), so there is nothing to compare. Top-1 error: mean 21.00%, from",
         ),
-        ("unfinished", {}, "none of its runs is complete"),
-        ("study", {"baseline": "nolrn"}, "there is no such arm. Did you mean no_lrn?"),
+        ("unfinished", {}, "no completed runs"),
+        ("study", {"baseline": "nolrn"}, "baseline=nolrn: there is no such arm. Did you mean no_lrn?"),
         ("alone", {}, "Nothing to pair: no arm shares a seed with baseline."),
-        ("failed", {}, "Nothing to pair: no run of baseline counts. baseline seed=0: failed: Bang."),
+        ("failed", {}, "Nothing to pair: baseline has no completed run. baseline seed=0: failed: Bang."),
     ],
 )
 def test_nothing_to_compare(tmp_path: Path, prepare: str, given: dict[str, Any], expected: str) -> None:
@@ -379,9 +379,11 @@ def test_the_newer_of_two_equal_runs(tmp_path: Path) -> None:
 
 def test_of_two_groups_the_baseline_must_be_given(tmp_path: Path) -> None:
     pattern = write_runs(tmp_path / "runs", [{}, NO_LRN])
-    with pytest.raises(UserError, match=r"not clear.* differ in model.lrn \(true, false\)\.$"):
+    with pytest.raises(
+        UserError, match=r"Which of these runs are the baseline\?.* differ in model.lrn \(true, false\)\.$"
+    ):
         read_runs(pattern, None)
-    with pytest.raises(UserError, match=r"baseline=model.lrn=maybe describes none of the 2 arms"):
+    with pytest.raises(UserError, match=r"baseline=model.lrn=maybe matches none of the 2 arms"):
         read_runs(pattern, "model.lrn=maybe")
     assert set(read_runs(pattern, "model.lrn=false").arms) == {"baseline", "model.lrn=true"}
 
@@ -396,7 +398,7 @@ def test_many_differing_keys_are_reported_briefly(tmp_path: Path) -> None:
 
 
 def test_runs_without_arms(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no run's folder among the 0 that match"):
+    with pytest.raises(UserError, match="none of the 0 matching paths is a run folder"):
         read_runs(str(tmp_path / "nothing*"), None)
     pattern = write_runs(tmp_path / "runs", [{}])
     with pytest.raises(UserError, match="All completed runs have the same settings"):
@@ -419,7 +421,7 @@ def test_runs_that_did_not_learn_are_pointed_out(tmp_path: Path) -> None:
         {"baseline": ({}, [40.0, 41.0]), "no_lrn": ({"model.lrn": False}, [89.7, 60.0])},
     )
     (note,) = (note for note in notes(compared(study)) if "runs ended" in note and "of the" in note)
-    assert note.startswith("1 of the 4 runs ended at chance (no_lrn seed=0). They did not start")
+    assert note.startswith("1 of the 4 runs ended at chance (no_lrn seed=0): they did not start")
     learned = write_study(
         tmp_path / "learned", {"baseline": ({}, [40.0]), "no_lrn": ({"model.lrn": False}, [60.0])}
     )

@@ -116,8 +116,8 @@ def test_runs_that_did_not_start_are_in_no_mean(tmp_path: Path) -> None:
     assert (rows["never"]["started"], rows["never"]["runs"], rows["never"]["top1_estimate"]) == (0, 4, None)
     lines = notes(comparison)
     assert lines[0] == (
-        "Differences and intervals are paired by seed, each with its own variance: none is pooled, since runs"
-        " ended at chance (the baseline)."
+        "Differences and intervals are paired by seed, each with its own variance. Not pooled: runs ended"
+        " at chance (the baseline)."
     )
     assert any(
         line.startswith("6 of the 12 runs ended at chance (baseline seed=3, a seed=1") for line in lines

@@ -122,11 +122,11 @@ def test_the_report_says_what_was_found(reported: Path) -> None:
             "+1.37 / +1.15 (ILSVRC-2012 val, layer-params-148.cfg)",
             "one pair: no interval",
             "tanh seed=1",
-            "there is no such run",
+            "the run does not exist",
             "Few seeds: an arm has only 1 pair.",
             "peak MB",
             "| 900 |" if name.endswith("md") else ">900<",
-            "on the CPU that of the whole process, on a GPU that of its tensors there",
+            "that of the whole process on the CPU, that of the tensors on a GPU",
             "code aaaaaaaaaa",
         ):
             assert expected in text, (name, expected)

@@ -88,7 +88,7 @@ def test_made_again_they_are_the_same(results: Path) -> None:
 
 
 def test_without_results(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no folder in it holds results.json. Add one: compare.py study="):
+    with pytest.raises(UserError, match=r"no subfolder contains results.json. Add one: compare.py study="):
         write_results(config(results=str(tmp_path)))
 
 

@@ -61,9 +61,9 @@ def test_what_is_not_whole(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "nan", 20.0)
     result = json.loads((folder / "result.json").read_text())
     (folder / "result.json").write_text(json.dumps(result | {"val": {"top1_error": None}}))
-    assert reason(folder) == "it has no validation error"
+    assert reason(folder) == "no validation error"
     (folder / "result.json").write_text(json.dumps({**result, "val": {}}))
-    assert reason(folder) == "it has no validation error"
+    assert reason(folder) == "no validation error"
 
 
 def test_without_metrics_and_environment(tmp_path: Path) -> None:

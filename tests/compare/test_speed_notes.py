@@ -51,28 +51,26 @@ def test_a_busy_machine(tmp_path: Path) -> None:
     comparison = compared(tmp_path, {"load": load(0.8)}, {"load": load(0.1)}, load=load(0.0))
     (note,) = speed_notes(comparison)
     assert note == (
-        "The machine was busy with other work in 1 run (tanh seed=0), which took up to 40% of it: their"
-        " speeds and minutes say little."
+        "Other processes used up to 40% of the machine during 1 run (tanh seed=0): their speeds and minutes"
+        " are unreliable."
     )
 
 
 def test_speeds_that_differ_widely(tmp_path: Path) -> None:
     comparison = compared(tmp_path, {"speed": 300.0}, {"speed": 400.0})
-    assert speed_notes(comparison) == [
-        "Speeds that differ widely between seeds, in images/s: tanh 300 to 400."
-    ]
+    assert speed_notes(comparison) == ["Speeds vary widely between seeds, in images/s: tanh 300 to 400."]
 
 
 def test_jobs_side_by_side(tmp_path: Path) -> None:
     same = compared(tmp_path / "same", {"load": load(0.0, 2)}, {"load": load(0.0, 2)}, load=load(0.1, 2))
-    assert speed_notes(same) == ["Speeds are those of runs made 2 at a time on a machine."]
+    assert speed_notes(same) == ["Speeds were measured with 2 runs at a time on a machine."]
     mixed = compared(tmp_path / "mixed", {"load": load(0.0, 4)}, {"load": load(0.0, 2)}, load=load(0.1))
     assert speed_notes(mixed) == [
-        "Runs were made 1, 2 and 4 at a time on a machine: their speeds are not comparable."
+        "The number of runs at a time on a machine varied (1, 2 and 4): speeds are not comparable."
     ]
 
 
 def test_speeds_with_and_without_compiling(tmp_path: Path) -> None:
     comparison = compared(tmp_path, {"startup_seconds": 9.5}, {"startup_seconds": 8.0})
     (note,) = speed_notes(comparison)
-    assert note.startswith("The speeds of 2 of these runs, made with an earlier version, include compiling")
+    assert note.startswith("The speeds of 2 runs, made with an earlier version, include compilation")

@@ -127,8 +127,8 @@ def test_runs_that_do_not_count(tmp_path: Path) -> None:
     arms = read_folder(study, None)
     assert errors(arms) == {"model.lrn=true": {1: 20.25}, "model.lrn=false": {0: 21.0}}
     assert {run.name: run.reason for run in arms.excluded} == {
-        "model.lrn=false,seed=1": "it has no result.json: it is still running, or was killed",
-        "model.lrn=true,seed=0": "it has no overrides.yaml, or a damaged one",
+        "model.lrn=false,seed=1": "no result.json: it is still running, or was killed",
+        "model.lrn=true,seed=0": "overrides.yaml is missing or damaged",
     }
 
 
@@ -145,10 +145,11 @@ def test_one_arm(tmp_path: Path) -> None:
     [
         (
             "model.lrn=flase",
-            "there is no such arm. Did you mean model.lrn=false? Arms: model.lrn=true model.lrn=false",
+            "baseline=model.lrn=flase: there is no such arm. Did you mean model.lrn=false?"
+            " Arms: model.lrn=true model.lrn=false",
         ),
         ("model.dropout=0", "baseline=model.dropout=0: there is no such arm."),
-        ("", "it describes 2 arms. Arms: "),
+        ("", "baseline=: matches 2 arms. Arms: "),
     ],
 )
 def test_no_such_baseline(tmp_path: Path, baseline: str, expected: str) -> None:
@@ -163,8 +164,6 @@ def test_without_the_record_of_the_command(tmp_path: Path) -> None:
         (study / "multirun.yaml").unlink()
         if content is not None:
             (study / "multirun.yaml").write_text(content)
-        with pytest.raises(
-            UserError, match=r"not clear which arm is the baseline\. Give one: baseline=<arm>"
-        ):
+        with pytest.raises(UserError, match=r"Which arm is the baseline\? Choose one: baseline=<arm>"):
             read_folder(study, None)
     assert read_folder(study, "model.lrn=true").baseline == "model.lrn=true"

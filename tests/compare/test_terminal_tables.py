@@ -168,4 +168,4 @@ def test_seeds_that_the_record_does_not_plan_are_not_missing(piloted: Path) -> N
     assert compare(config(piloted)).excluded == []
     (piloted / "no_lrn" / "seed=2").rename(piloted / "no_lrn" / "seed=2.failed-1")
     (left,) = compare(config(piloted)).excluded
-    assert (left.name, left.reason) == ("no_lrn seed=2", "there is no such run")
+    assert (left.name, left.reason) == ("no_lrn seed=2", "the run does not exist")

@@ -85,7 +85,7 @@ def test_the_report_holds_the_comparison_and_its_runs(study: Path) -> None:
 def test_without_a_login_the_local_report_is_there(study: Path) -> None:
     done = compare(study)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: wandb=true: nobody is logged in to W&B here.")
+    assert done.stderr.startswith("Error: wandb=true: not logged in to W&B.")
     assert done.stderr.count("\n") == 1
     assert (study / "report.html").is_file()
 

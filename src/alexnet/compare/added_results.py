@@ -19,7 +19,7 @@ def add_results(read: Arms, given: str) -> Arms:
     """
     folder = Path(given).expanduser()
     if not is_archive(folder):
-        raise UserError(f"add={given}: expected the folder of a result, which holds {ARCHIVE}.")
+        raise UserError(f"add={given}: expected the folder of a result, with {ARCHIVE} in it.")
     earlier = read_archive(folder)
     record = _added_record(earlier.record, read.record, given)
     for arm, runs in read.arms.items():
@@ -37,10 +37,12 @@ def add_results(read: Arms, given: str) -> Arms:
 
 def _added_record(earlier: StudyRecord | None, record: StudyRecord | None, given: str) -> StudyRecord:
     if earlier is None or record is None:
-        raise UserError(f"add={given}: only studies can be added to each other. These are runs without one.")
+        raise UserError(
+            f"add={given}: only results of studies can be added; these runs do not belong to one."
+        )
     for arm, factors in record.arms.items():
         if earlier.arms.get(arm) != factors:
-            raise UserError(f"add={given}: it has no arm {arm}. Its arms: {', '.join(earlier.arms)}.")
+            raise UserError(f"add={given}: no arm {arm}. Its arms: {', '.join(earlier.arms)}.")
     seeds = {arm: sorted({*earlier.seeds[arm], *record.seeds.get(arm, [])}) for arm in earlier.arms}
     return replace(earlier, seeds=seeds, added=[*earlier.added, record.overrides, *record.added])
 
@@ -49,12 +51,12 @@ def _check_arm(arm: str, earlier: Arms, read: Arms, given: str) -> None:
     one, other = earlier.arms[arm], read.arms[arm]
     if shared := one.keys() & other.keys():
         raise UserError(
-            f"add={given}: it has seed {min(shared)} of {arm} already. The study needs others: seed=<n>."
+            f"add={given}: already has seed {min(shared)} of {arm}. Run the study with other seeds: seed=<n>."
         )
     if one and other:
         settings = [next(iter(runs.values())).settings for runs in (one, other)]
         if changes := differences(*settings):
             raise UserError(
-                f"add={given}: {arm} has other settings there; here it has {format_changes(changes)}."
-                f" The rates of a result: study.pilot.reuse={given}."
+                f"add={given}: {arm} has different settings there; here it has {format_changes(changes)}."
+                f" To use that result's rates: study.pilot.reuse={given}."
             )

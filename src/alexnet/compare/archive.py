@@ -89,7 +89,7 @@ def read_archive(folder: Path) -> Arms:
     try:
         content = json.loads((folder / ARCHIVE).read_text(encoding="utf-8"))
         if content["version"] != VERSION:
-            raise ValueError("it was written by another version")
+            raise ValueError("written by another version")
         curves: dict[tuple[str, str], list[dict[str, str]]] = {}
         for row in _rows(folder / CURVES):
             curves.setdefault((row.pop("arm"), row.pop("seed")), []).append(row)

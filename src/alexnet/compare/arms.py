@@ -50,14 +50,14 @@ def check_several(title: str, arms: dict[str, dict[int, Run]]) -> None:
     """Raise `UserError` where there is only one arm: with what its seeds gave."""
     runs = [run for arm in arms.values() for run in arm.values()]
     if not runs:
-        raise UserError(f"{title}: none of its runs is complete; there is nothing to compare.")
+        raise UserError(f"{title}: no completed runs, so nothing to compare.")
     if len(arms) > 1:
         return
     errors = [run.top1_error for run in runs]
     seeds = ", ".join(str(run.seed) for run in runs)
     found = f"mean {fmean(errors):.2f}%, from {min(errors):.2f}% to {max(errors):.2f}%"
     raise UserError(
-        f"{title}: only seeds differ ({seeds}); there is nothing to compare."
+        f"{title}: only seeds differ ({seeds}), so there is nothing to compare."
         f" Top-1 error: {found if len(errors) > 1 else f'{errors[0]:.2f}%'}."
     )
 

@@ -65,7 +65,7 @@ def print_address(published: Published, config: CompareConfig) -> None:
         levels = "*/*" if config.study and is_study(Path(config.study)) else "*"
         runs = config.runs or f"{quote(str(config.study))}/{levels}"
         console.print(
-            f"Note      {waiting} of the runs are not in W&B yet; its charts need them. To upload:"
+            f"Note      {waiting} of the runs are not in W&B yet, and its charts need them. To upload:"
             f" wandb sync {runs}/wandb/offline-run-*",
             markup=False,
         )

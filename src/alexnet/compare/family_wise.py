@@ -49,4 +49,4 @@ def family_wise(pool: Pool, confidence: float) -> FamilyWise:
         if not caught:
             ends = zip(interval.low.tolist(), interval.high.tolist(), strict=True)
             return FamilyWise(dict(zip(pool.arms, ends, strict=True)))
-    return FamilyWise(refusal=f"their computation does not converge at a confidence of {confidence:g}")
+    return FamilyWise(refusal=f"their computation did not converge at a confidence of {confidence:g}")

@@ -46,9 +46,9 @@ def how_many_section(comparison: Comparison) -> Section | None:
     own = next((needed for needed in designs if needed.design is _design(comparison)), None)
     seeds = min(len(arm.runs) for arm in comparison.arms or [comparison.baseline])
     sentences = [
-        f"Runs that resolve a difference of {points:g} points with {POWER:.0%} power, at"
-        f" {comparison.confidence:.0%} confidence (noncentral t), where runs spread by"
-        f" {variance.deviation:.2f} points as they did here ({variance.freedom} degrees of freedom)."
+        f"Runs needed to resolve a difference of {points:g} points with {POWER:.0%} power at"
+        f" {comparison.confidence:.0%} confidence (noncentral t), if runs have the standard deviation"
+        f" observed here, {variance.deviation:.2f} points ({variance.freedom} degrees of freedom)."
     ]
     rows = [
         [
@@ -61,10 +61,10 @@ def how_many_section(comparison: Comparison) -> Section | None:
         ]
         for needed in designs
     ]
-    table = Table(["design", "arms", "seeds of each", "runs in all", "effect", "this study"], rows)
+    table = Table(["design", "arms", "seeds of each", "total runs", "effect", "this study"], rows)
     heading = f"How many runs resolve {points:g} points?"
     if own is None or seeds >= own.seeds:
-        enough = [] if own is None else ["This study has as many."]
+        enough = [] if own is None else ["This study has enough."]
         return Section(heading, table, [*sentences, *enough])
     return Section(heading, table, sentences, add_runs_command(comparison.record, own.seeds))
 
@@ -78,9 +78,9 @@ def observed_variance(comparison: Comparison) -> PooledVariance:
         groups = [group for group in groups if len(group) > 1]
         variance = pooled_variance(groups) if groups else PooledVariance(0.0, 0)
     if not variance.freedom or variance.deviation <= NO_SPREAD:
-        reason = "no two runs spread" if variance.freedom else "no arm has two runs that started"
+        reason = "no two runs differ" if variance.freedom else "no arm has two runs that started"
         raise UserError(
-            f"resolve={comparison.resolve:g}: the number of runs follows from their spread, and {reason}."
+            f"resolve={comparison.resolve:g}: cannot estimate the spread between runs, because {reason}."
         )
     return variance
 

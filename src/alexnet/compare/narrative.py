@@ -11,51 +11,50 @@ from alexnet.compare.tables import bound_text, difference_text, interval_text, r
 CAPTIONS = {
     "history": (
         "History",
-        "Validation top-1 error: features made by hand first, then networks by year of publication. A dot is"
-        " a seed, a diamond their mean with its interval by Student's t. On the right stand the parameters,"
-        " and the images a second in training.",
+        "Validation top-1 error: hand-made features first, then networks by year of publication. Dots are"
+        " seeds, diamonds their means with Student's t intervals. On the right: the number of parameters and"
+        " the training speed.",
     ),
     "effects": (
         "Differences",
-        "Right of zero, the change makes the error higher. A hollow mark is not resolved. An arrow is an"
-        " interval that continues beyond the chart or, with a number, a difference outside it.",
+        "To the right of zero, the change raises the error. Hollow marks are not resolved. An arrow marks an"
+        " interval that extends beyond the chart or, with a number, a difference outside it.",
     ),
     "training_error": (
         "Training error",
-        "Error on all training images, without augmentation and dropout, over the epochs that it takes to"
-        " reach it: mean and range over the seeds. The dotted line is the error up to which epochs are"
-        " compared.",
+        "Epochs needed to reach each error on all training images, without augmentation or dropout: mean and"
+        " range over the seeds. The dotted line marks the error at which the arms are compared.",
     ),
     "learning_curves": (
         "Learning curves",
-        "Validation error of each arm beside the baseline: mean over the seeds. The band runs from the lowest"
-        " to the highest seed.",
+        "Validation error of each arm and of the baseline: mean over the seeds. Bands span the lowest to the"
+        " highest seed.",
     ),
     "pareto": (
         "Effects by size",
-        "Main effects and interactions, averaged over the others, with the largest on top. A bar that goes"
-        " beyond the mark in its row is resolved; hollow bars are not.",
+        "Main effects and interactions, averaged over the other factors, largest first. A bar that extends"
+        " past the mark in its row is resolved; hollow bars are not.",
     ),
     "interactions": (
         "The largest interactions",
-        "Mean top-1 error in the four combinations of two factors. Parallel lines mean that their effects add"
+        "Mean top-1 error of the four combinations of two factors. Parallel lines mean that the effects add"
         " up.",
     ),
     "cost": (
         "Cost against benefit",
-        "Higher up, the arm has a higher error, so what it leaves out was worth having. Further right, it"
-        " trains faster. An arrow is an arm outside the chart; its difference follows its name.",
+        "Arms higher up have a higher error, so what they leave out was worth having; arms further right"
+        " train faster. An arrow marks an arm outside the chart, with its difference after its name.",
     ),
 }
 
 
 SHARED_METHOD = [
-    "Started: the top-1 error after the last epoch is clearly below that of chance. Its interval is the exact"
-    " one of Clopper and Pearson. SD of seeds is the standard deviation of the top-1 error over the runs that"
-    " started; binomial SE the standard error of the validation set, sqrt(p (1 - p) / images), which all runs"
-    " share.",
-    "Claims are written as differences too, arm minus baseline. Each compares single runs, on another"
-    " data set or split than this one: size and sign are comparable, digits are not.",
+    "A run has started if its top-1 error after the last epoch is clearly below chance; start rates have"
+    " exact Clopper-Pearson intervals. SD over seeds is the standard deviation of the top-1 error over the"
+    " runs that started; binomial SE, sqrt(p (1 - p) / images), is the standard error due to the choice of"
+    " validation images, which all runs share.",
+    "Claims are differences too, arm minus baseline. Each compares single runs on a different data set or"
+    " split: compare sign and size, not digits.",
 ]
 
 
@@ -105,30 +104,30 @@ def method(comparison: OneAtATime) -> list[str]:
     """Explain how the numbers were made, and what they leave out."""
     confidence = comparison.confidence
     sentences = [
-        "A difference is the error of an arm minus that of the baseline, in percentage points, after the last"
-        " epoch; above zero, the arm's error is higher. Runs that did not start are left out.",
-        f"The interval is a two-sided {confidence:.0%} interval by Student's t: of the difference of two"
-        " means, with the variance of runs pooled over arms; or of the mean difference between runs of the"
-        " same seed. It covers the spread between seeds, on these validation images; other images would add"
-        " theirs. Where it contains zero, the difference is not resolved. Equal differences have no spread,"
-        " and no interval.",
-        '"Better" is the share of pairs of runs, one of the arm and one of the baseline, in which the arm'
-        " has the lower error; ties count half (Mann and Whitney's U).",
+        "A difference is the arm's error minus the baseline's after the last epoch, in percentage points;"
+        " above zero, the arm's error is higher. Runs that did not start are left out.",
+        f"Intervals are two-sided {confidence:.0%} Student's t intervals: of the difference of two means,"
+        " with the variance pooled over arms, or of the mean difference between runs of the same seed. They"
+        " cover the spread between seeds on these validation images, not that between sets of images. A"
+        " difference is not resolved if its interval contains zero. Equal differences have no spread, so no"
+        " interval.",
+        '"Better" is the share of all pairs of an arm run and a baseline run in which the arm has the lower'
+        " error; ties count half (Mann-Whitney U).",
     ]
     if comparison.family.intervals:
         sentences.append(
-            f"With {confidence:.0%} confidence the family-wise intervals hold the true differences"
-            " of all arms at once (Dunnett, 1955). They compare means without pairing the seeds, and take the"
-            " spread between seeds to be the same in all arms."
+            f"With {confidence:.0%} confidence, the family-wise intervals contain the true differences"
+            " of all arms simultaneously (Dunnett, 1955). They compare means without pairing seeds, and"
+            " assume the same spread between seeds in all arms."
         )
     return [
         *sentences,
         *SHARED_METHOD,
         *_convergence_method(comparison),
-        f"Epochs to {comparison.training_error:g}% count up to the first epoch whose top-1 error in training,"
-        " with dropout and augmentation on, is no higher; in brackets, how many times the baseline's. It is"
-        " the measure of the paper's Figure 1, whose networks had no regularisation, each with the learning"
-        " rate that made its training fastest.",
+        f"Epochs to {comparison.training_error:g}%: the first epoch whose top-1 training error, with dropout"
+        f" and augmentation on, is at most {comparison.training_error:g}%; in brackets, as a multiple of the"
+        " baseline's. The paper's Figure 1 uses this measure, for networks without regularisation, each at"
+        " the learning rate that trained it fastest.",
         *conditions(comparison),
     ]
 
@@ -137,8 +136,8 @@ def conditions(comparison: Comparison) -> list[str]:
     """Say how memory is counted, and with which data, code and hardware the runs were made."""
     first = comparison.baseline.runs[0]
     return [
-        "Peak MB is the most memory that a run took, in millions of bytes: on the CPU that of the whole"
-        " process, on a GPU that of its tensors there.",
+        "Peak MB is a run's peak memory in millions of bytes: that of the whole process on the CPU, that of"
+        " the tensors on a GPU.",
         f"Data {first.data_fingerprint}, code {first.code}, torch {first.torch}, {first.hardware}.",
     ]
 
@@ -163,7 +162,7 @@ def _ratio_sentence(comparison: Comparison, found: Convergence) -> str | None:
         return None
     ratio, interval = ratio_texts(found.ratio)
     text = (
-        f"{found.arm.name} takes {ratio} times the epochs of {comparison.baseline.name} to"
+        f"{found.arm.name} takes {ratio} times as many epochs as {comparison.baseline.name} to reach"
         f" {comparison.training_error:g}% training error ({interval})"
     )
     claimed = found.arm.claim.epochs_ratio
@@ -178,8 +177,7 @@ def _convergence_method(comparison: Comparison) -> list[str]:
     if not convergence(comparison):
         return []
     return [
-        "Ratios of epochs are those of their means, with Fieller's interval (1954), which takes the arms'"
-        " runs to be independent. Epochs are interpolated between the ends of two, where all training images"
-        " were evaluated without augmentation and dropout. There is no ratio where a run did not reach the"
-        " error."
+        "Ratios are of mean epochs, with Fieller's interval (1954), which assumes independent runs. Epochs"
+        " are interpolated between the ends of consecutive epochs, where the error on all training images was"
+        " measured without augmentation or dropout. There is no ratio if a run did not reach the error."
     ]

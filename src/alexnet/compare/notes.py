@@ -34,11 +34,11 @@ def _notes_on_estimates(comparison: OneAtATime) -> list[str]:
 
 def _estimate(pool: Pool) -> str:
     if pool.variance is None:
-        return f"paired by seed, each with its own variance: none is pooled, since {pool.refusal}"
+        return f"paired by seed, each with its own variance. Not pooled: {pool.refusal}"
     variance, paired = pool.variance, left_out_text(pool).removeprefix("without ")
     without = f". Paired by seed: {paired}" if paired else ""
     return (
-        "of all seeds, unpaired, with the variance pooled over the baseline and"
+        "unpaired, over all seeds, with the variance pooled over the baseline and"
         f" {_count(len(pool.arms), 'arm')}: standard deviation {variance.deviation:.2f} points,"
         f" {variance.freedom} degrees of freedom. Levene's test does not reject equal variances{without}"
     )
@@ -50,17 +50,17 @@ def _notes_on_intervals(comparison: OneAtATime) -> list[str]:
     if paired and min(paired) < FEW_PAIRS:
         lines.append(
             f"Few seeds: an arm has only {_count(min(paired), 'pair')}. Intervals from fewer"
-            f" than {FEW_PAIRS} pairs are wide, and rest on differences being normally distributed."
+            f" than {FEW_PAIRS} pairs are wide, and assume normally distributed differences."
         )
     if len(arms) > 1:
         expected = len(arms) * (1 - confidence)
         family = "" if comparison.family.refusal else f" {_family_wise(comparison)}"
         lines.append(
-            f"{len(arms)} arms, each with its own {confidence:.0%} interval: where no arm had"
-            f" any effect, about {expected:.2g} of them would still be called resolved.{family}"
+            f"{len(arms)} arms, each with its own {confidence:.0%} interval: even if no arm had any"
+            f" effect, about {expected:.2g} of them would be called resolved.{family}"
         )
     if refusal := comparison.family.refusal:
-        reason = " either" if refusal == comparison.pool.refusal else f": {refusal}"
+        reason = ", for the same reason" if refusal == comparison.pool.refusal else f": {refusal}"
         lines.append(f"No family-wise intervals (Dunnett){reason}.")
     return lines
 
@@ -77,8 +77,8 @@ def _family_wise(comparison: OneAtATime) -> str:
         f"no longer resolved: {', '.join(lost)}" if lost else "",
     ]
     result = "; ".join(filter(None, parts)) or "none is resolved"
-    exception = f"; not among them: {without}" if without else ""
-    return f"By the family-wise intervals (Dunnett), {result}{exception}."
+    exception = f"; not included: {without}" if without else ""
+    return f"With family-wise intervals (Dunnett), {result}{exception}."
 
 
 def notes_on_starts(comparison: Comparison) -> list[str]:
@@ -88,8 +88,8 @@ def notes_on_starts(comparison: Comparison) -> list[str]:
     if not at_chance:
         return []
     return [
-        f"{len(at_chance)} of the {len(runs)} runs ended at chance ({', '.join(at_chance)}). They did not"
-        " start, are counted as such, and are in no mean and in no difference: see model.init and"
+        f"{len(at_chance)} of the {len(runs)} runs ended at chance ({', '.join(at_chance)}): they did not"
+        " start. They count in start rates, but not in means or differences; see model.init and"
         " optimizer.lr."
     ]
 
@@ -100,23 +100,23 @@ def _notes_on_factors(comparison: OneAtATime) -> list[str]:
     if other_models:
         names = ", ".join(dict.fromkeys(arm.network for arm in (comparison.baseline, *other_models)))
         lines.append(
-            f"Not one factor: these are different models ({names}). A difference is that of everything"
-            " that sets two of them apart; the report lists it under Settings."
+            f"These are different models ({names}), not one changed factor. A difference is the effect of"
+            " everything in which two models differ; the report lists it under Settings."
         )
     lines += [line for arm in comparison.arms if (line := _note_on_keys(arm))]
     tuned = [f"{arm.name} {arm.tuned_text}" for arm in comparison.arms if arm.tuned]
     if tuned:
         lines.append(
             f"The pilot chose other values than for {comparison.baseline.name}: {'; '.join(tuned)}."
-            " A difference is that of both at their own best. Intervals take these values as given: they do"
-            " not hold the luck of the pilot that chose them."
+            " Differences compare each arm at its own best. Intervals take these values as given, and do not"
+            " include the uncertainty of the pilot."
         )
     without = [arm.name for arm in comparison.all_variants if not arm.has_epochs]
     if without:
         lines.append(
-            f"Without epochs: {', '.join(without)}. Their images/s are training images over the time to"
-            " compute their features and to fit the classifier. Nothing in them is random: one of their runs"
-            " stands for every seed."
+            f"Without epochs: {', '.join(without)}. Images/s are training images divided by the time to"
+            " compute the features and fit the classifier. These arms are deterministic: one run stands for"
+            " every seed."
         )
     return lines
 
@@ -125,9 +125,9 @@ def _note_on_keys(arm: ArmResult) -> str | None:
     """Name the keys, where an arm changes more than one beside what the pilot chose."""
     keys = [key for key in arm.reported if key != NAME_KEY]
     if NAME_KEY in arm.reported and keys:
-        return f"{arm.name} is another model, and differs in {', '.join(keys)} as well."
+        return f"{arm.name} is a different model, and also differs in {', '.join(keys)}."
     if len(keys) > 1:
-        return f"{arm.name} changes {len(keys)} keys; the difference is that of all together."
+        return f"{arm.name} changes {len(keys)} keys; the difference is their combined effect."
     return None
 
 
@@ -149,11 +149,11 @@ def notes_on_conditions(comparison: Comparison) -> list[str]:
     if not all(same_code(run.code, first.code) for run in runs):
         lines.append("The runs differ in their code, as allowed.")
     if first.code.commit is None:
-        lines.append("These runs do not record with which code they were made.")
+        lines.append("These runs do not record which code made them.")
     for what, values in (
-        ("hardware, so that their speeds say little", {run.hardware for run in runs}),
-        ("versions of torch", {str(run.torch) for run in runs}),
+        ("hardware, so speeds are not comparable", {run.hardware for run in runs}),
+        ("torch version", {str(run.torch) for run in runs}),
     ):
         if len(values) > 1:
-            lines.append(f"The runs differ in their {what}: {'; '.join(sorted(values))}.")
+            lines.append(f"The runs differ in {what}: {'; '.join(sorted(values))}.")
     return lines

@@ -70,7 +70,7 @@ def _one_at_a_time(comparison: OneAtATime) -> Outline:
     return Outline(
         narrative.headline(comparison),
         Section("Differences in error (percentage points)", effects_table(comparison)),
-        _present(speed, _section("What was claimed", claims), errors, crops, costs, pilot, how_many),
+        _present(speed, _section("Claims", claims), errors, crops, costs, pilot, how_many),
         _present(
             *(Section(differences, short_effects_table(comparison)), speed, short_errors),
             *(ten_crops_section(comparison, short=True), costs),
@@ -95,7 +95,7 @@ def _factorial(comparison: Factorial) -> Outline:
     return Outline(
         factorial_narrative.headline(comparison),
         Section("Differences in error (percentage points)", factors_table(comparison)),
-        _present(interactions, _section("What was claimed", claims), levels, errors, crops)
+        _present(interactions, _section("Claims", claims), levels, errors, crops)
         + _present(costs, pilot, how_many),
         _present(averaged, removed, interactions, levels, ten_crops_section(comparison, short=True))
         + _present(pilot, how_many),

@@ -21,14 +21,14 @@ def pair(groups: Arms, allow: Iterable[ComparabilityKey] = ()) -> dict[str, Pair
     """
     baseline = groups.arms[groups.baseline]
     if not baseline:
-        raise UserError(f"Nothing to pair: no run of {groups.baseline} counts.{_first_reason(groups)}")
+        raise UserError(f"Nothing to pair: {groups.baseline} has no completed run.{_first_reason(groups)}")
     arms = {name: runs for name, runs in groups.arms.items() if name != groups.baseline}
     pairs = {
         name: [(runs[seed], baseline[seed]) for seed in sorted(runs.keys() & baseline.keys())]
         for name, runs in arms.items()
         if runs
     }
-    groups.excluded += [ExcludedRun(name, "none of its runs counts") for name in arms if name not in pairs]
+    groups.excluded += [ExcludedRun(name, "no completed runs") for name in arms if name not in pairs]
     if not any(pairs.values()):
         raise UserError(
             f"Nothing to pair: no arm shares a seed with {groups.baseline}.{_first_reason(groups)}"
@@ -69,7 +69,7 @@ def _check_one_arm(name: str, runs: dict[int, Run]) -> None:
             raise UserError(
                 f"Cannot compare: within {name}, seed={first.seed} and seed={run.seed} differ in {key}"
                 f" ({format_value(one)}, {format_value(other)}){more}."
-                " Seeds of an arm may differ in nothing else."
+                " Runs of an arm may differ only in their seed."
             )
 
 
@@ -85,7 +85,7 @@ def _check_equal(
             if kind not in allow:
                 raise UserError(
                     f"Cannot compare: {name} and {first_name} differ in {text};"
-                    f" {run.path} and {first.path}. If that cannot matter: allow=[{kind.value}]"
+                    f" {run.path} and {first.path}. If this does not matter: allow=[{kind.value}]"
                 )
 
 

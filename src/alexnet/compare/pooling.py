@@ -47,7 +47,7 @@ def pool(
     errors = {name: _errors(runs, error) for name, runs in arms.items() if name not in left_out}
     groups = [_errors(baseline, error), *errors.values()]
     if not errors:
-        return Pool(refusal=_reasons(left_out) or "there is no arm", left_out=left_out)
+        return Pool(refusal=_reasons(left_out) or "there are no arms", left_out=left_out)
     if any(np.isnan(group).any() for group in groups):
         return Pool(refusal="not every run has this error", left_out=left_out)
     if refusal := _unequal(groups):
@@ -69,7 +69,7 @@ def _unfit(runs: Sequence[Run], diverged: bool) -> str | None:
     if not all(run.started for run in runs):
         return "runs ended at chance"
     if all(run.epochs is None for run in runs):
-        return "nothing in them is random"  # features made by hand
+        return "runs are deterministic"  # features made by hand
     return None
 
 
@@ -77,7 +77,7 @@ def _unequal(groups: Sequence[Errors]) -> str | None:
     """Return why the groups' variances cannot be taken as equal; None if they can."""
     # deviations that are equal within each group, as those of two runs always are, leave nothing to divide by
     if all(np.ptp(abs(group - np.median(group))) <= NO_SPREAD for group in groups):
-        return "whether the arms' variances are equal cannot be tested; that takes three seeds or more"
+        return "a test for equal variances takes three or more seeds"
     p = float(stats.levene(*groups).pvalue)
     if p <= EQUAL_VARIANCES:
         return f"the arms' variances are not equal (Levene's test, p = {p:.2g})"

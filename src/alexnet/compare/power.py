@@ -104,6 +104,6 @@ def _smallest(planned: Callable[[int], RunsNeeded], points: float, confidence: f
     index = bisect_left(range(1, MOST), True, key=resolves)  # more seeds never have less power
     if index == MOST - 1:
         raise UserError(
-            f"resolve={points:g}: a difference so small takes more than {MOST:,} seeds of each arm."
+            f"resolve={points:g}: resolving so small a difference takes more than {MOST:,} seeds per arm."
         )
     return planned(1 + index)

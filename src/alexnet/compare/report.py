@@ -37,6 +37,6 @@ def write_report(comparison: Comparison, config: CompareConfig) -> Path:
                 write_csv(aside / name, rows)
     except OSError as error:
         raise UserError(
-            f"Cannot write the report to {folder}: {error.strerror}. Give another: out=..."
+            f"Cannot write the report to {folder}: {error.strerror}. Choose another folder: out=..."
         ) from error
     return folder

@@ -109,7 +109,7 @@ def write_results(config: CompareConfig) -> list[Path]:
     archives = sorted(path.parent for path in folder.glob(f"*/{ARCHIVE}"))
     if not archives:
         raise UserError(
-            f"results={config.results}: no folder in it holds {ARCHIVE}. Add one: compare.py study=<folder>"
+            f"results={config.results}: no subfolder contains {ARCHIVE}. Add one: compare.py study=<folder>"
             f" out={config.results}/<name>"
         )
     results = [_read(archive, config) for archive in archives]

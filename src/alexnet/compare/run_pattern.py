@@ -23,7 +23,7 @@ def read_runs(pattern: str, baseline: str | None) -> Arms:
     matches = sorted(map(Path, glob.glob(expanded, recursive=True)))  # noqa: PTH207 (may be absolute)
     paths = [path for path in matches if is_run(path)]
     if not paths:
-        raise UserError(f"runs={pattern}: there is no run's folder among the {len(matches)} that match.")
+        raise UserError(f"runs={pattern}: none of the {len(matches)} matching paths is a run folder.")
     groups: dict[str, dict[int, Run]] = {}
     excluded: list[ExcludedRun] = []
     for path in paths:
@@ -71,14 +71,14 @@ def _choose_baseline(settings: list[dict[str, Any]], given: str | None) -> tuple
         ]
         if len(matching) == 1:
             return matching[0], f"as given, {given}"
-        problem = f"baseline={given} describes {len(matching) or 'none'} of the {len(values)} arms."
+        problem = f"baseline={given} matches {len(matching) or 'none'} of the {len(values)} arms."
     else:
         commonest = {key: Counter(group[key] for group in values).most_common(2) for key in keys}
         clear = all(len(top) == 1 or top[0][1] > top[1][1] for top in commonest.values())
         usual = {key: top[0][0] for key, top in commonest.items()}
         if clear and usual in values:
             return values.index(usual), "the runs with the commonest value of every key that differs"
-        problem = "It is not clear which of these runs are the baseline."
+        problem = "Which of these runs are the baseline?"
     differing = [f"{key} ({', '.join(dict.fromkeys(group[key] for group in values))})" for key in keys]
     more = f", and {len(differing) - 4} more keys: a narrower pattern may help" if len(differing) > 4 else ""
     raise UserError(

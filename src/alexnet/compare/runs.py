@@ -198,16 +198,16 @@ def read_run(path: Path, name: str) -> Run | ExcludedRun:
     """Read a run folder; a run that is not complete, or cannot be read, is excluded under `name`."""
     try:
         if not (path / "config.yaml").is_file():
-            return ExcludedRun(name, "it has no config.yaml: it never started")
+            return ExcludedRun(name, "no config.yaml: it never started")
         if not (path / "result.json").is_file():
-            return ExcludedRun(name, "it has no result.json: it is still running, or was killed")
+            return ExcludedRun(name, "no result.json: it is still running, or was killed")
         result = json.loads((path / "result.json").read_text(encoding="utf-8"))
         if result.get("status") != "completed":
             error = first_line(str(result.get("error") or "no reason given"))
             diverged = result.get("diverged") is True
             return ExcludedRun(name, f"{result.get('status')}: {error}", diverged)
         if (result.get("val") or {}).get("top1_error") is None:
-            return ExcludedRun(name, "it has no validation error")
+            return ExcludedRun(name, "no validation error")
         return _run(path, result)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         reason = f"{type(error).__name__}: {first_line(str(error))}"

@@ -22,9 +22,10 @@ def _busy(arms: Iterable[ArmResult]) -> list[str]:
         return []
     most = max(run.load.other_cores / run.load.cores for _, run in busy if run.load is not None)
     return [
-        f"The machine was busy with other work in {len(busy)} run{'s' if len(busy) > 1 else ''}"
-        f" ({', '.join(f'{name} seed={run.seed}' for name, run in busy)}), which took up to {most:.0%} of it:"
-        " their speeds and minutes say little."
+        f"Other processes used up to {most:.0%} of the machine during {len(busy)}"
+        f" run{'s' if len(busy) > 1 else ''}"
+        f" ({', '.join(f'{name} seed={run.seed}' for name, run in busy)}): their speeds and minutes are"
+        " unreliable."
     ]
 
 
@@ -36,16 +37,16 @@ def _spread(arms: Iterable[ArmResult]) -> list[str]:
             wide.append(f"{arm.name} {min(speeds):,.3g} to {max(speeds):,.3g}")
     if not wide:
         return []
-    return [f"Speeds that differ widely between seeds, in images/s: {'; '.join(wide)}."]
+    return [f"Speeds vary widely between seeds, in images/s: {'; '.join(wide)}."]
 
 
 def _side_by_side(runs: list[Run]) -> list[str]:
     jobs = sorted({run.load.jobs for run in runs if run.load is not None})
     if len(jobs) > 1:
         numbers = f"{', '.join(map(str, jobs[:-1]))} and {jobs[-1]}"
-        return [f"Runs were made {numbers} at a time on a machine: their speeds are not comparable."]
+        return [f"The number of runs at a time on a machine varied ({numbers}): speeds are not comparable."]
     return (
-        [f"Speeds are those of runs made {jobs[0]} at a time on a machine."] if jobs and jobs[0] > 1 else []
+        [f"Speeds were measured with {jobs[0]} runs at a time on a machine."] if jobs and jobs[0] > 1 else []
     )
 
 
@@ -55,6 +56,6 @@ def _with_startup(runs: list[Run]) -> list[str]:
     if not older or len(older) == len(trained):
         return []
     return [
-        f"The speeds of {len(older)} of these runs, made with an earlier version, include compiling and the"
-        " first steps; those of the others do not."
+        f"The speeds of {len(older)} runs, made with an earlier version, include compilation and the first"
+        " steps; those of the other runs do not."
     ]

@@ -13,7 +13,7 @@ from alexnet.errors import UserError, suggest
 from alexnet.studies.folder import arm_and_seed, is_archive, run_folders
 from alexnet.studies.record import FILE, StudyRecord, read_record
 
-BY_STUDY = "as the study says"  # how the baseline was chosen
+BY_STUDY = "set by the study"  # how the baseline was chosen
 Placed = dict[str, dict[int, Path]]  # the folders of a study's runs, by arm and seed
 
 
@@ -60,13 +60,13 @@ def _read_study(
         arms[arm] = _read_arm(arm, paths, excluded, diverged)
         if record and arm not in record.arms and not _is_deterministic(arms[arm]):
             raise UserError(
-                f"study={folder}: {arm} is no arm of this study ({FILE}). Move its runs elsewhere."
+                f"study={folder}: {arm} is not an arm of this study ({FILE}). Move its runs elsewhere."
             )
     check_several(f"study={folder}", arms)
     baseline, rule = _find_baseline(arms, given, record)
     planned = _planned_seeds(placed, arms, record)
     excluded += [
-        ExcludedRun(f"{arm} seed={seed}", "there is no such run")
+        ExcludedRun(f"{arm} seed={seed}", "the run does not exist")
         for arm, seeds in planned.items()
         for seed in sorted(seeds - placed.get(arm, {}).keys())
     ]
@@ -85,9 +85,7 @@ def _read_arm(
     for seed, path in sorted(paths.items()):
         run = read_run(path, f"{arm} seed={seed}")
         if isinstance(run, Run) and run.seed != seed:
-            raise UserError(
-                f"{path}: the seed of the run in this folder is {run.seed}. Move it out of the study."
-            )
+            raise UserError(f"{path}: the run in this folder has seed {run.seed}. Move it out of the study.")
         add_run(run, path, runs, excluded)
         diverged[arm] += isinstance(run, ExcludedRun) and run.diverged
     return runs
@@ -128,4 +126,4 @@ def _find_baseline(
     name = named[0] if named else "baseline"
     if name not in arms:
         raise UserError(f"No arm is called {name}. Give one: baseline=<arm>. {choices}")
-    return name, BY_STUDY if named else "the arm of this name"
+    return name, BY_STUDY if named else "by name"

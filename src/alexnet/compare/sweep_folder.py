@@ -80,7 +80,7 @@ def _swept_settings(folder: Path, paths: Iterable[Path]) -> tuple[dict[Path, Set
             typed = parse_yaml((path / "overrides.yaml").read_text(encoding="utf-8"))
             jobs[path] = _as_settings(map(str, typed))
         except (OSError, ValueError, TypeError, yaml.YAMLError, HydraException):
-            reason = "it has no overrides.yaml, or a damaged one"
+            reason = "overrides.yaml is missing or damaged"
             excluded.append(ExcludedRun(str(path.relative_to(folder)), reason))
     keys = dict.fromkeys(key for job in jobs.values() for key in job)
     swept = [key for key in keys if len({job.get(key) for job in jobs.values()}) > 1]
@@ -137,11 +137,11 @@ def _find_baseline(
         ]
         if len(named) != 1:
             unknown = f"there is no such arm.{suggest(given, arms)}"
-            what = f"it describes {len(named)} arms." if named else unknown
+            what = f"matches {len(named)} arms." if named else unknown
             raise UserError(f"baseline={given}: {what} {choices}")
         return named[0], "as given"
     if command is None:
-        raise UserError(f"It is not clear which arm is the baseline. Give one: baseline=<arm>. {choices}")
+        raise UserError(f"Which arm is the baseline? Choose one: baseline=<arm>. {choices}")
     runs = {arm: next(iter(seeds.values())) for arm, seeds in arms.items() if seeds}
     first = next(iter(runs.values()))
     keys = dict.fromkeys(key for run in runs.values() for key in differences(first.settings, run.settings))

@@ -41,9 +41,9 @@ def effects_table(comparison: OneAtATime) -> Table:
     top5 = any(arm.top5 for arm in comparison.arms)
     confidence = f"{comparison.confidence:.0%}"
     family = comparison.family.intervals
-    headings = ["arm", "started", "top-1", f"{confidence} interval", *CLAIM_HEADINGS, "top-1 is"]
+    headings = ["arm", "started", "top-1", f"{confidence} interval", *CLAIM_HEADINGS, "top-1 result"]
     headings += [f"family-wise {confidence}"] if family else []
-    headings += ["better", *(["top-5", f"{confidence} interval", "top-5 is"] if top5 else []), "changes"]
+    headings += ["better", *(["top-5", f"{confidence} interval", "top-5 result"] if top5 else []), "changes"]
     rows = []
     for arm in comparison.arms:
         row = [arm.name, start_text(arm.start), difference_text(arm.top1), interval_text(arm.top1)]
@@ -64,7 +64,7 @@ def short_effects_table(comparison: OneAtATime) -> Table:
 
 def short_headings(first: str, confidence: float) -> list[str]:
     """Return the headings of `short_row`; `first` is what a row is of."""
-    return [first, "started", "top-1", f"{confidence:.0%} interval", "paper", "run log", "top-1 is"]
+    return [first, "started", "top-1", f"{confidence:.0%} interval", "paper", "run log", "result"]
 
 
 def short_row(name: str, start: StartRate, effect: Effect | None, claim: ClaimConfig) -> list[str]:
@@ -79,7 +79,7 @@ def errors_table(
     """Tabulate start rate and errors of the baseline and each arm, with both kinds of spread."""
     tuned = with_choices and any(arm.tuned for arm in comparison.all_variants)
     headings = ["arm", "started", *([f"{comparison.confidence:.0%} start rate"] if with_start_rates else [])]
-    headings += ["top-1 error", "SD of seeds", "binomial SE", "top-5 error", *(["chosen"] if tuned else [])]
+    headings += ["top-1 error", "SD over seeds", "binomial SE", "top-5 error", *(["chosen"] if tuned else [])]
     rows = []
     for arm in comparison.all_variants:
         row = [arm.name, start_text(arm.start)]
@@ -120,7 +120,7 @@ def convergence_table(comparison: Comparison) -> Table | None:
         row += [format_number(found.mean, ".2f"), format_number(found.deviation, ".2f")]
         row += ratio_texts(found.ratio)
         rows.append([*row, format_number(found.arm.claim.epochs_ratio, "g")])
-    headings = ["arm", "reached", "epochs", "SD of seeds", "ratio", f"{comparison.confidence:.0%} interval"]
+    headings = ["arm", "reached", "epochs", "SD over seeds", "ratio", f"{comparison.confidence:.0%} interval"]
     return Table([*headings, "paper"], rows) if rows else None
 
 
@@ -154,7 +154,7 @@ def model_differences_table(comparison: Comparison) -> Table | None:
 
 def excluded_table(excluded: list[ExcludedRun]) -> Table:
     """Tabulate the runs that do not count."""
-    return Table(["run", "why it does not count"], [[run.name, run.reason] for run in excluded])
+    return Table(["run", "reason"], [[run.name, run.reason] for run in excluded])
 
 
 def difference_text(effect: Effect | None) -> str:

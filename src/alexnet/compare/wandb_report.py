@@ -48,8 +48,8 @@ def publish(comparison: Comparison) -> Published:
     os.environ.setdefault("WANDB_SILENT", "true")
     if not wandb.login(prompt=False, verify=False):
         raise UserError(
-            "wandb=true: nobody is logged in to W&B here. Log in first: wandb login. Without a login,"
-            " wandb_run=true makes a run to be uploaded later."
+            "wandb=true: not logged in to W&B. Log in first: wandb login. Without a login, wandb_run=true"
+            " makes a run that you can upload later."
         )
     try:
         parts = outline(comparison)
@@ -148,6 +148,6 @@ def _blocks(
         panels(*_bars(reports)),
         reports.H2(text="What the first layer learned"),
         panels(filters),
-        reports.H2(text="To keep in mind"),
+        reports.H2(text="Notes"),
         text(*excluded, markdown_list([*parts.notes, *parts.method])),
     ]

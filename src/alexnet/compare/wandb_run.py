@@ -88,7 +88,7 @@ def tracked_runs(comparison: Comparison) -> list[Tracked]:
         )
     projects = sorted({f"{run.entity or 'your own'}/{run.project}" for run in tracked})
     if len(projects) > 1:
-        raise UserError(f"wandb: the runs are in several projects of W&B: {', '.join(projects)}.")
+        raise UserError(f"wandb: the runs are in several W&B projects: {', '.join(projects)}.")
     return tracked
 
 

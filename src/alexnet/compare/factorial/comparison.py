@@ -100,7 +100,7 @@ def compare_factorial(groups: Arms, config: CompareConfig) -> Factorial:
     assert record is not None
     if config.baseline not in (None, record.baseline):
         raise UserError(
-            f"baseline={config.baseline}: the effects of a {record.design.value} are against its own"
+            f"baseline={config.baseline}: effects in a {record.design.value} are relative to its own"
             f" baseline, {record.baseline}."
         )
     check_comparable(groups, config.allow)
@@ -108,7 +108,7 @@ def compare_factorial(groups: Arms, config: CompareConfig) -> Factorial:
         _cell(name, runs, record, config, groups.diverged[name]) for name, runs in groups.arms.items() if runs
     ]
     if not cells:
-        raise UserError(f"study={config.study}: none of its runs counts, there is nothing to estimate.")
+        raise UserError(f"study={config.study}: no completed runs, so nothing to estimate.")
     cells.sort(key=lambda cell: (cell.name != record.baseline, list(record.arms).index(cell.name)))
     factors = [_factor(name, cells, groups, config.confidence) for name in record.factors]
     runs = [run for cell in cells for run in cell.runs]
@@ -118,7 +118,7 @@ def compare_factorial(groups: Arms, config: CompareConfig) -> Factorial:
         cells[0],
         groups.baseline_rule,
         cells[1:],
-        groups.excluded + [ExcludedRun(name, "none of its runs counts") for name in _empty(groups)],
+        groups.excluded + [ExcludedRun(name, "no completed runs") for name in _empty(groups)],
         record,
         config.training_error,
         config.confidence,
@@ -188,13 +188,13 @@ def _not_estimable(
     levels = [(factor.name, level) for factor in factors for level in factor.levels]
     worst = sorted(levels, key=lambda pair: pair[1].start.started / pair[1].start.runs)[:2]
     rates = [
-        f"{'with' if level.changed else 'of the baseline level of'} {name} {start.started} of {start.runs}"
+        f"{'with' if level.changed else 'without'} {name} {start.started} of {start.runs}"
         for name, level in worst
         if (start := level.start).started < start.runs
     ]
     started = f"of {len(runs)} runs {sum(run.started for run in runs)} started"
     return (
-        f"study={config.study}: its effects cannot be told apart by the runs that are left: {started}"
+        f"study={config.study}: the remaining runs cannot separate its effects: {started}"
         + (f" ({', '.join(rates)})" if rates else "")
         + (f", and {missing} are missing" if missing > 0 else "")
         + ". Leave out the factor that does not train, or run the study's command again."
@@ -209,7 +209,7 @@ def _factor(name: str, cells: Sequence[ArmResult], groups: Arms, confidence: flo
     having = [cell for cell in cells if name in record.arms[cell.name]]
     if not without or not having:
         which = "with" if without else "without"
-        raise UserError(f"The effect of {name} cannot be estimated: no run {which} it counts.")
+        raise UserError(f"The effect of {name} cannot be estimated: no completed run {which} it.")
     settings = [[cell.runs[0].settings for cell in side] for side in (without, having)]
     levels = (_level(False, without, confidence), _level(True, having, confidence))
     return Factor(name, _changes(*settings, tuned=groups.tuned_keys), _claim(name, cells, record), levels)

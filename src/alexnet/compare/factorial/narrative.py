@@ -35,24 +35,24 @@ def headline(comparison: Factorial) -> list[str]:
 def method(comparison: Factorial) -> list[str]:
     """Explain how the numbers were made, and what they leave out."""
     by_cells = (
-        "With replicates, effects are differences of the means of cells, which all count alike, and nothing"
-        " is assumed of interactions. Runs that did not start are left out."
+        "With replicates, effects are differences of cell means, with equal weight for every cell, and"
+        " nothing is assumed about interactions. Runs that did not start are left out."
     )
     by_model = (
-        "Every run serves every effect: ordinary least squares on factors coded -1 (the baseline's level) and"
-        " +1 (changed), with interactions of two factors as far as the design tells them apart; those of more"
-        " are taken to be none. Runs that did not start are left out."
+        "Every run contributes to every effect: ordinary least squares on factors coded -1 (the baseline's"
+        " level) and +1 (changed), with the two-factor interactions that the design can separate;"
+        " interactions of more factors are assumed to be zero. Runs that did not start are left out."
     )
     return [
         by_cells if comparison.top1.replicated else by_model,
         f'"{_sentence(AVERAGED)}" is the error with the factor changed minus the error without, in percentage'
-        " points, over all settings of the other factors alike. Above zero, the change makes the error"
-        f' higher. "{_sentence(REMOVED)}" is that difference where every other factor is at the baseline\'s'
-        " level; it is what the paper's claims are about, and is known less exactly.",
-        "An interaction is half of what the effect of one factor gains where the other is changed as well:"
-        " above zero, both changes together raise the error by more than the sum of each alone.",
-        f"Intervals are two-sided {comparison.confidence:.0%} intervals by Student's t. They cover the spread"
-        " between runs, on these validation images; other images would add theirs.",
+        " points, averaged equally over all settings of the other factors. Above zero, the change raises the"
+        f' error. "{_sentence(REMOVED)}" is that difference with every other factor at the baseline\'s level;'
+        " it is what the paper's claims are about, and is less precise.",
+        "An interaction is half the change in one factor's effect when the other factor is changed too: above"
+        " zero, both changes together raise the error by more than the sum of each alone.",
+        f"Intervals are two-sided {comparison.confidence:.0%} Student's t intervals. They cover the spread"
+        " between runs on these validation images, not that between sets of images.",
         *SHARED_METHOD,
         *conditions(comparison),
     ]

@@ -4,8 +4,8 @@ from alexnet.compare.factorial.comparison import Factorial
 from alexnet.compare.notes import notes_on_conditions, notes_on_starts
 
 MODELLED = (
-    "The pilot ran some of the cells. A model of all its runs gave every cell its rate: a parabola over the"
-    " logarithm of the rate, whose slope each factor changes by as much in every cell."
+    "The pilot ran only some cells. Each cell's rate comes from a model fitted to all pilot runs: a parabola"
+    " in the logarithm of the rate, whose slope each factor changes by the same amount in every cell."
 )
 LACKS_FIT = 0.05  # the highest p-value at which it is said
 FEW_DEGREES = 5  # of freedom: with fewer, Student's t is wide
@@ -27,36 +27,36 @@ def _notes_on_aliases(comparison: Factorial) -> list[str]:
     lines = []
     if len(comparison.factors) > 1 and not comparison.interactions:
         lines.append(
-            "Main effects only (resolution III): this fraction cannot tell them from interactions of two"
-            " factors, so that each difference holds those as well."
+            "Main effects only (resolution III): this fraction cannot separate them from two-factor"
+            " interactions, so each difference includes those."
         )
     elif any(term.aliases for term in comparison.interactions):
         lines.append(
-            "Main effects are clear of interactions of two factors, but those joined by = cannot be told"
-            " apart: the number is their sum, a minus before an interaction taking it off. What a factor is"
-            " worth where it alone is removed cannot be told either."
+            "Main effects are separate from two-factor interactions, but interactions joined by = cannot be"
+            " told apart: the number is their sum, with those after a minus sign subtracted. The effect of"
+            " removing one factor alone cannot be estimated either."
         )
     if comparison.record.aliases:
-        lines.append(f"Effects that the design does not tell apart: {'; '.join(comparison.record.aliases)}.")
+        lines.append(f"Effects that the design cannot separate: {'; '.join(comparison.record.aliases)}.")
     return lines
 
 
 def _notes_on_intervals(comparison: Factorial) -> list[str]:
     fit, confidence = comparison.top1, comparison.confidence
     if fit.deviation is None:
-        return ["No intervals: there are as many effects as runs. Replicates give them: study.seeds=2."]
-    blocks = ", and each seed has a mean of its own" if fit.blocks else ""
+        return ["No intervals: there are as many effects as runs. Add replicates: study.seeds=2."]
+    blocks = " (each seed has its own mean)" if fit.blocks else ""
     spread = "replicates of a cell" if fit.replicated else "runs about the model"
     lines = [
-        f"Intervals rest on the spread of {spread}, {fit.deviation:.2f} points with {fit.freedom} degrees of"
-        f" freedom{blocks}; it is taken to be the same in all cells."
+        f"Intervals are based on the spread of {spread}, {fit.deviation:.2f} points with {fit.freedom}"
+        f" degrees of freedom{blocks}, which is assumed to be the same in all cells."
     ]
     if fit.freedom < FEW_DEGREES:
-        lines.append(f"Few degrees of freedom ({fit.freedom}) make intervals wide: replicates narrow them.")
+        lines.append(f"Intervals are wide with few degrees of freedom ({fit.freedom}): add replicates.")
     effects = len(fit.averaged)
     lines.append(
-        f"{effects} effects, each with its own {confidence:.0%} interval: where no factor had any effect,"
-        f" about {effects * (1 - confidence):.2g} of them would still be called resolved."
+        f"{effects} effects, each with its own {confidence:.0%} interval: even if no factor had any effect,"
+        f" about {effects * (1 - confidence):.2g} of them would be called resolved."
     )
     return lines
 
@@ -66,10 +66,10 @@ def _notes_on_fit(comparison: Factorial) -> list[str]:
     if p is None:
         return []
     found = (
-        "Three factors or more interact" if p <= LACKS_FIT else "No interaction of three factors is resolved"
+        "Three or more factors interact" if p <= LACKS_FIT else "No interaction of three factors is resolved"
     )
     return [
-        f"{found} (F-test of effects and interactions of two factors against the means of all cells:"
+        f"{found} (F-test of main effects and two-factor interactions against the means of all cells:"
         f" p = {p:.2g}). No effect here assumes that there are none."
     ]
 
@@ -79,6 +79,7 @@ def _notes_on_pilot(comparison: Factorial) -> list[str]:
         return []
     tried = {trial.arm for trial in comparison.record.trials}
     return [
-        "Every cell was trained with what the pilot chose for it: an effect is that of cells at their best.",
+        "Every cell was trained with the values that the pilot chose for it: effects compare cells at their"
+        " best.",
         *([] if tried >= comparison.cells.keys() else [MODELLED]),
     ]

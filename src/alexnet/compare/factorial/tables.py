@@ -24,7 +24,7 @@ REMOVED = "removed from the full AlexNet"
 def factors_table(comparison: Factorial) -> Table:
     """Tabulate both estimands of each factor in percentage points, and the claims."""
     interval, top5 = f"{comparison.confidence:.0%} interval", comparison.top5
-    headings = ["factor", AVERAGED, interval, *CLAIM_HEADINGS, "top-1 is", REMOVED, interval, "top-1 is"]
+    headings = ["factor", AVERAGED, interval, *CLAIM_HEADINGS, "result", REMOVED, interval, "result"]
     headings += [*([f"top-5 {AVERAGED}", interval] if top5 else []), "changes"]
     rows = []
     for term in comparison.mains:
@@ -48,7 +48,7 @@ def averaged_table(comparison: Factorial) -> Table:
 def removed_table(comparison: Factorial) -> Table:
     """Tabulate the effects where all other factors are at the baseline's level, in 80 columns."""
     rows = [[term.name, *_removed(comparison.top1, term.name)] for term in comparison.mains]
-    return Table(["factor", "top-1", f"{comparison.confidence:.0%} interval", "top-1 is"], rows)
+    return Table(["factor", "top-1", f"{comparison.confidence:.0%} interval", "result"], rows)
 
 
 def interactions_table(comparison: Factorial) -> Table | None:
@@ -59,7 +59,7 @@ def interactions_table(comparison: Factorial) -> Table | None:
     for term in comparison.interactions:
         effect = comparison.top1.averaged[term]
         rows.append([term.name, difference_text(effect), interval_text(effect), _interaction_text(effect)])
-    return Table(["interaction", "top-1", f"{comparison.confidence:.0%} interval", "it is"], rows)
+    return Table(["interaction", "top-1", f"{comparison.confidence:.0%} interval", "result"], rows)
 
 
 def levels_table(comparison: Factorial) -> Table:
@@ -84,7 +84,7 @@ def levels_table(comparison: Factorial) -> Table:
 def _removed(fit: FactorialFit, factor: str) -> list[str]:
     effect = fit.removed[factor]
     if effect is None:
-        return ["-", "-", "cannot be told"]
+        return ["-", "-", "not estimable"]
     return [difference_text(effect), interval_text(effect), significance_text(effect)]
 
 
@@ -92,4 +92,4 @@ def _interaction_text(effect: Effect) -> str:
     """Format what an interval says of an interaction, whose sign is neither better nor worse."""
     if not effect.resolved:
         return significance_text(effect)
-    return "more than their sum" if effect.mean > 0 else "less than their sum"
+    return "more than additive" if effect.mean > 0 else "less than additive"

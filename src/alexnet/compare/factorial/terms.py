@@ -49,10 +49,12 @@ def estimable_terms(factors: Sequence[str], cells: Levels) -> list[Term]:
     columns = [main.column(factors, cells) for main in mains]
     for main, column in zip(mains, columns, strict=True):
         if abs(column.sum()) == len(column):
-            raise UserError(f"The effect of {main.name} cannot be estimated: all arms have one level of it.")
+            raise UserError(
+                f"The effect of {main.name} cannot be estimated: all arms have the same level of it."
+            )
     for (one, first), (other, second) in combinations(zip(mains, columns, strict=True), 2):
         if _sign(first, second):
-            raise UserError(f"{one.name} and {other.name} cannot be told apart: one follows from the other.")
+            raise UserError(f"{one.name} and {other.name} cannot be told apart: one determines the other.")
     pairs = [Term(pair) for pair in combinations(factors, 2)]
     if any(_sign(pair.column(factors, cells), column) for pair in pairs for column in columns):
         return mains
