@@ -65,9 +65,7 @@ def test_results_without_their_runs(train: Train, tmp_path: Path) -> None:
     assert (tmp_path / "results/lrn/report.md").read_text() == report
     shutil.copytree(tmp_path / "results/lrn", tmp_path / "results/other")
     several = train("study=results", program="compare.py")
-    assert re.search(
-        r"Error: study=results: there are 2 studies in it.*study=results/lrn\n", several.err, re.DOTALL
-    )
+    assert re.search(r"Error: study=results: contains 2 studies.*study=results/lrn\n", several.err, re.DOTALL)
 
 
 def test_a_factorial_and_the_command_that_adds_runs(train: Train, tmp_path: Path) -> None:

@@ -123,6 +123,8 @@ def _check_launcher(jobs: int | None) -> None:
     from alexnet.errors import UserError
 
     if os.name != "posix":
-        raise UserError("hydra/launcher=process needs Linux or macOS. Here: hydra/launcher=basic.")
+        raise UserError(
+            "hydra/launcher=process needs Linux or macOS. On this system, use hydra/launcher=basic."
+        )
     if jobs is not None and jobs < 1:
         raise UserError(f"hydra.launcher.jobs={jobs}: expected 1 or more, or null.")

@@ -63,7 +63,7 @@ def _check(sweeper: DictConfig) -> None:
             raise UserError(f"hydra.sweeper.{key}={sweeper[key]}: expected 1 or more.")
     if not 0 <= sweeper.max_failure_rate <= 1:
         raise UserError(
-            f"hydra.sweeper.max_failure_rate={sweeper.max_failure_rate:g}: expected a share, 0 to 1."
+            f"hydra.sweeper.max_failure_rate={sweeper.max_failure_rate:g}: expected a fraction from 0 to 1."
         )
     if getattr(sweeper.direction, "name", sweeper.direction) != "minimize":
         raise UserError(

@@ -132,7 +132,7 @@ def test_interrupted_and_started_again(
     ("problem", "raised", "message"),
     [
         (OSError(28, "No space left on device", "features"), UserError, "features: No space left on device."),
-        (MemoryError(), UserError, "Out of memory. What takes less: fewer data.workers"),
+        (MemoryError(), UserError, "Out of memory. Try fewer data.workers"),
         (ValueError("a bug"), ValueError, "ValueError: a bug"),
     ],
 )
@@ -270,7 +270,7 @@ def test_a_folder_that_is_no_study(train: Train, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     for folder, expected in (
         ("nothing", "there is no such folder"),
-        ("other", "this is not the folder of a study"),
+        ("other", "not the folder of a study"),
     ):
         for sweep in ((), ("-m", "seed=0,1")):
             refused = train(*sweep, f"study={tmp_path / folder}", program="classical.py")
@@ -295,7 +295,7 @@ def test_a_sweep(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> No
         assert (result["status"], result["seed"]) == ("completed", seed)
     times = {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")}
     again = train(*command, program="classical.py")
-    assert "2 jobs, 2 of them done before" in again.out
+    assert "2 jobs, 2 already done" in again.out
     assert {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")} == times
 
 

@@ -93,7 +93,7 @@ def test_a_list_of_studies(tmp_path: Path, reads: Counter[str]) -> None:
     with pytest.raises(UserError) as refused:
         find_study(tmp_path, "compare")
     first, *lines = str(refused.value).splitlines()
-    assert first.endswith(f"there are {STUDIES} studies in it. One of them:")
+    assert first.endswith(f"contains {STUDIES} studies. Choose one:")
     assert len(lines) == STUDIES
     assert not reads
 

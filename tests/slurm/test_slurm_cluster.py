@@ -74,7 +74,7 @@ def test_a_sweep(train: Train, synthetic: tuple[str, ...], slurm: dict[str, str]
     folder = sweep(done.outputs)
     assert statuses(folder) == dict.fromkeys(("model.dropout=0", "model.dropout=0.5"), "completed")
     again = train(*command, environment=slurm)
-    assert "3 jobs, 2 of them done before" in again.out
+    assert "3 jobs, 2 already done" in again.out
     listed = train(f"study={folder}", program="compare.py")
     assert listed.status == 0, listed.err
 
@@ -105,7 +105,7 @@ def test_what_slurm_refuses(train: Train, synthetic: tuple[str, ...], slurm: dic
     done = train(*command, environment=slurm)
     assert done.status == 1
     (line,) = [line for line in done.err.splitlines() if not line.startswith("sbatch: ")]
-    assert line.startswith("Error: Slurm refuses the jobs: Batch job submission failed: Invalid partition")
+    assert line.startswith("Error: Slurm rejected the jobs: Batch job submission failed: Invalid partition")
 
 
 def test_a_time_limit(

@@ -43,7 +43,9 @@ def test_a_study_is_recorded_or_has_arms_and_seeds(tmp_path: Path) -> None:
     runs = make_runs(tmp_path / "runs", "seed=0", "a/b/seed=0")
     for other in (runs, tmp_path / "nothing", arms / "baseline"):
         assert not is_study(other)
-        with pytest.raises(UserError, match=r"there is no such folder|not the folder of a study\. It holds"):
+        with pytest.raises(
+            UserError, match=r"there is no such folder|not the folder of a study, which contains"
+        ):
             require_study(other)
 
 
@@ -69,7 +71,7 @@ def test_several_are_listed_as_commands(tmp_path: Path) -> None:
     make_runs(tmp_path / "studies/a b/x=1,y=2", "baseline/seed=0")
     make_runs(tmp_path / "studies/it's", "baseline/seed=0", "tanh/seed=0")
     make_sweep(tmp_path / "studies/z", "hog/seed=0")
-    with pytest.raises(UserError, match=r"there are 3 studies in it\. One of them:") as refusal:
+    with pytest.raises(UserError, match=r"contains 3 studies\. Choose one:") as refusal:
         find_study(tmp_path / "studies", "python src/compare.py")
     _, *lines = str(refusal.value).splitlines()
     expected = [tmp_path / f"studies/{name}" for name in ("a b/x=1,y=2", "it's", "z")]
@@ -83,7 +85,7 @@ def test_several_are_listed_as_commands(tmp_path: Path) -> None:
     [
         ("studys", "study=/studys: there is no such folder. Did you mean study?"),
         ("empty", "study=/empty: there are no runs in it."),
-        ("study/baseline/seed=0", "this is a single run, which has nothing to be compared with."),
+        ("study/baseline/seed=0", "this is a single run, with nothing to compare it with."),
     ],
 )
 def test_what_is_none(tmp_path: Path, name: str, expected: str) -> None:

@@ -220,7 +220,7 @@ def test_no_orphans_and_nothing_twice_after_kill_9(tmp_path: Path) -> None:
     with start_sweep(tmp_path, 2, "ok", "ok", "ok") as again:
         out, err = again.communicate(timeout=60)
     assert (again.returncode, err) == (0, "")
-    assert "3 jobs, 1 of them done before" in out
+    assert "3 jobs, 1 already done" in out
     starts = [line for line in journal(tmp_path) if line.startswith("start")]
     assert sorted(starts) == sorted(["start job=0"] + ["start job=1", "start job=2"] * 2)
     for name in ("job=1", "job=2"):
@@ -293,6 +293,6 @@ def test_a_run_on_other_data_is_not_touched(tmp_path: Path, status: str | None) 
     with pytest.raises(UserError) as refusal:
         jobs[1].check_folder(configs[1])
     finished = "a finished" if status == "completed" else "an unfinished"
-    expected = f"{folder} holds {finished} run of another configuration, data.root=/a and not /b. Move"
+    expected = f"{folder} contains {finished} run of another configuration, data.root=/a instead of /b. Move"
     assert str(refusal.value).startswith(expected)
     assert len(str(refusal.value).splitlines()) == 1

@@ -146,7 +146,11 @@ def test_too_many_failures_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     [
         ([RATES], {"n_trials": 0}, r"hydra\.sweeper\.n_trials=0: expected 1 or more"),
         ([RATES], {"n_jobs": 0}, r"hydra\.sweeper\.n_jobs=0: expected 1 or more"),
-        ([RATES], {"max_failure_rate": 20}, r"hydra\.sweeper\.max_failure_rate=20: expected a share, 0 to 1"),
+        (
+            [RATES],
+            {"max_failure_rate": 20},
+            r"hydra\.sweeper\.max_failure_rate=20: expected a fraction from 0 to 1",
+        ),
         ([RATES], {"direction": "maximize"}, r"hydra\.sweeper\.direction=maximize: expected minimize"),
         (["seed=0"], {}, r"hydra/sweeper=search: nothing to search"),
     ],

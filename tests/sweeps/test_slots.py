@@ -85,7 +85,7 @@ def test_memory_limits_the_jobs_that_run() -> None:
     """By a guess, until a job has shown what it takes."""
     slots = CoreSlots(8, 8e9, None)
     assert slots.limit(1) == 2
-    assert slots.describe(1, 9) == "2 at a time, one thread each (no more for lack of memory)"
+    assert slots.describe(1, 9) == "2 at a time, one thread each (limited by memory)"
     slots.expect_memory(1e9, 1)
     assert (slots.limit(1), slots.limit(2)) == (7, 3)
     slots.expect_memory(3e9, 1)

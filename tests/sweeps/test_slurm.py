@@ -96,7 +96,7 @@ def test_jobs_that_are_queued_are_not_submitted_again(
         (logs / name).mkdir(parents=True)
     check_not_queued(logs)
     (tmp_path / "slurm/queued").write_text("3\n7\n7\n")
-    with pytest.raises(UserError, match=r"study: jobs .* are in Slurm's queue.* scancel 7\. "):
+    with pytest.raises(UserError, match=r"study: jobs .* are still in Slurm's queue.* scancel 7\. "):
         check_not_queued(logs)
     check_not_queued(tmp_path / "other")
 

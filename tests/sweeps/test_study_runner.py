@@ -280,7 +280,7 @@ def test_the_pilot_of_an_earlier_study_is_reused(tmp_path: Path, archived: bool)
     assert [run["optimizer"]["lr"] for run in fake.batches[0]] == [0.02, 0.01]
     assert fake.counts == [2]  # no pilot
     assert (second.trials, second.chosen) == (first.trials, first.chosen)
-    assert "seed 1000 is one of its pilot's" in refusal(tmp_path / "third", *given, "seed=1000", reuse)
+    assert "seed 1000 was used by its pilot" in refusal(tmp_path / "third", *given, "seed=1000", reuse)
     told = refusal(tmp_path / "third", *given, "study.factors=[no_conv4]", reuse)
     assert "its pilot chose nothing for no_conv4. Arms: baseline, no_conv3." in told
 
@@ -293,20 +293,20 @@ def test_the_pilot_of_an_earlier_study_is_reused(tmp_path: Path, archived: bool)
             ("study=history", "model.width=0.125"),
             "study=history, arm lenet5: model.width: there is no such key",
         ),
-        (("study=innovations", "model.lrn=false"), "factor no_lrn: it has one level only"),
+        (("study=innovations", "model.lrn=false"), "factor no_lrn: has only one level"),
         pytest.param(
             ("study=innovations", "study.design=fraction", "model.lrn=false"),
-            "factor no_lrn: it has one level",
+            "factor no_lrn: has only one level",
             marks=pytest.mark.slow,
         ),
         (
             ("study=innovations", "seed=0,1"),
-            "seed=0,1: a study counts its seeds: study.seeds=2, from seed=0 on.",
+            "seed=0,1: a study numbers its own seeds: study.seeds=2 seed=0",
         ),
-        (("study=innovations", "model.width=0.5,1"), "Start it once for each value"),
+        (("study=innovations", "model.width=0.5,1"), "Start the study once per value"),
         (("study=innovations", "experiment=tanh"), "the study sets experiment"),
         (("study=innovations", "run_folder=x"), "the study sets run_folder"),
-        (("study=innovations", "study.pilot.first_seed=2"), "seed 2 is one of the study's own"),
+        (("study=innovations", "study.pilot.first_seed=2"), "seed 2 is also a seed of the study"),
         (
             ("study=innovations", "study.factors=[no_such]"),
             "arm no_such: experiment=no_such: there is no such",

@@ -52,7 +52,7 @@ def test_a_sweep_and_the_same_command_again(train: Train, synthetic: tuple[str, 
     written = (folder / "result.json").stat().st_mtime_ns
     again = train(*(item.replace("1.5", "0.25") for item in command))
     assert again.status == 0, again.err
-    assert "2 jobs, 1 of them done before" in again.out
+    assert "2 jobs, 1 already done" in again.out
     assert again.out.splitlines()[-1] == f"Next     python src/compare.py study={sweep}"
     assert (folder / "result.json").stat().st_mtime_ns == written
     assert set(results(sweep)) == {"model.dropout=0.5", "model.dropout=0.25"}

@@ -175,5 +175,5 @@ class _ClassicalSession(RunSession):
 
     def explain(self, problem: Exception) -> str | None:
         if lacks_memory(problem):
-            return "Out of memory. What takes less: fewer data.workers, a smaller classical.image_size."
+            return "Out of memory. Try fewer data.workers, or a smaller classical.image_size."
         return super().explain(problem)

@@ -26,6 +26,6 @@ def read_earlier_pilot(pilot: PilotConfig | None, plan: Plan) -> StudyRecord | N
     used = {seed for seeds in plan.seeds.values() for seed in seeds}
     if shared := used & {trial.seed for trial in record.trials}:
         raise UserError(
-            f"{given}: seed {min(shared)} is one of its pilot's. The study needs others: seed=<n>."
+            f"{given}: seed {min(shared)} was used by its pilot. The study needs others: seed=<n>."
         )
     return record

@@ -69,8 +69,8 @@ def require_study(folder: Path) -> Path:
         raise UserError(f"study={folder}: there is no such folder.{_nearest(folder)}")
     if not is_study(folder):
         raise UserError(
-            f"study={folder}: this is not the folder of a study. It holds neither {FILE} nor <arm>/seed=<n>/."
-            " A study ends with the line that names its folder."
+            f"study={folder}: not the folder of a study, which contains {FILE} or <arm>/seed=<n>/."
+            " A study prints its folder in its last line."
         )
     return folder
 
@@ -85,7 +85,7 @@ def find_study(folder: Path, command: str) -> Path:
         raise UserError(f"study={folder}: there is no such folder.{_nearest(folder)}")
     if is_run(folder):
         raise UserError(
-            f"study={folder}: this is a single run, which has nothing to be compared with. Give the folder of"
+            f"study={folder}: this is a single run, with nothing to compare it with. Give the folder of"
             f" a sweep or study, or several runs: runs='{folder.parent}/*'"
         )
     if _has_record(folder) or is_archive(folder):
@@ -98,9 +98,7 @@ def find_study(folder: Path, command: str) -> Path:
     if len(studies) == 1 or (folder in studies and not any(map(_has_record, others))):
         return folder if folder in studies else others[0]
     lines = [f"  {command} study={quote(str(study))}" for study in others]
-    raise UserError(
-        "\n".join([f"study={folder}: there are {len(others)} studies in it. One of them:", *lines])
-    )
+    raise UserError("\n".join([f"study={folder}: contains {len(others)} studies. Choose one:", *lines]))
 
 
 def _has_record(folder: Path) -> bool:

@@ -70,7 +70,7 @@ def parse_record(content: dict[str, Any]) -> StudyRecord:
     """Return the record that `to_content` made plain. Raises `ValueError` for that of another version."""
     fields = dict(content)
     if fields.pop("version") != VERSION:
-        raise ValueError("it was written by another version")
+        raise ValueError("written by another version")
     trials = [Trial(**trial) for trial in fields.pop("trials")]
     return StudyRecord(**fields | {"design": Design(fields["design"]), "trials": trials})
 

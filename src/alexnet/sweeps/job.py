@@ -97,8 +97,8 @@ class Job:
         if status == "completed" or difference:
             what = "a finished run" if status == "completed" else "an unfinished run"
             raise UserError(
-                f"{self.folder} holds {what} of another configuration{difference}. Move the folder away, or"
-                " give this sweep one of its own: hydra.sweep.dir=..."
+                f"{self.folder} contains {what} of another configuration{difference}. Move it away, or choose"
+                " another folder for this sweep: hydra.sweep.dir=..."
             )
 
     def set_aside(self) -> None:
@@ -147,7 +147,9 @@ def _first_difference(folder: Path, config: dict[str, Any]) -> str:
     now = flatten(config)
     keys = [key for key in before | now if not is_under(key, UNHASHED_KEYS)]
     differing = [key for key in keys if before.get(key) != now.get(key)]
-    return f", {differing[0]}={before.get(differing[0])} and not {now.get(differing[0])}" if differing else ""
+    return (
+        f", {differing[0]}={before.get(differing[0])} instead of {now.get(differing[0])}" if differing else ""
+    )
 
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")

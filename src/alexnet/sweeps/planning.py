@@ -105,7 +105,7 @@ def _resume_override(run: dict[str, Any]) -> list[str]:
     if "resume" not in run:
         return []
     if run["resume"] not in (None, AUTO):
-        raise UserError(f"resume={run['resume']}: resumes one run, not a sweep. Leave -m out.")
+        raise UserError(f"resume={run['resume']}: resumes a single run, not a sweep. Leave -m out.")
     return [f"resume={AUTO}"]
 
 
@@ -139,7 +139,7 @@ def unique_jobs(planned: Sequence[PlannedJob]) -> list[Job]:
         if known.config_hash != job.config_hash:
             raise UserError(
                 f"hydra.sweep.subdir gives different jobs the same folder, {job.folder}."
-                " Name in it what differs between them."
+                " Include in it what differs between them."
             )
     return list(jobs.values())
 

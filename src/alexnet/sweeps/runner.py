@@ -25,7 +25,7 @@ def lock_sweep(folder: Path) -> FileLock:
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(
-            f"{folder}: this sweep is already running. Wait for it, or give another hydra.sweep.dir=..."
+            f"{folder}: this sweep is already running. Wait, or choose another folder: hydra.sweep.dir=..."
         ) from None
     except OSError as error:
         raise UserError(f"Cannot use the sweep's folder {folder}: {error.strerror}.") from error
@@ -61,7 +61,7 @@ def run_jobs(
 
 def announce(jobs: int, done: int, how: str, folder: Path) -> None:
     """Print what is about to be run."""
-    before = f", {done} of them done before" if done else ""
+    before = f", {done} already done" if done else ""
     console.print(f"Sweep    {_jobs(jobs)}{before}, {how}: {folder}", markup=False)
 
 

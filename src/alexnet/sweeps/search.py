@@ -81,7 +81,7 @@ def print_best(folder: Path) -> None:
     values = " ".join(_typed(key, value) for key, value in results["best_params"].items())
     best = f"validation error {results['best_value']:.1f}% with {values}"
     if results["best_value"] >= DIVERGED_ERROR:
-        best = "none: all trials diverged. Search other values, such as a smaller optimizer.lr"
+        best = "none: all trials diverged. Try other values, such as a smaller optimizer.lr"
     console.print(f"Best     {best}", markup=False)
     console.print(f"Results  {folder / RESULTS}", markup=False)
 

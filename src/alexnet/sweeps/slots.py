@@ -127,7 +127,7 @@ class CoreSlots(Slots):
         threads = _threads_given()
         text += f", {threads} threads each" if threads > 1 else ", one thread each"
         limited = self.limit(devices) < min(jobs, self.cores // (threads * devices))
-        return f"{text} (no more for lack of memory)" if limited else text
+        return f"{text} (limited by memory)" if limited else text
 
     def expect_memory(self, peak: float, devices: int) -> None:
         self._need = max(self._need or 0.0, MARGIN * peak)

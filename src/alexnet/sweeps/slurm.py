@@ -76,7 +76,7 @@ def check_not_queued(logs: Path) -> None:
             time.sleep(1)
             continue
         raise UserError(
-            f"{logs.parent}: jobs of an earlier start are in Slurm's queue. Wait for them, or end them:"
+            f"{logs.parent}: jobs of an earlier start are still in Slurm's queue. Wait, or cancel them:"
             f" scancel {' '.join(queued)}. The same command then runs what is missing."
         )
 
@@ -116,7 +116,7 @@ def submit(
     except UncompletedJobError as error:  # what submitit raises where sbatch fails
         refusal = str(error).strip().splitlines()[-1].removeprefix("sbatch: error: ")
         raise UserError(
-            f"Slurm refuses the jobs: {refusal}. What they ask for: hydra.launcher.partition, cpus_per_task,"
+            f"Slurm rejected the jobs: {refusal}. They request: hydra.launcher.partition, cpus_per_task,"
             " mem_gb, gpus_per_node, ... (docs/how-to/slurm.md)"
         ) from error
     return [_outcome(job) for job in jobs]

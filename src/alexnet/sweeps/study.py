@@ -57,7 +57,7 @@ class StudyRunner:
         self._launch = launch
         config = read_config(without_hydra(sweep), TrainConfig)
         if config.study is None:
-            raise UserError("hydra/sweeper=study: there is no study. Choose one: study=innovations.")
+            raise UserError("hydra/sweeper=study: no study chosen. Choose one: study=innovations.")
         self.config: StudyConfig = config.study
         self.folder = Path(str(sweep.hydra.sweep.dir)).absolute()
         self._arguments = list(arguments)
@@ -101,8 +101,8 @@ class StudyRunner:
         used = {seed for seeds in self.plan.seeds.values() for seed in seeds}
         if shared := used & set(_pilot_seeds(pilot)):
             raise UserError(
-                f"study.pilot.first_seed={pilot.first_seed}: seed {min(shared)} is one of the study's own."
-                " Its pilot needs others."
+                f"study.pilot.first_seed={pilot.first_seed}: seed {min(shared)} is also a seed of the study."
+                " The pilot needs different ones."
             )
 
     def _announce(self) -> None:
@@ -117,7 +117,7 @@ class StudyRunner:
             markup=False,
         )
         if self.config.design is Design.fraction:
-            confounded = "; ".join(self.plan.aliases) or "no factor or pair of factors with another"
+            confounded = "; ".join(self.plan.aliases) or "no factors or pairs of factors"
             console.print(
                 f"Design   {len(counts)} of {2 ** len(self.config.factors)} combinations, resolution"
                 f" {self.config.resolution}; confounded: {confounded}",
@@ -132,7 +132,7 @@ class StudyRunner:
         if pilot is None:
             return [], {}
         if self._earlier is not None:
-            console.print(f"Pilot    not run: the rates are those of {pilot.reuse}", markup=False)
+            console.print(f"Pilot    not run: reusing the rates of {pilot.reuse}", markup=False)
             return self._earlier.trials, self._earlier.chosen
         rate = float(self._arms.settings[self.config.baseline][RATE])
         grids = {arm: Grid.of(pilot, rate) for arm in self.plan.pilot_arms}

@@ -63,8 +63,8 @@ class StudyArms:
             alone = arm_name([factor], name)  # a fraction may have no such arm
             if self.settings[name] == (self.settings.get(alone) or self._compose(alone, [factor])):
                 raise UserError(
-                    f"study={self._config.name}, factor {factor}: it has one level only, as it changes"
-                    f" nothing of {name} with this command."
+                    f"study={self._config.name}, factor {factor}: has only one level, because it changes"
+                    f" nothing in {name} with this command."
                 )
 
 
@@ -91,5 +91,5 @@ def _fixed_overrides(arguments: Sequence[str], group: str) -> list[str]:
 def _one_value(key: str, override: Override) -> str:
     values = list(override.sweep_string_iterator()) if override.is_discrete_sweep() else []
     if key == "seed" and values:
-        return f"a study counts its seeds: study.seeds={len(values)}, from seed={values[0]} on."
-    return "a study has one value of each key that is no factor. Start it once for each value."
+        return f"a study numbers its own seeds: study.seeds={len(values)} seed={values[0]}"
+    return "a key that is not a factor takes a single value. Start the study once per value."
