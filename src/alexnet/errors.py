@@ -46,7 +46,7 @@ def explain_failure(error: BaseException) -> str | None:
     """Explain in one line what is wrong and what to do; None for what only a bug explains."""
     if lacks_memory(error):
         return (
-            "Out of memory. What takes less: a smaller data.batch_size or model.width, fewer data.workers,"
+            "Out of memory. Try a smaller data.batch_size or model.width, fewer data.workers,"
             " more devices (trainer.devices), trainer.precision=bf16-mixed on a GPU."
         )
     if isinstance(error, OSError) and error.strerror:

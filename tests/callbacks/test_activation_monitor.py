@@ -134,6 +134,6 @@ def test_a_divided_network_is_left_out(tmp_path: Path, caplog: pytest.LogCapture
         probe.on_train_start(*parts)
         probe.on_train_epoch_end(*parts)
     assert [record.message for record in caplog.records] == [
-        "Layers    are not measured: this strategy divides the network among the devices."
+        "Layers    not measured: this strategy splits the network across devices."
     ]
     assert not list(tmp_path.iterdir())

@@ -32,7 +32,7 @@ def after_epochs(losses: list[float], *overrides: str) -> ConvergenceMonitor:
 def test_warns_at_chance() -> None:
     monitor = after_epochs([6.91, 6.907])
     assert monitor.warning is not None
-    assert "that of chance 6.908" in monitor.warning
+    assert "chance level is 6.908" in monitor.warning
     assert "model.init=cuda_convnet_2012" in monitor.warning
 
 

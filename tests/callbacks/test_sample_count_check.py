@@ -42,7 +42,7 @@ def test_validation_counts_each_image_once(image_tree: Path) -> None:
         check = sample_count_check(image_tree)
         check.on_train_epoch_end(validated, module)  # nothing was validated
         check.on_validation_end(validated, module)
-        with pytest.raises(RuntimeError, match="not each of 6 once"):
+        with pytest.raises(RuntimeError, match="instead of each of 6 once"):
             check.on_train_epoch_end(validated, module)
 
 

@@ -55,7 +55,7 @@ def test_is_the_error_on_the_centres_of_the_training_images(train: Train, synthe
 def test_the_run_ends_where_the_error_is_reached(train: Train, synthetic: tuple[str, ...]) -> None:
     stop = "callbacks.train_eval.stop_below=100"
     done = train(*SMALL, *synthetic, "logger=csv", "trainer.max_epochs=5", ON, stop, "run_folder=run")
-    assert "below 100%: the training ends." in done.out
+    assert "below 100%: stopping." in done.out
     run = alexnet.load_run(done.outputs.parent / "run")
     assert run.result["status"] == "completed"
     assert run.result["epochs"] == 1

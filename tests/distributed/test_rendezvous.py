@@ -27,7 +27,7 @@ def test_a_node_that_does_not_come(train: Train, synthetic: tuple[str, ...]) -> 
     done = train(*command, environment=HERE)
     assert done.status == 1
     (line,) = [line for line in done.err.splitlines() if line.startswith("Error:")]
-    assert "The 2 processes of the run have not all come to 127.0.0.1:" in line
+    assert "The 2 processes of the run have not all connected to 127.0.0.1:" in line
     assert "within 0:01 (trainer.rendezvous_timeout). To resume: " in line
     assert result(done)["status"] == "failed"
 
@@ -36,7 +36,7 @@ def test_a_host_without_an_address(train: Train, synthetic: tuple[str, ...]) -> 
     done = train(*SMALL, *synthetic, *ALONE, environment={"MASTER_ADDR": "nowhere.invalid"})
     assert done.status == 1
     (line,) = done.err.splitlines()
-    assert line.startswith("Error: nowhere.invalid, the host of the first process, has no address (")
+    assert line.startswith("Error: nowhere.invalid, the host of the first process, cannot be resolved (")
     assert result(done)["status"] == "failed"
 
 

@@ -153,15 +153,15 @@ def test_what_resume_reports(run: Path, content: dict[str, Any], tmp_path: Path)
         "code": (lambda path: torch.save(content | {"x": Marker(tmp_path / "m")}, path), "could run code"),
         "best.ckpt": (
             lambda path: path.write_bytes((run / "checkpoints/best.ckpt").read_bytes()),
-            "nothing to resume from. It holds weights, but no",
+            "cannot be resumed from. It has weights, but no",
         ),
         "another network": (
             lambda path: torch.save(content | {"state_dict": other}, path),
-            "is of another network: network.conv1.weight is 3x3 in it, and 6x3x11x11 here",
+            "is from another network: network.conv1.weight is 3x3 there, but 6x3x11x11 here",
         ),
         "a smaller network": (
             lambda path: torch.save(content | {"state_dict": less}, path),
-            "is of another network: network.fc6.bias is missing in it",
+            "is from another network: network.fc6.bias is missing there",
         ),
     }
     for name, (write, expected) in wrong.items():

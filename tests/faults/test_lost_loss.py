@@ -58,7 +58,7 @@ def test_stops_before_it_is_saved(
     assert line.startswith(
         "Error: The training loss is no longer finite, or over 1000 times the loss at chance, "
     )
-    assert "at step 6 (epoch 2). Try a smaller optimizer.lr (it is 0.003)" in line
+    assert "at step 6 (epoch 2). Try a smaller optimizer.lr (now 0.003)" in line
     assert "callbacks.nan_monitor.nonfinite=skip" in line
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert (result["status"], f"Error: {result['error']}") == ("failed", line)
@@ -90,7 +90,7 @@ def test_gradients_that_are_not_finite(
 def test_a_rate_that_is_too_large(start: Callable[..., ProgramOutput], tmp_path: Path) -> None:
     done = start("run", "optimizer.lr=1e30")
     assert done.status == 1
-    assert "Try a smaller optimizer.lr (it is 1e+30)" in done.err
+    assert "Try a smaller optimizer.lr (now 1e+30)" in done.err
     assert not list(tmp_path.glob("run/checkpoints/*"))
 
 

@@ -45,7 +45,7 @@ def test_memory_runs_out(synthetic: tuple[str, ...], tmp_path: Path) -> None:
     output = (tmp_path / "log").read_text()
     assert process.exitcode == 1, output
     (line,) = (line for line in output.splitlines() if "Error" in line)
-    assert line.startswith("Error: Out of memory. What takes less: a smaller data.batch_size or model.width,")
+    assert line.startswith("Error: Out of memory. Try a smaller data.batch_size or model.width,")
     assert line.endswith(f"To resume: python src/train.py resume={tmp_path / 'run'}")
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert (result["status"], result["epochs"], result["diverged"]) == ("failed", 1, False)

@@ -56,14 +56,14 @@ def test_of_another_configuration(run: Path, overrides: list[str], expected: str
 
 def test_as_a_sweep(run: Path) -> None:
     before = listing(run)
-    expected = f"Error: resume={run}: resumes one run, not a sweep. Leave -m out."
+    expected = f"Error: resume={run}: resumes a single run, not a sweep. Leave -m out."
     assert refused("-m", f"resume={run}", "trainer.max_epochs=3,4") == expected
     assert listing(run) == before
 
 
 def test_ended(finished: Path) -> None:
     before = listing(finished)
-    expected = f"Error: {finished} has been trained to its end, 2 epochs. For more: trainer.max_epochs=4."
+    expected = f"Error: {finished} has already been trained for all 2 epochs. For more: trainer.max_epochs=4."
     assert refused(f"resume={finished}") == expected
     assert listing(finished) == before
 
@@ -78,7 +78,7 @@ def test_no_run(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
         )
     assert "Not a directory" in refused(f"resume={tmp_path}/other/letter.txt")
     folder = tmp_path / "other"
-    assert f"{folder}: holds no unfinished run" in refused(
+    assert f"{folder}: contains no unfinished run" in refused(
         *SMALL, *synthetic, "resume=auto", f"run_folder={folder}"
     )
     assert listing(tmp_path) == before
@@ -99,7 +99,7 @@ def test_other_images(image_tree: Path, tmp_path: Path) -> None:
     before = listing(folder)
     save_image(image_tree / "train/cat/new.jpg", np.random.default_rng(5))
     line = refused(f"resume={folder}", "trainer.max_epochs=3")
-    assert line.startswith(f"Error: {folder}: this run was trained on other images")
+    assert line.startswith(f"Error: {folder}: this run was trained on images that differ from those now in")
     assert str(image_tree) in line
     assert listing(folder) == before
 

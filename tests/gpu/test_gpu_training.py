@@ -298,7 +298,7 @@ def test_out_of_memory_is_one_line(
             "model.width=0.5",
             "data.batch_size=60",
         )
-        with pytest.raises(UserError, match=r"^Out of memory\. What takes less: a smaller data\.batch_size"):
+        with pytest.raises(UserError, match=r"^Out of memory\. Try a smaller data\.batch_size"):
             train_here(tmp_path / "run", *arguments)
     assert json.loads((tmp_path / "run/result.json").read_text())["status"] == "failed"
     assert "Traceback" not in "".join(capfd.readouterr())

@@ -127,4 +127,4 @@ def test_is_not_resumed(former: Path, synthetic_like_the_former: str) -> None:
     (run / "environment.json").write_text(json.dumps(environment))
     where = (f"resume={run}", f"data.root={synthetic_like_the_former}")
     line = refused(*where, "trainer.max_epochs=2")
-    assert "written by another version of this program, which is needed to resume the run" in line
+    assert "written by another version of this program; resuming the run needs that version" in line

@@ -120,7 +120,7 @@ def test_what_lightning_is_told(started: dict[str, str], name: str, tasks_per_no
             TORCHRUN,
             r"^torchrun has started 2 processes of evaluate.py, .*\. Start it without",
         ),
-        ({"LOCAL_RANK": "1"}, r"evaluate.py is one process\. Remove it: unset LOCAL_RANK$"),
+        ({"LOCAL_RANK": "1"}, r"evaluate.py runs as one process\. Remove it: unset LOCAL_RANK$"),
     ],
     indirect=["started"],
 )

@@ -32,9 +32,9 @@ def test_when_a_machine_is_busy(cores: float, own: float, other: float, busy: bo
 
 
 def test_in_words() -> None:
-    assert Load(2, 1.2, 0.75, 1).describe() == "busy: other programs took 0.8 of 2 cores"
+    assert Load(2, 1.2, 0.75, 1).describe() == "busy: other programs used 0.8 of 2 cores"
     assert Load(2, 1.2, 0.75, 2).describe() == (
-        "busy: other programs took 0.8 of 2 cores; shared by 2 jobs of this sweep at a time"
+        "busy: other programs used 0.8 of 2 cores; shared by 2 jobs of this sweep at a time"
     )
     assert Load(2, 1.9, 0.0, 2).describe() == "shared by 2 jobs of this sweep at a time"
     assert Load(2, 1.9, 0.0, 1).describe() is None

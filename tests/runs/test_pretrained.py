@@ -102,11 +102,11 @@ def test_mistakes(tmp_path: Path) -> None:
     for source, message in (
         (str(tmp_path), "is not a run folder"),
         (str(tmp_path / "none.ckpt"), "there is no such checkpoint"),
-        (other, r"is of another network: conv1.bias is 12 in it, and 6 here\.$"),
+        (other, r"is from another network: conv1.bias is 12 there, but 6 here\.$"),
         (wider, r"6 here\. To build its network: model\.width=0\.125 model\.fc_units=\[32,32\]\.$"),
-        (vgg, r"is of another network: .* To build its network: model=vgg16\.$"),
-        (str(tmp_path / "squeezenet.pth"), "is of another network: alexnet has no features.3.squeeze"),
-        (str(tmp_path / "nothing.pt"), "holds no weights"),
+        (vgg, r"is from another network: .* To build its network: model=vgg16\.$"),
+        (str(tmp_path / "squeezenet.pth"), "is from another network: alexnet has no features.3.squeeze"),
+        (str(tmp_path / "nothing.pt"), "contains no weights"),
         ("torchvision", "publishes no weights for alexnet. Choose model=alexnet_torchvision"),
     ):
         with pytest.raises(UserError, match=message):
@@ -140,7 +140,7 @@ def test_fine_tuning(synthetic: tuple[str, ...], image_tree: Path, tmp_path: Pat
     begun = (f"model.pretrained={first}", f"model.freeze=[{','.join(frozen)}]")
     fit.train(request_of(second, *SMALL, *other_data, *begun))
     log = (second / "train.log").read_text()
-    assert re.search(r"Begins +with the weights of .*best.ckpt, except fc8: its classes differ", log)
+    assert re.search(r"Weights +initialized from .*best.ckpt, except fc8: its classes differ", log)
     assert "Frozen    conv1, conv2, conv3" in log
     weights = (first / "checkpoints" / "best.ckpt", second / "checkpoints" / "last.ckpt")
     reference, actual = (torch.load(path, weights_only=True)["state_dict"] for path in weights)

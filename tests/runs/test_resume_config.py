@@ -89,7 +89,7 @@ def test_a_folder_of_one_s_own(tmp_path: Path) -> None:
     assert previous_run(config(tmp_path, resume=str(folder))) == folder
     assert previous_run(config(tmp_path, resume="auto", run_folder=str(folder))) == folder
     assert previous_run(config(tmp_path, resume="auto", run_folder=str(tmp_path / "new"))) is None
-    with pytest.raises(UserError, match="holds no unfinished run of this configuration"):
+    with pytest.raises(UserError, match="contains no unfinished run of this configuration"):
         previous_run(config(tmp_path, resume="auto", run_folder=str(folder), seed=1))
     with pytest.raises(UserError, match="a run is resumed in its own folder"):
         previous_run(config(tmp_path, resume=str(folder), run_folder="x"))
@@ -134,7 +134,9 @@ def test_what_the_run_has_anyway_may_be_typed(tmp_path: Path) -> None:
 def test_a_run_that_has_ended(tmp_path: Path) -> None:
     folder = run(tmp_path, "a", "completed")
     composed = config(tmp_path, resume=str(folder))
-    with pytest.raises(UserError, match=r"to its end, 4 epochs. For more: trainer.max_epochs=8"):
+    with pytest.raises(
+        UserError, match=r"has already been trained for all 4 epochs. For more: trainer.max_epochs=8"
+    ):
         merge_resume_config(folder, composed, [])
     composed["trainer"]["max_epochs"] = 5
     assert merge_resume_config(folder, composed, ["trainer.max_epochs=5"])["trainer"]["max_epochs"] == 5

@@ -114,7 +114,7 @@ def test_the_run_is_the_eager_one(
     train(request_of(tmp_path / "run", *command))
     actual, expected = outcome(tmp_path / "run"), outcome(tmp_path / "plain")
     log = (tmp_path / "run/train.log").read_text()
-    assert log.count("The network is not compiled, and slower") == 1
+    assert log.count("The network runs uncompiled, and slower") == 1
     weights = [each["checkpoints"]["last.ckpt"]["state_dict"] for each in (actual, expected)]
     assert differences(*weights) == []
 

@@ -76,7 +76,7 @@ def test_the_teacher_sees_the_same_pixels_less_its_own_mean() -> None:
             teacher = Teacher(fake_teacher(mean, of_teacher), "x", wanted, Crops(own, 0))
             torch.testing.assert_close(teacher.logits(pixels - own), logits, rtol=1e-4, atol=1e-3)
     with pytest.raises(
-        UserError, match=r"loss.teacher=x: this network knows 8 classes, but not z, one of the 2"
+        UserError, match=r"loss.teacher=x: this network has 8 classes, but lacks z, one of the data's 2"
     ):
         Teacher(fake_teacher(own, names), "x", ["a", "z"], Crops(own, 0))
 
@@ -141,7 +141,7 @@ def test_resumed_and_on_two_devices(train: Train, synthetic: tuple[str, ...]) ->
 
 def test_mistakes(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
     for typed, told in (
-        ((), "loss.teacher is not set: the folder of a run"),
+        ((), "loss.teacher is not set: expected a run folder"),
         (("loss.teacher=torchvision:resnt18",), "loss.teacher=torchvision:resnt18: not among torchvision's"),
         ((f"loss.teacher={tmp_path}",), "is not a run folder"),
         ((f"loss.teacher={tmp_path}/no.ckpt",), "there is no such checkpoint"),
@@ -165,7 +165,7 @@ def test_a_run_s_configuration_downloads_nothing_unasked(
 
     monkeypatch.setattr("alexnet.runs.trained_model._download", download)
     resumed = replace(request_of(tmp_path, *typed, previous=tmp_path), overrides=[f"resume={tmp_path}"])
-    with pytest.raises(UserError, match=f"not unasked. .* variable ALEXNET_TEACHER={source}"):
+    with pytest.raises(UserError, match=f"has to be downloaded. .* variable ALEXNET_TEACHER={source}"):
         build_components(resumed)
     assert downloaded == []
     monkeypatch.setenv("ALEXNET_TEACHER", source)

@@ -44,11 +44,11 @@ def test_apples_gpus_have_no_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     ("overrides", "message"),
     [
         (("trainer.devices=2",), "the network has only one. Add model.columns=2"),
-        (("trainer.devices=3", "model.columns=2", "data.batch_size=21"), "trainer.devices=2 in all, not 3"),
-        (("trainer.devices=1", "model.columns=2"), "trainer.devices=2 in all, not 1"),
+        (("trainer.devices=3", "model.columns=2", "data.batch_size=21"), "trainer.devices=2, not 3"),
+        (("trainer.devices=1", "model.columns=2"), "trainer.devices=2, not 1"),
         (
             ("trainer.devices=4", "model.columns=2", "strategy.data_parallel_size=2", "data.batch_size=21"),
-            "does not divide over 2 copies of the network",
+            "does not divide evenly over 2 copies of the network",
         ),
         (("trainer.devices=2", "model.columns=2", "trainer.precision=16-mixed"), "Choose bf16-mixed"),
     ],

@@ -41,7 +41,7 @@ class ActivationMonitor(Callback):
         if self.folder is None or self.images is None:
             return
         if pl_module.device_mesh is not None:
-            log.info("Layers    are not measured: this strategy divides the network among the devices.")
+            log.info("Layers    not measured: this strategy splits the network across devices.")
         elif trainer.global_step == 0 and not self.rows:
             self._measure(trainer, pl_module, epoch=0)
         else:

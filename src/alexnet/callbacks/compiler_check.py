@@ -29,7 +29,7 @@ def check_compiled(network: nn.Module, performance: PerformanceConfig, device: t
             f" {problem} {compiler_advice(device)}, or choose performance.compile=none."
         )
     log.warning(
-        f"The network is not compiled, and slower: nothing can be compiled for {device.type} here: {problem}"
+        f"The network runs uncompiled, and slower: nothing can be compiled for {device.type}: {problem}"
         f" {compiler_advice(device)}; performance.compile=none silences this warning."
     )
     network._compiled_call_impl = None

@@ -40,7 +40,7 @@ class ConvergenceMonitor(Callback):
         if loss <= self.chance - self.config.margin * abs(self.chance):
             return
         self.warning = (
-            f"Not learning: after {epochs} epochs the training loss is {loss:.3f}, and that of chance"
+            f"Not learning: after {epochs} epochs the training loss is {loss:.3f}; chance level is"
             f" {self.chance:.3f}. {HINT}"
         )
         if self.config.stop:

@@ -59,7 +59,7 @@ class NaNMonitor(Callback):
         raise DivergedError(
             f"The training loss is no longer finite, or over {self.config.divergence_factor:g} times the loss"
             f" at chance, at step {trainer.global_step} (epoch {trainer.current_epoch + 1}). Try a smaller"
-            f" optimizer.lr (it is {group.get('initial_lr', group['lr']):g}). If single batches are to"
+            f" optimizer.lr (now {group.get('initial_lr', group['lr']):g}). If single batches are to"
             " blame: callbacks.nan_monitor.nonfinite=skip."
         )
 

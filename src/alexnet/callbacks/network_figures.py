@@ -56,6 +56,6 @@ def _print_placement(columns: list[Column], copies: int) -> None:
     sent = format_bytes(sum(layer.sent for layer in columns[0]))
     shared = f"each column shared by {copies}: up to" if copies > 1 else "a column on each:"
     log.info(
-        f"Placement {len(columns) * copies} devices, {shared} {held:,} parameters a device,"
-        f" {sent} an image sent to the other column in the forward pass"
+        f"Placement {len(columns) * copies} devices, {shared} {held:,} parameters per device,"
+        f" {sent} per image sent to the other column in the forward pass"
     )

@@ -33,7 +33,9 @@ class SampleCountCheck(Callback):
             metrics = trainer.callback_metrics
             counted = int(metrics["val/samples"] + metrics["val/unreadable"])
             if counted != len(data.val):
-                raise RuntimeError(f"Validation counted {counted} images, not each of {len(data.val)} once.")
+                raise RuntimeError(
+                    f"Validation counted {counted} images instead of each of {len(data.val)} once."
+                )
         self._validated = False
 
     def state_dict(self) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class TrainEvaluation(Callback):
             pl_module.log(f"{metrics.prefix}epochs_to_stop", trainer.current_epoch + share)
             trainer.should_stop = True
             if trainer.is_global_zero:
-                log.info(f"Training error {error:.1f}%, below {self.stop_below:g}%: the training ends.")
+                log.info(f"Training error {error:.1f}%, below {self.stop_below:g}%: stopping.")
 
     @staticmethod
     def _evaluate(trainer: Trainer, pl_module: Any) -> SplitMetrics:

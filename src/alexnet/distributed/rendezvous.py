@@ -84,7 +84,7 @@ class Rendezvous(Callback):
                 os._exit(1)  # the process that started this one has ended
             if waited > self._timeout:
                 self._end(
-                    f"{self._description()} have not all come to {self._address} within"
+                    f"{self._description()} have not all connected to {self._address} within"
                     f" {duration(self._timeout)} (trainer.rendezvous_timeout)"
                 )
             if waited - told > NOTICE_SECONDS:
@@ -113,7 +113,7 @@ def _look_up(trainer: Trainer) -> str:
         socket.getaddrinfo(host, port)
     except OSError as problem:
         raise UserError(
-            f"{host}, the host of the first process, has no address ({problem.strerror or problem})."
-            " Set MASTER_ADDR to a name or address at which every node reaches it."
+            f"{host}, the host of the first process, cannot be resolved ({problem.strerror or problem})."
+            " Set MASTER_ADDR to a name or address that every node can reach."
         ) from problem
     return f"{host}:{port}"

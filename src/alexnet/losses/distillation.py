@@ -30,8 +30,8 @@ class DistillationConfig(LossConfig):
     def teacher_source(self) -> str:
         if self.teacher is None:
             raise UserError(
-                "loss.teacher is not set: the folder of a run, a checkpoint, or torchvision:<network>, which"
-                " is downloaded. Set it: loss.teacher=outputs/runs/..., or the variable ALEXNET_TEACHER."
+                "loss.teacher is not set: expected a run folder, a checkpoint, or torchvision:<network>,"
+                " which is downloaded. Set it: loss.teacher=outputs/runs/... or the variable ALEXNET_TEACHER."
             )
         return self.teacher
 

@@ -74,7 +74,7 @@ def read_plain(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
     except UnpicklingError as error:
-        raise UserError(f"{path} holds more than plain data, which could run code: not loaded.") from error
+        raise UserError(f"{path} contains more than plain data, which could run code: not loaded.") from error
     except Exception as error:  # readers of archives and pickles raise many types for damaged files
         if lacks_memory(error):
             raise
@@ -102,10 +102,10 @@ def check_resumable(path: Path, checkpoint: dict[str, Any], expected: dict[str, 
     """
     lacking = sorted({"optimizer_states", "loops", "callbacks", "train_metrics"} - checkpoint.keys())
     if lacking:
-        raise UserError(f"{path}: nothing to resume from. It holds weights, but no {lacking[0]}.")
+        raise UserError(f"{path}: cannot be resumed from. It has weights, but no {lacking[0]}.")
     if checkpoint.get("format") != FORMAT:
         raise UserError(
-            f"{path}: written by another version of this program, which is needed to resume the run."
+            f"{path}: written by another version of this program; resuming the run needs that version."
             " evaluate.py, predict.py and compare.py of this version can read it."
         )
     check_shapes(path, checkpoint["state_dict"], expected)
@@ -117,7 +117,7 @@ def check_shapes(path: Path, read: dict[str, Tensor], expected: dict[str, Tensor
         shape, wanted = (tuple(state[name].shape) if name in state else None for state in (read, expected))
         if shape != wanted:
             raise UserError(
-                f"{path} is of another network: {name} is {_shape(shape)} in it, and {_shape(wanted)} here."
+                f"{path} is from another network: {name} is {_shape(shape)} there, but {_shape(wanted)} here."
             )
 
 

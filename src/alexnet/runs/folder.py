@@ -42,7 +42,7 @@ class RunFolder:
                     break
                 except FileExistsError:
                     if wanted:
-                        raise UserError(f"run_folder={wanted} already exists. Give another one.") from None
+                        raise UserError(f"run_folder={wanted} already exists. Choose another one.") from None
                     count += 1
                     path = path.with_name(f"{name}-{count}")
         except OSError as error:

@@ -34,10 +34,10 @@ def check_single_process(program: str) -> None:
     """
     launch = _launch()
     if launch is None:
-        _check_started_alone({}, f"{program} is one process")
+        _check_started_alone({}, f"{program} runs as one process")
     elif launch.processes > 1:
         raise UserError(
-            f"{launch.launcher} has started {launch.processes} processes of {program}, which is one process."
+            f"{launch.launcher} has started {launch.processes} processes of {program}, which runs as one."
             f" Start it without {launch.launcher}."
         )
 
@@ -60,7 +60,7 @@ def check_processes(devices: int, num_nodes: int) -> None:
     if started != wanted or launch.processes % launch.nodes:
         raise UserError(
             f"{launch.launcher} has started {launch.processes} processes (nodes: {launch.nodes}), but the"
-            f" configuration has {wanted}. Give {started}, or have {launch.launcher} start"
+            f" configuration has {wanted}. Set {started}, or let {launch.launcher} start"
             f" {devices * num_nodes}."
         )
     if launch.launcher == "srun":  # Lightning asks for what srun sets only with --ntasks-per-node

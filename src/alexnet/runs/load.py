@@ -51,7 +51,7 @@ class Load:
         """Return in words what kept the machine busy beside the run; None if it had the machine to itself."""
         parts = []
         if self.busy:
-            parts.append(f"busy: other programs took {self.other_cores:.1f} of {self.cores:g} cores")
+            parts.append(f"busy: other programs used {self.other_cores:.1f} of {self.cores:g} cores")
         if self.jobs > 1:
             parts.append(f"shared by {self.jobs} jobs of this sweep at a time")
         return "; ".join(parts) or None

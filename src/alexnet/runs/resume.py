@@ -64,8 +64,8 @@ def _unfinished_run(config: dict[str, Any]) -> Path | None:
             return None
         if not is_unfinished(folder, own_hash) and not is_empty_run(folder):
             raise UserError(
-                f"run_folder={folder}: holds no unfinished run of this configuration. Give another one, or"
-                " move it away."
+                f"run_folder={folder}: contains no unfinished run of this configuration. Choose another one,"
+                " or move it away."
             )
         return folder
     runs = absolute(config["outputs"]) / "runs"
@@ -156,7 +156,7 @@ def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]
             what = f"{refused[0]} is {before.get(refused[0])}" if refused else f"{key} is fixed"
             raise UserError(
                 f"resume={folder}: {what} in this run and cannot be changed."
-                f" What may change: {', '.join(CHANGEABLE)}. For anything else start a new run."
+                f" Only these may change: {', '.join(CHANGEABLE)}. For anything else, start a new run."
             )
         if isinstance(composed.get(key), dict):  # a group: another choice may have other keys
             config = {leaf: value for leaf, value in config.items() if not is_under(leaf, (key,))}
@@ -168,7 +168,7 @@ def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]
         raise damaged_config(folder, "trainer.max_epochs is not a number.")
     if status(folder) == "completed" and wanted <= epochs:
         raise UserError(
-            f"{folder} has been trained to its end, {epochs} epochs."
+            f"{folder} has already been trained for all {epochs} epochs."
             f" For more: trainer.max_epochs={2 * epochs}."
         )
     return nest(config)

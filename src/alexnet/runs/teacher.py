@@ -28,8 +28,8 @@ class Teacher:
         unknown = [name for name in classes if name not in trained.classes]
         if unknown:
             raise UserError(
-                f"loss.teacher={source}: this network knows {len(trained.classes)} classes, but not"
-                f" {unknown[0]}, one of the {len(classes)} of the data. Choose one that was trained on them."
+                f"loss.teacher={source}: this network has {len(trained.classes)} classes, but lacks"
+                f" {unknown[0]}, one of the data's {len(classes)}. Choose one trained on all of them."
             )
         columns = [trained.classes.index(name) for name in classes]
         self.columns = None if tuple(classes) == trained.classes else torch.tensor(columns)

@@ -80,7 +80,7 @@ def training_data_config(saved: dict[str, Any], file: Path, root: str | None) ->
     try:
         config = read_saved(saved["data"], DataConfig, file)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{file} does not define the data of its training.") from error
+        raise UserError(f"{file} does not define the training data.") from error
     if root is None:
         return config
     return replace(config, root=str(absolute(root)), pack=None)  # a pack holds the images of the old root
@@ -179,7 +179,7 @@ def load_published(config: ModelConfig, source: str, resize_size: int) -> Traine
     if bias is not None and len(bias) != len(classes):
         raise UserError(
             f"{path} has {len(bias):,} classes, not ImageNet's {len(classes):,}, and does not name them. To"
-            f" train on from its weights: python src/train.py model.pretrained={path}."
+            f" fine-tune its weights: python src/train.py model.pretrained={path}."
         )
     check_shapes(path, weights, network.state_dict())
     network.load_state_dict(weights)
@@ -217,7 +217,7 @@ def _read_weights(config: ModelConfig, source: str) -> _Weights:
         model = content.get("config", {}).get("model", {})
         return _Weights(path, without_prefix(weights_to_use(content)), classes, model)
     if not content or not is_state(content):
-        raise UserError(f"{path} holds no weights: neither a checkpoint of this program nor a state dict.")
+        raise UserError(f"{path} contains no weights: neither a checkpoint of this program nor a state dict.")
     return _Weights(path, _convert_names(config, content, path))
 
 
@@ -232,7 +232,7 @@ def _convert_names(config: ModelConfig, state: dict[str, Tensor], path: Path) ->
     try:
         return convert_state_dict(state, std=IMAGENET_STD)
     except KeyError as error:
-        raise UserError(f"{path} is of another network: {config.name} has no {error.args[0]}.") from error
+        raise UserError(f"{path} is from another network: {config.name} has no {error.args[0]}.") from error
 
 
 def _download(config: ModelConfig) -> dict[str, Tensor]:
@@ -249,6 +249,6 @@ def _download(config: ModelConfig) -> dict[str, Tensor]:
         return models.get_model(name, weights="IMAGENET1K_V1").state_dict()
     except Exception as error:  # a failed connection, a full disk, an unknown name, ...
         raise UserError(
-            f"The weights that torchvision publishes for {name} could not be downloaded"
+            f"Torchvision's weights for {name} could not be downloaded"
             f" ({type(error).__name__}: {error}). Download the file elsewhere, and give its path."
         ) from error

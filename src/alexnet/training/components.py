@@ -89,8 +89,8 @@ def _load_teacher(request: TrainRequest, datamodule: ImageDataModule) -> Teacher
     typed = any(item.startswith("loss.teacher=") for item in request.overrides)
     if request.previous and is_published(source) and not typed and os.environ.get(TEACHER) != source:
         raise UserError(
-            f"resume={request.previous}: the weights of its teacher, {source}, are downloaded, but not"
-            f" unasked. Ask for them: set the variable {TEACHER}={source}."
+            f"resume={request.previous}: its teacher, {source}, has to be downloaded. To allow this, set the"
+            f" environment variable {TEACHER}={source}."
         )
     return load_teacher(source, datamodule.data.classes, datamodule.augmentation)
 
@@ -109,7 +109,7 @@ def check_same_run(previous: Path, checkpoint: Path | None, components: Componen
         before = None  # stopped before it was written
     if before not in (None, components.data.fingerprint):
         raise UserError(
-            f"{previous}: this run was trained on other images than those that can now be read from"
+            f"{previous}: this run was trained on images that differ from those now in"
             f" {components.data.origin}. Restore them, or start a new run."
         )
     if checkpoint is not None:

@@ -50,7 +50,7 @@ def train(request: TrainRequest, *, shares_process: bool = False) -> float | Non
     if shares_process and config.trainer.devices > 1:
         raise UserError(
             f"hydra/launcher=basic with trainer.devices={config.trainer.devices}: the jobs share a process,"
-            " which cannot start several devices again and again. Use hydra/launcher=process."
+            " which cannot start several devices repeatedly. Use hydra/launcher=process."
         )
     check_devices(config.trainer, config.strategy, config.model.columns, config.data.batch_size)
     if config.performance.retain_malloc and resolve_accelerator(config.trainer.accelerator) == "cpu":

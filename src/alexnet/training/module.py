@@ -106,8 +106,8 @@ class ClassificationModule(LightningModule):
         losses = self.loss(logits, labels.clamp(min=0), *teacher)
         if losses.shape != labels.shape:
             raise UserError(
-                f"The loss of {len(labels)} images has the shape {tuple(losses.shape)}: expected a loss of"
-                " each image. Leave their mean to the training."
+                f"The loss of {len(labels)} images has shape {tuple(losses.shape)}: expected one loss per"
+                " image. Do not average them: training does."
             )
         return torch.where(labels == UNREADABLE, 0, losses)
 

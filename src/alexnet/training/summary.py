@@ -33,7 +33,7 @@ def print_plan(session: RunSession, config: TrainConfig, network: nn.Module, ini
     split = f" ({devices} devices, {share} images each)" if devices > 1 else ""
     log.info(f"Model     {model.name}: {count_parameters(network):,} parameters{features}")
     if init_from:
-        log.info(f"Begins    with the weights of {init_from}")
+        log.info(f"Weights   initialized from {init_from}")
     if model.freeze:
         log.info(f"Frozen    {', '.join(model.freeze)}")
     session.print_data(config.data.name)
@@ -65,9 +65,9 @@ def print_success(
 
 def _speed(result: dict[str, Any]) -> str:
     """Describe the rates of the steady steps, and what the first ones took."""
-    first = f"compiling and the first steps took {result['startup_seconds']:.1f} s"
+    first = f"compilation and the first steps took {result['startup_seconds']:.1f} s"
     if result["images_per_second"] is None:
-        return f"too few steps for a speed; {first}"
+        return f"too few steps to measure the speed; {first}"
     speed = (
         f"{format_speed(result['images_per_second'])} images/s,"
         f" {result['data_wait_fraction']:.0%} of the time waiting for data;"

@@ -44,11 +44,11 @@ def check_devices(trainer: TrainerConfig, strategy: StrategyConfig, columns: int
     divided = strategy.name in (Strategy.fsdp, Strategy.model_parallel)
     if divided and trainer.precision == "16-mixed":  # its loss scaling does not work on divided gradients
         raise UserError(
-            f"trainer.precision=16-mixed: not with strategy={strategy.name.value}. Choose bf16-mixed."
+            f"trainer.precision=16-mixed: not supported by strategy={strategy.name.value}. Choose bf16-mixed."
         )
     if batch_size % copies:
         raise UserError(
-            f"data.batch_size={batch_size}: the global batch does not divide over {copies}"
+            f"data.batch_size={batch_size}: the global batch does not divide evenly over {copies}"
             f" {'devices' if copies == total else 'copies of the network'}."
         )
 
@@ -62,12 +62,12 @@ def _check_columns(columns: int, copies: int, devices: int) -> None:
     if columns == 1:
         raise UserError(
             "strategy=model_parallel: each device holds a column, and the network has only one."
-            " Add model.columns=2, to a network of AlexNet's family."
+            " Add model.columns=2 (AlexNet's family only)."
         )
     if devices != columns * copies:
         raise UserError(
             f"strategy=model_parallel: strategy.data_parallel_size={copies} and {columns} columns need"
-            f" trainer.devices={columns * copies} in all, not {devices}."
+            f" trainer.devices={columns * copies}, not {devices}."
         )
 
 
