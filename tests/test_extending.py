@@ -234,7 +234,7 @@ def test_together_trained_resumed_evaluated_and_exported(
     ):
         told = train(*arguments, program=program)
         assert told.status == 1 and told.err.count("\n") == 1
-        assert f"was trained with {extensions}, which is not imported unasked" in told.err, told.err
+        assert f"was trained with {extensions}, which is not imported by default" in told.err, told.err
         done = train(
             *arguments,
             extensions,
@@ -484,7 +484,7 @@ def test_mistakes_in_one_line(typed: list[str], expected: str, tmp_path: Path, t
             "import torch\n@register_loss('mean')\n@dataclass\nclass Mean(LossConfig):\n"
             "    def build(self, classes): return torch.nn.CrossEntropyLoss()\n",
             ["loss=mean"],
-            "The loss of 15 images has the shape (): expected a loss of each image.",
+            "The loss of 15 images has shape (): expected one loss per image.",
         ),
         (
             "@register_activation('none')\ndef f(): return None\n",

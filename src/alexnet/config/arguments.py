@@ -65,8 +65,8 @@ def check_is_used(arguments: Sequence[str]) -> None:
     for argument in arguments:
         if argument.partition("=")[0].lstrip("+") == "hydra.run.dir":
             raise UserError(
-                f"{argument}: it has no effect here. Runs are placed by outputs=<folder of all runs> or"
-                " run_folder=<folder of this run>, other programs write to out=<folder>."
+                f"{argument}: has no effect here. Use outputs=<folder of all runs> or run_folder=<folder of"
+                " this run>; other programs write to out=<folder>."
             )
 
 

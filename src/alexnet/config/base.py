@@ -33,7 +33,7 @@ def check(valid: bool, key: str, value: Any, expected: str) -> None:
 
 def check_fraction(key: str, value: float) -> None:
     """Check that a value is at least 0 and below 1."""
-    check(0 <= value < 1, key, value, "a number from 0 up to, but not including, 1")
+    check(0 <= value < 1, key, value, "a number from 0 to below 1")
 
 
 def check_positive(key: str, value: float | None) -> None:

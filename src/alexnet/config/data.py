@@ -204,7 +204,10 @@ class DataConfig(ValidatedConfig):
         held = self.hold_out
         check(held is None or 0 < held < 1, "data.hold_out", held, "a number between 0 and 1, or null")
         check(
-            0 <= self.max_unreadable <= 1, "data.max_unreadable", self.max_unreadable, "a share, from 0 to 1"
+            0 <= self.max_unreadable <= 1,
+            "data.max_unreadable",
+            self.max_unreadable,
+            "a fraction from 0 to 1",
         )
         check(self.resize_size >= 1, "data.resize_size", self.resize_size, "1 or more pixels")
 

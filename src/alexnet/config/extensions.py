@@ -88,11 +88,11 @@ def require_extensions(names: Any, needed_by: Path | None = None) -> None:
         return
     if needed_by is None:
         raise UserError(
-            f"extensions={names}: modules are imported from the command line alone. Give"
-            f" extensions=[{','.join(names)}] there, not in a YAML file."
+            f"extensions={names}: only allowed on the command line, not in a YAML file. Give"
+            f" extensions=[{','.join(names)}] there."
         )
     raise UserError(
-        f"{needed_by} was trained with extensions=[{','.join(missing)}], which is not imported unasked."
+        f"{needed_by} was trained with extensions=[{','.join(missing)}], which is not imported by default."
         f" Add extensions=[{','.join(missing)}] to the command, or import it first."
     )
 
@@ -100,7 +100,7 @@ def require_extensions(names: Any, needed_by: Path | None = None) -> None:
 def _explain(name: str, error: BaseException) -> str:
     """Return in one line what is wrong with a module, and in which line."""
     if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
-        return f"there is no module {error.name}, neither in the current folder nor installed."
+        return f"there is no module {error.name} in the current folder, and none is installed."
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: {error.msg}."
     what = (

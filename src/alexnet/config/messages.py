@@ -154,7 +154,7 @@ def _expected(override: str, reason: str, schema: type) -> str:
         below = _keys_below(key, schema, reason)
         if not below:
             return "there is no such key."
-        return f"it has keys of its own.{_list_choices('', below, 'Keys')}"
+        return f"it is a group of keys.{_list_choices('', below, 'Keys')}"
     for converted, words in KINDS.items():
         if re.search(converted, reason):
             return f"expected {words}."

@@ -78,7 +78,7 @@ class EvaluateConfig(ProgramConfig):
                 " weights=torchvision model=<network>."
             )
         if self.weights is not None and (self.model is None or self.data is None):
-            raise UserError(f"weights={self.weights}: needs a network and images, too: model=... data=...")
+            raise UserError(f"weights={self.weights}: also needs a network and images: model=... data=...")
         if self.weights is None and self.model is not None:
             raise UserError("model=...: only valid with weights=. Runs and checkpoints define their network.")
         for key in ("run", "checkpoint"):
@@ -216,8 +216,8 @@ class CompareConfig(ValidatedConfig):
         if self.results is not None:
             for key in ("baseline", "out", "resolve"):
                 value = getattr(self, key)
-                check(value is None, key, value, "no value, since each of the results has its own")
-        expected = "no value without study=, the study to whose runs it adds those of a result"
+                check(value is None, key, value, "no value, since every result has its own")
+        expected = "no value without study=, the study to whose runs it adds a result's"
         check(self.add is None or self.study is not None, "add", self.add, expected)
         expected = "a percentage from 0 to 100"
         check(0 <= self.training_error <= 100, "training_error", self.training_error, expected)

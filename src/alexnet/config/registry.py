@@ -50,7 +50,7 @@ class Registry(Generic[Choice]):
         if not isinstance(name, str):
             raise TypeError(f'a name is missing: write register("name") above this {self.kind}')
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise ValueError(f"{name!r}: a name consists of small letters, digits and underscores")
+            raise ValueError(f"{name!r}: a name consists of lowercase letters, digits and underscores")
 
         def add(choice: Choice) -> Choice:
             self.check(name, choice)

@@ -108,7 +108,7 @@ class StudyConfig(ValidatedConfig):
         if self.pilot is not None and self.models_rates:
             expected = "nothing, as only rates are modelled; or choose for every arm: study.pilot.arms=all"
             check(not self.pilot.grid, "study.pilot.grid", self.pilot.grid, expected)
-            expected = "three or more rates, to see where between them the best is"
+            expected = "three or more rates, to locate the best among them"
             rates = self.pilot.rates
             check(rates is None or len(rates) >= LEAST_MODELLED, "study.pilot.rates", rates, expected)
 

@@ -31,5 +31,5 @@ class AdamWConfig(OptimizerConfig):
     def check(self) -> None:
         super().check()
         valid = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
-        check(valid, "optimizer.betas", self.betas, "two numbers from 0 up to, but not including, 1")
+        check(valid, "optimizer.betas", self.betas, "two numbers from 0 to below 1")
         check_positive("optimizer.eps", self.eps)
