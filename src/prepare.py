@@ -22,7 +22,7 @@ def main(raw: DictConfig) -> None:
         console.print(f"Set aside {path}: {reason}", markup=False)
     if pack.excluded:
         console.print(
-            f"Set aside {len(pack.excluded)} files in all, named in {pack.folder / 'manifest.json'}"
+            f"Set aside {len(pack.excluded)} files in all, listed in {pack.folder / 'manifest.json'}"
         )
     if config.data.pack is None:
         console.print("train.py uses the pack from now on, while data.root stays the same.")

@@ -423,7 +423,7 @@ def test_splits_of_archives(pictures: Path, tmp_path: Path) -> None:
     assert (len(whole.train), len(whole.val), whole.val_source) == (0, 15, "all in 0000.tar and 1 more")
     alone = tmp_path / "alone"
     shutil.copytree(tmp_path / "a/val", alone / "val")
-    with pytest.raises(UserError, match=r"val/0000.tar and 1 more are not for training by their names"):
+    with pytest.raises(UserError, match=r"val/0000.tar and 1 more are not named as training data"):
         listed(alone)
     assert load_val_data(config(alone), whole=True).images.labels.tolist() == [0, 0, 1, 1, 2, 2]
     shutil.copytree(tmp_path / "a/train", tmp_path / "a/training")
@@ -441,7 +441,7 @@ def test_what_is_not_used_or_missing_is_told(pictures: Path, tmp_path: Path) -> 
     shutil.copy(root / "val-00000-of-00001.parquet", root / "test-00000-of-00001.parquet")
     save_image(root / "preview.png", np.random.default_rng(0))
     notes = listed(root).notes
-    assert f"{root}: 1 of 3 files of train-00000-of-00003.parquet are there." in notes
+    assert f"{root}: only 1 of 3 files of train-00000-of-00003.parquet are present." in notes
     assert f"{root}: test-00000-of-00001.parquet not used." in notes
 
 

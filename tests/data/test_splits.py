@@ -129,7 +129,7 @@ def test_splits_that_no_name_tells_are_told(tmp_path: Path) -> None:
         walk = Walk(tmp_path / name)
         list_folders(walk, 0.5)
         notes.append(walk.notes)
-    told = "its classes te, tr hold the same folders: cat, dog, eel. If they are splits, call them"
+    told = "its classes te, tr contain the same folders: cat, dog, eel. If they are splits, call them"
     assert notes == [[f"{tmp_path}/a: {told} train and val."], [], []]
 
 
@@ -151,7 +151,7 @@ def test_images_beside_the_class_folders_are_told(tmp_path: Path) -> None:
     walk = Walk(tmp_path)
     images = list_whole(walk)[1]
     assert (len(images), images.ignored) == (4, {"preview.png": "an image in no class folder"})
-    assert walk.notes == [f"{tmp_path}: in no class folder, and left out: 1 .png."]
+    assert walk.notes == [f"{tmp_path}: ignored, not in a class folder: 1 .png."]
 
 
 @pytest.mark.parametrize("names", [("valid", "invalid"), ("car", "train"), ("steam train", "test tube")])
@@ -165,19 +165,19 @@ def test_names_of_classes(tmp_path: Path, names: tuple[str, str]) -> None:
     [
         (
             ("cat", "dog", "test"),
-            r"test/ is a split by its name, and cat/, dog/ beside it are classes\. Move",
+            r"test/ is named as a split, but cat/, dog/ beside it are classes\. Move",
         ),
-        (("cat", "dog", "Val/cat", "Val/dog"), r"Val/ is a split by its name, and cat/, dog/"),
-        (("Testing/cat", "Testing/dog"), r"Testing/ is not for training by its name, and there is no folder"),
-        (("val/cat", "test/cat"), r"val/ is not for training by its name"),
-        (("train/a", "Training/b", "val/a"), r"Training/, train/ are both training images by their names"),
+        (("cat", "dog", "Val/cat", "Val/dog"), r"Val/ is named as a split, but cat/, dog/"),
+        (("Testing/cat", "Testing/dog"), r"Testing/ is not named as training data, and there is no folder"),
+        (("val/cat", "test/cat"), r"val/ is not named as training data"),
+        (("train/a", "Training/b", "val/a"), r"Training/, train/ are both named as training images"),
         (("train", "test"), r"train: no class folders"),
         (("one/train/a", "one/val/a", "two/train/b", "two/val/b"), r"Did you mean data\.root=.*/one\?"),
         (
             ("flowers/rose", "flowers/tulip"),
-            r"holds folders: rose/, tulip/\. Did you mean data\.root=.*flowers\?",
+            r"contains folders: rose/, tulip/\. Did you mean data\.root=.*flowers\?",
         ),
-        (("a/b/rose", "a/b/tulip"), r"its only folder a/b holds folders: .*data\.root=.*/a/b\?"),
+        (("a/b/rose", "a/b/tulip"), r"its only folder a/b contains folders: .*data\.root=.*/a/b\?"),
     ],
 )
 def test_what_is_not_clear_is_refused(tmp_path: Path, folders: tuple[str, ...], message: str) -> None:
@@ -271,7 +271,7 @@ def test_names_in_two_unicode_forms_and_cases(tmp_path: Path) -> None:
     assert train.classes == val.classes == ("Dog", composed)
     assert folders_of(val) == {"Dog": {"val/dog"}, composed: {f"val/{separate}"}}
     assert len(walk.notes) == 2
-    assert all("differs in case or Unicode form" in note for note in walk.notes)
+    assert all("differs only in case or Unicode form" in note for note in walk.notes)
 
 
 def test_classes_that_differ_by_case_stay_two(tmp_path: Path) -> None:
@@ -294,7 +294,8 @@ def test_one_class_in_two_unicode_forms(tmp_path: Path) -> None:
     images = list_whole(walk)[1]
     assert len(images.classes) == 2
     assert Counter(images.labels.tolist()) == {0: 4, 1: 2}
-    assert "in two Unicode forms is one class" in walk.notes[0]
+    assert "the two Unicode forms of" in walk.notes[0]
+    assert "are one class" in walk.notes[0]
 
 
 def test_class_names_that_are_not_utf8(tmp_path: Path) -> None:
@@ -327,7 +328,7 @@ def test_empty_classes_are_named_at_once(tmp_path: Path) -> None:
         (tmp_path / "train" / name / "x.heic").write_text("x")
     with pytest.raises(UserError, match=r"train: no images in 2 class folders: c, d\. Add some"):
         list_folders(walk, 0.1)
-    assert walk.notes[-1] == f"{tmp_path}/train: not images by their names: 2 .heic."
+    assert walk.notes[-1] == f"{tmp_path}/train: ignored, not images by name: 2 .heic."
 
 
 def test_tiny_imagenet_as_it_is_downloaded(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def list_archives(
         return ImageList.of(walk.root, images.classes, []), images
     if not train_paths:
         names = _listed(walk, val_paths)
-        raise UserError(f"{walk.root}: {names} are not for training by their names, and no others are there.")
+        raise UserError(f"{walk.root}: {names} are not named as training data, and nothing else is there.")
     train = reader.read(train_paths, None)
     if val_paths:
         walk.val_source = _listed(walk, val_paths)
@@ -210,12 +210,12 @@ def _splits(walk: Walk, archives: Archives) -> tuple[list[Path], list[Path]]:
     train = [name for name, kind in kinds.items() if kind is SplitKind.train]
     val = sorted(set(kinds) - set(train), key=lambda name: split_preference(name, kinds[name]))
     if len(train) > 1:
-        raise UserError(f"{walk.root}: {' and '.join(train)} are both training images by their names.")
+        raise UserError(f"{walk.root}: {' and '.join(train)} are both named as training images.")
     if not train and "" in groups:
         if val:
             raise UserError(
-                f"{walk.root}: {_listed(walk, groups[val[0]])} is a split by its name,"
-                f" {_listed(walk, groups[''])} is none. Put train into the names of the training archives."
+                f"{walk.root}: {_listed(walk, groups[val[0]])} is named as a split,"
+                f" {_listed(walk, groups[''])} is not. Put train into the names of the training archives."
             )
         train = [""]
     chosen = [name for name in val if _is_labelled(archives.form, kinds[name], groups[name])][:1]
@@ -258,7 +258,9 @@ def _report_missing(walk: Walk, paths: list[Path]) -> None:
         walk.notes.append(f"{walk.root}: numbers are missing among {_listed(walk, paths)}.")
     totals = {int(found[1]) for path in paths if (found := PART.search(path.name))}
     if len(totals) == 1 and len(paths) < (total := totals.pop()):
-        walk.notes.append(f"{walk.root}: {len(paths)} of {total} files of {_listed(walk, paths)} are there.")
+        walk.notes.append(
+            f"{walk.root}: only {len(paths)} of {total} files of {_listed(walk, paths)} are present."
+        )
 
 
 def _listed(walk: Walk, paths: list[Path]) -> str:

@@ -35,7 +35,7 @@ def list_folders(walk: Walk, val_fraction: float) -> tuple[ImageList, ImageList]
         return hold_out_images(walk, list_class_folders(walk, folder), val_fraction, place)
     if layout.train is None:
         raise UserError(
-            f"{walk.root}: {walk.relative(layout.val)}/ is not for training by its name, and there is no"
+            f"{walk.root}: {walk.relative(layout.val)}/ is not named as training data, and there is no"
             " folder train/ beside it."
         )
     return _list_splits(walk, layout.train, layout.val)
@@ -118,9 +118,9 @@ def list_class_folders(walk: Walk, folder: Path, classes: tuple[str, ...] | None
             empty.append(name)
     _refuse_data_sets_as_classes(walk, folder, names)
     if left_out := _endings(aside, NOT_AN_IMAGE):
-        walk.notes.append(f"{folder}: not images by their names: {left_out}.")
+        walk.notes.append(f"{folder}: ignored, not images by name: {left_out}.")
     if left_out := _endings(aside, NO_CLASS):
-        walk.notes.append(f"{folder}: in no class folder, and left out: {left_out}.")
+        walk.notes.append(f"{folder}: ignored, not in a class folder: {left_out}.")
     if classes is None:
         _note_odd_classes(walk, folder, names)
     if empty:
@@ -143,7 +143,7 @@ def _own_classes(walk: Walk, folder: Path, names: list[str]) -> tuple[tuple[str,
     for name in names:
         key = composed(name)
         if key in label_of:
-            walk.notes.append(f"{folder}: '{printable(name)}' in two Unicode forms is one class.")
+            walk.notes.append(f"{folder}: the two Unicode forms of '{printable(name)}' are one class.")
         else:
             label_of[key] = len(classes)
             classes.append(printable(name))
@@ -161,8 +161,8 @@ def _labels_among(walk: Walk, folder: Path, names: list[str], classes: tuple[str
             raise UserError(f"{folder / printable(name)}: there is no such class among the training images.")
         if classes[label] != printable(name):
             walk.notes.append(
-                f"{folder / printable(name)} is taken for the training class '{classes[label]}', which"
-                " differs in case or Unicode form."
+                f"{folder / printable(name)} is used as the training class '{classes[label]}', which"
+                " differs only in case or Unicode form."
             )
         labels[name] = label
     return labels
@@ -191,7 +191,7 @@ def _refuse_data_sets_as_classes(walk: Walk, folder: Path, names: list[str]) -> 
     for name, kinds in inside.items():
         if SplitKind.train in kinds and kinds & {SplitKind.val, SplitKind.test}:
             inner = folder / name
-            raise UserError(f"{inner} holds splits, as a data set does. Did you mean data.root={inner}?")
+            raise UserError(f"{inner} contains splits, like a data set. Did you mean data.root={inner}?")
 
 
 def _note_odd_classes(walk: Walk, folder: Path, names: list[str]) -> None:
@@ -205,7 +205,7 @@ def _note_odd_classes(walk: Walk, folder: Path, names: list[str]) -> None:
         largest = max(inside, key=len)
         if len(names) > 1 and all(set(largest) >= set(some) for some in inside):
             walk.notes.append(
-                f"{folder}: its classes {_listed(names)} hold the same folders: {_listed(largest)}. If they"
+                f"{folder}: its classes {_listed(names)} contain the same folders: {_listed(largest)}. If they"
                 " are splits, call them train and val."
             )
     first: dict[tuple[int, int], str] = {}

@@ -135,7 +135,7 @@ def _by_truth(
         if wnid is None:
             raise UserError(f"{truth_file} does not give the class of {entry.path}. Is it for these images?")
         if wnid not in labels:
-            raise UserError(f"{entry.path} is of class {wnid}, of which there are no training images.")
+            raise UserError(f"{entry.path} has class {wnid}, which has no training images.")
         entries.append(entry._replace(label=labels[wnid]))
     return ImageList.of(walk.root, classes, entries, aside)
 

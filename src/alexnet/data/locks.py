@@ -36,5 +36,5 @@ def _acquire(lock: FileLock, what: str) -> None:
     try:
         lock.acquire(timeout=NOTICE_SECONDS)
     except Timeout:
-        console.print(f"Waiting   for another program, which is making {what}", markup=False)
+        console.print(f"Waiting   for another program that is making {what}", markup=False)
         lock.acquire()

@@ -54,7 +54,7 @@ def _array_in(path: Path, member: zipfile.ZipInfo) -> tuple[int, tuple[int, ...]
     if member.compress_type != zipfile.ZIP_STORED:
         code = "import sys, numpy as n; [n.savez(p, **n.load(p)) for p in sys.argv[1:]]"
         raise UserError(
-            f"{path}: its pixels are compressed, which cannot be read in place. Store all batches without:"
+            f"{path}: its pixels are compressed and cannot be read in place. Store all batches uncompressed:"
             f' python -c "{code}" {shlex.quote(str(path.parent))}/*.npz'
         )
     with path.open("rb") as file:

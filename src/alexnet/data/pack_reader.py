@@ -96,7 +96,7 @@ def open_pack(folder: Path) -> Pack:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         if manifest["version"] != PACK_VERSION:
-            raise ValueError(f"it is of version {manifest['version']}, not {PACK_VERSION}")
+            raise ValueError(f"it has version {manifest['version']}, not {PACK_VERSION}")
         packed = PackFormat(manifest["format"])
         train, val = (_open_split(folder, name, packed, manifest["images"][name]) for name in SPLITS)
         arrays, _ = load_npz(folder / "statistics.npz")

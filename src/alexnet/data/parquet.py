@@ -110,8 +110,8 @@ def _codec(path: Path, column: int, metadata: Any) -> str | None:
     unread = sorted(kinds - set(CODECS))
     if unread or len(kinds) > 1:
         raise UserError(
-            f"{path}: images compressed by {', '.join(unread or sorted(kinds))} are not read. Write it again"
-            f" with one of {', '.join(map(str.lower, CODECS))}."
+            f"{path}: images compressed with {', '.join(unread or sorted(kinds))} are not supported. Rewrite"
+            f" it with one of {', '.join(map(str.lower, CODECS))}."
         )
     return CODECS[kinds.pop()]
 

@@ -124,8 +124,8 @@ def _page_values(
         values = iter([dictionary[index] for index in indices.tolist()])
     else:
         raise UserError(
-            f"{os.fspath(file.name)}: images in Parquet's encoding number {page.encoding} are not read. Write"
-            " it again as pyarrow does by default."
+            f"{os.fspath(file.name)}: images in Parquet encoding {page.encoding} are not supported. Rewrite"
+            " it with pyarrow's default encoding."
         )
     for there in present.tolist():
         yield next(values) if there else None

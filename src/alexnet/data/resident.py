@@ -23,7 +23,7 @@ def check_fits(images: int, size: int, device: torch.device) -> None:
     if free is not None and required > free:
         raise UserError(
             f"data.resident=true: {images:,} images of {size} pixels need {required / 1e9:.1f} GB of the"
-            f" device's memory, and {free / 1e9:.1f} GB are free. Leave it out, or take smaller images"
+            f" device's memory, and {free / 1e9:.1f} GB are free. Leave it out, or use smaller images"
             " (data.resize_size)."
         )
 

@@ -81,14 +81,14 @@ def find_layout(walk: Walk, root: Path) -> Layout:
     val = sorted(set(kinds) - set(train), key=lambda name: split_preference(name, kinds[name]))
     if len(train) > 1:
         raise UserError(
-            f"{root}: {_listed(train)} are both training images by their names. Merge them, or move one away."
+            f"{root}: {_listed(train)} are both named as training images. Merge them, or move one away."
         )
     if _are_classes(walk, root, names, train, val):
         return Layout(None, None, root)
     if not train and len(kinds) < len(names):
         classes = [name for name in names if name not in kinds]
         raise UserError(
-            f"{root}: {val[0]}/ is a split by its name, and {_listed(classes)} beside it are classes. Move"
+            f"{root}: {val[0]}/ is named as a split, but {_listed(classes)} beside it are classes. Move"
             f" the training classes into {root / 'train'}, or rename {val[0]} if it is a class."
         )
     folders = {name: _undoubled(walk, root / name) for name in (*train, *val)}
@@ -145,7 +145,7 @@ def _inside(walk: Walk, root: Path, names: list[str]) -> Layout:
         return find_layout(walk, inner)
     if len(within) > 1 and not walk.has_images(inner):
         raise UserError(
-            f"{root}: its only folder {walk.relative(inner)} holds folders: {_listed(within)}. Did you mean"
+            f"{root}: its only folder {walk.relative(inner)} contains folders: {_listed(within)}. Did you mean"
             f" data.root={inner}?"
         )
     return Layout(None, None, root)

@@ -129,7 +129,7 @@ class Walk:
             entry.stat()
         except OSError as error:
             raise UserError(
-                f"{entry.path}: a link to {Path(entry.path).readlink()}, which is not there. Restore it, or"
+                f"{entry.path}: a link to {Path(entry.path).readlink()}, which does not exist. Restore it, or"
                 " remove the link."
             ) from error
         return False
