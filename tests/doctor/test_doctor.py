@@ -30,7 +30,7 @@ def test_ready(train: Train, synthetic: tuple[str, ...]) -> None:
     assert lines[-1] == "Ready."
     assert "61 training and 31 validation images of 10 classes" in done.out
     assert "2 processes over gloo" in done.out
-    assert "nobody is logged in" in done.out
+    assert "not logged in" in done.out
     assert not done.outputs.exists()
 
 
@@ -68,7 +68,7 @@ def test_not_ready(image_tree: Path, tmp_path: Path) -> None:
         *("data.batch_size=3", f"outputs={tmp_path}/outputs"),
     )
     devices, sample, outputs = [line for line in lines if line.startswith("FAILED")]
-    assert "data.batch_size=3: the global batch does not divide over 2 devices." in devices
+    assert "data.batch_size=3: the global batch does not divide evenly over 2 devices." in devices
     assert "Not train/cat/cat1.jpg:" in sample
     assert "no folder can be made there" in outputs
     assert lines[-1].startswith("3 of ")

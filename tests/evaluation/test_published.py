@@ -71,7 +71,7 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["weights=torchvision"], "needs a network and images, too"),
+        (["weights=torchvision"], "also needs a network and images"),
         (["weights=torchvision", "run=a", "model=resnet18", "data=synthetic"], "Specify what to evaluate"),
         (["run=a", "model=resnet18"], "only valid with weights="),
     ],

@@ -188,9 +188,7 @@ class Branching(nn.Module):
 
 
 def test_a_network_that_cannot_be_written_out() -> None:
-    with pytest.raises(
-        UserError, match=r"^format=hub: torch.fx cannot write this network out \(.*\)\. format"
-    ):
+    with pytest.raises(UserError, match=r"^format=hub: torch.fx cannot export this network \(.*\)\. format"):
         write_out(PixelModel(Branching(), torch.zeros(1)), "")
     with pytest.raises(UserError, match=r"^format=hub: the network as it was written out does not run"):
         load_source("class Network(NoSuchThing): pass")

@@ -45,7 +45,7 @@ def new_processes() -> Iterator[RunInProcess]:
                     return pool.submit(function, *args, **kwargs).result()
                 except BrokenProcessPool as error:
                     raise UserError(
-                        "A measuring process was killed, perhaps for lack of memory. What takes less: a"
+                        "A measuring process was killed, perhaps for lack of memory. Try a"
                         " smaller data.batch_size, scaling.batch_sizes or model.width."
                     ) from error
                 except KeyboardInterrupt:

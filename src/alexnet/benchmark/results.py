@@ -117,11 +117,11 @@ class Results:
 
 TABLE_WIDTH = 1000  # characters, more than any table has: nothing is wrapped
 NOTES = (
-    "ratio: images a second against stock modules in float32, round by round.",
-    "of a product: arithmetic a second, as a share of what a product of two {dtype} matrices reached right"
-    " afterwards. Medians over the rounds, with the least and the most.",
+    "ratio: images/s relative to stock modules in float32, round by round.",
+    "of a product: FLOP/s, as a share of those of a product of two {dtype} matrices measured right"
+    " afterwards. Medians over the rounds, with minimum and maximum.",
     "first step: seconds, compilation included; new: nothing compiled before; again: from the cache on disk."
-    " Torchvision's network is a smaller one, without LRN, always of width 1.",
+    " Torchvision's network is smaller, without LRN, and always of width 1.",
 )
 
 

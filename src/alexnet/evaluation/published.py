@@ -46,9 +46,9 @@ def _accuracy(
 
 
 NOTE = (
-    "Published errors are comparable if they were measured on all of ILSVRC-2012's validation images, by the"
-    " same crops: those marked *. The paper's 37.5 and 17.0 were measured on ILSVRC-2010's test images. Its"
-    " Table 2 does not state its crops: ten, by §4.1."
+    "Comparable published errors, marked *, were measured on all ILSVRC-2012 validation images with the same"
+    " crops. The paper's 37.5 and 17.0 are for ILSVRC-2010 test images. Its Table 2 does not state the crops;"
+    " by §4.1 they are ten."
 )
 
 _CENTER, _TEN = ValCrops.center, ValCrops.ten

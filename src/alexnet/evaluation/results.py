@@ -108,12 +108,12 @@ class Evaluation:
         notes = []
         if any(member.run and member.trained.checkpoint.stem == "best" for member in self.members):
             notes.append(
-                "best.ckpt holds the epoch with the lowest validation error, which makes its error on the"
-                " same images a little too low. The last epoch's: checkpoint=<run>/checkpoints/last.ckpt"
+                "best.ckpt is the epoch with the lowest error on these validation images, so that error is"
+                " slightly too low. For the last epoch: checkpoint=<run>/checkpoints/last.ckpt"
             )
         if self.is_imagenet and len(self.indices) != VAL_IMAGES:
             notes.append(
-                f"{len(self.indices):,} of ImageNet's {VAL_IMAGES:,} images: published errors are on all."
+                f"{len(self.indices):,} of ImageNet's {VAL_IMAGES:,} images, while published errors use all."
             )
         if self.is_imagenet:
             notes.append(NOTE)

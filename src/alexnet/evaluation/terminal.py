@@ -26,7 +26,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     for path, reason in list(evaluation.unreadable.items())[:LISTED]:
         console.print(f"Left out  {path}: {reason}", style="yellow", markup=False)
     if len(evaluation.unreadable) > LISTED:
-        console.print(f"Left out  {len(evaluation.unreadable)} files in all; evaluation.json names them")
+        console.print(f"Left out  {len(evaluation.unreadable)} files in all; evaluation.json lists them")
     for note in evaluation.notes():
         console.print(f"Note      {note}", markup=False)
 

@@ -34,8 +34,8 @@ def write_out(network: PixelModel, summary: str) -> PlainNetwork:
         graph = _Tracer(replica).trace(replica)
     except Exception as error:  # what torch.fx raises depends on what it met
         raise UserError(
-            f"format=hub: torch.fx cannot write this network out ({first_line(error)})."
-            " format=torch_export holds any network."
+            f"format=hub: torch.fx cannot export this network ({first_line(error)})."
+            " format=torch_export works for any network."
         ) from error
     _remove_identities(graph, replica)
     lines: list[str] = []
@@ -60,7 +60,7 @@ def load_source(source: str) -> nn.Module:
     except Exception as error:  # a layer whose `repr` is not how it is built
         raise UserError(
             f"format=hub: the network as it was written out does not run ({first_line(error)})."
-            " format=torch_export holds any network."
+            " format=torch_export works for any network."
         ) from error
     return network.eval()
 

@@ -45,7 +45,7 @@ def _validation_images(trained: TrainedModel, count: int) -> Sample:
             images.append(torch.from_numpy(image))
         if len(images) == count:
             return Sample(torch.stack(images), f"{count} validation images of {config.name}")
-    raise UserError(f"of {len(data)} validation images {len(images)} can be read.")
+    raise UserError(f"only {len(images)} of {len(data)} validation images can be read.")
 
 
 def _random_images(trained: TrainedModel, count: int) -> Tensor:
