@@ -51,8 +51,8 @@ def test_a_busy_machine(tmp_path: Path) -> None:
     comparison = compared(tmp_path, {"load": load(0.8)}, {"load": load(0.1)}, load=load(0.0))
     (note,) = speed_notes(comparison)
     assert note == (
-        "Other processes used up to 40% of the machine during 1 run (tanh seed=0): their speeds and minutes"
-        " are unreliable."
+        "Speeds and minutes of 1 run are unreliable: other processes used up to 40% of the machine (tanh"
+        " seed=0)."
     )
 
 

@@ -22,10 +22,9 @@ def _busy(arms: Iterable[ArmResult]) -> list[str]:
         return []
     most = max(run.load.other_cores / run.load.cores for _, run in busy if run.load is not None)
     return [
-        f"Other processes used up to {most:.0%} of the machine during {len(busy)}"
-        f" run{'s' if len(busy) > 1 else ''}"
-        f" ({', '.join(f'{name} seed={run.seed}' for name, run in busy)}): their speeds and minutes are"
-        " unreliable."
+        f"Speeds and minutes of {len(busy)} run{'s' if len(busy) > 1 else ''} are unreliable: other"
+        f" processes used up to {most:.0%} of the machine"
+        f" ({', '.join(f'{name} seed={run.seed}' for name, run in busy)})."
     ]
 
 
