@@ -39,14 +39,13 @@ def list_models(pattern: str = "*") -> list[str]:
 def create_model(preset: str = "alexnet", /, classes: int = 1000, **changes: Any) -> ImageClassifier:
     """Build a network from a preset of conf/model.
 
-    `changes` are the preset's keys, as `model.<key>` on the command line of train.py: `lrn=False`,
+    `changes` override the preset's keys, those of `model.<key>` on the command line of train.py: `lrn=False`,
     `activation="tanh"`, `columns=2`, `width=0.25`. The network takes float images (N, 3, S, S), RGB 0-255
     minus the mean, S = `network.config.image_size`, and returns logits (N, classes). Initial weights are
-    drawn from torch's default generator; `pretrained=` loads those of a run's folder, a file or
-    "torchvision", except the last layer's if the file defines its classes.
+    drawn from torch's default generator; `pretrained=` loads weights from a run's folder, a file or
+    "torchvision", except those of the last layer if the file defines its classes.
 
-    Raises `UserError`, a one-line message with the nearest choice, for a preset, key or value that does not
-    exist.
+    Raises `UserError`, in one line with the nearest choice, for an unknown preset, key or value.
     """
     if classes < 1:
         raise UserError(f"classes={classes}: expected 1 or more.")
@@ -75,7 +74,7 @@ class TrainedRun:
 
     @property
     def metrics(self) -> "DataFrame":
-        """metrics.csv: a row per epoch, by epoch."""
+        """The content of metrics.csv: one row per epoch, indexed by epoch."""
         from pandas import read_csv  # takes half a second
 
         return read_csv(self.folder / "metrics.csv", index_col="epoch")
@@ -83,7 +82,7 @@ class TrainedRun:
     def preprocess(self, images: ImageLike | Sequence[ImageLike]) -> Tensor:
         """Return the network's input (N, 3, S, S) from image files, PIL images or uint8 arrays (H, W, 3).
 
-        As in validation: the centre square, resized, minus the mean, cropped to the centre. Raises
+        Preprocessing is that of validation: centre square, resized, minus the mean, centre crop. Raises
         `UserError` for an image that does not decode.
         """
         return self._trained.crops.center(self._squares(images))
@@ -91,8 +90,8 @@ class TrainedRun:
     def predict(self, images: ImageLike | Sequence[ImageLike], top: int = 5) -> list[list[tuple[str, float]]]:
         """Return names and probabilities of the `top` most probable classes of each image.
 
-        By the centre crop. Pairs, as two classes may have the same name (ImageNet's cranes). Raises
-        `UserError` for an image that does not decode.
+        Only the centre crop is classified. The result is a list of pairs, because two classes may have the
+        same name (ImageNet's cranes). Raises `UserError` for an image that does not decode.
         """
         values = probabilities(self._trained, self._squares(images), ValCrops.center, torch.device("cpu"))
         best, labels = values.topk(min(top, len(self.classes)))
@@ -114,9 +113,9 @@ class TrainedRun:
 
 
 def load_run(path: str | PathLike[str]) -> TrainedRun:
-    """Load a run's folder, with the weights of its best epoch, or else its last.
+    """Load a run from its folder, with the weights of its best epoch, or else of its last.
 
-    Raises `UserError` if the folder does not hold a run with a checkpoint.
+    Raises `UserError` if the folder does not contain a run with a checkpoint.
     """
     folder = absolute(Path(path))
     trained = load_trained_model(str(folder), None)

@@ -75,21 +75,21 @@ class ActivationMonitorConfig(ValidatedConfig):
 
 @dataclass
 class CallbackConfig(ValidatedConfig):
-    """Options of a callback that another module adds, with their defaults; see `register_callback`."""
+    """Options of a callback added by a module, with their defaults; see `register_callback`."""
 
     required_methods: ClassVar[tuple[str, ...]] = ("build",)
 
     @property
     def weight_copies(self) -> int:
-        """How many tensors as large as the weights it keeps, in memory and in last.ckpt."""
+        """Number of weight-sized tensors that it keeps, in memory and in last.ckpt."""
         return 0
 
     def build(self) -> "Callback | None":
-        """Build the callback; None if it is off. It is called on every rank."""
+        """Build the callback, on every rank; return None if it is off."""
         raise NotImplementedError
 
     def check_trainer(self, trainer: "TrainerConfig") -> None:
-        """Raise `UserError` for a trainer with which the callback does not work."""
+        """Raise `UserError` if the callback does not work with this trainer."""
 
 
 @dataclass

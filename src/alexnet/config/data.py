@@ -49,21 +49,21 @@ class ColorScale(Enum):
 
 @dataclass
 class AugmentationConfig(ValidatedConfig):
-    """An augmentation that another module adds, with its options; see `register_augmentation`.
+    """An augmentation added by a module, with its options; see `register_augmentation`.
 
-    It draws from a random stream of its own, so that it changes no draw of the others. What it draws is a
-    function of (seed, epoch, sample), whatever the batches, ranks and restarts.
+    It has its own random stream, so it does not change the draws of other augmentations. Its draws are a
+    function of (seed, epoch, sample), independent of batches, ranks and restarts.
     """
 
     required_methods: ClassVar[tuple[str, ...]] = ("active", "draw")
 
     @property
     def active(self) -> bool:
-        """Whether it is on; by its default options it is off."""
+        """Whether it is on; with the default options it is off."""
         raise NotImplementedError
 
     def draw(self, generator: "np.random.Generator", samples: int) -> "NDArray[Any]":
-        """Draw for all samples of an epoch, one row of the result (samples, ...) each."""
+        """Draw values for all samples of an epoch; return an array (samples, ...), one row per sample."""
         raise NotImplementedError
 
     def change_pixels(self, images: "Tensor", draws: "Tensor") -> "Tensor":
@@ -80,12 +80,12 @@ class AugmentationConfig(ValidatedConfig):
 
 @dataclass
 class CropAugmentationConfig(AugmentationConfig):
-    """An augmentation that crops, in place of the crops at random positions; one at most is on."""
+    """An augmentation that replaces the crops at random positions; at most one is on."""
 
     required_methods: ClassVar[tuple[str, ...]] = ("active", "draw", "crop")
 
     def crop(self, images: "Tensor", draws: "Tensor", size: int) -> "Tensor":
-        """Return crops (N, 3, size, size) of images (N, 3, S, S), both uint8, which are then mirrored.
+        """Return crops (N, 3, size, size) of images (N, 3, S, S), both uint8, to be flipped afterwards.
 
         `draws` holds the rows of these images, on their device.
         """
@@ -99,9 +99,9 @@ class MixAugmentationConfig(AugmentationConfig):
     required_methods: ClassVar[tuple[str, ...]] = ("active", "draw", "mix")
 
     def mix(self, images: "Tensor", partners: "Tensor", draws: "Tensor") -> "tuple[Tensor, Tensor]":
-        """Return mixed inputs (N, 3, size, size), and the share of each one's own label (N,).
+        """Return mixed inputs (N, 3, size, size), and the share of each image's own label (N,).
 
-        Both kinds of images are inputs of the network, float. `draws` holds the rows of `images`.
+        `images` and `partners` are inputs of the network, float. `draws` holds the rows of `images`.
         """
         raise NotImplementedError
 
@@ -162,7 +162,7 @@ class AugmentConfig(ValidatedConfig):
 class DataConfig(ValidatedConfig):
     """Images, their preparation, and how they are loaded.
 
-    Itself it is a source of class folders; other sources override `list_files`, or derive from
+    This class reads class folders; other sources override `list_files`, or derive from
     `FetchedDataConfig`.
     """
 
@@ -187,7 +187,7 @@ class DataConfig(ValidatedConfig):
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def list_files(self, walk: "Walk") -> "tuple[ImageList, ImageList] | None":
-        """List the training and validation images below `walk.root`; None: they are in class folders.
+        """List the training and validation images below `walk.root`; None if they are in class folders.
 
         Raises `UserError` for data that cannot be trained on.
         """

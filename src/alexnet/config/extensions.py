@@ -41,10 +41,10 @@ def load_typed_extensions(arguments: Sequence[str]) -> bool:
 
 
 def load_extension(name: str) -> None:
-    """Import a module that registers choices; it is looked for in the current folder, too.
+    """Import a module that registers choices; the current folder is searched, too.
 
     `<folder of the module>/conf` is added to the YAML files of conf/. Raises `UserError` for a module that
-    does not exist or cannot be imported, with the line that is to blame.
+    does not exist or cannot be imported, with the line at fault.
     """
     if name in _loaded:
         return

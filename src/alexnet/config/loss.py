@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class LossConfig(ValidatedConfig):
-    """A loss of each image, whose mean over the global batch is minimized."""
+    """A loss per image, whose mean over the global batch is minimized."""
 
     required_methods: ClassVar[tuple[str, ...]] = ("build",)
 
     name: str = MISSING
 
     def build(self, classes: int) -> "Callable[..., Tensor]":
-        """Build the function from logits (N, classes) and labels (N,) to the losses (N,) of the images.
+        """Build the function that maps logits (N, classes) and labels (N,) to one loss per image (N,).
 
-        With a teacher it takes the teacher's logits (N, classes), too, in training.
+        With a teacher, it also takes the teacher's logits (N, classes) in training.
         """
         raise NotImplementedError
 

@@ -55,7 +55,7 @@ class SchedulerConfig(ValidatedConfig):
     warmup_epochs: float = 0.0
 
     def build(self, optimizer: "Optimizer", epochs: int) -> "LRScheduler | ReduceLROnPlateau | None":
-        """Build the schedule of a run of `epochs` epochs, stepped once an epoch; None for a constant rate.
+        """Build the schedule of a run of `epochs` epochs, stepped once per epoch; None for a constant rate.
 
         A `ReduceLROnPlateau` is stepped with val/top1_error.
         """

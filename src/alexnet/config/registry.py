@@ -44,8 +44,8 @@ class Registry(Generic[Choice]):
     def register(self, name: str) -> Callable[[Choice], Choice]:
         """Return the decorator that registers a choice under `name`.
 
-        Raises `TypeError` for what cannot be a choice of this kind, and `ValueError` for a name that is taken
-        or is not of small letters, digits and underscores.
+        Raises `TypeError` for an object that cannot be a choice of this kind, and `ValueError` for a name
+        that is taken or does not consist of lowercase letters, digits and underscores.
         """
         if not isinstance(name, str):
             raise TypeError(f'a name is missing: write register("name") above this {self.kind}')

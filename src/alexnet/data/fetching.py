@@ -15,9 +15,9 @@ from alexnet.terminal import console
 
 @dataclass(frozen=True)
 class Download:
-    """A data set that is downloaded, with the `bytes` of its archive, and in total `on_disk`.
+    """A data set to download: its archive has `bytes`, and in total it needs `on_disk` bytes.
 
-    `unpacked` is the folder in `data.root` that the archive becomes.
+    `unpacked` is the folder in `data.root` into which the archive is unpacked.
     """
 
     name: str
@@ -29,16 +29,16 @@ class Download:
 
 @dataclass
 class FetchedDataConfig(DataConfig):
-    """Images that are made or downloaded into `root`, in class folders, if it holds no copy."""
+    """Images that are made or downloaded into `root`, as class folders, unless it contains a copy."""
 
     required_methods: ClassVar[tuple[str, ...]] = ("make",)
     fetched = True
     download: ClassVar[Download | None] = None  # what `fetch` downloads; None if it makes the images
 
     def find(self, root: Path) -> Path | None:
-        """Return the folder, `root` itself or one inside it, that holds training images.
+        """Return the folder with training images, `root` or one inside it; None if there is none.
 
-        These are in a folder of theirs, or in archives.
+        The images are in a subfolder for training, or in archives.
         """
         from alexnet.data.archives import find_archives
         from alexnet.data.splits import SplitKind, split_kind  # imports torch
@@ -52,8 +52,8 @@ class FetchedDataConfig(DataConfig):
     def make(self, folder: Path, workers: int) -> None:
         """Make or download the images into `folder`, as train/<class>/ and val/<class>/.
 
-        Called if `find` returns None, by one process at a time. The folder is new, in `data.root`, and it
-        becomes the data set when this returns: what an interruption leaves is never used.
+        Called if `find` returns None, by one process at a time. `folder` is a new folder in `data.root`
+        that becomes the data set when this returns; what an interrupted call leaves is never used.
         """
         raise NotImplementedError
 
