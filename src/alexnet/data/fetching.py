@@ -17,7 +17,7 @@ from alexnet.terminal import console
 class Download:
     """A data set to download: its archive has `bytes`, and in total it needs `on_disk` bytes.
 
-    `unpacked` is the folder in `data.root` into which the archive is unpacked.
+    `unpacked` is the folder in `data.root` that unpacking the archive creates.
     """
 
     name: str
