@@ -48,7 +48,7 @@ def test_a_good_sample(config: DataConfig, workers: int) -> None:
     finding = sample(config, workers)
     assert finding.status is Status.ok
     assert finding.message.startswith("18 of 18 images read, ")
-    assert "the first training decodes all once" in finding.message
+    assert "the first training run decodes all once" in finding.message
 
 
 def test_after_the_first_training(config: DataConfig, image_tree: Path) -> None:
@@ -88,7 +88,7 @@ def test_bad_files_are_named(config: DataConfig, image_tree: Path) -> None:
     finding = sample(config)
     assert finding.status is Status.failed  # of 18 images none may be bad
     assert "16 of 18 images read" in finding.message
-    assert "Not train/cat/cat3.jpg: " in finding.message
+    assert "Unreadable: train/cat/cat3.jpg: " in finding.message
     assert "; val/dog/dog1.jpg: " in finding.message
     assert "data.max_unreadable=0.001" in finding.advice
     config.max_unreadable = 0.2

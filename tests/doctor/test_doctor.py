@@ -69,7 +69,7 @@ def test_not_ready(image_tree: Path, tmp_path: Path) -> None:
     )
     devices, sample, outputs = [line for line in lines if line.startswith("FAILED")]
     assert "data.batch_size=3: the global batch does not divide evenly over 2 devices." in devices
-    assert "Not train/cat/cat1.jpg:" in sample
+    assert "Unreadable: train/cat/cat1.jpg:" in sample
     assert "no folder can be made there" in outputs
     assert lines[-1].startswith("3 of ")
     assert (tmp_path / "outputs").read_text() == "a file"

@@ -36,7 +36,7 @@ def test_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_offline() -> None:
     assert "not logged in" in check().message
-    assert "offline as asked for" in check("logger.mode=offline").message
+    assert "offline as requested" in check("logger.mode=offline").message
     assert {check().status, check("logger.mode=offline").status} == {Status.ok}
 
 

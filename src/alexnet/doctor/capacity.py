@@ -73,7 +73,7 @@ def check_memory(estimate: ResourceEstimate, free: float | None, processes: int)
     amount = f"{needed / 1e9:.2f} GB at least" + (f" for {processes} processes" if processes > 1 else "")
     message = f"{amount}: weights, gradients, the update rule and a batch of images"
     if free is None:
-        yield ok("memory", f"{message}; how much is free is not known here")
+        yield ok("memory", f"{message}; free memory is not known here")
     elif needed > free:
         advice = (
             "Stop other programs on this device, or use less: data.batch_size, model.width, or more devices"

@@ -99,7 +99,7 @@ def _check_requested_devices(config: TrainConfig) -> Iterator[Finding]:
     nodes = f" on each of {trainer.num_nodes} nodes, this being one" if trainer.num_nodes > 1 else ""
     yield ok(
         "devices",
-        f"{trainer.devices} asked for, {resolve_accelerator(trainer.accelerator)}{nodes};"
+        f"{trainer.devices} requested, {resolve_accelerator(trainer.accelerator)}{nodes};"
         f" strategy={strategy.name.value}, {trainer.precision}, batches of {batch_size}",
     )
 

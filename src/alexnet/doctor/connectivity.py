@@ -72,7 +72,7 @@ def check_tracking(
         return
     if not online:
         chosen = config.mode is WandbMode.offline or "WANDB_MODE" in os.environ
-        yield ok("W&B", f"{version}, {'offline as asked for' if chosen else 'not logged in'}: {OFFLINE}")
+        yield ok("W&B", f"{version}, {'offline as requested' if chosen else 'not logged in'}: {OFFLINE}")
         return
     if not has_key:
         yield warning("W&B", f"logger.mode=online, but not logged in: {OFFLINE}", "Log in: wandb login.")

@@ -59,7 +59,8 @@ def check_sample(config: DataConfig, data: OpenData, workers: int) -> Iterator[F
         yield _assess_unreadable(config, data, unreadable, count, message)
     elif data.unreadable is None:
         yield ok(
-            "sample", f"{message}; the first training decodes all once, about {duration(len(data) / rate)}"
+            "sample",
+            f"{message}; the first training run decodes all once, about {duration(len(data) / rate)}",
         )
     else:
         yield ok("sample", message)
@@ -75,9 +76,9 @@ def _assess_unreadable(
     # the probability of a sample as bad as this if as many images as allowed are unreadable
     if hypergeom.sf(len(unreadable) - 1, len(data), allowed, count) < SIGNIFICANCE:
         advice = f"Training would stop: more than {limit}. Repair or remove them, or allow more."
-        return failed("sample", f"{message}. Not {names}{more}", advice)
+        return failed("sample", f"{message}. Unreadable: {names}{more}", advice)
     advice = f"They are excluded, and listed in the run's excluded_files.csv; training stops above {limit}."
-    return warning("sample", f"{message}. Not {names}{more}", advice)
+    return warning("sample", f"{message}. Unreadable: {names}{more}", advice)
 
 
 def check_download(config: DataConfig) -> Iterator[Finding]:

@@ -123,7 +123,7 @@ def check_torchvision() -> Iterator[Finding]:
         if not same_shape or kept != [1]:
             raise RuntimeError("wrong results")
     except (ImportError, OSError, RuntimeError) as error:
-        message = f"it and torch are not compiled for each other: {first_line(error)}"
+        message = f"not built for this torch: {first_line(error)}"
         yield failed("torchvision", message, INSTALL_ADVICE)
         return
     yield ok("torchvision", f"{torchvision.__version__} works with torch {torch.__version__}")
