@@ -205,8 +205,8 @@ def _note_odd_classes(walk: Walk, folder: Path, names: list[str]) -> None:
         largest = max(inside, key=len)
         if len(names) > 1 and all(set(largest) >= set(some) for some in inside):
             walk.notes.append(
-                f"{folder}: its classes {_listed(names)} contain the same folders: {_listed(largest)}. If they"
-                " are splits, call them train and val."
+                f"{folder}: its classes {_listed(names)} contain the same folders: {_listed(largest)}. If"
+                " they are splits, call them train and val."
             )
     first: dict[tuple[int, int], str] = {}
     for name in names:

@@ -145,8 +145,8 @@ def _inside(walk: Walk, root: Path, names: list[str]) -> Layout:
         return find_layout(walk, inner)
     if len(within) > 1 and not walk.has_images(inner):
         raise UserError(
-            f"{root}: its only folder {walk.relative(inner)} contains folders: {_listed(within)}. Did you mean"
-            f" data.root={inner}?"
+            f"{root}: its only folder {walk.relative(inner)} contains folders: {_listed(within)}. Did you"
+            f" mean data.root={inner}?"
         )
     return Layout(None, None, root)
 
