@@ -242,7 +242,7 @@ def test_where_runs_are_placed_is_no_key_of_hydra(monkeypatch: pytest.MonkeyPatc
     """Lightning starts further processes, and only these, with hydra.run.dir."""
     if rank is not None:
         monkeypatch.setenv("LOCAL_RANK", rank)
-    with pytest.raises(UserError, match=r"^hydra\.run\.dir=x: it has no effect here"):
+    with pytest.raises(UserError, match=r"^hydra\.run\.dir=x: has no effect here"):
         check_is_used(["hydra.run.dir=x"])
     monkeypatch.setenv("LOCAL_RANK", "1")
     check_is_used(["hydra.run.dir=x"])

@@ -156,7 +156,7 @@ def test_mistakes_are_reported_in_one_line(override: str, expected: list[str]) -
             ["--config-name=no_lrn"],
             "--config-name=no_lrn: there is no such configuration. Did you mean exper",
         ),
-        (["hydra.run.dir=x"], "hydra.run.dir=x: it has no effect here."),
+        (["hydra.run.dir=x"], "hydra.run.dir=x: has no effect here."),
         (["optimizer.lr=1,000"], "optimizer.lr=1,000: several values are a sweep. Add -m: "),
         (
             ["experiment=alexnet_2012"],

@@ -18,7 +18,7 @@ def step(monitor: NaNMonitor, loss: float) -> bool:
     )
     diverged = monitor.update(trainer, torch.tensor(loss))
     if diverged:
-        with pytest.raises(UserError, match=r"smaller optimizer\.lr \(it is 0\.01\)"):
+        with pytest.raises(UserError, match=r"smaller optimizer\.lr \(now 0\.01\)"):
             monitor.fail(trainer)
     return diverged
 

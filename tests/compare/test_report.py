@@ -246,7 +246,7 @@ def test_a_full_disk_leaves_no_half_report(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("alexnet.compare.report.write_csv", fail)  # the last file
-    with pytest.raises(UserError, match=r"Cannot write the report to .*: No space left on device\. Give"):
+    with pytest.raises(UserError, match=r"Cannot write the report to .*: No space left on device\. Choose"):
         write_report(compare(config(study)), config(study))
     assert {path: path.read_bytes() for path in study.iterdir() if path.is_file()} == before
     assert not list(study.glob(".*"))

@@ -135,7 +135,9 @@ def test_runs_that_do_not_count(tmp_path: Path) -> None:
 def test_one_arm(tmp_path: Path) -> None:
     jobs: list[Job] = [([f"seed={seed}"], {}, error) for seed, error in enumerate((20.0, 21.0, 25.0))]
     study = write_sweep(tmp_path / "sweep", ["seed=0,1,2"], jobs)
-    expected = "only seeds differ (0, 1, 2); there is nothing to compare. Top-1 error: mean 22.00%, from 20"
+    expected = (
+        "only seeds differ (0, 1, 2), so there is nothing to compare. Top-1 error: mean 22.00%, from 20"
+    )
     with pytest.raises(UserError, match=re.escape(expected)):
         read_folder(study, None)
 

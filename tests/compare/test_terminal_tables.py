@@ -43,7 +43,7 @@ def tables(screen: Console, study: Path) -> list[str]:
     assert isinstance(screen.file, io.StringIO)
     lines = screen.file.getvalue().splitlines()
     return [
-        line.rstrip() for line in lines if not line.startswith(("Note", "Runs that", "Add runs", "Report"))
+        line.rstrip() for line in lines if not line.startswith(("Note", "Runs needed", "Add runs", "Report"))
     ]
 
 

@@ -216,7 +216,7 @@ def test_other_npz_files(tmp_path: Path) -> None:
     np.savez_compressed(path, **arrays)
     with pytest.raises(UserError, match="its pixels are compressed") as told_how:
         listed(npz, "imagenet")
-    command = str(told_how.value).partition("without: ")[2].replace("python", sys.executable, 1)
+    command = str(told_how.value).partition("uncompressed: ")[2].replace("python", sys.executable, 1)
     subprocess.run(["bash", "-c", command], check=True)
     assert len(listed(npz, "imagenet").val) == 6
     path.write_bytes(path.read_bytes()[:300])

@@ -218,7 +218,9 @@ def test_hidden_and_system_folders(tmp_path: Path, hidden: str) -> None:
 def test_a_link_to_nothing_is_missing_data(tmp_path: Path, place: str) -> None:
     make(tmp_path, "train/cat", "train/dog")
     (tmp_path / place).symlink_to("/nowhere/birds")
-    with pytest.raises(UserError, match=f"{tmp_path / place}: a link to /nowhere/birds, which is not there"):
+    with pytest.raises(
+        UserError, match=f"{tmp_path / place}: a link to /nowhere/birds, which does not exist"
+    ):
         list_folders(Walk(tmp_path), 0.1)
 
 

@@ -139,7 +139,7 @@ def test_one_form_of_checkpoint(placed: Placed, name: str, later: str) -> None:
 def test_refuses_in_one_line(train: Train, synthetic: tuple[str, ...]) -> None:
     done = train(*SMALL, *synthetic, "strategy=model_parallel", "trainer.devices=2")
     assert done.status == 1
-    assert "the network has only one. Add model.columns=2, " in done.err
+    assert "the network has only one. Add model.columns=2 " in done.err
     assert done.err.count("\n") == 1
     assert not done.outputs.exists()
 

@@ -211,7 +211,7 @@ def test_images_to_compare_with(
         assert (crop.mean(0) - trained().crops.mean).abs().mean() < 20  # of 60 / sqrt(12) expected 14
         assert crop.std(0).mean() > 40
     monkeypatch.setattr("alexnet.data.image_list.decode_image", broken)
-    assert "of 31 validation images 0 can be read" in sample(*synthetic, cache).origin
+    assert "only 0 of 31 validation images can be read" in sample(*synthetic, cache).origin
 
 
 def broken(data: bytes, size: int) -> np.ndarray:
