@@ -136,5 +136,5 @@ def test_without_spread_there_is_no_answer(tmp_path: Path) -> None:
             UserError, match=f"^resolve=0.5: cannot estimate the spread between runs, because {reason}"
         ):
             how_many_section(compare(config(study, 0.5)))
-    with pytest.raises(UserError, match="takes more than 1,000,000 seeds of each arm"):
+    with pytest.raises(UserError, match="takes more than 1,000,000 seeds per arm"):
         one_at_a_time_runs(3, 1e-4, PooledVariance(0.7, 5), 0.95)
