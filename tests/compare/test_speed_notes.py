@@ -56,9 +56,13 @@ def test_a_busy_machine(tmp_path: Path) -> None:
     )
 
 
-def test_speeds_that_differ_widely(tmp_path: Path) -> None:
-    comparison = compared(tmp_path, {"speed": 300.0}, {"speed": 400.0})
-    assert speed_notes(comparison) == ["Speeds vary widely between seeds, in images/s: tanh 300 to 400."]
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [(300.0, 400.0, "300 to 400"), (1247.6, 1871.2, "1,248 to 1,871"), (3.21, 5.0, "3.21 to 5.00")],
+)
+def test_speeds_that_differ_widely(tmp_path: Path, low: float, high: float, shown: str) -> None:
+    comparison = compared(tmp_path, {"speed": low}, {"speed": high})
+    assert speed_notes(comparison) == [f"Speeds vary widely between seeds, in images/s: tanh {shown}."]
 
 
 def test_jobs_side_by_side(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from statistics import fmean, stdev
 
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.runs import Run
+from alexnet.compare.tables import speed_decimals
 
 WIDE = 0.1  # standard deviation of an arm's speeds over its seeds, as a share of their mean
 
@@ -33,7 +34,8 @@ def _spread(arms: Iterable[ArmResult]) -> list[str]:
     for arm in arms:
         speeds = [run.images_per_second for run in arm.runs if run.images_per_second is not None]
         if len(speeds) > 1 and stdev(speeds) > WIDE * fmean(speeds):
-            wide.append(f"{arm.name} {min(speeds):,.3g} to {max(speeds):,.3g}")
+            decimals = speed_decimals(min(speeds))
+            wide.append(f"{arm.name} {min(speeds):,.{decimals}f} to {max(speeds):,.{decimals}f}")
     if not wide:
         return []
     return [f"Speeds vary widely between seeds, in images/s: {'; '.join(wide)}."]

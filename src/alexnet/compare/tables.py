@@ -247,9 +247,14 @@ def speed_text(arm: ArmResult, *, spread: bool = False) -> str:
     if len(known) < len(speeds):
         return "-"
     mean = fmean(known)
-    decimals = max(0, 2 - math.floor(math.log10(mean))) if mean > 0 else 0  # three digits
+    decimals = speed_decimals(mean)
     deviation = f" ± {stdev(known):,.{decimals}f}" if spread and len(known) > 1 else ""
     return f"{mean:,.{decimals}f}{deviation}"
+
+
+def speed_decimals(speed: float) -> int:
+    """Return with how many decimals a speed has three digits or more."""
+    return max(0, 2 - math.floor(math.log10(speed))) if speed > 0 else 0
 
 
 def format_number(value: float | None, form: str, unit: str = "") -> str:
