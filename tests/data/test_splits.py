@@ -11,6 +11,7 @@ from PIL import Image
 
 from alexnet.data.folders import list_folders, list_whole
 from alexnet.data.image_list import ImageList
+from alexnet.data.splits import split_kind, split_preference
 from alexnet.data.walk import Walk
 from alexnet.errors import UserError
 from conftest import save_image
@@ -381,3 +382,9 @@ def test_for_an_evaluation_all_is_taken(tmp_path: Path) -> None:
         assert (train.classes, val.classes) == (("a", "b"), ("a", "b"))
         assert (len(val), walk.val_source) == (count, source)
         assert not set(paths(train)) & set(paths(val))
+
+
+def test_a_validation_split_by_any_name_comes_before_a_test_split() -> None:
+    names = ["test", "holdout", "Val", "dev", "valid"]
+    preferred = sorted(names, key=lambda name: split_preference(name, split_kind(name)))
+    assert preferred == ["valid", "Val", "dev", "holdout", "test"]

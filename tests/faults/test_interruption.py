@@ -170,5 +170,7 @@ def test_at_random_moments(tmp_path: Path, program: str, number: signal.Signals)
         started.send_signal(number)
         _, errors = started.communicate(timeout=120)
         lines = [line for line in errors.splitlines() if not line.startswith("import time:")]
-        ended_before = len(lines) == 1 and lines[0].startswith("Error: ") and started.returncode == 1
+        # of its own, and perhaps hit while Python, which has no handlers then, is shutting down
+        ended_before = len(lines) == 1 and lines[0].startswith("Error: ")
+        ended_before = ended_before and started.returncode in (1, -number)
         assert ended_before or (started.returncode, lines) == (128 + number, ["Interrupted."]), lines

@@ -108,10 +108,10 @@ def find_layout(walk: Walk, root: Path) -> Layout:
     return Layout(folders[train[0]] if train else None, folders[chosen[0]] if chosen else None, root)
 
 
-def split_preference(name: str, kind: SplitKind | None) -> tuple[int, bool, str]:
-    """Return a key that sorts the splits to validate on, the preferred one first."""
+def split_preference(name: str, kind: SplitKind | None) -> tuple[bool, int, str]:
+    """Return a key that sorts the splits to validate on, the preferred one first; test splits come last."""
     first = _FIRST_NAMES.index(name) if name in _FIRST_NAMES else len(_FIRST_NAMES)
-    return first, kind is SplitKind.test, name
+    return kind is SplitKind.test, first, name
 
 
 def _are_classes(walk: Walk, root: Path, names: list[str], train: list[str], val: list[str]) -> bool:
