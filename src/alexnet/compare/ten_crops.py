@@ -65,11 +65,11 @@ def ten_crops_section(comparison: Comparison, *, short: bool = False) -> Section
     interval, (paper, log) = f"{comparison.confidence:.0%} interval", CLAIM_HEADINGS
     headings = ["arm", "runs", "centre", "ten crops", "top-1", interval, paper]
     headings += [] if short else [log, "top-5", interval]
-    rows = []
+    claimed, rows = claim_numbers(ten_crops_claim()), []
     for effect in effects:
         row = [effect.arm.name, str(len(effect.arm.started))]
         row += [format_number(error, ".2f", "%") for error in (effect.center, effect.ten)]
-        row += [difference_text(effect.top1), interval_text(effect.top1), *claim_numbers(ten_crops_claim())]
+        row += [difference_text(effect.top1), interval_text(effect.top1), *claimed]
         rows.append(row[:-1] if short else [*row, difference_text(effect.top5), interval_text(effect.top5)])
     return Section("Ten crops", Table(headings, rows), [EXPLANATION])
 
