@@ -39,8 +39,10 @@ def test_what_a_run_writes(overrides: tuple[str, ...], checkpoints: float) -> No
     assert 0.1e9 < cache.bytes < 0.5e9  # lists of a million images
 
 
-def test_a_download_needs_room_too() -> None:
-    *_, data = estimate_disk_use(compose_config("data=imagenette"), ESTIMATE, 0, download=True)
+def test_a_download_needs_room_too(tmp_path: Path) -> None:
+    (tmp_path / "imagenette").mkdir()
+    config = compose_config("data=imagenette", f"data.root={tmp_path / 'imagenette'}")
+    *_, data = estimate_disk_use(config, ESTIMATE, 0, download=True)
     assert (data.key, data.path.name) == ("data.root", "imagenette")
     assert data.bytes > 6e8
 
