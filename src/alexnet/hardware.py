@@ -105,11 +105,21 @@ FIRST_SIDE, LARGEST_SIDE = 256, 8192
 
 
 def matrix_rate(device: torch.device, precision: str) -> float:
-    """Measure the floating-point operations per second of a large matrix product, as a device's rough speed.
+    """Return the floating-point operations per second of a large matrix product, as a device's rough speed.
 
     Training can exceed it: on some processors the library for convolutions is faster than that for matrix
-    products. `precision` is Lightning's name for the precision. Takes less than a second.
+    products. `precision` is Lightning's name for the precision. Measured once per process.
     """
+    return _cached_matrix_rate(device, precision, torch.get_num_threads())
+
+
+@functools.cache
+def _cached_matrix_rate(device: torch.device, precision: str, threads: int) -> float:
+    return measure_matrix_rate(device, precision)
+
+
+def measure_matrix_rate(device: torch.device, precision: str) -> float:
+    """Measure what `matrix_rate` returns; takes less than a second."""
     dtype, side = precision_dtype(precision), FIRST_SIDE
     while side < LARGEST_SIDE and 2 * side**3 / product_rate(side, dtype, device, 0) < OCCUPYING_SECONDS:
         side *= 2

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from alexnet import hardware
-from alexnet.hardware import matrix_rate
+from alexnet.hardware import measure_matrix_rate
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.flops import training_flops
 from conftest import model_config
@@ -32,7 +32,7 @@ def test_three_times_forward_less_the_images_gradient(columns: int, forward: int
 def test_rate_of_a_matrix_product(precision: str) -> None:
     """Positive, below any processor's, and no draw from the run's own generator."""
     before = torch.get_rng_state()
-    assert 1e8 < matrix_rate(torch.device("cpu"), precision) < 1e15
+    assert 1e8 < measure_matrix_rate(torch.device("cpu"), precision) < 1e15
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -43,5 +43,5 @@ def test_memory_of_the_product_is_not_the_runs_peak(
     reset: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset.append)
     monkeypatch.setattr(hardware, "product_rate", lambda *_: 1e9)
-    assert matrix_rate(torch.device(device), "32-true") == 1e9
+    assert measure_matrix_rate(torch.device(device), "32-true") == 1e9
     assert reset == times * [torch.device(device)]

@@ -1,6 +1,7 @@
 """curves.png is drawn from whatever there is."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -84,3 +85,16 @@ def test_empty_cells(tmp_path: Path) -> None:
 
 def test_duration() -> None:
     assert [duration(s) for s in (0.4, 61, 3600, 90_061)] == ["0:00", "1:01", "1:00:00", "25:01:01"]
+
+
+def test_a_live_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock of our own: not drawn for each change, nor twice, but always complete in the end."""
+    now, data, drawn = [0.0], [0], list[int]()
+    monkeypatch.setattr(figures, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    live = figures.LiveFigure(lambda: drawn.append(data[0]))
+    for now[0], data[0] in ((10.0, 1), (31.0, 2), (40.0, 3), (60.0, 4), (61.0, 5), (62.0, 6)):
+        live.update()
+    assert drawn == [2, 5]
+    live.finish()
+    live.finish()
+    assert drawn == [2, 5, 6]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet.hardware import matrix_rate
+from alexnet.hardware import measure_matrix_rate
 from alexnet.models.layer_stats import measure_layers
 from alexnet.training.fit import train
 from conftest import SMALL, request_of
@@ -57,4 +57,4 @@ def test_a_run(overrides: tuple[str, ...], tmp_path: Path, synthetic: tuple[str,
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_the_matrix_rate(precision: str) -> None:
     with NoFloat64():
-        assert matrix_rate(torch.device("cpu"), precision) > 0
+        assert measure_matrix_rate(torch.device("cpu"), precision) > 0

@@ -13,7 +13,7 @@ from alexnet.data.datamodule import ImageDataModule
 from alexnet.data.loader import read_batches
 from alexnet.data.sampling import epoch_order
 from alexnet.models.layer_stats import MEASURES, measure_layers
-from alexnet.runs.figures import draw_layers
+from alexnet.runs.figures import LiveFigure, draw_layers
 from alexnet.runs.folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class ActivationMonitor(Callback):
     ) -> None:
         self.folder, self.datamodule, self.images, self.title = folder, datamodule, images, title
         self.rows: list[dict[str, Any]] = []
+        self.figure = LiveFigure(self._draw)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.folder is None or self.images is None:
@@ -91,4 +92,8 @@ class ActivationMonitor(Callback):
         assert self.folder is not None
         self.folder.write_layers(self.rows)
         if self.rows:
-            draw_layers(self.rows, self.title, self.folder.figures / "layers.png")
+            self.figure.update()
+
+    def _draw(self) -> None:
+        assert self.folder is not None
+        draw_layers(self.rows, self.title, self.folder.figures / "layers.png")

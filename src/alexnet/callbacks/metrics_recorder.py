@@ -12,7 +12,7 @@ from alexnet.callbacks.loop_state import batches_done
 from alexnet.callbacks.throughput_monitor import ThroughputMonitor
 from alexnet.files import read_csv_columns, shortest_decimal
 from alexnet.hardware import peak_memory_mb
-from alexnet.runs.figures import draw_curves
+from alexnet.runs.figures import LiveFigure, draw_curves
 from alexnet.runs.folder import RunFolder
 from alexnet.terminal import duration, format_speed
 
@@ -24,7 +24,7 @@ HEADINGS = "  epoch   train: loss  top-1   val: loss  top-1  top-5   images/s  w
 
 
 class MetricsRecorder(Callback):
-    """Add a row to metrics.csv and a line to the terminal after each epoch, and redraw curves.png.
+    """Add a row to metrics.csv and a line to the terminal after each epoch, and keep curves.png current.
 
     Errors are in percent. `folder` is None on all ranks but the first, which writes.
     """
@@ -45,6 +45,7 @@ class MetricsRecorder(Callback):
         self._began = time.perf_counter()
         self._lr = 0.0
         self._headed = False
+        self.curves = LiveFigure(self._draw)
 
     def seconds(self) -> float:
         """Return how long the run has taken; earlier starts count up to their last checkpoint."""
@@ -54,6 +55,8 @@ class MetricsRecorder(Callback):
         if self.folder is not None:
             # without the epochs after the checkpoint, which are repeated
             self.folder.write_metrics(self.rows)
+            if self.rows:
+                self.curves.update()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not batches_done(trainer):
@@ -82,7 +85,7 @@ class MetricsRecorder(Callback):
         row["seconds"] = self.seconds()
         self.rows.append(row)
         self.folder.write_metrics(self.rows)
-        self.draw()
+        self.curves.update()
         for logger in trainer.loggers:
             measured = {key: value for key, value in measures.items() if value is not None}
             logger.log_metrics(measured, step=trainer.global_step)
@@ -98,8 +101,7 @@ class MetricsRecorder(Callback):
         self.rows, self._lr = state_dict["rows"], state_dict["lr"]
         self._began -= state_dict["seconds"]
 
-    def draw(self) -> None:
-        """Redraw curves.png from metrics.csv."""
+    def _draw(self) -> None:
         assert self.folder is not None
         metrics = read_csv_columns(self.folder.path / "metrics.csv")
         draw_curves(metrics, self.classes, self.chance_loss, self.title, self.folder.figures / "curves.png")

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import distributions
 from typing import Any
 
@@ -22,7 +23,7 @@ def describe_environment(data_fingerprint: str) -> dict[str, Any]:
             "untracked": (_git("ls-files", "--others", "--exclude-standard") or "").splitlines(),
         },
         "python": platform.python_version(),
-        "packages": {d.metadata["Name"]: d.version for d in sorted(distributions(), key=_name)},
+        "packages": _installed_packages(),
         "platform": platform.platform(),
         "cpu": {"model": cpu_model(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
@@ -32,8 +33,11 @@ def describe_environment(data_fingerprint: str) -> dict[str, Any]:
     }
 
 
-def _name(distribution: Any) -> str:
-    return str(distribution.metadata["Name"]).lower()
+@cache  # a file is read for each package
+def _installed_packages() -> dict[str, str]:
+    """Return the version of each installed package, in the order of their names."""
+    versions = [(str(package.metadata["Name"]), package.version) for package in distributions()]
+    return dict(sorted(versions, key=lambda version: version[0].lower()))
 
 
 def _git(*arguments: str) -> str | None:

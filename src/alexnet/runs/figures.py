@@ -1,6 +1,7 @@
 """Figures of a run: learning curves, filters, layer statistics over the epochs."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,29 @@ from alexnet.plotting import (
 
 # colours, and styles for those who do not see them
 TRAIN, VAL, VAL5 = (GREY, "--"), (BLUE, "-"), (ORANGE, "-.")
+
+REDRAW_SECONDS = 30.0  # drawing takes up to a second, as long as many an epoch of a small network
+
+
+class LiveFigure:
+    """A figure of data that grow, drawn at most every `REDRAW_SECONDS` until the data are complete."""
+
+    def __init__(self, draw: Callable[[], None]) -> None:
+        self._draw = draw
+        self._stale = False
+        self._drawn = time.monotonic()
+
+    def update(self) -> None:
+        """Note that the data have changed, and draw them if it is time."""
+        self._stale = True
+        if time.monotonic() - self._drawn >= REDRAW_SECONDS:
+            self.finish()
+
+    def finish(self) -> None:
+        """Draw the data unless the figure shows them already."""
+        if self._stale:
+            self._draw()
+            self._stale, self._drawn = False, time.monotonic()
 
 
 @themed(LIGHT)

@@ -126,7 +126,7 @@ class _TrainSession(RunSession):
         recorder = self.trainer.recorder
         if recorder.rows:  # else those of an earlier start stay
             self.folder.write_metrics(recorder.rows)
-            recorder.draw()
+        self.trainer.finish_figures()
 
     def print_success(self, result: dict[str, Any]) -> None:
         print_success(result, self.folder, self.logger, self.request.config)

@@ -51,7 +51,9 @@ class RunTrainer:
         self.shutdown = GracefulShutdown(parse_max_time(config.trainer.max_time))
         processes = config.trainer.devices * config.trainer.num_nodes
         self.rendezvous = Rendezvous(processes, config.trainer.rendezvous_timeout, self.shutdown.request)
-        images = watched.activation_monitor.images
+        self.activation_monitor = ActivationMonitor(
+            folder, components.datamodule, watched.activation_monitor.images, self.recorder.title
+        )
         checkpoints = folder.checkpoints if folder else None
         self.callbacks: list[Callback] = [
             self.rendezvous,
@@ -61,7 +63,7 @@ class RunTrainer:
             *_optional_callbacks(watched),  # before the recorder, which records what they log
             NetworkFigures(folder, config.model.name),
             self.recorder,
-            ActivationMonitor(folder, components.datamodule, images, self.recorder.title),
+            self.activation_monitor,
             self.nan_monitor,
             self.convergence_monitor,
             self.rank_monitor,
@@ -87,6 +89,11 @@ class RunTrainer:
         module, datamodule = self.components.module, self.components.datamodule
         with self.shutdown.handling(), self.rendezvous.watching(trainer):
             trainer.fit(module, datamodule, ckpt_path=self.checkpoint, weights_only=True)
+
+    def finish_figures(self) -> None:
+        """Draw what the figures of the run do not show yet."""
+        self.recorder.curves.finish()
+        self.activation_monitor.figure.finish()
 
     def fit_as_worker(self) -> None:
         """Train beside the first process, which records the run."""
