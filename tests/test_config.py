@@ -143,6 +143,10 @@ def test_mistakes_are_reported_in_one_line(override: str, expected: list[str]) -
     ("arguments", "line"),
     [
         (["data=null"], "data=null: a group needs a choice. Choices: cifar10, "),
+        (["logger=null", "model.width=0.5"], "logger=null: a group needs a choice. Choices: csv, wandb."),
+        (["~logger"], "~logger: a group needs a choice. Choices: csv, wandb."),
+        (["~data=synthetic"], "~data=synthetic: a group needs a choice. Choices: cifar10, "),
+        (["~model.lrn"], "~model.lrn: a key cannot be deleted. Give it another value: model.lrn=..."),
         (["study=null"], "study=null: a group needs a choice. Choices: activations, "),
         (["study.pilot.seeds=1"], "study.pilot.seeds: no study is chosen. Add study=<choice>."),
         (["model.lrn=true", "-m", "--cfg", "job"], "-m --cfg: give one of them, not several."),

@@ -99,7 +99,7 @@ def entry_point(
                     register_choices()
                 sys.argv[1:] = quote_arguments(typed, schema)
                 if groups:
-                    check_choices(typed)
+                    check_choices(typed, schema)
                 _check_options(sys.argv[1:], name)
                 check_one_run(sys.argv[1:], typed, name, sweeps=sweeps)
                 try:

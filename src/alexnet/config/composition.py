@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from enum import Enum
 from typing import Any
 
@@ -38,13 +39,19 @@ def group_choices() -> dict[str, list[str]]:
     return {group: sorted(groups[group]) for group in sorted(groups)}
 
 
-def check_choices(arguments: Sequence[str]) -> None:
-    """Raise `UserError` for a choice of a group that is no name, or that of a base, such as data=_base."""
+def check_choices(arguments: Sequence[str], schema: type) -> None:
+    """Raise `UserError` for a choice of a group that is no name, or that of a base, such as data=_base.
+
+    Also for a deleted group, ~data, that the configuration `schema` cannot do without.
+    """
     groups = group_choices()
+    needed = {field.name for field in fields(schema) if field.default is not None}
     for argument in arguments:
         group = argument.partition("=")[0].lstrip("+~").partition("@")[0]
         if not group:
             raise UserError(f"{argument}: expected key=value.")
+        if argument.startswith("~") and group in needed and group in groups:
+            raise UserError(f"{argument}: a group needs a choice. Choices: {', '.join(groups[group])}.")
         if group in groups and not _is_a_name(argument):
             nearest = suggest(argument.partition("=")[2], groups[group])
             choices = ", ".join(groups[group])

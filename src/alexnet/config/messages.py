@@ -66,15 +66,15 @@ def format_missing_choice(arguments: list[str], groups: Mapping[str, Iterable[st
     Such as data.root while data is null. `groups` maps all groups to their choices.
     """
     keys = [argument.partition("=")[0].lstrip("+") for argument in arguments]
+    given = {key: argument.partition("=")[2] for key, argument in zip(keys, arguments, strict=True)}
+    if null := next((key for key in keys if key in groups and given[key] == "null"), None):
+        return f"{null}=null: a group needs a choice.{_list_choices('null', groups[null])}"
     for key in keys:
         group = key.partition(".")[0]
         if key != group and group not in (*keys, "hydra"):
             if group in groups:
                 return f"{key}: no {group} is chosen. Add {group}=<choice>."
             return f"{key}: {group} is null and has no keys."
-    given = {key: argument.partition("=")[2] for key, argument in zip(keys, arguments, strict=True)}
-    if null := next((key for key in keys if key in groups and given[key] == "null"), None):
-        return f"{null}=null: a group needs a choice.{_list_choices('null', groups[null])}"
     return f"{' '.join(arguments)}: cannot be composed."
 
 
@@ -146,6 +146,8 @@ def _expected(override: str, reason: str, schema: type) -> str:
     key, _, value = override.partition("=")
     if match := re.search(r"expected one of \[(.*)\]", reason):
         return "no such value." + _list_choices(value, match[1].split(", "))
+    if "does not support deletion" in reason:
+        return f"a key cannot be deleted. Give it another value: {key.lstrip('~')}=..."
     if "is not a ListConfig" in reason or "with ListConfig" in reason:
         return f"expected a list: {_as_list(key, value)}"
     if re.search(r"[Cc]annot assign \w+ to Dict", reason):
