@@ -79,14 +79,16 @@ def _own_environment() -> Iterator[None]:
 
 
 @functools.cache
-def _composed(overrides: tuple[str, ...]) -> TrainConfig:
+def _composed(overrides: tuple[str, ...]) -> tuple[TrainConfig, dict[str, Any]]:
     with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        return read_config(compose("train", list(overrides)), TrainConfig)
+        raw = compose("train", list(overrides))
+    return read_config(raw, TrainConfig), to_plain_dict(raw)
 
 
 def compose_config(*overrides: str) -> TrainConfig:
     """conf/train.yaml with overrides, as train.py reads it."""
-    return copy.deepcopy(_composed(overrides))
+    config, _ = _composed(overrides)
+    return copy.deepcopy(config)
 
 
 def benchmark_config(*overrides: str) -> BenchmarkConfig:
@@ -97,11 +99,8 @@ def benchmark_config(*overrides: str) -> BenchmarkConfig:
 
 def request_of(folder: Path, *overrides: str, previous: Path | None = None) -> TrainRequest:
     """What train.py makes of a command line with these overrides, for a run in `folder`."""
-    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-        raw = compose("train", list(overrides))
-    config = read_config(raw, TrainConfig)
-    resolved = to_plain_dict(raw) | {"run_folder": str(folder)}
-    config.run_folder = str(folder)
+    config, resolved = copy.deepcopy(_composed(overrides))
+    config.run_folder = resolved["run_folder"] = str(folder)
     return TrainRequest(config, resolved, list(overrides), previous)
 
 
