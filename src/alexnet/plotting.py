@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +67,36 @@ def themed(theme: Theme) -> Iterator[None]:
 def render(draw: Callable[[Theme], Figure], theme: Theme, form: str) -> bytes:
     """Return a chart as the bytes of an image file; `form` is png or svg."""
     with themed(theme):
-        file = io.BytesIO()
         figure = draw(theme)
         _draw_dollars(figure)
-        figure.savefig(file, format=form, dpi=DPI, metadata={"Date": None} if form == "svg" else {})
+        return _save(figure, form)
+
+
+def render_for_pages(draw: Callable[[Theme], Figure]) -> tuple[bytes, bytes]:
+    """Return a chart as a PNG for a light page, and as an SVG that follows a page's theme, light or dark."""
+    with themed(LIGHT):
+        figure = draw(LIGHT)
+        _draw_dollars(figure)
+        png = _save(figure, "png")
+        figure.set_layout_engine("none")  # as it is laid out by now: that takes as long as drawing
+        return png, _follow_theme(_save(figure, "svg"))
+
+
+def _save(figure: Figure, form: str) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format=form, dpi=DPI, metadata={"Date": None} if form == "svg" else {})
     return file.getvalue()
+
+
+def _follow_theme(svg: bytes) -> bytes:
+    """Replace the colours of the light theme by variables, which the dark one sets anew."""
+    names = {color: f"var(--{name})" for name, color in asdict(LIGHT).items()}
+    text = re.sub("#[0-9a-f]{6}", lambda color: names.get(color[0], color[0]), svg.decode())
+    light, dark = (
+        "".join(f"--{name}:{color};" for name, color in asdict(theme).items()) for theme in (LIGHT, DARK)
+    )
+    variables = f":root{{{light}}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}"
+    return text.replace('<style type="text/css">', f'<style type="text/css">{variables}', 1).encode()
 
 
 def tidy(axes: Axes) -> None:

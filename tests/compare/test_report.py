@@ -24,7 +24,7 @@ from alexnet.compare.documents import breakable
 from alexnet.compare.report import write_report
 from alexnet.config import CompareConfig
 from alexnet.errors import UserError
-from alexnet.plotting import DARK, LIGHT, break_name, render, wrap_name
+from alexnet.plotting import DARK, LIGHT, break_name, render, render_for_pages, wrap_name
 from fabricated_runs import write_run, write_study
 
 CLAIM = {
@@ -37,6 +37,7 @@ CLAIM = {
     },
 }
 VOID = {"meta", "img", "source", "link", "br", "wbr"}
+COLOR = re.compile(r"var\(--(\w+)\)|(#[0-9a-f]{6})")
 
 
 def config(study: Path) -> CompareConfig:
@@ -97,15 +98,16 @@ def test_the_page_needs_nothing_else(reported: Path) -> None:
     page = Page(text)
     charts = applicable_charts(comparison)
     assert page.open == []
-    assert len(page.resources) == 2 * len(charts)
+    assert len(page.resources) == len(charts)
     for resource in page.resources:
         assert resource.startswith("data:image/svg+xml;base64,")
         svg = b64decode(resource.partition(",")[2]).decode()
         assert not re.search(r'(href|src)="(?!#)', svg)
         assert "<script" not in svg
+        assert svg.count("prefers-color-scheme: dark") == 1
     assert not re.search(r"url\(|@import|<script|<link", text)
     assert 'name="viewport"' in text
-    assert text.count("prefers-color-scheme: dark") == 1 + len(charts)
+    assert text.count("prefers-color-scheme: dark") == 1  # and once in each chart
     assert "b" not in page.names  # what configurations say is text
     assert "&lt;b&gt;LRN&lt;/b&gt; &amp; more" in text
     assert "a &amp; &lt;b&gt;" in text
@@ -309,6 +311,23 @@ def test_the_same_chart_is_the_same_file(tmp_path: Path) -> None:
         assert render(partial(draw, comparison), LIGHT, "svg") == render(
             partial(draw, comparison), LIGHT, "svg"
         )
+
+
+def test_charts_follow_the_theme_of_the_page(tmp_path: Path) -> None:
+    """One SVG has the colours, in their order, of a chart that is drawn for that theme."""
+    errors = {"baseline": [20.0, 21.0], "a": [21.0, 23.0], "b": [60.0, 61.0]}
+    comparison = comparison_of(tmp_path / "study", errors)
+    for draw in applicable_charts(comparison).values():
+        png, svg = render_for_pages(partial(draw, comparison))
+        assert png == render(partial(draw, comparison), LIGHT, "png")
+        style, _, drawing = svg.decode().partition("</style>")
+        for theme, rules in zip(
+            (LIGHT, DARK), style.split("@media (prefers-color-scheme: dark)"), strict=True
+        ):
+            variables = dict(re.findall(r"--(\w+):(#\w+);", rules))
+            colors = [variables.get(name, hex) for name, hex in COLOR.findall(drawing)]
+            themed = render(partial(draw, comparison), theme, "svg").decode()
+            assert colors == [hex for _, hex in COLOR.findall(themed)]
 
 
 def test_names_do_not_overlap() -> None:

@@ -2,7 +2,6 @@
 
 import re
 from base64 import b64encode
-from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment
@@ -25,16 +24,8 @@ from alexnet.plotting import NAME_BREAKS
 from alexnet.templates import template_environment
 
 
-@dataclass(frozen=True)
-class ChartImages:
-    """A chart as SVG, for a light and for a dark page."""
-
-    light: bytes
-    dark: bytes
-
-
-def html_report(comparison: Comparison, images: dict[str, ChartImages]) -> str:
-    """Render the report as one HTML file that needs no other."""
+def html_report(comparison: Comparison, images: dict[str, bytes]) -> str:
+    """Render the report as one HTML file that needs no other; `images` are SVG."""
     return environment().get_template("report.html.jinja").render(_content(comparison), images=images)
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from alexnet.compare.archive import Options, write_archive
 from alexnet.compare.charts import applicable_charts
 from alexnet.compare.comparison import Comparison
-from alexnet.compare.documents import ChartImages, html_report, markdown_report
+from alexnet.compare.documents import html_report, markdown_report
 from alexnet.compare.how_many import how_many_section
 from alexnet.compare.spreadsheets import csv_files
 from alexnet.config import CompareConfig
 from alexnet.errors import UserError
 from alexnet.files import atomic_write_files, write_csv, write_text
-from alexnet.plotting import DARK, LIGHT, render
+from alexnet.plotting import render_for_pages
 
 
 def write_report(comparison: Comparison, config: CompareConfig) -> Path:
@@ -27,9 +27,8 @@ def write_report(comparison: Comparison, config: CompareConfig) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write_files(folder) as aside:
             for name, draw in applicable_charts(comparison).items():
-                chart = partial(draw, comparison)
-                (aside / f"{name}.png").write_bytes(render(chart, LIGHT, "png"))
-                images[name] = ChartImages(render(chart, LIGHT, "svg"), render(chart, DARK, "svg"))
+                png, images[name] = render_for_pages(partial(draw, comparison))
+                (aside / f"{name}.png").write_bytes(png)
             write_text(aside / "report.html", html_report(comparison, images))
             write_text(aside / "report.md", markdown_report(comparison))
             write_archive(comparison.read, Options.of(config), aside)
