@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from alexnet.data.folders import hold_out_images
 from alexnet.data.image_list import Entry, ImageList, ImageListBuilder
-from alexnet.data.labels import ClassMatcher, composed
+from alexnet.data.labels import ClassMatcher, composed, list_names
 from alexnet.data.npz_batches import NPZ_BATCHES
 from alexnet.data.parquet import PARQUET
 from alexnet.data.prefetch import prefetch_map
@@ -93,17 +93,17 @@ def list_archives(
     reader = _Reader(walk, archives.form, naming)
     if val_fraction is None and not (train_paths and val_paths):
         images = reader.read(train_paths or val_paths, None)
-        walk.val_source = f"all in {_listed(walk, train_paths or val_paths)}"
+        walk.val_source = f"all in {_list_archives(walk, train_paths or val_paths)}"
         return ImageList.of(walk.root, images.classes, []), images
     if not train_paths:
-        names = _listed(walk, val_paths)
+        names = _list_archives(walk, val_paths)
         raise UserError(f"{walk.root}: {names} are not named as training data, and nothing else is there.")
     train = reader.read(train_paths, None)
     if val_paths:
-        walk.val_source = _listed(walk, val_paths)
+        walk.val_source = _list_archives(walk, val_paths)
         return train, reader.read(val_paths, train.classes)
     assert val_fraction is not None
-    return hold_out_images(walk, train, val_fraction, _listed(walk, train_paths))
+    return hold_out_images(walk, train, val_fraction, _list_archives(walk, train_paths))
 
 
 class _Reader:
@@ -125,7 +125,7 @@ class _Reader:
             for name, reason in content.left_out.items():
                 aside[f"{self.walk.relative(path)}/{name}"] = reason
         if not len(builder):
-            raise UserError(f"{_listed(self.walk, paths)}: no images.")
+            raise UserError(f"{_list_archives(self.walk, paths)}: no images.")
         if classes is None:
             classes = tuple(sorted(numbers))
             self._report_unused(declared - set(numbers) if declared & set(numbers) else set())
@@ -176,7 +176,8 @@ class _Reader:
             label = matcher.label(name)
             if label is None:
                 raise UserError(
-                    f"{_listed(self.walk, paths)}: there is no class '{name}' among the training images."
+                    f"{_list_archives(self.walk, paths)}: there is no class '{name}' among the training"
+                    " images."
                 )
             labels.append(label)
         return np.array(labels, np.int64)
@@ -214,14 +215,15 @@ def _splits(walk: Walk, archives: Archives) -> tuple[list[Path], list[Path]]:
     if not train and "" in groups:
         if val:
             raise UserError(
-                f"{walk.root}: {_listed(walk, groups[val[0]])} is named as a split,"
-                f" {_listed(walk, groups[''])} is not. Put train into the names of the training archives."
+                f"{walk.root}: {_list_archives(walk, groups[val[0]])} is named as a split,"
+                f" {_list_archives(walk, groups[''])} is not. Put train into the names of the training"
+                " archives."
             )
         train = [""]
     chosen = [name for name in val if _is_labelled(archives.form, kinds[name], groups[name])][:1]
     unused = [name for name in groups if name not in (*train, *chosen)]
     if unused:
-        listed = ", ".join(_listed(walk, groups[name]) for name in unused)
+        listed = ", ".join(_list_archives(walk, groups[name]) for name in unused)
         walk.notes.append(f"{walk.root}: {listed} not used.")
     for name in (*train, *chosen):
         _report_missing(walk, groups[name])
@@ -255,17 +257,16 @@ def _report_missing(walk: Walk, paths: list[Path]) -> None:
     """Note files that are missing from a set of numbered ones: train-00000-of-00294, train-0000."""
     numbers = {int(number[0]) for path in paths if (number := re.findall(r"\d+", path.stem)[-1:])}
     if not PART.search(paths[0].name) and len(numbers) == len(paths) <= max(numbers) - min(numbers):
-        walk.notes.append(f"{walk.root}: numbers are missing among {_listed(walk, paths)}.")
+        walk.notes.append(f"{walk.root}: numbers are missing among {_list_archives(walk, paths)}.")
     totals = {int(found[1]) for path in paths if (found := PART.search(path.name))}
     if len(totals) == 1 and len(paths) < (total := totals.pop()):
         walk.notes.append(
-            f"{walk.root}: only {len(paths)} of {total} files of {_listed(walk, paths)} are present."
+            f"{walk.root}: only {len(paths)} of {total} files of {_list_archives(walk, paths)} are present."
         )
 
 
-def _listed(walk: Walk, paths: list[Path]) -> str:
-    first = walk.relative(paths[0])
-    return first if len(paths) == 1 else f"{first} and {len(paths) - 1} more"
+def _list_archives(walk: Walk, paths: list[Path]) -> str:
+    return list_names([walk.relative(path) for path in paths], most=1)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from alexnet.data.image_list import NO_CLASS, NOT_AN_IMAGE, ImageList, ImageListBuilder
-from alexnet.data.labels import ClassMatcher, composed, printable
+from alexnet.data.labels import ClassMatcher, composed, list_names, printable
 from alexnet.data.splits import SplitKind, find_layout, split_kind
 from alexnet.data.walk import Walk, is_image, set_aside_others
 from alexnet.errors import UserError
@@ -132,7 +132,9 @@ def _advice(walk: Walk, folder: Path) -> str:
     """Return what to do with archives in a folder that are not of a form that is read in place."""
     names = sorted(PurePath(file.path).name for file in walk.files(folder, deep=False))
     packed = [name for name in names if name.lower().endswith(PACKED)]
-    return f" Archives such as {_listed(packed)} are not read in place here: extract them." if packed else ""
+    return (
+        f" Archives such as {list_names(packed)} are not read in place here: extract them." if packed else ""
+    )
 
 
 def _own_classes(walk: Walk, folder: Path, names: list[str]) -> tuple[tuple[str, ...], dict[str, int]]:
@@ -205,8 +207,8 @@ def _note_odd_classes(walk: Walk, folder: Path, names: list[str]) -> None:
         largest = max(inside, key=len)
         if len(names) > 1 and all(set(largest) >= set(some) for some in inside):
             walk.notes.append(
-                f"{folder}: its classes {_listed(names)} contain the same folders: {_listed(largest)}. If"
-                " they are splits, call them train and val."
+                f"{folder}: its classes {list_names(names)} contain the same folders: {list_names(largest)}."
+                " If they are splits, call them train and val."
             )
     first: dict[tuple[int, int], str] = {}
     for name in names:
@@ -219,11 +221,6 @@ def _note_odd_classes(walk: Walk, folder: Path, names: list[str]) -> None:
 def _folders_alone(walk: Walk, folder: Path) -> list[str]:
     """Return the names of the folders in one that holds no images itself; none for others."""
     return [] if walk.has_images(folder) else walk.subfolders(folder)
-
-
-def _listed(names: list[str], most: int = 3) -> str:
-    shown = ", ".join(map(printable, names[:most]))
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def _endings(aside: dict[str, str], kind: str) -> str:

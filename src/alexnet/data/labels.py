@@ -11,6 +11,12 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
+def list_names(names: Sequence[str], most: int = 3) -> str:
+    """Return the first names, printable, and how many more there are: cat, dog, emu and 7 more."""
+    shown = ", ".join(map(printable, names[:most]))
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
 def composed(name: str) -> str:
     """Return a name in Unicode's composed form (NFC): macOS writes accents as characters of their own."""
     return unicodedata.normalize("NFC", printable(name))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from alexnet.data.labels import matching_key
+from alexnet.data.labels import list_names, matching_key
 from alexnet.data.walk import Walk
 from alexnet.errors import UserError
 
@@ -81,14 +81,14 @@ def find_layout(walk: Walk, root: Path) -> Layout:
     val = sorted(set(kinds) - set(train), key=lambda name: split_preference(name, kinds[name]))
     if len(train) > 1:
         raise UserError(
-            f"{root}: {_listed(train)} are both named as training images. Merge them, or move one away."
+            f"{root}: {_list_folders(train)} are both named as training images. Merge them, or move one away."
         )
     if _are_classes(walk, root, names, train, val):
         return Layout(None, None, root)
     if not train and len(kinds) < len(names):
         classes = [name for name in names if name not in kinds]
         raise UserError(
-            f"{root}: {val[0]}/ is named as a split, but {_listed(classes)} beside it are classes. Move"
+            f"{root}: {val[0]}/ is named as a split, but {_list_folders(classes)} beside it are classes. Move"
             f" the training classes into {root / 'train'}, or rename {val[0]} if it is a class."
         )
     folders = {name: _undoubled(walk, root / name) for name in (*train, *val)}
@@ -99,7 +99,7 @@ def find_layout(walk: Walk, root: Path) -> Layout:
         del walk.mtimes[walk.relative(root)]  # a pack in it, or a file beside the splits, is no change
     unused = [name for name in names if name not in (*train, *chosen)]
     if unused:
-        walk.notes.append(f"{root}: {_listed(unused)} not used.")
+        walk.notes.append(f"{root}: {_list_folders(unused)} not used.")
     for name in chosen if train else ():
         if folders[name].samefile(folders[train[0]]):
             walk.notes.append(
@@ -145,8 +145,8 @@ def _inside(walk: Walk, root: Path, names: list[str]) -> Layout:
         return find_layout(walk, inner)
     if len(within) > 1 and not walk.has_images(inner):
         raise UserError(
-            f"{root}: its only folder {walk.relative(inner)} contains folders: {_listed(within)}. Did you"
-            f" mean data.root={inner}?"
+            f"{root}: its only folder {walk.relative(inner)} contains folders: {_list_folders(within)}. Did"
+            f" you mean data.root={inner}?"
         )
     return Layout(None, None, root)
 
@@ -164,6 +164,5 @@ def _undoubled(walk: Walk, folder: Path) -> Path:
     return folder
 
 
-def _listed(names: list[str], most: int = 3) -> str:
-    shown = ", ".join(f"{name}/" for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+def _list_folders(names: list[str]) -> str:
+    return list_names([f"{name}/" for name in names])
