@@ -35,7 +35,15 @@ from conftest import Train, compose_config
 # of each program; those of train.py are benchmark.py's and doctor.py's as well
 DATA = ("data.root", "data.cache", "data.pack")
 PATH_KEYS: dict[type, tuple[str, ...]] = {
-    TrainConfig: ("outputs", "run_folder", "resume", "model.pretrained", "study.pilot.reuse", *DATA),
+    TrainConfig: (
+        "outputs",
+        "run_folder",
+        "resume",
+        "model.pretrained",
+        "study.reuse",
+        "study.pilot.reuse",
+        *DATA,
+    ),
     BenchmarkConfig: ("outputs", "run_folder", "resume", "model.pretrained", *DATA),
     PrepareConfig: DATA,
     EvaluateConfig: ("run", "checkpoint", "weights", "data_root", "out", "outputs", "cache", *DATA),

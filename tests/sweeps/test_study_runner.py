@@ -285,6 +285,32 @@ def test_the_pilot_of_an_earlier_study_is_reused(tmp_path: Path, archived: bool)
     assert "its pilot chose nothing for no_conv4. Arms: baseline, no_conv3." in told
 
 
+def test_runs_of_earlier_studies_are_not_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of the same configuration, wherever they lie below the folder: here a common baseline's."""
+    given = ("study=depth", "study.pilot=null", "study.seeds=2", "study.baseline_seeds=2", "logger=csv")
+
+    def error(run: dict[str, Any]) -> float:
+        return 40.0 + run["seed"] if run["model"]["remove_layers"] else 30.0 + run["seed"]
+
+    with study(tmp_path / "outputs", *given, "study.factors=[no_conv3]", error=error) as (runner, fake):
+        runner.run()
+        first = runner.folder
+    checkpoint = first / "baseline/seed=1/checkpoints/last.ckpt"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"weights")
+    (first / "baseline/seed=0/result.json").write_text('{"status": "interrupted"}')  # not to be had
+    second = (*given, "study.factors=[no_conv3,no_conv4]", f"study.reuse={tmp_path}")
+    with study(tmp_path / "others", *second) as (runner, fake):
+        runner.run()
+    ran = [(run["model"]["remove_layers"], run["seed"]) for run in fake.batches[0]]
+    assert ran == [([], 0), (["conv4"], 0), (["conv4"], 1)]
+    taken = runner.folder / "baseline/seed=1"
+    assert json.loads((taken / "result.json").read_text())["val"]["top1_error"] == 31.0
+    assert (taken / "checkpoints/last.ckpt").samefile(checkpoint)
+    assert "Reused   3 runs of" in capsys.readouterr().out
+    assert "there are no completed runs in it" in refusal(tmp_path / "third", *given, "study.reuse=conf")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

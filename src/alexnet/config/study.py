@@ -81,7 +81,8 @@ class StudyConfig(ValidatedConfig):
     """A study: an arm for each combination of factors that its design asks for.
 
     The baseline is a choice of the group `group`; a factor is another choice of it, or what is typed to
-    change it, such as "model.lrn=false".
+    change it, such as "model.lrn=false". `reuse` is a folder: completed runs in it that have exactly the
+    configuration of one of the study's are copied instead of run again.
     """
 
     name: str = MISSING
@@ -93,6 +94,7 @@ class StudyConfig(ValidatedConfig):
     resolution: int = MISSING
     seeds: int = MISSING
     baseline_seeds: int | None = MISSING
+    reuse: InputPath | None = None
     pilot: PilotConfig | None = field(default_factory=PilotConfig)
 
     def check(self) -> None:

@@ -22,6 +22,7 @@ from alexnet.studies.rate_model import RateModel
 from alexnet.studies.record import PILOT, TOP1_ERROR, StudyRecord, Trial
 from alexnet.studies.start import has_started
 from alexnet.sweeps.composition import JobComposer
+from alexnet.sweeps.earlier_runs import EarlierRuns
 from alexnet.sweeps.job import Job
 from alexnet.sweeps.pilot_table import print_pilot
 from alexnet.sweeps.planning import plan_job, without_hydra
@@ -62,7 +63,8 @@ class StudyRunner:
         self.folder = Path(str(sweep.hydra.sweep.dir)).absolute()
         self._arguments = list(arguments)
         self.plan: Plan = plan_study(self.config, config.seed)
-        self._earlier = read_earlier_pilot(self.config.pilot, self.plan)
+        self._earlier_pilot = read_earlier_pilot(self.config.pilot, self.plan)
+        self._earlier_runs = EarlierRuns(self.config.reuse)
         self._check_seeds()
         self._composer = JobComposer(loader, sweep)
         self._arms = StudyArms(self._composer, self.config, self.plan, arguments)
@@ -83,7 +85,7 @@ class StudyRunner:
             for arm, seeds in self.plan.seeds.items()  # seed by seed: what is stopped can be compared
             if seed in seeds
         ]
-        missing = sum(not _is_settled(run.job) for run in runs)
+        missing = self._count_missing(runs)
         seconds = missing * (self._seconds_per_run or 0)
         left = f", about {duration(seconds)}" if seconds else ""
         console.print(f"Study    {len(runs)} runs, {missing} to do{left}", markup=False)
@@ -96,7 +98,7 @@ class StudyRunner:
 
     def _check_seeds(self) -> None:
         pilot = self.config.pilot
-        if pilot is None or self._earlier is not None:
+        if pilot is None or self._earlier_pilot is not None:
             return
         used = {seed for seeds in self.plan.seeds.values() for seed in seeds}
         if shared := used & set(_pilot_seeds(pilot)):
@@ -131,9 +133,9 @@ class StudyRunner:
         pilot = self.config.pilot
         if pilot is None:
             return [], {}
-        if self._earlier is not None:
+        if self._earlier_pilot is not None:
             console.print(f"Pilot    not run: reusing the rates of {pilot.reuse}", markup=False)
-            return self._earlier.trials, self._earlier.chosen
+            return self._earlier_pilot.trials, self._earlier_pilot.chosen
         rate = float(self._arms.settings[self.config.baseline][RATE])
         grids = {arm: Grid.of(pilot, rate) for arm in self.plan.pilot_arms}
         trials: dict[str, list[Trial]] = {}
@@ -141,7 +143,7 @@ class StudyRunner:
         open_arms, began = list(grids), time.monotonic()
         for extension in range(pilot.extensions + 1):
             runs = [run for arm in open_arms for run in self._pilot_runs(arm, grids[arm], pilot)]
-            missing = sum(not _is_settled(run.job) for run in runs)
+            missing = self._count_missing(runs)
             what = f"{len(runs)} runs of {len(open_arms)} arms, {missing} to do"
             if extension:
                 what = f"best rate at the edge of the grid: {', '.join(open_arms)}; {missing} more runs"
@@ -199,6 +201,14 @@ class StudyRunner:
         job = plan_job(self._composer, overrides, 0).job
         return _Run(arm, values, seed, job, overrides)
 
+    def _count_missing(self, runs: list[_Run]) -> int:
+        """Take over what earlier studies have, and return how many runs are left to do."""
+        missing = [run.job for run in runs if not _is_settled(run.job)]
+        copied = sum(self._earlier_runs.copy(job.config_hash, job.folder) for job in missing)
+        if copied:
+            console.print(f"Reused   {copied} runs of {self._earlier_runs.folder}", markup=False)
+        return len(missing) - copied
+
     def _run(self, runs: list[_Run]) -> list[_Run]:
         """Run those that are not settled, and return those that failed."""
         missing = [run for run in runs if not _is_settled(run.job)]
@@ -212,8 +222,8 @@ class StudyRunner:
     @property
     def _measure(self) -> str:
         """What the trials measured."""
-        if self._earlier is not None:
-            return self._earlier.measure
+        if self._earlier_pilot is not None:
+            return self._earlier_pilot.measure
         return self.config.pilot.measure if self.config.pilot else TOP1_ERROR
 
     def _record(self, trials: list[Trial], chosen: dict[str, Values]) -> StudyRecord:
