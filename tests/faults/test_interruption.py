@@ -132,6 +132,7 @@ def test_processes_of_multiprocessing_say_nothing(tmp_path: Path, where: str) ->
         env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
         capture_output=True,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's & ignores it
     )
     assert (done.stdout, done.stderr) == ("-2\n", "")
 
