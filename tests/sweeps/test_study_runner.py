@@ -1,7 +1,10 @@
 """Studies with a launcher that makes up the results: the pilot's rounds, resuming, and what is refused."""
 
+import errno
 import json
 import math
+import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -285,7 +288,9 @@ def test_the_pilot_of_an_earlier_study_is_reused(tmp_path: Path, archived: bool)
     assert "its pilot chose nothing for no_conv4. Arms: baseline, no_conv3." in told
 
 
-def test_runs_of_earlier_studies_are_not_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_of_earlier_studies_are_not_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those of the same configuration, wherever they lie below the folder: here a common baseline's."""
     given = ("study=depth", "study.pilot=null", "study.seeds=2", "study.baseline_seeds=2", "logger=csv")
 
@@ -309,6 +314,17 @@ def test_runs_of_earlier_studies_are_not_repeated(tmp_path: Path, capsys: pytest
     assert (taken / "checkpoints/last.ckpt").samefile(checkpoint)
     assert "Reused   3 runs of" in capsys.readouterr().out
     assert "there are no completed runs in it" in refusal(tmp_path / "third", *given, "study.reuse=conf")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copytree", full)
+    with study(tmp_path / "fourth", *second) as (runner, fake), pytest.raises(UserError) as told:
+        runner.run()
+    assert re.fullmatch(
+        "Cannot copy .*seed=0 to .*fourth.*seed=0: .*No space left on device", str(told.value)
+    )
+    assert fake.batches == []
 
 
 @pytest.mark.parametrize(

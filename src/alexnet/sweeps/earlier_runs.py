@@ -31,14 +31,18 @@ class EarlierRuns:
         """Copy the run of this configuration to `folder`, which must not exist; return whether there is one.
 
         Checkpoints take no space where both folders are on one disk: they are links to the same files.
+        Raises `UserError` where it cannot be copied.
         """
         source = self._by_hash.get(config_hash)
         if source is None or folder.exists():
             return False
-        aside = folder.with_name(f"{folder.name}.copying")
-        shutil.rmtree(aside, ignore_errors=True)  # of a copy that was interrupted
-        shutil.copytree(source, aside, copy_function=_link_or_copy)
-        aside.rename(folder)
+        aside = folder.with_name(f".{folder.name}.copying")  # no run while it is not whole
+        try:
+            shutil.rmtree(aside, ignore_errors=True)  # of a copy that was interrupted
+            shutil.copytree(source, aside, copy_function=_link_or_copy)
+            aside.rename(folder)
+        except (OSError, shutil.Error) as error:
+            raise UserError(f"Cannot copy {source} to {folder}: {error}") from error
         return True
 
 

@@ -206,7 +206,9 @@ class StudyRunner:
         missing = [run.job for run in runs if not _is_settled(run.job)]
         copied = sum(self._earlier_runs.copy(job.config_hash, job.folder) for job in missing)
         if copied:
-            console.print(f"Reused   {copied} runs of {self._earlier_runs.folder}", markup=False)
+            console.print(
+                f"Reused   {copied} run{'s' * (copied > 1)} of {self._earlier_runs.folder}", markup=False
+            )
         return len(missing) - copied
 
     def _run(self, runs: list[_Run]) -> list[_Run]:
