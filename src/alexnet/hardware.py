@@ -104,17 +104,13 @@ OCCUPYING_SECONDS = 0.01  # a product that takes this long occupies the whole de
 FIRST_SIDE, LARGEST_SIDE = 256, 8192
 
 
+@functools.cache
 def matrix_rate(device: torch.device, precision: str) -> float:
     """Return the floating-point operations per second of a large matrix product, as a device's rough speed.
 
     Training can exceed it: on some processors the library for convolutions is faster than that for matrix
     products. `precision` is Lightning's name for the precision. Measured once per process.
     """
-    return _cached_matrix_rate(device, precision, torch.get_num_threads())
-
-
-@functools.cache
-def _cached_matrix_rate(device: torch.device, precision: str, threads: int) -> float:
     return measure_matrix_rate(device, precision)
 
 

@@ -100,7 +100,7 @@ class ThroughputMonitor(Callback):
     between the end of a step and the start of the next: fetching, copying and augmenting a batch. A GPU's
     times are its own, not those of this process, which queues the work. Validation is not counted.
     `flops` are those of training on one image; their rate is also given as a fraction of the rate of a matrix
-    product, which is measured on all devices at once as training begins.
+    product, measured on all devices at once as the first training of a process begins.
     """
 
     def __init__(self, flops: int) -> None:

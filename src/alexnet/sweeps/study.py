@@ -85,7 +85,8 @@ class StudyRunner:
             for arm, seeds in self.plan.seeds.items()  # seed by seed: what is stopped can be compared
             if seed in seeds
         ]
-        missing = self._count_missing(runs)
+        self._take_over(runs)
+        missing = sum(not _is_settled(run.job) for run in runs)
         seconds = missing * (self._seconds_per_run or 0)
         left = f", about {duration(seconds)}" if seconds else ""
         console.print(f"Study    {len(runs)} runs, {missing} to do{left}", markup=False)
@@ -143,7 +144,8 @@ class StudyRunner:
         open_arms, began = list(grids), time.monotonic()
         for extension in range(pilot.extensions + 1):
             runs = [run for arm in open_arms for run in self._pilot_runs(arm, grids[arm], pilot)]
-            missing = self._count_missing(runs)
+            self._take_over(runs)
+            missing = sum(not _is_settled(run.job) for run in runs)
             what = f"{len(runs)} runs of {len(open_arms)} arms, {missing} to do"
             if extension:
                 what = f"best rate at the edge of the grid: {', '.join(open_arms)}; {missing} more runs"
@@ -201,15 +203,13 @@ class StudyRunner:
         job = plan_job(self._composer, overrides, 0).job
         return _Run(arm, values, seed, job, overrides)
 
-    def _count_missing(self, runs: list[_Run]) -> int:
-        """Take over what earlier studies have, and return how many runs are left to do."""
-        missing = [run.job for run in runs if not _is_settled(run.job)]
-        copied = sum(self._earlier_runs.copy(job.config_hash, job.folder) for job in missing)
+    def _take_over(self, runs: list[_Run]) -> None:
+        """Copy the missing runs that earlier studies have made."""
+        copied = sum(self._earlier_runs.copy(run.job.config_hash, run.job.folder) for run in runs)
         if copied:
             console.print(
                 f"Reused   {copied} run{'s' * (copied > 1)} of {self._earlier_runs.folder}", markup=False
             )
-        return len(missing) - copied
 
     def _run(self, runs: list[_Run]) -> list[_Run]:
         """Run those that are not settled, and return those that failed."""
