@@ -8,6 +8,7 @@ import resource
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -188,9 +189,12 @@ def compiler_failure(device: torch.device) -> str | None:
     Caches of earlier processes are not used: they would hide a missing compiler.
     """
     try:
-        compiled = torch.compile(_tiny, fullgraph=True, options={"force_disable_caches": True})
-        if compiled(torch.zeros(64, device=device)).sum().item() == 64:
-            return None
+        # not torch.compile(options=...): torch 2.11 does not know this one there
+        with torch.compiler.config.patch(force_disable_caches=True), warnings.catch_warnings():  # type: ignore[attr-defined]
+            warnings.simplefilter("ignore")  # which caches are off
+            compiled = torch.compile(_tiny, fullgraph=True)
+            if compiled(torch.zeros(64, device=device)).sum().item() == 64:
+                return None
         return "compiled code gives wrong results"
     except Exception as error:  # each of the compiler's tools may raise its own
         if lacks_memory(error):
