@@ -1,16 +1,26 @@
 """Speeds are those of steady steps: by a clock that tells each step how long it took."""
 
 import copy
+import csv
+import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from lightning import Trainer
 
 from alexnet.callbacks import throughput_monitor
 from alexnet.callbacks.throughput_monitor import STARTUP_STEPS, ThroughputMonitor
+from alexnet.training import fit
+from conftest import request_of
 
 WAIT = 0.25  # seconds before each step
+SMALL_RUN = (
+    *("model.width=0.0625", "model.fc_units=[64,64]", "data.batch_size=8", "trainer.max_epochs=3"),
+    *("callbacks.checkpoint.every_n_steps=3", "logger=csv", "trainer.accelerator=cpu"),
+)
 
 
 class Run:
@@ -94,6 +104,28 @@ def test_the_median_over_the_epochs(run: Run) -> None:
     run.epoch()
     assert run.monitor.summary()["images_per_second"] == pytest.approx(RATE)
     assert run.monitor.summary()["seconds_per_step"] == pytest.approx(1 + WAIT)
+
+
+def test_saving_is_not_waiting_for_data(
+    synthetic: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a real run, by a clock on which each checkpoint takes a thousand seconds."""
+    saving = 0.0
+    save_checkpoint = Trainer.save_checkpoint
+
+    def slow_save(trainer: Trainer, *arguments: Any, **named: Any) -> None:
+        nonlocal saving
+        saving += 1000
+        save_checkpoint(trainer, *arguments, **named)
+
+    monkeypatch.setattr(Trainer, "save_checkpoint", slow_save)
+    monkeypatch.setattr(throughput_monitor, "perf_counter", lambda: time.perf_counter() + saving)
+    last = {item.partition("=")[0]: item for item in (*synthetic, *SMALL_RUN)}
+    fit.train(request_of(tmp_path / "run", *last.values()))
+    epochs = list(csv.DictReader((tmp_path / "run/metrics.csv").open()))
+    assert len(epochs) == 3
+    assert saving > 5 * 1000
+    assert max(float(epoch["seconds_per_step"]) for epoch in epochs[1:]) < 100
 
 
 def test_too_few_steps_have_no_rate(run: Run) -> None:

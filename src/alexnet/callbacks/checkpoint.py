@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from alexnet.callbacks.loop_state import resume_loops, set_loop_position
 from alexnet.callbacks.nan_monitor import NaNMonitor, all_finite
+from alexnet.callbacks.throughput_monitor import ThroughputMonitor
 from alexnet.config import CheckpointConfig
 from alexnet.distributed.collectives import RankConsensus
 from alexnet.runs.signals import GracefulShutdown, InterruptionError
@@ -40,9 +41,11 @@ class TrainingCheckpoint(Checkpoint):
         config: CheckpointConfig,
         shutdown: GracefulShutdown,
         nan_monitor: NaNMonitor,
+        throughput: ThroughputMonitor,
     ) -> None:
         self.folder = folder or Path()  # the other ranks write nothing
-        self.config, self.shutdown, self.nan_monitor = config, shutdown, nan_monitor
+        self.config, self.shutdown = config, shutdown
+        self.nan_monitor, self.throughput = nan_monitor, throughput
         self.best = math.inf
         self._saved_at = 0.0
         self._position = (0, 0, 1)  # epoch, how many of its batches are done, how many it has
@@ -124,3 +127,4 @@ class TrainingCheckpoint(Checkpoint):
         if self.config.last:
             self._position = (trainer.current_epoch, done, int(trainer.num_training_batches))
             trainer.save_checkpoint(self.folder / "last.ckpt", weights_only=False)
+            self.throughput.skip(trainer.lightning_module)

@@ -98,7 +98,8 @@ class ThroughputMonitor(Callback):
     not steady: compiling is part of them. An epoch has rates where at least half of its steps are steady; the
     rates of a run are the medians over its epochs. Images are those of all devices. Waiting is all time
     between the end of a step and the start of the next: fetching, copying and augmenting a batch. A GPU's
-    times are its own, not those of this process, which queues the work. Validation is not counted.
+    times are its own, not those of this process, which queues the work. Validation is not counted, nor is
+    what `skip` leaves out.
     `flops` are those of training on one image; their rate is also given as a fraction of the rate of a matrix
     product, measured on all devices at once as the first training of a process begins.
     """
@@ -146,6 +147,10 @@ class ThroughputMonitor(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if (rates := self.epoch.rates()) is not None:
             self.epoch_rates.append(rates)
+
+    def skip(self, module: LightningModule) -> None:
+        """Leave out the time since the last step: it was spent on something else than the next one."""
+        self._mark = _mark(module)
 
     def _lap(self, module: LightningModule, add: Callable[[float], None]) -> None:
         """End a lap here, whose seconds are given to `add` once they are known, and begin the next."""

@@ -69,7 +69,9 @@ class RunTrainer:
             self.rank_monitor,
             CompilerCheck(config.performance),
             RNGStateCallback(),
-            TrainingCheckpoint(checkpoints, watched.checkpoint, self.shutdown, self.nan_monitor),
+            TrainingCheckpoint(
+                checkpoints, watched.checkpoint, self.shutdown, self.nan_monitor, self.throughput
+            ),
         ]
 
     def fit(self, logger: WandbLogger | None = None) -> None:
