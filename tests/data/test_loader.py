@@ -82,6 +82,17 @@ def test_threads_work_side_by_side() -> None:
     assert list(prefetch_map(lambda _: barrier.wait() >= 0, range(8), workers=4, ahead=8)) == [True] * 8
 
 
+def test_small_batches_keep_all_threads_busy() -> None:
+    """Each thread reads an image of a batch of its own, and waits until all others do, too."""
+    barrier = threading.Barrier(8)
+
+    class Slow(Numbered):
+        def _read(self, index: int, out: NDArray[np.uint8]) -> None:
+            barrier.wait(timeout=20)
+
+    assert len(list(loader(Slow(64), workers=8, batch=1))) == 64
+
+
 def test_an_error_comes_out() -> None:
     def fails(item: int) -> int:
         if item == 3:

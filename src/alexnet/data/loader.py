@@ -65,7 +65,8 @@ class BatchLoader:
         if self.gather is not None:
             yield from map(self.gather, self.batches.of_epoch(epoch, first))
             return
-        chunks_ahead = AHEAD * -(-self.batches.largest // CHUNK)
+        # of small batches more: each thread needs a chunk
+        chunks_ahead = max(AHEAD * -(-self.batches.largest // CHUNK), self.workers)
         read = prefetch_map(self._read, self._chunks(epoch, first), self.workers, chunks_ahead)
         batches = (batch for batch, last in read if last)
         yield from prefetch_to_cuda(batches, self.gpu) if self.gpu else batches
