@@ -36,6 +36,16 @@ def event(*names: str) -> SimpleNamespace | None:
         (["void cublasLt::splitKreduce_kernel<32, 16, int, float>"], "fully connected"),
         (["void at::native::(anonymous namespace)::softmax_warp_forward<float>"], "loss"),
         (["void cudnn::engines_precompiled::nchwToNhwcKernel<__half>"], "casts and copies"),
+        (  # as an H200 names it, mangled and cut
+            [
+                "_ZN17cutlass__5x_cudnn6KernelINS_4conv6kernel23ImplicitGemmConvolutionINS1_11threadblock22"
+                "ImplicitGemmMultistageINS_4gemm9GemmShapeILi128ELi128ELi32EEENS4_52Conv2dWgradOutputGradient"
+            ],
+            "convolutions, backward",
+        ),
+        (["void nhwcAddPaddingKernel<__nv_bfloat16, __nv_bfloat16, float, true>"], "casts and copies"),
+        (["void tensorTransformGeneric<__nv_bfloat16, __nv_bfloat16, float, true>"], "casts and copies"),
+        (["void nhwcSliceCKernel<__nv_bfloat16, __nv_bfloat16, float, true>"], "casts and copies"),
         (["Memcpy HtoD (Pinned -> Device)"], "casts and copies"),
         (
             ["void at::native::unrolled_elementwise_kernel<at::native::direct_copy_kernel_cuda"],

@@ -83,14 +83,17 @@ def _seconds(run: Callable[[], object], times: int, device: torch.device) -> flo
 
 # words in the profiler's event names that identify the part; the first match counts
 PARTS = {
-    "convolutions, backward": ("convolution_backward", "dgrad", "wgrad"),
-    "convolutions, forward": ("convolution", "conv2d", "fprop", "convolve"),
+    "convolutions, backward": ("convolution_backward", "dgrad", "wgrad", "Dgrad", "Wgrad"),
+    "convolutions, forward": ("convolution", "conv2d", "fprop", "Fprop", "convolve"),
     "LRN": ("LocalResponseNorm",),
     "pooling": ("max_pool",),
     "fully connected": ("addmm", "aten::mm", "gemm", "nvjet", "splitKreduce"),
     "update": ("sgd", "SGD", "Sgd", "multi_tensor_apply"),
     "loss": ("softmax", "SoftMax", "nll_loss"),
-    "casts and copies": ("copy_", "_to_copy", "Memcpy", "ToNhwc", "ToNchw", "convertTensor"),
+    "casts and copies": (
+        *("copy_", "_to_copy", "Memcpy", "ToNhwc", "ToNchw", "convertTensor"),
+        *("AddPadding", "SliceC", "tensorTransform"),  # cuDNN: channels by eights for its matrix products
+    ),
     "ReLU": ("clamp_min", "threshold", "relu"),
 }
 COMPILED = ("CompiledFxGraph", "triton")
