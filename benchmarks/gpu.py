@@ -23,9 +23,11 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from multiprocessing import get_context
 from operator import attrgetter
 from pathlib import Path
 from unittest.mock import patch
@@ -38,6 +40,7 @@ from end_to_end import build_module, train_on
 from gpu_tables import (
     Result,
     augmentation_table,
+    compiled_table,
     machine_table,
     spread,
     steps_table,
@@ -84,13 +87,14 @@ class Sizes:
     trained: tuple[int, ...] = (128, 1024)  # batches of training from data
     rounds: int = 3
     seconds: float = 0.3  # of each step in each round
-    steps: int = 40  # of each way to train in each round
+    steps: int = 40  # of each way to train in each round, at most
+    round_images: int = 12_288  # of each way to train in each round, about
     matrix: int = 8192
     images: int = 2048  # that are made, and repeated
     variant_seconds: float = 20.0  # that must be left to begin with another variant: it is compiled first
 
 
-QUICK = Sizes((2, 4), 4, (4,), 2, 0.0, 2, 64, 20, 0.0)
+QUICK = Sizes((2, 4), 4, (4,), 2, 0.0, 2, 8, 64, 20, 0.0)
 QUICK_KEYS = ("model.width=0.0625", "model.fc_units=[64,64]", "classes=10", "data.workers=0")
 
 
@@ -277,8 +281,6 @@ def measure_steps(bench: Bench, columns: int) -> Result:
         result["profile"] = {"batch_size": int(profiled)} | profile(bench, steps[profiled])
     except Exception as error:  # without it the speeds count
         result["profile"] = {"failed": first_line(error)}
-    steps.clear()
-    bench.free()
     return result
 
 
@@ -295,9 +297,11 @@ def profile(bench: Bench, step: Step) -> Result:
     }
 
 
+Compared = dict[str, tuple[Variant, tuple[str, ...]]]  # by name: what is built, and keys
+
 DEFAULT = "as by default"
 ONE_SIZE = "compiled for one batch size"
-OPTIONS: dict[str, tuple[Variant, tuple[str, ...]]] = {
+OPTIONS: Compared = {
     DEFAULT: (Variant.ours, ()),
     "not channels-last": (Variant.ours, ("performance.channels_last=false",)),
     "without CUDA graphs": (Variant.ours, ("performance.cuda_graphs=false",)),
@@ -309,7 +313,7 @@ OPTIONS: dict[str, tuple[Variant, tuple[str, ...]]] = {
     "stock modules, bfloat16": (Variant.stock_bfloat16, ()),
     "in float32": (Variant.ours, ("trainer.precision=32-true",)),
 }
-INNOVATIONS: dict[str, tuple[Variant, tuple[str, ...]]] = {
+INNOVATIONS: Compared = {
     DEFAULT: (Variant.ours, ()),
     "without LRN": (Variant.ours, ("model.lrn=false",)),
     "without dropout": (Variant.ours, ("model.dropout=0",)),
@@ -321,7 +325,49 @@ INNOVATIONS: dict[str, tuple[Variant, tuple[str, ...]]] = {
 }
 
 
-def compare(bench: Bench, variants: dict[str, tuple[Variant, tuple[str, ...]]], *given: str) -> Result:
+TWO_COLUMNS = "model.columns=2"
+COMPILERS = 6  # processes at most: each takes as much of the GPU's memory as a step does
+
+
+def compile_ahead(bench: Bench) -> Result:
+    """Compile the networks that `compare` will measure, several at a time, into the compiler's cache.
+
+    Each takes about twenty seconds, mostly of one core. One that fails is told where it is measured.
+    """
+    compared = [(OPTIONS, ()), (OPTIONS, (TWO_COLUMNS,)), (INNOVATIONS, ())]
+    networks = {
+        (variant, (*given, *keys), name == ONE_SIZE)
+        for variants, given in compared
+        for name, (variant, keys) in variants.items()
+        if variant not in BFLOAT16 or bench.product_dtype is torch.bfloat16
+    }
+    processes = max(1, min(COMPILERS, (os.cpu_count() or 1) // 2))
+    began = time.perf_counter()
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_prepare) as pool:
+        jobs = [
+            pool.submit(_first_step, variant, bench.config(*keys), one_size)
+            for variant, keys, one_size in networks
+        ]
+        failed = sum(job.exception() is not None for job in jobs)
+    seconds = time.perf_counter() - began
+    return {"networks": len(networks), "not_compiled": failed, "processes": processes, "seconds": seconds}
+
+
+def _prepare() -> None:
+    log_to_terminal(quiet=True)
+    cli.register("benchmark", BenchmarkConfig)
+
+
+def _first_step(variant: Variant, config: BenchmarkConfig, one_size: bool) -> None:
+    with ieee_float32(), _compiled_for_one_size(one_size):
+        build_steps(variant, config)(config.data.batch_size)()
+    torch.compiler.reset()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def compare(bench: Bench, variants: Compared, *given: str) -> Result:
     """Measure variants of a step in turns, and how many times as fast as the default each is.
 
     A variant that fails is written down, and so is one for which no time is left.
@@ -354,8 +400,6 @@ def compare(bench: Bench, variants: dict[str, tuple[Variant, tuple[str, ...]]], 
             "milliseconds": spread([1e3 * value for value in values]),
             "ratio": spread(ratios),
         }
-    steps.clear()
-    bench.free()
     return result
 
 
@@ -407,7 +451,8 @@ def measure_training(bench: Bench, columns: int) -> Result:
     for size in bench.sizes.trained:
         keys = (f"model.columns={columns}", f"data.batch_size={size}")
         config = bench.config(*keys)
-        images = size * (WARM_UP + bench.sizes.steps)
+        steps = min(bench.sizes.steps, bench.sizes.round_images // size)
+        images = size * (WARM_UP + steps)
         ways: dict[str, tuple[BenchmarkConfig, ImageData | None]] = {NETWORK: (config, None)}
         for name, data in bench.data.items():
             ways[name] = config, replace(data, train=Repeated(data.train, images))
@@ -416,7 +461,7 @@ def measure_training(bench: Bench, columns: int) -> Result:
         rates: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(bench.sizes.rounds):
             for name, (of_way, data) in ways.items():
-                rates[name].append(train_on(module, of_way, data, bench.sizes.steps))
+                rates[name].append(train_on(module, of_way, data, steps))
             if bench.left() < 0:
                 break
         result[str(size)] = {
@@ -442,6 +487,7 @@ PARTS = {
     "machine": Part("The machine", measure_machine, machine_table),
     "steps_1": Part("A step, one column", lambda bench: measure_steps(bench, 1), steps_table),
     "steps_2": Part("A step, two columns", lambda bench: measure_steps(bench, 2), steps_table),
+    "compiled": Part("What is compared, compiled in advance", compile_ahead, compiled_table),
     "training_1": Part("Training, one column", lambda bench: measure_training(bench, 1), training_table),
     "innovations": Part(
         "What each innovation costs", lambda bench: compare(bench, INNOVATIONS), variants_table
@@ -449,7 +495,7 @@ PARTS = {
     "augmentation": Part("Augmentation on the device", measure_augmentation, augmentation_table),
     "options_2": Part(
         "Other ways to compute it, two columns",
-        lambda bench: compare(bench, OPTIONS, "model.columns=2"),
+        lambda bench: compare(bench, OPTIONS, TWO_COLUMNS),
         variants_table,
     ),
     "options_1": Part(
@@ -474,8 +520,7 @@ def write_report(folder: Path, content: Result) -> None:
 
 def main() -> None:
     arguments, overrides = _arguments()
-    log_to_terminal(quiet=True)
-    cli.register("benchmark", BenchmarkConfig)
+    _prepare()
     folder, content = _open_report(arguments)
     sizes, keys = (QUICK, QUICK_KEYS) if arguments.quick else (Sizes(), ())
     bench = Bench(sizes, (*keys, *overrides), arguments.pack, content["started"] + 60 * arguments.minutes)
@@ -485,7 +530,7 @@ def main() -> None:
                 if name not in content["parts"]:
                     content["parts"][name] = _measured(bench, part)
                     write_report(folder, content)
-                    if not _answers(bench.device):
+                    if not _answers(bench):
                         _start_again(folder, bench)
     finally:
         shutil.rmtree(bench.scratch, ignore_errors=True)
@@ -508,10 +553,11 @@ def _measured(bench: Bench, part: Part) -> Result:
     return result
 
 
-def _answers(device: torch.device) -> bool:
-    """Return whether the device still works: after some errors a GPU does nothing more for a process."""
+def _answers(bench: Bench) -> bool:
+    """Free the memory of a part, and return whether the device still works: after some errors it does not."""
     try:
-        synchronize(device)
+        bench.free()
+        synchronize(bench.device)
     except RuntimeError:
         return False
     return True

@@ -76,6 +76,15 @@ def parts_table(profile: Result) -> list[str]:
     return table((title, *profile["parts"]), [["percent", *shares]])
 
 
+def compiled_table(result: Result) -> list[str]:
+    """Return in a sentence what was compiled before it is measured."""
+    failed = f", {result['not_compiled']} of which failed" if result["not_compiled"] else ""
+    return [
+        f"{result['networks']} networks{failed}, by {result['processes']} processes in"
+        f" {result['seconds']:.0f} s. Their first steps below find them compiled."
+    ]
+
+
 def variants_table(result: Result) -> list[str]:
     """Return the table of variants of a step."""
     rows = [

@@ -89,6 +89,9 @@ def test_all_parts(gpu: Any, tmp_path: Path) -> None:
     parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
     assert list(parts) == list(gpu.PARTS)
     assert not [name for name, part in parts.items() if "failed" in part or "skipped" in part], done.stderr
+    # the default with one column and with two is among the innovations, too
+    assert parts["compiled"]["networks"] == 2 * len(gpu.OPTIONS) + len(gpu.INNOVATIONS) - 2
+    assert parts["compiled"]["not_compiled"] == 0
     for name in ("steps_1", "steps_2"):
         assert list(parts[name]["batches"]) == ["2", "4"]
         assert sum(parts[name]["profile"]["parts"].values()) == pytest.approx(1)
