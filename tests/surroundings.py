@@ -48,9 +48,6 @@ def environment(found: Mapping[str, str], home: Path) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "MPLCONFIGDIR": str(home / "matplotlib"),  # its list of fonts is made once, whatever HOME a test has
         "ALEXNET_CACHE": str(home / "cache"),
-        # where mpi4py is installed, Lightning starts MPI to ask for its size: Open MPI, on a machine without
-        # ssh, would end the process
-        "OMPI_MCA_ess_singleton_isolated": "1",
     }
 
 

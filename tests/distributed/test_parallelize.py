@@ -240,7 +240,17 @@ def test_a_checkpoint_goes_on_under_another_placement(
 
 
 @pytest.mark.slow
-def test_started_by_torchrun(placed: Placed, synthetic: tuple[str, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize("variables", [{}, {"SLURM_NTASKS": "2", "SLURM_JOB_NAME": "job.sh"}])
+def test_started_by_torchrun(
+    placed: Placed,
+    synthetic: tuple[str, ...],
+    tmp_path: Path,
+    variables: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also by one that the script of a Slurm job has started."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     arguments = (*COLUMNS, *synthetic, *PLACEMENTS["columns"], f"run_folder={tmp_path / 'run'}")
     assert finished(tmp_path, *torchrun, str(PROJECT / "src/train.py"), *arguments).count("Folder") == 1

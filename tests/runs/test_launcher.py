@@ -22,7 +22,8 @@ SRUN = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "python", "SLURM_STEP_ID": "0", "
 SRUN |= {"SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_NUM_NODES": "2", "SLURM_PROCID": "3", "SLURM_LOCALID": "1"}
 BATCH = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "x.sh", "SLURM_NTASKS": "4", "SLURM_PROCID": "0"}
 LIGHTNING = {"LOCAL_RANK": "1", "NODE_RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
-MPIRUN = {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4"}
+MPIRUN = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3"}
+RANKED = MPIRUN | {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4"}
 
 
 @pytest.fixture
@@ -49,7 +50,8 @@ def started(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> 
         (BATCH, 4, 1),
         (SRUN | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}, 2, 1),
         (LIGHTNING, 2, 2),
-        (MPIRUN, 2, 2),
+        (RANKED, 2, 2),
+        ({"OMPI_COMM_WORLD_SIZE": "1"}, 2, 1),
     ],
     indirect=["started"],
 )
@@ -74,6 +76,8 @@ def test_as_configured(started: dict[str, str], devices: int, nodes: int) -> Non
             r"^srun has started 4 .*\(nodes: 2\).* Set trainer.devices=2 trainer.num_nodes=2,",
         ),
         (SRUN | {"SLURM_JOB_NAME": "interactive"}, 1, 1, r"srun has started 4 processes"),
+        (MPIRUN, 4, 1, r"^mpirun has started 4 .* no ranks.* torchrun --nproc-per-node=4 src/train.py"),
+        ({"PMI_SIZE": "2"}, 1, 1, r"^mpirun has started 2 "),
         ({"LOCAL_RANK": "1"}, 1, 1, r"^LOCAL_RANK=1 in the environment: .* Remove it: unset LOCAL_RANK$"),
         ({"LOCAL_RANK": "2", "RANK": "2"}, 2, 1, r"unset RANK LOCAL_RANK$"),
         ({"RANK": "1"}, 2, 1, r"unset RANK$"),
@@ -120,6 +124,7 @@ def test_what_lightning_is_told(started: dict[str, str], name: str, tasks_per_no
             TORCHRUN,
             r"^torchrun has started 2 processes of evaluate.py, .*\. Start it without",
         ),
+        (MPIRUN, r"^mpirun has started 4 processes of evaluate.py, .*\. Start it without"),
         ({"LOCAL_RANK": "1"}, r"evaluate.py runs as one process\. Remove it: unset LOCAL_RANK$"),
     ],
     indirect=["started"],

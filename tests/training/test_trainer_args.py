@@ -2,14 +2,20 @@
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 import torch
+from lightning.fabric.plugins.environments import (
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 
 from alexnet.errors import UserError
 from alexnet.hardware import resolve_precision
 from alexnet.training.trainer_args import check_devices, trainer_arguments, workers_per_device
-from conftest import compose_config
+from conftest import Train, compose_config
 
 
 def check(*overrides: str) -> None:
@@ -98,6 +104,42 @@ def test_refuses_an_accelerator_that_is_not_there() -> None:
 def test_strategy(overrides: list[str], strategy: str) -> None:
     config = compose_config("trainer.accelerator=cpu", *overrides)
     assert trainer_arguments(config.trainer, config.strategy)["strategy"] == strategy
+
+
+SRUN = {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_JOB_NAME": "job.sh"}
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, LightningEnvironment),
+        (SRUN, SLURMEnvironment),
+        (TORCHRUN, TorchElasticEnvironment),
+        (SRUN | TORCHRUN, TorchElasticEnvironment),  # in the script of a Slurm job
+    ],
+)
+def test_what_has_started_the_processes(
+    variables: dict[str, str], expected: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    config = compose_config("trainer.accelerator=cpu")
+    environment = trainer_arguments(config.trainer, config.strategy)["plugins"][0]
+    assert type(environment) is expected
+    assert not getattr(environment, "auto_requeue", False)
+
+
+def test_mpi_is_not_started(train: Train, synthetic: tuple[str, ...], tmp_path: Path) -> None:
+    """Though mpi4py is installed: here one that ends the process, as Open MPI does without ssh."""
+    (tmp_path / "site/mpi4py").mkdir(parents=True)
+    (tmp_path / "site/mpi4py/__init__.py").write_text("import os\nos._exit(3)\n")
+    (tmp_path / "site/mpi4py-4.0.dist-info").mkdir()
+    (tmp_path / "site/mpi4py-4.0.dist-info/METADATA").write_text("Name: mpi4py\nVersion: 4.0\n")
+    small = ("model.width=0.0625", "model.fc_units=[64,64]", "trainer.max_epochs=1", "logger=csv")
+    found = {"PYTHONPATH": str(tmp_path / "site")}
+    done = train(*synthetic, *small, "trainer.accelerator=cpu", environment=found, own_process=True)
+    assert done.status == 0, done.err
 
 
 def test_workers_as_given() -> None:

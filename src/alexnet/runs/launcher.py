@@ -11,6 +11,7 @@ from alexnet.errors import UserError
 from alexnet.ranks import number_in, process_rank
 
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "SLURM_LOCALID")
+MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # set by Open MPI; by MPICH and Intel MPI
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ def check_processes(devices: int, num_nodes: int) -> None:
             ranks["RANK"] = devices * num_nodes
         _check_started_alone(ranks, f"a run with {wanted} has no such process")
         return
+    if launch.launcher == "mpirun":
+        raise UserError(
+            f"mpirun has started {launch.processes} processes that have no ranks. Start them with torchrun or"
+            f" srun instead: torchrun --nproc-per-node={launch.processes} src/train.py ..."
+        )
     started = f"trainer.devices={launch.processes // launch.nodes} trainer.num_nodes={launch.nodes}"
     if started != wanted or launch.processes % launch.nodes:
         raise UserError(
@@ -70,15 +76,19 @@ def check_processes(devices: int, num_nodes: int) -> None:
 
 
 def _launch() -> _Launch | None:
-    """Return what torchrun or srun has started; None for a process that was started by itself.
+    """Return what torchrun, srun or mpirun has started; None for a process that was started by itself.
 
     So is the script of a Slurm job, and the only task of srun: there Lightning starts what is missing.
+    Processes of mpirun that have been given ranks are those of another launcher.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
         processes = number_in("WORLD_SIZE", 1)
         return _Launch("torchrun", processes, max(processes // number_in("LOCAL_WORLD_SIZE", processes), 1))
     tasks = number_in("SLURM_STEP_NUM_TASKS", 1) if "SLURM_STEP_ID" in os.environ else 1
-    return _Launch("srun", tasks, number_in("SLURM_STEP_NUM_NODES", 1)) if tasks > 1 else None
+    if tasks > 1:
+        return _Launch("srun", tasks, number_in("SLURM_STEP_NUM_NODES", 1))
+    processes = 1 if "LOCAL_RANK" in os.environ else max(number_in(name) for name in MPI_SIZES)
+    return _Launch("mpirun", processes, 1) if processes > 1 else None
 
 
 def _check_started_alone(ranks: dict[str, int], why: str) -> None:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from lightning import Callback, Trainer
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.loggers import WandbLogger
 
 from alexnet.callbacks.activation_monitor import ActivationMonitor
@@ -77,8 +76,6 @@ class RunTrainer:
     def fit(self, logger: WandbLogger | None = None) -> None:
         """Train to the end, from the checkpoint if there is one."""
         arguments = trainer_arguments(self.config.trainer, self.config.strategy)
-        if SLURMEnvironment.detect():  # or Lightning would save and requeue in its own way
-            arguments["plugins"].append(SLURMEnvironment(auto_requeue=False))
         trainer = Trainer(
             **arguments,
             callbacks=self.callbacks,

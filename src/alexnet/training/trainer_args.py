@@ -4,6 +4,11 @@ import os
 from typing import Any
 
 import torch
+from lightning.fabric.plugins import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.lsf import LSFEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.plugins import DoublePrecision
 from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.strategies import Strategy as LightningStrategy
@@ -106,8 +111,21 @@ def trainer_arguments(trainer: TrainerConfig, strategy: StrategyConfig) -> dict[
     }
 
 
+def _cluster_environment() -> ClusterEnvironment:
+    """Return what has started the processes; found out as Lightning does, but for two things.
+
+    Slurm's requeueing is not Lightning's, and MPI is not asked: Lightning would start it wherever mpi4py is
+    installed, and MPI ends the process on a machine that lacks ssh, say.
+    """
+    if TorchElasticEnvironment.detect():  # torchrun, perhaps within a Slurm job
+        return TorchElasticEnvironment()
+    if SLURMEnvironment.detect():
+        return SLURMEnvironment(auto_requeue=False)
+    return LSFEnvironment() if LSFEnvironment.detect() else LightningEnvironment()
+
+
 def _precision(precision: str) -> dict[str, Any]:
-    plugins = [AtomicCheckpointIO()]
+    plugins = [_cluster_environment(), AtomicCheckpointIO()]
     if precision == "64-true":  # as a plugin: Lightning refuses the name with ModelParallelStrategy
         return {"plugins": [*plugins, DoublePrecision()]}
     return {"precision": precision, "plugins": plugins}
