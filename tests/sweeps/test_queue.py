@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -16,6 +18,7 @@ from processes import group_members, is_alive
 from alexnet.config.hashing import config_hash
 from alexnet.errors import UserError
 from alexnet.sweeps.job import Job
+from alexnet.sweeps.naming import sweep_folder
 from alexnet.sweeps.queue import JobStatus, State
 from alexnet.sweeps.runner import failure, lock_sweep, run_jobs
 from alexnet.sweeps.slots import CoreSlots, GpuSlots
@@ -103,6 +106,21 @@ def test_more_run_once_a_job_has_shown_how_little_memory_it_takes(
     assert max(float(each["began"]) for each in seen) > float(seen[0]["began"]) + 0.1
     assert {each["OMP_NUM_THREADS"] for each in seen} == {"1"}
     assert {each["ALEXNET_LAUNCHER_PID"] for each in seen} == {str(os.getpid())}
+
+
+@pytest.mark.parametrize(("free", "told"), [(100, True), (10**12, False)])
+def test_a_disk_that_jobs_would_fill(
+    free: int, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Told once, by what the first job has left; the same command goes on without checkpoints."""
+    jobs = make_jobs(tmp_path, *["ok"] * 4)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    run(jobs)
+    shown = capsys.readouterr().out
+    assert shown.count("Disk     the 3 jobs that wait need 0.0 GB") == told
+    assert shown.count("callbacks.checkpoint.last=false") == told
+    without = ["callbacks.checkpoint.last=false", "callbacks.checkpoint.best=false"]
+    assert sweep_folder(["study=switches", *without]) == sweep_folder(["study=switches"])
 
 
 def test_each_job_knows_how_many_run_beside_it(tmp_path: Path) -> None:

@@ -36,6 +36,17 @@ def live_display(*, transient: bool = False) -> Iterator[Display]:
 class _Display:
     """Messages that are the same with and without a terminal."""
 
+    def short_of_space(self, jobs: int, each: int, free: int) -> None:
+        needed = f"{jobs * each / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+        console.print(
+            f"Disk     the {jobs} jobs that wait need {needed}."
+            " Free some space, or stop, and add to the command what leaves out the checkpoints:"
+            " callbacks.checkpoint.last=false callbacks.checkpoint.best=false",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
+
     def stopping(self, running: int, grace: float) -> None:
         jobs = "1 job" if running == 1 else f"{running} jobs"
         console.print(

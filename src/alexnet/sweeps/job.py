@@ -71,6 +71,10 @@ class Job:
             return DIVERGED_ERROR
         return self.result().get("val", {}).get("top1_error")
 
+    def disk_space(self) -> int:
+        """Return the bytes that its folder takes."""
+        return sum(path.lstat().st_size for path in self.folder.rglob("*"))
+
     def peak_memory(self) -> float | None:
         """Return the peak memory of its first device in bytes; None before the first epoch has ended."""
         megabytes = self.result().get("peak_memory_mb") or self.last_epoch().get("peak_memory_mb")

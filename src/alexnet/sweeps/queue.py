@@ -1,5 +1,6 @@
 """Queue of a sweep: its jobs, and the slots that they wait for."""
 
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,9 @@ class Display(Protocol):
     def refresh(self, statuses: Sequence[JobStatus], at_once: int) -> None:
         """Show the current state of all jobs, of which `at_once` run at a time."""
 
+    def short_of_space(self, jobs: int, each: int, free: int) -> None:
+        """Show that `jobs` more jobs of `each` bytes do not fit on the disk, which has `free` bytes."""
+
     def stopping(self, running: int, grace: float) -> None:
         """Show that `running` jobs are being stopped and have `grace` seconds to end."""
 
@@ -69,6 +73,7 @@ class Queue:
         self.statuses = [JobStatus(job, State.done if job.is_done() else State.waiting) for job in jobs]
         self._slots, self._display, self._grace = slots, display, grace
         self.devices = max(job.devices for job in jobs)
+        self._knows_space = False
         self._side_by_side = min(self.at_once, len(self._in_state(State.waiting)))
         for status in self.statuses:
             self._expect_memory(status)
@@ -87,6 +92,7 @@ class Queue:
         with _stop_signals() as stop:
             try:
                 while not stop.count and self._in_state(State.waiting, State.running):
+                    self._check_space()
                     self._start()
                     self._refresh()
                     time.sleep(POLL_SECONDS)
@@ -103,6 +109,16 @@ class Queue:
     def _expect_memory(self, status: JobStatus) -> None:
         if (peak := status.job.peak_memory()) is not None:
             self._slots.expect_memory(peak, status.job.devices)
+
+    def _check_space(self) -> None:
+        """Warn where the disk lacks the space for what is left, by the first job that is done."""
+        done, waiting = self._in_state(State.done), self._in_state(State.waiting)
+        if self._knows_space or not done or not waiting:
+            return
+        self._knows_space = True
+        each, free = done[0].job.disk_space(), shutil.disk_usage(done[0].job.folder).free
+        if len(waiting) * each > free:
+            self._display.short_of_space(len(waiting), each, free)
 
     def _in_state(self, *states: State) -> list[JobStatus]:
         return [status for status in self.statuses if status.state in states]
