@@ -133,7 +133,9 @@ def write_torch_export(
 
 def load_torch_export(trained: TrainedModel, path: Path) -> ExportedNetwork:
     """Load a torch.export file."""
-    return torch.export.load(path).module()
+    with warnings.catch_warnings():  # torch 2.11's about buffers of its own
+        warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
+        return torch.export.load(path).module()
 
 
 # safetensors

@@ -4,6 +4,7 @@ import math
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from alexnet.compare.comparison import Comparison
 from alexnet.compare.factorial.comparison import Factorial
@@ -48,4 +49,6 @@ def _panel(axes: Axes, comparison: Factorial, term: Term, theme: Theme) -> None:
     interval = f" ({interval_text(effect)})" if effect.interval else ""
     axes.set_title(f"{wrap_name(term.name, 34)}\n{difference_text(effect)}{interval}", loc="left")
     axes.yaxis.set_tick_params(labelleft=True)
+    # the same ticks whatever the height: the layout, once found, would not fit longer numbers
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14))
