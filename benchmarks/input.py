@@ -6,15 +6,19 @@ Both deliver random 224 crops, half of them mirrored, in batches of 128; ours as
 then converts to floats and subtracts the mean from. The reference is that of torchvision's classification
 training: ImageFolder, shorter side to 256, RandomCrop, RandomHorizontalFlip, ToTensor, Normalize, in a
 DataLoader with as many worker processes as ours has threads. The pipelines take turns, so that a
-machine that slows down slows all; the ratio is taken round by round.
+machine that slows down slows all; the ratio is taken round by round. With `--busy` a thread of this process
+computes in Python all the time, as one that launches a GPU's work does, and each of our pipelines is measured
+once more with Python's own interval between threads.
 """
 
 import argparse
 import statistics
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -35,11 +39,13 @@ from alexnet.data.augmentation import Augmentation, epoch_augmentation_params
 from alexnet.data.loader import BatchLoader
 from alexnet.data.loading import ImageData, load_image_data
 from alexnet.data.pack_writer import make_pack
+from alexnet.data.prefetch import SWITCH_SECONDS
 from alexnet.data.sampling import GlobalBatchSampler
 from alexnet.data.statistics import color_axes, mean_image
 from alexnet.paths import CONF
 
 BATCH, CROP = 128, 224
+USUAL_SECONDS = sys.getswitchinterval()
 
 
 def main() -> None:
@@ -66,15 +72,20 @@ def main() -> None:
             sources[f"{kind} pack"] = load_image_data(prepare.data)
         for name, data in sources.items():
             pipelines[name] = partial(_ours, data, config.augment, arguments.workers)
+            if arguments.busy:
+                pipelines[f"{name}, {1000 * USUAL_SECONDS:g} ms"] = pipelines[name]
         rates: dict[str, list[float]] = {name: [] for name in pipelines}
         for _ in range(arguments.rounds):
             for name, pipeline in pipelines.items():
-                rates[name].append(_rate(pipeline(), arguments.seconds))
-    print(f"{'':12}{'images/s: median':>18}{'min':>8}{'max':>8}{'ratio: median':>16}{'min':>7}{'max':>7}")
+                batches = pipeline()
+                next(batches)  # starts the workers
+                with _busy(arguments.busy, USUAL_SECONDS if name.endswith(" ms") else SWITCH_SECONDS):
+                    rates[name].append(_rate(batches, arguments.seconds))
+    print(f"{'':18}{'images/s: median':>18}{'min':>8}{'max':>8}{'ratio: median':>16}{'min':>7}{'max':>7}")
     for name, measured in rates.items():
         ratios = [a / b for a, b in zip(measured, rates["reference"], strict=True)]
         print(
-            f"{name:12}{statistics.median(measured):18,.0f}{min(measured):8,.0f}{max(measured):8,.0f}"
+            f"{name:18}{statistics.median(measured):18,.0f}{min(measured):8,.0f}{max(measured):8,.0f}"
             f"{statistics.median(ratios):16.1f}{min(ratios):7.1f}{max(ratios):7.1f}"
         )
 
@@ -98,12 +109,31 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--scratch", type=Path, help="where the packs are written temporarily")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--busy", action="store_true", help="beside a thread that computes in Python")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each pipeline in each round")
     return parser.parse_args()
 
 
+@contextmanager
+def _busy(wanted: bool, interval: float) -> Iterator[None]:
+    """Compute in another thread, if wanted, which takes turns with the others after `interval` seconds."""
+    ended = not wanted
+
+    def compute() -> None:
+        while not ended:
+            pass
+
+    thread = threading.Thread(target=compute)
+    sys.setswitchinterval(interval)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended = True
+        thread.join()
+
+
 def _rate(batches: Generator[Any], seconds: float) -> float:
-    next(batches)  # starts the workers
     images, began = 0, time.perf_counter()
     for batch in batches:
         images += len(batch)

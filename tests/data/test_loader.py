@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from alexnet.data.dataset import ImageDataset
 from alexnet.data.image import UNREADABLE, ImageError
 from alexnet.data.loader import AHEAD, BatchLoader
-from alexnet.data.prefetch import prefetch_map
+from alexnet.data.prefetch import SWITCH_SECONDS, prefetch_map
 from alexnet.data.sampling import GlobalBatchSampler
 from conftest import PROJECT, wait_for
 
@@ -91,6 +91,19 @@ def test_small_batches_keep_all_threads_busy() -> None:
             barrier.wait(timeout=20)
 
     assert len(list(loader(Slow(64), workers=8, batch=1))) == 64
+
+
+@pytest.mark.parametrize(("before", "after"), [(5e-3, SWITCH_SECONDS), (1e-5, 1e-5)])
+def test_threads_take_turns_often(before: float, after: float) -> None:
+    usual = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(before)
+        assert list(prefetch_map(abs, [-1], workers=0, ahead=1)) == [1]
+        assert sys.getswitchinterval() == pytest.approx(before)
+        assert list(prefetch_map(abs, [-1], workers=1, ahead=1)) == [1]
+        assert sys.getswitchinterval() == pytest.approx(after)
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def test_an_error_comes_out() -> None:
