@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -205,4 +206,27 @@ def test_data_parallel_by_srun(
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Folder") == 1
+    assert json.loads((run / "result.json").read_text())["status"] == "completed"
+
+
+def test_torchrun_in_the_script_of_a_job(
+    synthetic: tuple[str, ...], slurm: dict[str, str], tmp_path: Path
+) -> None:
+    """Its processes are torchrun's, though Slurm has started the script and says so to all in it."""
+    run, out = tmp_path / "run", tmp_path / "out"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    train_py = [str(PROJECT / "src/train.py"), *SMALL, *CPU, *synthetic]
+    command = shlex.join([*torchrun, *train_py, "trainer.devices=2", f"run_folder={run}"])
+    done = subprocess.run(
+        ["sbatch", "--wait", "--ntasks=2", "--overcommit", f"--output={out}", f"--wrap={command}"],
+        cwd=tmp_path,
+        env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache")} | slurm,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    printed = out.read_text()
+    assert done.returncode == 0, printed
+    assert printed.count("Folder") == 1
     assert json.loads((run / "result.json").read_text())["status"] == "completed"
