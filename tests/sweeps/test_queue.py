@@ -117,7 +117,7 @@ def test_a_disk_that_jobs_would_fill(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     run(jobs)
     shown = capsys.readouterr().out
-    assert shown.count("Disk     the 3 jobs that wait need 0.0 GB") == told
+    assert shown.count("Disk     the 3 jobs still to run need about 0.0 GB") == told
     assert shown.count("callbacks.checkpoint.last=false") == told
     without = ["callbacks.checkpoint.last=false", "callbacks.checkpoint.best=false"]
     assert sweep_folder(["study=switches", *without]) == sweep_folder(["study=switches"])

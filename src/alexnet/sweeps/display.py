@@ -37,11 +37,11 @@ class _Display:
     """Messages that are the same with and without a terminal."""
 
     def short_of_space(self, jobs: int, each: int, free: int) -> None:
-        needed = f"{jobs * each / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+        still_to_run = "job still to run needs" if jobs == 1 else f"{jobs} jobs still to run need"
         console.print(
-            f"Disk     the {jobs} jobs that wait need {needed}."
-            " Free some space, or stop, and add to the command what leaves out the checkpoints:"
-            " callbacks.checkpoint.last=false callbacks.checkpoint.best=false",
+            f"Disk     the {still_to_run} about {jobs * each / 1e9:.1f} GB; {free / 1e9:.1f} GB are free. Free some"
+            " space, or stop and leave out the checkpoints: add callbacks.checkpoint.last=false"
+            " callbacks.checkpoint.best=false to the command",
             style="yellow",
             markup=False,
             soft_wrap=True,
