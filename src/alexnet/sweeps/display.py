@@ -39,8 +39,8 @@ class _Display:
     def short_of_space(self, jobs: int, each: int, free: int) -> None:
         still_to_run = "job still to run needs" if jobs == 1 else f"{jobs} jobs still to run need"
         console.print(
-            f"Disk     the {still_to_run} about {jobs * each / 1e9:.1f} GB; {free / 1e9:.1f} GB are free. Free some"
-            " space, or stop and leave out the checkpoints: add callbacks.checkpoint.last=false"
+            f"Disk     the {still_to_run} about {jobs * each / 1e9:.1f} GB; {free / 1e9:.1f} GB are free."
+            " Free some space, or stop and leave out the checkpoints: add callbacks.checkpoint.last=false"
             " callbacks.checkpoint.best=false to the command",
             style="yellow",
             markup=False,
