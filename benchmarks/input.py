@@ -23,6 +23,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
@@ -35,17 +36,17 @@ from alexnet import cli
 from alexnet.config import MeanKind, PrepareConfig, TrainConfig
 from alexnet.config.arguments import quote_arguments
 from alexnet.config.reading import read_config
+from alexnet.data import prefetch
 from alexnet.data.augmentation import Augmentation, epoch_augmentation_params
 from alexnet.data.loader import BatchLoader
 from alexnet.data.loading import ImageData, load_image_data
 from alexnet.data.pack_writer import make_pack
-from alexnet.data.prefetch import SWITCH_SECONDS
 from alexnet.data.sampling import GlobalBatchSampler
 from alexnet.data.statistics import color_axes, mean_image
 from alexnet.paths import CONF
 
 BATCH, CROP = 128, 224
-USUAL_SECONDS = sys.getswitchinterval()
+USUAL_SECONDS, OUR_SECONDS = sys.getswitchinterval(), prefetch.SWITCH_SECONDS
 
 
 def main() -> None:
@@ -79,7 +80,7 @@ def main() -> None:
             for name, pipeline in pipelines.items():
                 batches = pipeline()
                 next(batches)  # starts the workers
-                with _busy(arguments.busy, USUAL_SECONDS if name.endswith(" ms") else SWITCH_SECONDS):
+                with _busy(arguments.busy, USUAL_SECONDS if name.endswith(" ms") else OUR_SECONDS):
                     rates[name].append(_rate(batches, arguments.seconds))
     print(f"{'':18}{'images/s: median':>18}{'min':>8}{'max':>8}{'ratio: median':>16}{'min':>7}{'max':>7}")
     for name, measured in rates.items():
@@ -127,7 +128,8 @@ def _busy(wanted: bool, interval: float) -> Iterator[None]:
     sys.setswitchinterval(interval)
     thread.start()
     try:
-        yield
+        with patch.object(prefetch, "SWITCH_SECONDS", interval):  # each epoch sets it
+            yield
     finally:
         ended = True
         thread.join()

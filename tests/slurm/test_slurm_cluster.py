@@ -59,6 +59,19 @@ def wait_for(condition: Callable[[], bool], seconds: int = 120) -> None:
         time.sleep(0.2)
 
 
+def run_in(folder: Path, slurm: dict[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
+    """Run one of Slurm's programs in a folder, to its end."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"ALEXNET_CACHE": str(folder / "cache")} | slurm,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
 def has_trained(run: Path) -> bool:
     return (run / "checkpoints/last.ckpt").exists()
 
@@ -195,15 +208,7 @@ def test_data_parallel_by_srun(
 ) -> None:
     run = tmp_path / "run"
     command = [sys.executable, str(PROJECT / "src/train.py"), *SMALL, *CPU, *synthetic, *keys]
-    done = subprocess.run(
-        ["srun", *tasks, "--overcommit", *command, f"run_folder={run}"],
-        cwd=tmp_path,
-        env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache")} | slurm,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = run_in(tmp_path, slurm, "srun", *tasks, "--overcommit", *command, f"run_folder={run}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Folder") == 1
     assert json.loads((run / "result.json").read_text())["status"] == "completed"
@@ -217,15 +222,8 @@ def test_torchrun_in_the_script_of_a_job(
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     train_py = [str(PROJECT / "src/train.py"), *SMALL, *CPU, *synthetic]
     command = shlex.join([*torchrun, *train_py, "trainer.devices=2", f"run_folder={run}"])
-    done = subprocess.run(
-        ["sbatch", "--wait", "--ntasks=2", "--overcommit", f"--output={out}", f"--wrap={command}"],
-        cwd=tmp_path,
-        env=os.environ | {"ALEXNET_CACHE": str(tmp_path / "cache")} | slurm,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    job = ("--wait", "--ntasks=2", "--overcommit", f"--output={out}", f"--wrap={command}")
+    done = run_in(tmp_path, slurm, "sbatch", *job)
     printed = out.read_text()
     assert done.returncode == 0, printed
     assert printed.count("Folder") == 1
