@@ -118,13 +118,25 @@ def test_a_full_disk_is_not_the_run_s_mistake(
     assert outcome(tmp_path / "run") == ("failed", "Cannot write.")
 
 
-def test_an_unwritten_result(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("problem", "raised", "line"),
+    [
+        (OSError(28, "Full", "f"), UserError, rf"^Not written: f: Full\. {HINT}$"),
+        (MemoryError(), UserError, "^Not written: Out of memory"),
+        (ImportError("failed to map segment"), ImportError, "^failed to map segment$"),
+    ],
+)
+def test_an_unwritten_result(
+    tmp_path: Path, problem: Exception, raised: type[Exception], line: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Only of a completed run is it an error of its own."""
-    full = OSError(28, "Full", "f")
-    with pytest.raises(UserError, match=rf"^Not written: f: Full\. {HINT}$"):
-        Session(tmp_path / "run", write_metrics=full).run()
-    with pytest.raises(ValueError, match="a bug"):
-        Session(tmp_path / "other", write_metrics=full, work=ValueError("a bug")).run()
+    with pytest.raises(raised, match=line):
+        Session(tmp_path / "run", write_metrics=problem).run()
+    other = Session(tmp_path / "other", write_metrics=problem, work=ValueError("the cause"))
+    with pytest.raises(ValueError, match=r"^the cause$"):
+        other.run()
+    assert "Not written: " in caplog.text
+    assert other.closed
 
 
 def test_interrupted_while_it_is_recorded(tmp_path: Path) -> None:

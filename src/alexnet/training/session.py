@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from alexnet.data.loading import ImageData
-from alexnet.errors import DivergedError, UserError, explain_failure
+from alexnet.errors import DivergedError, UserError, explain_failure, first_line
 from alexnet.runs.environment import describe_environment
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.load import Load, LoadMeter
@@ -114,7 +114,8 @@ class RunSession(ABC):
         """Write result.json and print the outcome.
 
         `diverged` tells a run whose loss has diverged from one that failed for another reason. Raises
-        `UserError` where the result of a completed run cannot be written.
+        `UserError` where the result of a completed run cannot be written. Whatever cannot be written of a run
+        that has failed is a warning, which does not hide why it has.
         """
         self.folder.use_reserve()
         excluded = self.data.excluded | self.data.newly_unreadable()
@@ -134,8 +135,11 @@ class RunSession(ABC):
             self.folder.write_json("result.json", result)
             self.folder.write_excluded(excluded)
             self.write_metrics()
-        except OSError as problem:  # a full disk: the error that is reported is the first one
-            unwritten = f"Not written: {explain_failure(problem)}"
+        except Exception as problem:  # of a run that has failed, the error that is reported is the first one
+            explanation = explain_failure(problem)
+            if explanation is None and status == "completed":
+                raise
+            unwritten = f"Not written: {explanation or first_line(problem)}"
             log.warning(unwritten)
         log.info("")
         if status == "completed":
