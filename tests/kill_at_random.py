@@ -1,16 +1,23 @@
-"""Kill a run again and again, and compare: python tests/kill_at_random.py [--kills 25] [overrides]
+"""Kill a run or a sweep again and again, and compare: python tests/kill_at_random.py [--kills 25] [overrides]
 
 One run is left alone; another, of the same configuration, is killed with SIGKILL, its whole process group,
 and started again each time. After each kill every checkpoint is read; in the end the files of both
 are bit-identical, or this ends with status 1. Kills come at random moments: while the program starts, in
 training and validation, and while a checkpoint is written.
+
+With -m, a sweep, study or search: killed at any moment until it ends by itself, and then another from its
+beginning, until there have been as many kills. Each has to leave what the one that was left alone has left.
+
+With --warm, runs start from a process that has loaded torch: four times as many kills in the same time.
 """
 
 import argparse
+import json
 import multiprocessing
 import os
 import random
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +27,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -153,6 +160,62 @@ def kill_at_random(
     return made, differences(outcome(killed), outcome(whole))
 
 
+def kill_sweep_at_random(
+    folder: Path, kills: int, seed: int, overrides: tuple[str, ...], start: Start = start_fresh
+) -> tuple[list[float], list[str]]:
+    """Return after how many seconds each kill came, and where a sweep differs from the one left alone."""
+    drawn, log = random.Random(seed), folder / "train.log"
+    command = [*RUN, "trainer.max_epochs=2", *overrides, f"outputs={folder / 'outputs'}"]
+
+    def begin(sweep: Path) -> Process:
+        return start([*command, f"hydra.sweep.dir={sweep}"], log)
+
+    began, process = time.monotonic(), begin(folder / "left alone")
+    _end(process)
+    if _status(process) != 0:
+        raise RuntimeError(log.read_text())
+    whole, longest = sweep_outcome(folder / "left alone"), (time.monotonic() - began) / 2
+
+    made: list[float] = []
+    differing: list[str] = []
+    while len(made) < kills:
+        sweep, before = folder / "killed", len(made)
+        while True:  # until it ends by itself
+            began, process = time.monotonic(), begin(sweep)
+            if len(made) < kills:
+                until = began + drawn.uniform(0, longest)
+                _wait(lambda until=until: time.monotonic() > until, process)
+            else:
+                _end(process)
+            if _status(process) is not None:
+                break
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            _end(process)
+            for checkpoint in sweep.rglob("*.ckpt"):
+                read_checkpoint(checkpoint)  # raises for one that is not whole
+            made.append(time.monotonic() - began)
+            print(f"{len(made):3}. killed after {made[-1]:4.1f} s", flush=True)
+        if _status(process) != 0:
+            raise RuntimeError(log.read_text())
+        found = differences(sweep_outcome(sweep), whole)
+        print(f"     ended after {len(made) - before} kills: {len(found)} differences", flush=True)
+        differing += found
+        shutil.rmtree(sweep)
+    return made, differing
+
+
+def sweep_outcome(sweep: Path) -> dict[str, Any]:
+    """Return what the runs of a sweep must not depend on its having been stopped, and what it has chosen."""
+    runs = {str(path.parent.relative_to(sweep)): outcome(path.parent) for path in sweep.rglob("result.json")}
+    assert runs
+    chosen = {path.name: path.read_text() for path in sweep.glob("*.yaml")}  # by a search
+    if (sweep / "study.json").exists():
+        study = json.loads((sweep / "study.json").read_text())
+        chosen |= {"rates": study["chosen"], "trials": study["trials"]}
+    return {"runs": runs, "chosen": chosen}
+
+
 def _saved(folder: Path) -> int:
     """Return when last.ckpt was written, which changes when it is written again."""
     with suppress(OSError):
@@ -187,17 +250,27 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--warm", action="store_true", help="start from a process that has loaded torch")
+    parser.add_argument("-m", action="store_true", help="a sweep, study or search")
     parser.add_argument("overrides", nargs="*", help="of the run, as for train.py: data.workers=0")
     given = parser.parse_args()
+    start = start_warm if given.warm else start_fresh
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        made, differing = kill_at_random(Path(folder), given.kills, given.seed, tuple(given.overrides))
+        if given.m:
+            overrides = ("-m", *given.overrides)
+            times, differing = kill_sweep_at_random(Path(folder), given.kills, given.seed, overrides, start)
+            kills = f"{len(times)} kills"
+        else:
+            made, differing = kill_at_random(
+                Path(folder), given.kills, given.seed, tuple(given.overrides), start
+            )
+            cut = sum(kill.cut for kill in made)
+            kills = f"{len(made)} kills, {cut} of them in the middle of a file,"
     for difference in differing:
         print(difference)
-    cut = sum(kill.cut for kill in made)
     verdict = f"{len(differing)} differences" if differing else "bit-identical"
-    seconds = time.monotonic() - began
-    print(f"{len(made)} kills, {cut} of them in the middle of a file, in {seconds:.0f} s: {verdict}")
+    print(f"{kills} in {time.monotonic() - began:.0f} s: {verdict}")
     return int(bool(differing))
 
 
