@@ -288,7 +288,12 @@ def test_as_a_user_types_them(train: Train) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "offered"),
-    [("model=alexnet_p", {"model=alexnet_paper"}), ("model.lrn_k", {"model.lrn_k="})],
+    [
+        ("model=alexnet_p", {"model=alexnet_paper"}),
+        ("model.lrn_k", {"model.lrn_k="}),
+        ("scheduler=", {f"scheduler={name}" for name in ("constant", "cosine", "plateau", "step")}),
+        ("data=_", set()),
+    ],
 )
 def test_tab_completion(train: Train, typed: str, offered: set[str]) -> None:
     """What bash asks for when the tab key is pressed."""

@@ -3,11 +3,13 @@
 Imports neither torch nor Lightning: `--help` and configuration errors do not wait for them.
 """
 
+import io
 import os
 import re
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
@@ -40,8 +42,11 @@ BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 HYDRA_ON_GROUPS = ("Unexpected type for root: NoneType", "Unexpected type: None", "Got NoneType")
 HYDRA_ON_OPTIONS = "Only one of --run"  # what Hydra fails with where several of these are given
 ORPHAN_SECONDS = 6  # for a rank whose first process is gone: longer than RankMonitor takes to say so
-OPTIONS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
+COMPLETION = {"--shell-completion", "-sc"}
+OPTIONS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", *COMPLETION}
 PRINTING = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # print, and do nothing else
+
+UNOFFERED = re.compile(r"(?<!\S)\S+=_\w+\s?")  # a schema or what several files share: group=_name
 
 # Hydra deep-copies the store with its list of sources; --help does so a hundred times, most of its run time
 vars(ConfigStore.instance())["__deepcopy__"] = lambda memo: ConfigStore.instance()
@@ -104,7 +109,7 @@ def entry_point(
                 check_one_run(sys.argv[1:], typed, name, sweeps=sweeps)
                 try:
                     interruption.handles_interrupts = True
-                    program()
+                    _offer_choices(program) if COMPLETION & set(typed) else program()
                 finally:  # --help ends with sys.exit
                     interruption.handles_interrupts = False
                     sys.stdout.flush()
@@ -137,6 +142,13 @@ def entry_point(
         return run
 
     return decorate
+
+
+def _offer_choices(program: Callable[[], None]) -> None:
+    """Print what Hydra offers the shell for completion, except what is no choice of a user."""
+    with redirect_stdout(io.StringIO()) as offered:
+        program()
+    print(UNOFFERED.sub("", offered.getvalue()), end="")
 
 
 def _check_options(arguments: list[str], program: str) -> None:
