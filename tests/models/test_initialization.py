@@ -37,13 +37,26 @@ def test_published_schemes(init: str, width: float) -> None:
         assert (layer.bias == bias).all(), name
 
 
-def test_he() -> None:
-    network = AlexNet(model_config("model.init=he", "model.width=0.5"), 100)
+@pytest.mark.parametrize("columns", [1, 2])
+def test_he(columns: int) -> None:
+    """He's rule in convolutions, 0.01 behind them, as in torchvision's VGG."""
+    network = AlexNet(model_config("model.init=he", "model.width=0.5", f"model.columns={columns}"), 100)
     for name in LAYERS:
         layer = network.get_submodule(name)
-        fan_in = layer.weight[0].numel()
-        assert layer.weight.std().item() == pytest.approx(math.sqrt(2 / fan_in), rel=0.05), name
+        std = math.sqrt(2 / layer.weight[0].numel()) if name.startswith("conv") else 0.01 / math.sqrt(0.5)
+        assert layer.weight.std().item() == pytest.approx(std, rel=0.05), name
         assert (layer.bias == 0).all()
+
+
+@pytest.mark.parametrize("init", ["cuda_convnet_2012", "caffe", "pytorch", "he"])
+def test_the_loss_starts_near_chance(init: str) -> None:
+    """Of inputs as large as pixels are; with He's rule in all layers it was 20."""
+    torch.manual_seed(0)
+    network = AlexNet(model_config(f"model.init={init}", "model.width=0.25"), 10)
+    with torch.no_grad():
+        logits = network(60 * torch.randn(16, 3, 227, 227))
+    loss = torch.nn.functional.cross_entropy(logits, torch.arange(16) % 10)
+    assert loss.item() < 2 * math.log(10)
 
 
 def test_pytorch_is_torchs_default() -> None:

@@ -31,8 +31,16 @@ _CAFFE = {
     layer: InitSpec(0.005 if layer in ("fc6", "fc7") else 0.01, 0.1 * spec.bias)
     for layer, spec in _PAPER.items()
 }
+# torchvision.models.vgg: He et al. (2015) in convolutions, 0.01 in fully connected layers. Of pixels, whose
+# deviation is some 60, He's rule in all layers makes logits of deviation 15, and a loss of 20 at the start.
+_HE = {layer: InitSpec(0.01, 0.0) for layer in ("fc6", "fc7", "fc8")}
 
-INIT_SCHEMES = {Init.paper: _PAPER, Init.cuda_convnet_2012: _CUDA_CONVNET_2012, Init.caffe: _CAFFE}
+INIT_SCHEMES = {
+    Init.paper: _PAPER,
+    Init.cuda_convnet_2012: _CUDA_CONVNET_2012,
+    Init.caffe: _CAFFE,
+    Init.he: _HE,
+}
 
 
 class Adaptation(NamedTuple):
@@ -53,8 +61,8 @@ def initialize(network: nn.Module, init: Init, adaptation: Adaptation, width: fl
 
     Published standard deviations are for the published widths. In a network `width` times as wide a unit
     sums `width` times as many inputs, so the deviations are scaled by 1 / sqrt(width), which leaves the
-    variance of pre-activations unchanged; except in conv1, whose input is the image. `he` draws from a normal
-    distribution of variance 2 / fan-in, with zero biases; `pytorch` is torch's default.
+    variance of pre-activations unchanged; except in conv1, whose input is the image. `he` draws convolutions
+    from a normal distribution of variance 2 / fan-in, with zero biases; `pytorch` is torch's default.
     """
     layers = dict(network.named_children())
     for name in (name for name in LAYERS if name in layers):
@@ -62,11 +70,10 @@ def initialize(network: nn.Module, init: Init, adaptation: Adaptation, width: fl
         assert isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear) and layer.bias is not None
         if init is Init.pytorch:
             layer.reset_parameters()
-        elif init is Init.he:
+        elif (spec := INIT_SCHEMES[init].get(name)) is None:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
         else:
-            spec = INIT_SCHEMES[init][name]
             scale = 1 if name == "conv1" else width
             nn.init.normal_(layer.weight, std=spec.weight_std / math.sqrt(scale))
             nn.init.constant_(layer.bias, spec.bias)
