@@ -8,6 +8,9 @@ training and validation, and while a checkpoint is written.
 With -m, a sweep, study or search: killed at any moment until it ends by itself, and then another from its
 beginning, until there have been as many kills. Each has to leave what the one that was left alone has left.
 
+With --every 15, a run of any size is killed every 15 seconds until it has ended. What that needs is a
+checkpoint within that time: callbacks.checkpoint.every_n_seconds=5.
+
 With --warm, runs start from a process that has loaded torch: four times as many kills in the same time.
 """
 
@@ -46,6 +49,7 @@ RUN = (
     *("data.augment.crop_group_size=1", "callbacks.checkpoint.every_n_steps=1"),
 )
 PATIENCE = 300  # seconds, for anything
+NO_PROGRESS = 4  # starts in a row that save nothing
 
 
 class Moment(Enum):
@@ -205,6 +209,34 @@ def kill_sweep_at_random(
     return made, differing
 
 
+def kill_every(seconds: float, folder: Path, overrides: tuple[str, ...], start: Start = start_fresh) -> int:
+    """Kill a run so many seconds after each start, until it ends, and return how often."""
+    run, log, made, idle = folder / "run", folder / "train.log", 0, 0
+    while True:
+        before, began = _saved(run), time.monotonic()
+        process = start([*overrides, "resume=auto", f"run_folder={run}"], log)
+        end = began + seconds
+        _wait(lambda before=before, end=end: _saved(run) != before or time.monotonic() > end, process)
+        first = time.monotonic() - began
+        _wait(lambda end=end: time.monotonic() > end, process)
+        if (status := _status(process)) is not None:
+            if status:
+                raise RuntimeError(log.read_text())
+            return made
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        _end(process)
+        made += 1
+        if _saved(run) == before:
+            idle, told = idle + 1, "nothing saved"
+        else:
+            content = read_checkpoint(run / "checkpoints/last.ckpt")
+            idle, told = 0, f"saved after {first:4.1f} s; in the end step {content['global_step']}"
+        print(f"{made:3}. {told}", flush=True)
+        if idle == NO_PROGRESS:
+            raise RuntimeError(f"Nothing saved in {idle} starts: {log.read_text()}")
+
+
 def sweep_outcome(sweep: Path) -> dict[str, Any]:
     """Return what the runs of a sweep must not depend on its having been stopped, and what it has chosen."""
     runs = {str(path.parent.relative_to(sweep)): outcome(path.parent) for path in sweep.rglob("result.json")}
@@ -250,6 +282,7 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="kill then, until the run has ended")
     parser.add_argument("--warm", action="store_true", help="start from a process that has loaded torch")
     parser.add_argument("-m", action="store_true", help="a sweep, study or search")
     parser.add_argument("overrides", nargs="*", help="of the run, as for train.py: data.workers=0")
@@ -257,16 +290,20 @@ def main() -> int:
     start = start_warm if given.warm else start_fresh
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
+        if given.every:
+            made = kill_every(given.every, Path(folder), tuple(given.overrides), start)
+            print(f"It ended in spite of {made} kills, after {time.monotonic() - began:.0f} s")
+            return 0
         if given.m:
             overrides = ("-m", *given.overrides)
             times, differing = kill_sweep_at_random(Path(folder), given.kills, given.seed, overrides, start)
             kills = f"{len(times)} kills"
         else:
-            made, differing = kill_at_random(
+            killed, differing = kill_at_random(
                 Path(folder), given.kills, given.seed, tuple(given.overrides), start
             )
-            cut = sum(kill.cut for kill in made)
-            kills = f"{len(made)} kills, {cut} of them in the middle of a file,"
+            cut = sum(kill.cut for kill in killed)
+            kills = f"{len(killed)} kills, {cut} of them in the middle of a file,"
     for difference in differing:
         print(difference)
     verdict = f"{len(differing)} differences" if differing else "bit-identical"
