@@ -212,17 +212,15 @@ def kill_sweep_at_random(
 def kill_every(seconds: float, folder: Path, overrides: tuple[str, ...], start: Start = start_fresh) -> int:
     """Kill a run so many seconds after each start, until it ends, and return how often."""
     run, log, made, idle = folder / "run", folder / "train.log", 0, 0
-    while True:
+    while not _completed(run):
         before, began = _saved(run), time.monotonic()
         process = start([*overrides, "resume=auto", f"run_folder={run}"], log)
         end = began + seconds
         _wait(lambda before=before, end=end: _saved(run) != before or time.monotonic() > end, process)
         first = time.monotonic() - began
         _wait(lambda end=end: time.monotonic() > end, process)
-        if (status := _status(process)) is not None:
-            if status:
-                raise RuntimeError(log.read_text())
-            return made
+        if _status(process):
+            raise RuntimeError(log.read_text())
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         _end(process)
@@ -230,11 +228,18 @@ def kill_every(seconds: float, folder: Path, overrides: tuple[str, ...], start: 
         if _saved(run) == before:
             idle, told = idle + 1, "nothing saved"
         else:
-            content = read_checkpoint(run / "checkpoints/last.ckpt")
-            idle, told = 0, f"saved after {first:4.1f} s; in the end step {content['global_step']}"
+            step = read_checkpoint(run / "checkpoints/last.ckpt")["global_step"]
+            idle, told = 0, f"saved after {first:4.1f} s; in the end step {step}"
         print(f"{made:3}. {told}", flush=True)
         if idle == NO_PROGRESS:
             raise RuntimeError(f"Nothing saved in {idle} starts: {log.read_text()}")
+    return made - 1  # the last start was left alone
+
+
+def _completed(run: Path) -> bool:
+    """Return whether a run has ended by itself."""
+    result = run / "result.json"
+    return result.exists() and json.loads(result.read_text())["status"] == "completed"
 
 
 def sweep_outcome(sweep: Path) -> dict[str, Any]:
