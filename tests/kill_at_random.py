@@ -117,6 +117,7 @@ def kill_at_random(
     drawn, log = random.Random(seed), folder / "train.log"
     command = [*RUN, f"trainer.max_epochs={epochs}", *overrides]
     whole, killed = folder / "left alone", folder / "killed"
+    _end(start(["--help"], log))  # so that the start that is measured is like those that follow
     began = time.monotonic()
     process = start([*command, f"run_folder={whole}"], log)
     _wait(lambda: (whole / "checkpoints/last.ckpt").exists(), process)

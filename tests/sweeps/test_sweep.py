@@ -150,7 +150,7 @@ def test_the_objective_reaches_the_sweeper(synthetic: tuple[str, ...], tmp_path:
     assert done.returncode == 0, done.stderr
     first, second = json.loads(done.stdout.splitlines()[-1])
     result = json.loads((tmp_path / "sweep/model.dropout=0.5/result.json").read_text())
-    assert first == [["COMPLETED", result["val"]["top1_error"]], ["FAILED", "UserError"]]
+    assert first == [["COMPLETED", result["val"]["top1_error"]], ["FAILED", "JobsFailedError"]]
     assert second == [["COMPLETED", result["val"]["top1_error"]]]
 
 
