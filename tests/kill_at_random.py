@@ -145,9 +145,7 @@ def kill_at_random(
         if _status(process) is not None:
             raise RuntimeError(f"It has ended by itself, before kill {len(made) + 1}: {log.read_text()}")
         seconds = time.monotonic() - began
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        _end(process)
+        _kill(process)
         where, content = "the beginning", {}
         for checkpoint in (killed / "checkpoints").glob("*.ckpt"):
             content = read_checkpoint(checkpoint)  # raises for one that is not whole
@@ -194,9 +192,7 @@ def kill_sweep_at_random(
                 _end(process)
             if _status(process) is not None:
                 break
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            _end(process)
+            _kill(process)
             for checkpoint in sweep.rglob("*.ckpt"):
                 read_checkpoint(checkpoint)  # raises for one that is not whole
             made.append(time.monotonic() - began)
@@ -222,9 +218,7 @@ def kill_every(seconds: float, folder: Path, overrides: tuple[str, ...], start: 
         _wait(lambda end=end: time.monotonic() > end, process)
         if _status(process):
             raise RuntimeError(log.read_text())
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        _end(process)
+        _kill(process)
         made += 1
         if _saved(run) == before:
             idle, told = idle + 1, "nothing saved"
@@ -269,6 +263,14 @@ def _wait(reached: Callable[[], bool], process: Process, pause: float = 0.005) -
         if time.monotonic() > deadline:
             raise TimeoutError(f"Nothing after {PATIENCE} s.")
         time.sleep(pause)
+
+
+def _kill(process: Process) -> None:
+    """Kill a process and its group, which one that was started a moment ago may not have made yet."""
+    for kill in (os.killpg, os.kill):
+        with suppress(ProcessLookupError):
+            kill(process.pid, signal.SIGKILL)
+    _end(process)
 
 
 def _end(process: Process) -> None:
