@@ -6,6 +6,7 @@ import random
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,30 @@ def test_after_a_crash(
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == saved
     train(request_of(folder, *command, previous=folder))
     assert differences(outcome(folder), outcome(tmp_path / "whole")) == []
+
+
+def test_the_time_until_the_first_step_counts(
+    stops: Stops, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is killed again and again soon after its start makes some steps each time."""
+    now = [0.0]
+    monkeypatch.setattr("alexnet.callbacks.checkpoint.time", SimpleNamespace(monotonic=lambda: now[0]))
+    begin = TrainingCheckpoint.on_train_start
+
+    def begin_late(*arguments: Any) -> None:
+        now[0] = 10.0
+        begin(*arguments)
+
+    def crash(number: int, name: int) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(TrainingCheckpoint, "on_train_start", begin_late)
+    monkeypatch.setattr(os, "kill", crash)
+    stops.countdown, stops.drawn = 3, []
+    folder = tmp_path / "run"
+    with pytest.raises(RuntimeError, match="a bug"):
+        train(request_of(folder, *command, "callbacks.checkpoint.every_n_seconds=5"))
+    assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 1
 
 
 @pytest.mark.slow

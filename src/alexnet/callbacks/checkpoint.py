@@ -47,13 +47,12 @@ class TrainingCheckpoint(Checkpoint):
         self.config, self.shutdown = config, shutdown
         self.nan_monitor, self.throughput = nan_monitor, throughput
         self.best = math.inf
-        self._saved_at = 0.0
+        self._saved_at = time.monotonic()  # what a crash can lose includes the time until the first step
         self._position = (0, 0, 1)  # epoch, how many of its batches are done, how many it has
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.shutdown.set_handlers()
         self._consensus = RankConsensus()
-        self._saved_at = time.monotonic()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         resume_loops(trainer)
