@@ -45,7 +45,6 @@ ORPHAN_SECONDS = 6  # for a rank whose first process is gone: longer than RankMo
 COMPLETION = {"--shell-completion", "-sc"}
 OPTIONS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", *COMPLETION}
 PRINTING = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # print, and do nothing else
-
 UNOFFERED = re.compile(r"(?<!\S)\S+=_\w+\s?")  # a schema or what several files share: group=_name
 
 # Hydra deep-copies the store with its list of sources; --help does so a hundred times, most of its run time
@@ -109,7 +108,10 @@ def entry_point(
                 check_one_run(sys.argv[1:], typed, name, sweeps=sweeps)
                 try:
                     interruption.handles_interrupts = True
-                    _offer_choices(program) if COMPLETION & set(typed) else program()
+                    if COMPLETION & set(typed):
+                        _offer_choices(program)
+                    else:
+                        program()
                 finally:  # --help ends with sys.exit
                     interruption.handles_interrupts = False
                     sys.stdout.flush()

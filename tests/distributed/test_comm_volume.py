@@ -54,7 +54,7 @@ def device(rank: int, folder: Path) -> None:
     (folder / f"{rank}.json").write_text(json.dumps(counted))
     distributed.barrier()
     distributed.destroy_process_group()
-    os._exit(0)  # torch now and then aborts a process at its end, whose networks still hold their groups
+    os._exit(0)  # else torch aborts some of the processes at their end, after what is to be counted
 
 
 @pytest.fixture(scope="module")

@@ -154,6 +154,10 @@ def test_stopped_again_and_again(stops: Stops, command: tuple[str, ...], tmp_pat
     assert differences(outcome(folder), outcome(tmp_path / "whole")) == []
 
 
+def crash(number: int, name: int) -> None:
+    raise RuntimeError("a bug")
+
+
 @pytest.mark.parametrize(
     ("kept", "saved"),
     [
@@ -173,9 +177,6 @@ def test_after_a_crash(
     """In the sixth step, which is in the second epoch: lost is what came after the last checkpoint."""
     command = (*command, f"callbacks.checkpoint.{kept}")
     train(request_of(tmp_path / "whole", *command))
-
-    def crash(number: int, name: int) -> None:
-        raise RuntimeError("a bug")
 
     folder = tmp_path / "crashed"
     stops.countdown, stops.drawn = BATCHES + VAL_BATCHES + 2, []
@@ -200,9 +201,6 @@ def test_the_time_until_the_first_step_counts(
     def begin_late(*arguments: Any) -> None:
         now[0] = 10.0
         begin(*arguments)
-
-    def crash(number: int, name: int) -> None:
-        raise RuntimeError("a bug")
 
     monkeypatch.setattr(TrainingCheckpoint, "on_train_start", begin_late)
     monkeypatch.setattr(os, "kill", crash)
