@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import torch
-from end_to_end import WARM_UP, spread, train_on
+from end_to_end import WARM_UP, build_module, spread, train_on
 from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -54,7 +54,7 @@ def main() -> None:
     )
     rates: dict[str, list[float]] = {"ours": [], "reference": []}
     for _ in range(arguments.rounds):
-        rates["ours"].append(train_on(config, data, arguments.steps))
+        rates["ours"].append(train_on(build_module(config, data), config, data, arguments.steps))
         rates["reference"].append(_reference(config, folder / "train", arguments.steps, workers))
     print(f"{'':10}{'images/s: median (min-max)':>30}{'ours / this: median (min-max)':>34}")
     for name, measured in rates.items():
