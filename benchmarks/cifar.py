@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from alexnet import cli
 from alexnet.config import TrainConfig
 from alexnet.config.arguments import quote_arguments
+from alexnet.config.composition import register
 from alexnet.config.reading import read_config
 from alexnet.data.fetching import ensure_fetched
 from alexnet.data.loading import load_image_data
@@ -74,7 +74,7 @@ def _arguments() -> tuple[argparse.Namespace, list[str]]:
 
 
 def _config(folder: Path | None, overrides: list[str]) -> TrainConfig:
-    cli.register("train", TrainConfig)
+    register("train", TrainConfig)
     given = ["experiment=convnet_13pct", *([f"data.root={folder.resolve()}"] if folder else []), *overrides]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         raw = compose("train", quote_arguments(given, TrainConfig))
@@ -98,10 +98,9 @@ class _Local(nn.Module):
 
 def plain_network() -> nn.Module:
     """Build convnet_13pct from torch.nn; its initial weights do not matter here."""
-    pool = {"kernel_size": 3, "stride": 2, "ceil_mode": True}
     return nn.Sequential(
-        *(nn.Conv2d(3, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(**pool)),
-        *(nn.Conv2d(64, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(**pool)),
+        *(nn.Conv2d(3, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, stride=2, ceil_mode=True)),
+        *(nn.Conv2d(64, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, stride=2, ceil_mode=True)),
         *(_Local(64, 32, 6), nn.ReLU(), _Local(32, 32, 6), nn.ReLU()),
         *(nn.Flatten(), nn.Linear(1152, 10)),
     )

@@ -34,9 +34,9 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 from torchvision.models import alexnet
 
-from alexnet import cli
 from alexnet.config import PackFormat, PrepareConfig, TrainConfig
 from alexnet.config.arguments import quote_arguments
+from alexnet.config.composition import register
 from alexnet.config.reading import read_config
 from alexnet.data.datamodule import MIXED, ImageDataModule
 from alexnet.data.loading import ImageData, load_image_data
@@ -101,7 +101,7 @@ def _arguments() -> tuple[argparse.Namespace, list[str]]:
 
 
 def _config(folder: Path, scratch: str, overrides: list[str]) -> TrainConfig:
-    cli.register("train", TrainConfig)
+    register("train", TrainConfig)
     given = ["data=folder", f"data.root={folder.resolve()}", f"data.pack={scratch}/pack"]
     given += [f"data.cache={scratch}/cache", "data.max_unreadable=1", *overrides]
     with initialize_config_dir(str(CONF), version_base="1.3"):

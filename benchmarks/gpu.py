@@ -50,11 +50,11 @@ from gpu_tables import (
 from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
 
-from alexnet import cli
 from alexnet.benchmark.measure import OTHER, profile_kernels, shares
 from alexnet.benchmark.variants import BFLOAT16, Step, build_steps, device_of, flops_of_step, native_dtype
 from alexnet.config import BenchmarkConfig, PackFormat, PrepareConfig, Variant
 from alexnet.config.arguments import quote_arguments
+from alexnet.config.composition import register
 from alexnet.config.reading import read_config
 from alexnet.data.augmentation import Augmentation
 from alexnet.data.dataset import ImageDataset
@@ -231,8 +231,12 @@ def measure_machine(bench: Bench) -> Result:
     }
     block = torch.empty(sizes.matrix, sizes.matrix, device=device)
     other = torch.empty_like(block)
-    bench.warm_up(lambda: other.copy_(block))
-    seconds = bench._seconds(lambda: other.copy_(block))
+
+    def copy() -> None:
+        other.copy_(block)
+
+    bench.warm_up(copy)
+    seconds = bench._seconds(copy)
     gpu = device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name() if gpu else cpu_model(),
@@ -355,7 +359,7 @@ def compile_ahead(bench: Bench) -> Result:
 
 def _prepare() -> None:
     log_to_terminal(quiet=True)
-    cli.register("benchmark", BenchmarkConfig)
+    register("benchmark", BenchmarkConfig)
 
 
 def _first_step(variant: Variant, config: BenchmarkConfig, one_size: bool) -> None:
@@ -460,8 +464,8 @@ def measure_training(bench: Bench, columns: int) -> Result:
         module = build_module(config, bench.data["memory"])
         rates: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(bench.sizes.rounds):
-            for name, (of_way, data) in ways.items():
-                rates[name].append(train_on(module, of_way, data, steps))
+            for name, (of_way, images_of_way) in ways.items():
+                rates[name].append(train_on(module, of_way, images_of_way, steps))
             if bench.left() < 0:
                 break
         result[str(size)] = {

@@ -35,9 +35,9 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from scipy.io import savemat
 
-from alexnet import cli
 from alexnet.config import PrepareConfig
 from alexnet.config.arguments import quote_arguments
+from alexnet.config.composition import register
 from alexnet.config.reading import read_config
 from alexnet.data.imagenet import TRAIN_IMAGES, VAL_IMAGES
 from alexnet.data.imagenet_classes import class_names, ids
@@ -104,7 +104,7 @@ def _peak() -> float:
 
 
 def _config(root: Path) -> PrepareConfig:
-    cli.register("prepare", PrepareConfig)
+    register("prepare", PrepareConfig)
     given = ["data=imagenet", f"data.root={root}", f"data.resize_size={SIZE}", f"data.cache={root}.cache"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         raw = compose("prepare", quote_arguments(given, PrepareConfig))

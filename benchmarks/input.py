@@ -32,9 +32,9 @@ from hydra import compose, initialize_config_dir
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from alexnet import cli
 from alexnet.config import MeanKind, PrepareConfig, TrainConfig
 from alexnet.config.arguments import quote_arguments
+from alexnet.config.composition import register
 from alexnet.config.reading import read_config
 from alexnet.data import prefetch
 from alexnet.data.augmentation import Augmentation, epoch_augmentation_params
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def _config(name: str, schema: type[Any], root: Path, *overrides: str) -> Any:
-    cli.register(name, schema)
+    register(name, schema)
     given = [
         "data=folder",
         f"data.root={root.resolve()}",
@@ -161,6 +161,11 @@ def _reference(folder: Path, workers: int) -> Generator[Any]:
             yield batch
 
 
+def _beginning_of(epoch: int) -> tuple[int, int]:
+    """Return the position of an epoch's first batch."""
+    return epoch, 0
+
+
 def _ours(data: ImageData, augment: Any, workers: int) -> Generator[Any]:
     mean = mean_image(data.statistics, MeanKind.pixel)
     augmentation = Augmentation(augment, CROP, mean, color_axes(data.statistics, augment.color_scale))
@@ -168,7 +173,7 @@ def _ours(data: ImageData, augment: Any, workers: int) -> Generator[Any]:
     for epoch in count():
         params = epoch_augmentation_params(0, epoch, len(data.train), 1)
         loader = BatchLoader(
-            data.train, batches, size=mean.shape[-1], workers=workers, position=lambda e=epoch: (e, 0)
+            data.train, batches, size=mean.shape[-1], workers=workers, position=partial(_beginning_of, epoch)
         )
         for images, _, indices in loader:
             yield augmentation.crop_and_flip(images, params.of(indices))

@@ -31,16 +31,18 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor, distributed, multiprocessing, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
+from torch.multiprocessing.spawn import start_processes
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-from alexnet import cli
 from alexnet.config import TrainConfig
+from alexnet.config.composition import register
 from alexnet.config.reading import read_config
 from alexnet.distributed.comm_volume import CommVolumeMode
 from alexnet.distributed.parallelize import parallelize
 from alexnet.hardware import peak_memory_mb
 from alexnet.models.alexnet import AlexNet
+from alexnet.models.families.alexnet import AlexNetConfig
 from alexnet.optim.optimizers import build_optimizer
 from alexnet.paths import CONF
 from alexnet.terminal import format_bytes
@@ -125,7 +127,7 @@ def _measure_placement(placement: Placement, arguments: argparse.Namespace) -> d
     """Start a process for each device; return the largest of each of their numbers."""
     with tempfile.TemporaryDirectory() as name:
         given = (placement, arguments, Path(name))
-        multiprocessing.start_processes(_measure_rank, given, placement.devices, start_method="forkserver")
+        start_processes(_measure_rank, given, placement.devices, start_method="forkserver")
         ranks = [json.loads(path.read_text(encoding="utf-8")) for path in Path(name).glob("*.json")]
     return {key: max(numbers[key] for numbers in ranks) for key in ranks[0]}
 
@@ -141,6 +143,7 @@ def _measure_rank(rank: int, placement: Placement, arguments: argparse.Namespace
     distributed.init_process_group(backend, rendezvous, rank=rank, world_size=placement.devices)
     config = _config(f"model.width={arguments.width}")
     torch.manual_seed(0)
+    assert isinstance(config.model, AlexNetConfig)
     network = AlexNet(config.model, CLASSES).to(device)
     model = _parallelize(network, placement)
     optimizer = build_optimizer(network, config.optimizer)
@@ -169,7 +172,7 @@ def _measure_rank(rank: int, placement: Placement, arguments: argparse.Namespace
 
 
 def _config(*overrides: str) -> TrainConfig:
-    cli.register("train", TrainConfig)
+    register("train", TrainConfig)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return read_config(compose("train", ["model.columns=2", *overrides]), TrainConfig)
 

@@ -26,7 +26,7 @@ class LocallyConnected2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         kernel, side = self.kernel_size, self.side
         border = kernel // 2
-        # positions first and maps last: patches are then copied in long runs, several times faster than by unfold
+        # positions first, maps last: patches are copied in long runs, several times faster than by unfold
         x = functional.pad(x.permute(2, 3, 0, 1), (0, 0, 0, 0, border, border, border, border))
         shifted = [x[i : i + side, j : j + side] for i in range(kernel) for j in range(kernel)]
         patches = torch.cat(shifted, dim=-1).flatten(0, 1)  # (L, N, inputs)
