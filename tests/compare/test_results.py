@@ -74,10 +74,22 @@ def test_pages(results: Path, tmp_path: Path) -> None:
     assert row.split(" | ")[0] == "+10.00"
     assert row.split(" | ")[-1].startswith("+10.15 (")
     listed = (results / "README.md").read_text()
-    assert "| [lrn](lrn/README.md) | no\\_lrn | 3 | +1.51 |" in listed
-    assert "| [both](both/README.md) | tanh | 2 |" in listed
+    assert "| [lrn](lrn/README.md) | Imagenette | no\\_lrn | 3 | +1.51 |" in listed
+    assert "| [both](both/README.md) | Imagenette | tanh | 2 |" in listed
     assert "`python src/train.py -m study=b`" in listed
     assert str(tmp_path) not in "".join(path.read_text() for path in results.rglob("*.[mc]*"))
+
+
+def test_generated_images_do_not_test_a_claim(tmp_path: Path) -> None:
+    settings = {"data.name": "synthetic"}
+    arms = {"baseline": (settings, [20.0, 20.1]), "no_lrn": (settings | {"model.lrn": False}, [21.5, 21.6])}
+    keys = config(study=str(write_study(tmp_path / "a", arms, claim=CLAIM)), out=str(tmp_path / "results/a"))
+    write_report(compare(keys), keys)
+    write_results(config(results=str(tmp_path / "results")))
+    listed = (tmp_path / "results/README.md").read_text()
+    assert re.search(
+        r"\| synthetic images \| no\\_lrn \| 2 \| \+1.50 \| .* \| \+1.4 \| not tested \|\n", listed
+    )
 
 
 def test_made_again_they_are_the_same(results: Path) -> None:

@@ -17,7 +17,7 @@ from alexnet.compare.tables import (
     paper_text,
     ratio_texts,
 )
-from alexnet.compare.verdict import verdict_in_words, verdict_text
+from alexnet.compare.verdict import Verdict, verdict_in_words, verdict_text
 from alexnet.config import ClaimConfig
 
 SAME_EPOCHS = 1.0  # the ratio of epochs of two arms that converge equally fast
@@ -46,7 +46,8 @@ class Finding:
 def findings(comparison: Comparison) -> list[Finding]:
     """Return a finding for each arm or factor, and for ten crops where the baseline was evaluated on them.
 
-    That of an arm is how fast it converges if that was measured, else its error.
+    That of an arm is how fast it converges if that was measured, else its error. On generated images no claim
+    is tested: all are about photographs.
     """
     if isinstance(comparison, Factorial):
         found = _of_factors(comparison)
@@ -55,7 +56,10 @@ def findings(comparison: Comparison) -> list[Finding]:
             _error(arm.name, arm.changes_text, len(arm.started), arm.top1, arm.claim)
             for arm in comparison.arms
         ]
-    return found + _of_ten_crops(comparison)
+    found += _of_ten_crops(comparison)
+    if _is_generated(comparison):
+        return [replace(one, verdict=Verdict.untested.value) if one.claimed != "-" else one for one in found]
+    return found
 
 
 def claims_table(comparison: Comparison) -> Table | None:
@@ -73,6 +77,11 @@ def claims_table(comparison: Comparison) -> Table | None:
     rows = [row for row in rows if row[1:3] != ["-", "-"]]
     heading = "factor" if isinstance(comparison, Factorial) else "arm"
     return Table([heading, *CLAIM_HEADINGS, "measured", "verdict"], rows) if rows else None
+
+
+def _is_generated(comparison: Comparison) -> bool:
+    runs = [run for arm in comparison.all_variants for run in arm.runs]
+    return all(run.settings.get("data.name") == "synthetic" for run in runs)
 
 
 def _of_factors(comparison: Factorial) -> list[Finding]:

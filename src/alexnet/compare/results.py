@@ -20,6 +20,7 @@ from alexnet.compare.outline import outline
 from alexnet.compare.report import write_report
 from alexnet.compare.runs import Run
 from alexnet.compare.tables import Table
+from alexnet.compare.titles import data_names
 from alexnet.config import CompareConfig
 from alexnet.errors import UserError
 from alexnet.files import write_text
@@ -44,6 +45,11 @@ class Result:
     def runs(self) -> list[Run]:
         """All runs that count."""
         return [run for arm in self.comparison.all_variants for run in arm.runs]
+
+    @property
+    def data(self) -> str:
+        """The data set, in words."""
+        return data_names(self.runs)
 
     @property
     def hours(self) -> float:

@@ -33,7 +33,7 @@ def title(subject: str | None, runs: Sequence[Run], factors: Collection[str]) ->
     (epochs) or unusual (another network, its width, a single seed). Without a `subject` the keys are named.
     """
     keys = [key for key in dict.fromkeys([*runs[0].settings, *sorted(factors)]) if key in factors]
-    return ", ".join([f"{subject or _sweep(keys)} on {_data(runs)}", *_conditions(runs)])
+    return ", ".join([f"{subject or _sweep(keys)} on {data_names(runs)}", *_conditions(runs)])
 
 
 def subject_of(folder: Path, record: StudyRecord | None) -> str | None:
@@ -64,7 +64,7 @@ def _key_name(key: str) -> str:
     return KEY_NAMES.get(key) or key.removesuffix(".name").rpartition(".")[2].replace("_", " ")
 
 
-def _data(runs: Sequence[Run]) -> str:
+def data_names(runs: Sequence[Run]) -> str:
     """Name the data sets: by the names that people use, or that of the folder with the images."""
     names = (run.settings.get("data.name", "unknown data") for run in runs)
     named = (

@@ -8,13 +8,17 @@ NO_DIFFERENCE = 0.0
 
 
 class Verdict(Enum):
-    """The relation of an interval to a claimed value, and to the value that would mean no effect."""
+    """The relation of an interval to a claimed value, and to the value that would mean no effect.
+
+    A claim is untested where the images are not of the kind that it is about.
+    """
 
     agrees = "agrees"
     larger = "same sign, larger"
     smaller = "same sign, smaller"
     disagrees = "disagrees"
     unknown = "cannot tell"
+    untested = "not tested"
 
 
 def verdict(

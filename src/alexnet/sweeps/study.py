@@ -148,7 +148,8 @@ class StudyRunner:
             missing = sum(not _is_settled(run.job) for run in runs)
             what = f"{len(runs)} runs of {len(open_arms)} arms, {missing} to do"
             if extension:
-                what = f"best rate at the edge of the grid: {', '.join(open_arms)}; {missing} more runs"
+                more = f"{missing} more run{'' if missing == 1 else 's'}"
+                what = f"best rate at the edge of the grid: {', '.join(open_arms)}; {more}"
             console.print(f"Pilot    {what}", markup=False)
             if failed := self._run(runs):
                 raise _failure(failed, len(runs))
