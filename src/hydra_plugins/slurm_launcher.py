@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from alexnet.sweeps.planning import PlannedJob
 
 NO_SUBDIR = "hydra.sweep.subdir=."  # or Hydra would make the run's folder before the run does
-WARNING_SIGNAL = {
-    "SUBMITIT_PREEMPT_SIGNAL": "USR1"
-}  # before the time limit: the run saves and requeues its job
 
 
 class SlurmLauncher(Launcher):
@@ -49,10 +46,11 @@ class SlurmLauncher(Launcher):
         from alexnet.sweeps.slurm import WARNING, check_slurm
 
         check_slurm()
+        # the signal comes before the time limit: the run saves, and requeues its job
         exported = {"PYTHONPATH": shlex.quote(str(SOURCES)), "SUBMITIT_PREEMPT_SIGNAL": WARNING}
         lines = [f"export {name}={value}" for name, value in exported.items()]
         self._parameters["setup"] = [*lines, *(self._parameters["setup"] or [])]
-        if config.trainer.accelerator is Accelerator.cpu:
+        if "trainer" not in config or config.trainer.accelerator is Accelerator.cpu:
             self._parameters["gpus_per_node"] = None
         self._job = submitit_launcher.SlurmLauncher(**self._parameters)
         self._job.setup(hydra_context=hydra_context, task_function=task_function, config=config)

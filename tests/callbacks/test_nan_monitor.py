@@ -38,3 +38,18 @@ def test_a_loss_to_skip(loss: float) -> None:
     monitor = NaNMonitor(config, chance_loss=math.log(1000))
     assert not step(monitor, loss)
     assert step(monitor, 1001 * math.log(1000))
+
+
+def test_advice_that_is_not_yet_followed() -> None:
+    """Where steps are skipped already, a run that fails is not told to skip them."""
+    config = compose_config("callbacks.nan_monitor.nonfinite=skip").callbacks.nan_monitor
+    trainer: Any = SimpleNamespace(
+        current_epoch=0, global_step=9, optimizers=[SimpleNamespace(param_groups=[{"lr": 0.01}])]
+    )
+    for in_a_row, told in ((0, "over 1000 times the loss"), (101, "gradients of 101 steps in a row")):
+        monitor = NaNMonitor(config, 1.0)
+        monitor._in_a_row = in_a_row
+        with pytest.raises(UserError, match=told) as caught:
+            monitor.fail(trainer)
+        assert "nonfinite=skip" not in str(caught.value)
+        assert "no longer finite" not in str(caught.value)

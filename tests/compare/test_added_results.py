@@ -1,6 +1,7 @@
 """Seeds that are added to a result: what is compared is what one study of all seeds would have been."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from alexnet.config import ComparabilityKey, CompareConfig
 from alexnet.config.study import Design
 from alexnet.errors import UserError
 from alexnet.studies.record import StudyRecord, Trial
-from fabricated_runs import full_factorial, write_factorial, write_run
+from fabricated_runs import full_factorial, write_factorial, write_hand_made, write_run
 
 FACTORS = ["no_lrn", "tanh"]
 CELLS = full_factorial(FACTORS)
@@ -137,3 +138,34 @@ def test_other_code_has_to_be_allowed(result: Path, tmp_path: Path) -> None:
 def test_it_is_added_to_a_study() -> None:
     with pytest.raises(UserError, match="add=results/a: expected no value without study="):
         config(runs="outputs/runs/*", add="results/a").check()
+
+
+def test_another_baseline(tmp_path: Path) -> None:
+    """The baseline that is given is that of all runs, of the result and the study."""
+    study: dict[str, Path] = {}
+    for name, seed in (("first", 0), ("more", 1)):
+        study[name] = tmp_path / name
+        arms = {"baseline": {}, "no_lrn": {"model.lrn": False}, "tanh": {"model.activation": "tanh"}}
+        for number, (arm, changed) in enumerate(arms.items()):
+            folder = study[name] / arm / f"seed={seed}"
+            write_run(folder, 20.0 + number + seed, seed=seed, settings=changed, top5=2.0)
+        write_hand_made(study[name] / "hog" / f"seed={seed}", 40.0, seed=seed, top5=5.0)
+        StudyRecord(
+            *("s", "One at a time", Design.one_at_a_time, "baseline", ["no_lrn", "tanh"]),
+            arms={"baseline": [], "no_lrn": ["no_lrn"], "tanh": ["tanh"]},
+            seeds={arm: [seed] for arm in arms},
+        ).write(study[name])
+    for hand_made in (True, False):  # the result may have no run of classical.py
+        if not hand_made:
+            shutil.rmtree(study["first"] / "hog")
+        given = config(study=str(study["first"]), out=str(tmp_path / "results/s"))
+        write_report(compare(given), given)
+        added = compare(config(study=str(study["more"]), add=str(tmp_path / "results/s"), baseline="tanh"))
+        assert (added.baseline.name, added.baseline_rule) == ("tanh", "as given")
+        runs = {arm.name: [run.seed for run in arm.runs] for arm in added.all_variants}
+        assert runs == {
+            "tanh": [0, 1],
+            "hog": [0, 1] if hand_made else [1],
+            "no_lrn": [0, 1],
+            "baseline": [0, 1],
+        }

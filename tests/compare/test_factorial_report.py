@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from alexnet.config.study import Design
 from alexnet.errors import UserError
 from alexnet.plotting import DARK, LIGHT, Theme, render
 from alexnet.studies.design import arm_name
-from fabricated_runs import FACTORS, full_factorial, half_fraction, write_factorial
+from fabricated_runs import FACTORS, full_factorial, half_fraction, write_factorial, write_run
 
 EFFECT = {"no_lrn": 1.0, "no_dropout": 3.0, "tanh": 6.0}
 THREE, SIX = list(EFFECT), list(FACTORS)
@@ -226,6 +227,43 @@ def test_runs_at_chance_are_counted_at_their_levels(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"of 16 runs 8 started \(with tanh 0 of 8") as caught:
         compared(never)
     assert "\n" not in str(caught.value)
+
+
+def diverge(study: Path, cell: str, seeds: int = 2) -> None:
+    """Replace the runs of a cell by runs that diverged."""
+    for seed in range(seeds):
+        folder = study / cell / f"seed={seed}"
+        shutil.rmtree(folder)
+        write_run(folder, 0.0, seed=seed, status="failed", error="nan", diverged=True)
+
+
+def test_a_cell_that_diverged_is_counted_at_its_levels(tmp_path: Path) -> None:
+    cells = full_factorial(THREE)
+    errors = errors_of(cells, np.random.default_rng(1).normal(0, 0.4, (8, 2)))
+    study = write_factorial(tmp_path / "s", cells, errors, THREE)
+    diverge(study, "no_dropout+tanh")
+    comparison = compared(study)
+    for factor in comparison.factors:
+        starts = [(level.start.started, level.start.runs) for level in factor.levels]
+        assert starts == ([(8, 8), (6, 8)] if factor.name != "no_lrn" else [(6, 8), (8, 8)])
+    assert {run.name: run.reason for run in comparison.excluded}["no_dropout+tanh"] == (
+        "0 of 2 started: all diverged"
+    )
+    for cell in errors:
+        if "tanh" in cell and cell not in ("no_dropout+tanh", "tanh"):
+            diverge(study, cell)
+    with pytest.raises(UserError, match=r"of 16 runs 10 started \(with tanh 2 of 8") as caught:
+        compared(study)
+    assert "missing" not in str(caught.value)
+
+
+def test_without_the_baseline_there_is_nothing_to_compare_with(tmp_path: Path) -> None:
+    cells = full_factorial(THREE)
+    errors = errors_of(cells, np.random.default_rng(1).normal(0, 0.4, (8, 2)))
+    study = write_factorial(tmp_path / "s", cells, errors, THREE)
+    diverge(study, "baseline")
+    with pytest.raises(UserError, match=r"the baseline, has no completed run, .*seed=0: failed: nan"):
+        compared(study)
 
 
 def test_what_the_pilot_chose_is_beside_each_cell(tmp_path: Path) -> None:

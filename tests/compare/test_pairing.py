@@ -367,6 +367,25 @@ def test_any_runs_are_grouped_by_what_differs(tmp_path: Path) -> None:
     assert groups.arms["baseline"][0].top1_error == 21.0
 
 
+def test_runs_that_diverged_did_not_start(tmp_path: Path) -> None:
+    pattern = write_runs(tmp_path / "runs", [{}, NO_LRN, {"model.dropout": 0.0}])
+    for seed in (2, 3):
+        folder = tmp_path / "runs" / f"2026-03-0{seed}_00"
+        write_run(folder, 0.0, seed=seed, settings=NO_LRN, status="failed", error="nan", diverged=True)
+    arms = {arm.name: arm.start for arm in compared(runs=pattern).arms}
+    assert (arms["model.lrn=false"].started, arms["model.lrn=false"].runs) == (2, 4)
+    assert (arms["model.dropout=0.0"].started, arms["model.dropout=0.0"].runs) == (2, 2)
+
+
+def test_an_arm_that_diverged_is_named_with_its_count(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study", TWO_ARMS)
+    for seed in range(3):
+        folder = study / "tanh" / f"seed={seed}"
+        write_run(folder, 0.0, seed=seed, status="failed", error="nan", diverged=True)
+    excluded = {run.name: run.reason for run in compared(study).excluded}
+    assert excluded["tanh"] == "0 of 3 started: all diverged"
+
+
 def test_the_newer_of_two_equal_runs(tmp_path: Path) -> None:
     pattern = write_runs(tmp_path / "runs", [{}, NO_LRN])
     write_run(tmp_path / "runs" / "2026-02-01_00", 50.0)

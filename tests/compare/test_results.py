@@ -16,7 +16,7 @@ from alexnet.config.study import Design
 from alexnet.errors import UserError
 from alexnet.studies.record import StudyRecord
 from conftest import PROJECT
-from fabricated_runs import full_factorial, write_factorial, write_study
+from fabricated_runs import full_factorial, write_factorial, write_run, write_study
 
 CLAIM = {"text": "reduces our error by 1.4%", "section": "3.3", "top1": 1.4}
 
@@ -31,10 +31,11 @@ def results(tmp_path: Path) -> Path:
     """A study of one factor, whose effect is 1.51, and a factorial with two."""
     arms = {"baseline": ({}, [20.0, 20.1, 20.2]), "no_lrn": ({"model.lrn": False}, [21.5, 21.6, 21.73])}
     study = write_study(tmp_path / "a", arms, claim=CLAIM)
+    write_run(study / "tanh/seed=0", 0.0, status="failed", error="nan", diverged=True)
     StudyRecord(
-        *("a", "LRN alone", Design.one_at_a_time, "baseline", ["no_lrn"]),
-        arms={"baseline": [], "no_lrn": ["no_lrn"]},
-        seeds={"baseline": [0, 1, 2], "no_lrn": [0, 1, 2]},
+        *("a", "LRN alone", Design.one_at_a_time, "baseline", ["no_lrn", "tanh"]),
+        arms={"baseline": [], "no_lrn": ["no_lrn"], "tanh": ["tanh"]},
+        seeds={"baseline": [0, 1, 2], "no_lrn": [0, 1, 2], "tanh": [0]},
         overrides=["study=a", f"data.root={tmp_path}", "model.width=0.25"],
     ).write(study)
     cells = full_factorial(["no_lrn", "tanh"])
@@ -97,6 +98,7 @@ def test_made_again_they_are_the_same(results: Path) -> None:
     first = contents(results)
     write_results(config(results=str(results)))
     assert contents(results) == first
+    assert (results / "lrn/report.md").read_text().count("0 of 1 started: all diverged") == 1
 
 
 def test_without_results(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet.compare.runs import NO_CLAIM, Code, ExcludedRun, Run, read_run
+from alexnet.compare.runs import NO_CLAIM, Code, ExcludedRun, Run, Tracked, read_run
 from alexnet.config import ClaimConfig
 from alexnet.errors import UserError
 from fabricated_runs import DIFF, write_run
@@ -94,3 +94,17 @@ def test_code_is_commit_and_changes_in_src() -> None:
     assert Code.read(clean | {"diff": other + DIFF}) == Code.read(clean | {"diff": DIFF})
     assert Code.read(clean | {"untracked": ["src/new.py"]}) != Code.read(clean)
     assert Code.read({"commit": None, "diff": None, "untracked": []}) == Code(None, "")
+
+
+@pytest.mark.parametrize(
+    ("folder", "uploaded", "identity"),
+    [
+        ("offline-run-20260101_120000-run-ab12cd34", False, "run-ab12cd34"),
+        ("run-20260101_120000-first-run-1-ab12cd34", True, "first-run-1-ab12cd34"),
+        ("run-20260101_120000-ab12cd34", True, "ab12cd34"),
+    ],
+)
+def test_id_in_wandb(tmp_path: Path, folder: str, uploaded: bool, identity: str) -> None:
+    (tmp_path / "wandb" / folder).mkdir(parents=True)
+    tracked = Tracked.read({"logger": {"project": "p"}}, tmp_path)
+    assert tracked == Tracked("p", None, identity, uploaded)

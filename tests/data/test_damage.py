@@ -20,6 +20,7 @@ from alexnet.data.loading import load_image_data
 from alexnet.data.pack_writer import make_pack
 from alexnet.data.scan import scan_images
 from alexnet.data.walk import Walk
+from alexnet.errors import UserError
 from conftest import PROJECT, compose_config, save_image
 
 SIZE = 32
@@ -117,6 +118,28 @@ def test_they_are_set_aside_if_asked_for(tree: Path) -> None:
         assert data.fingerprint == without.fingerprint
         for ours, expected in zip(data.statistics, without.statistics, strict=True):
             np.testing.assert_array_equal(ours, expected)
+
+
+def test_packing_that_was_interrupted_sets_them_aside_once(tree: Path) -> None:
+    """The first attempt ends after all images are packed: too many are set aside."""
+    few = config(tree, "data.exclude_damaged=true", "data.max_unreadable=0.01", f"data.pack={tree.parent}/p")
+    with pytest.raises(UserError, match=r"data\.max_unreadable"):
+        make_pack(PrepareConfig(few, PackFormat.raw, 90))
+    enough = replace(few, max_unreadable=0.5)
+    make_pack(PrepareConfig(enough, PackFormat.raw, 90))
+    packed, files = load_image_data(enough), load_image_data(replace(enough, pack=None))
+    assert len(packed.train) == len(files.train) == 8
+    for ours, expected in zip(packed.statistics, files.statistics, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_packing_that_was_interrupted_is_not_continued_for_other_images(tree: Path) -> None:
+    few = config(tree, "data.exclude_damaged=true", "data.max_unreadable=0.01", f"data.pack={tree.parent}/p")
+    with pytest.raises(UserError, match=r"data\.max_unreadable"):
+        make_pack(PrepareConfig(few, PackFormat.raw, 90))
+    every = replace(few, exclude_damaged=False)
+    make_pack(PrepareConfig(every, PackFormat.raw, 90))
+    assert len(load_image_data(every).train) == 12
 
 
 def test_a_pack_names_them(tree: Path) -> None:

@@ -212,3 +212,24 @@ def test_a_wrong_folder_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(UserError, match="is not written"):
         export(config)
     assert {path.name: path.read_bytes() for path in (tmp_path / "weights_hub").iterdir()} == before
+
+
+def test_validated_on_ten_crops(tmp_path: Path) -> None:
+    """The errors of metrics.csv are then those of ten crops; evaluate.py's of the centre are beside them."""
+    from alexnet.export.model_card import read_training
+
+    run = tmp_path / "run"
+    write_run(run)
+    content = yaml.safe_load((run / "config.yaml").read_text())
+    content["data"]["val_crops"] = "ten"
+    (run / "config.yaml").write_text(yaml.safe_dump(content))
+    figures = {
+        kind: {"top1_error": error, "top1_standard_error": 3.2, "samples": 200}
+        for kind, error in (("center", 32.0), ("ten", 30.5))
+    }
+    (run / "evaluation").mkdir()
+    found = {"members": [{"checkpoint": "/elsewhere/best.ckpt"}], "figures": figures}
+    (run / "evaluation/evaluation.json").write_text(json.dumps(found))
+    measured = read_training(run, "best.ckpt").measured
+    assert measured is not None
+    assert [(row.crops, row.top1[0]) for row in measured.rows] == [("ten", 30.5), ("center", 32.0)]

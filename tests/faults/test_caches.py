@@ -53,7 +53,9 @@ def test_a_cache_of_another_version(config: PrepareConfig, kind: str) -> None:
     """Whatever it lacks, it is made again, and then is what it was before."""
     config.data.pack = None
     expected = open_data(config.data).fingerprint()
-    for path in list((Path(config.data.cache) / kind).glob("*.npz")):
+    caches = list((Path(config.data.cache) / kind).glob("*.npz"))
+    assert caches
+    for path in caches:
         arrays, notes = load_npz(path)
         lacking = [(arrays, {key: notes[key] for key in notes if key != lost}) for lost in notes]
         lacking += [({key: arrays[key] for key in arrays if key != lost}, notes) for lost in arrays]

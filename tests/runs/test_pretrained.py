@@ -73,6 +73,17 @@ def test_torchvisions_file_of_its_alexnet(tmp_path: Path) -> None:
     torch.testing.assert_close(actual.double(), reference(reference_images), rtol=1e-3, atol=1e-5)
 
 
+def test_a_file_without_names_of_classes(tmp_path: Path) -> None:
+    """As many classes are taken to be the same; of another number, the last layer is not loaded."""
+    theirs = models.alexnet(num_classes=7)
+    torch.save(theirs.state_dict(), tmp_path / "weights.pth")
+    for classes, kept in ((7, True), (3, False)):
+        begun = network(classes, "model=alexnet_torchvision")
+        said = load_pretrained(begun, str(tmp_path / "weights.pth"), ())
+        assert ("except fc8" not in said) is kept
+        assert torch.equal(begun.get_parameter("fc7.weight"), theirs.classifier[4].weight)
+
+
 def test_torchvisions_file_of_another_network(tmp_path: Path) -> None:
     torch.manual_seed(0)
     reference = models.squeezenet1_1(weights=None, num_classes=7).double().eval()

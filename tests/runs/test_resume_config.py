@@ -8,7 +8,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from alexnet.config.hashing import config_hash
+from alexnet.config.hashing import config_hash, flatten, nest
 from alexnet.errors import UserError
 from alexnet.runs.resume import FROM_FIRST_RANK, LOCK, merge_resume_config, previous_run
 
@@ -140,3 +140,25 @@ def test_a_run_that_has_ended(tmp_path: Path) -> None:
         merge_resume_config(folder, composed, [])
     composed["trainer"]["max_epochs"] = 5
     assert merge_resume_config(folder, composed, ["trainer.max_epochs=5"])["trainer"]["max_epochs"] == 5
+
+
+def test_keys_with_dots(tmp_path: Path) -> None:
+    """Of layers inside others, whose names have dots themselves."""
+    saved = {"optimizer": {"layer_lr_factor": {"net.fc": 10, "conv1": 2}, "none": {}}, "seed": 0}
+    assert nest(flatten(saved)) == saved
+    folder = run(tmp_path, "a", "interrupted", loss__weights={"net.fc": 10})
+    composed = config(tmp_path, resume=str(folder))
+    assert merge_resume_config(folder, composed, [f"resume={folder}"])["loss"]["weights"] == {"net.fc": 10}
+
+
+def test_fewer_epochs_than_were_trained(tmp_path: Path) -> None:
+    folder = run(tmp_path, "a", "interrupted", trainer__max_epochs=10)
+    (folder / "metrics.csv").write_text("epoch,val/top1_error\n1,80\n2,70\n3,60\n")
+    for wanted in (2, 3):
+        composed = config(tmp_path, resume=str(folder), trainer__max_epochs=wanted)
+        typed = [f"resume={folder}", f"trainer.max_epochs={wanted}"]
+        if wanted == 3:
+            assert merge_resume_config(folder, composed, typed)["trainer"]["max_epochs"] == 3
+        else:
+            with pytest.raises(UserError, match="max_epochs=2, but this run has been trained for 3 epochs"):
+                merge_resume_config(folder, composed, typed)

@@ -174,6 +174,11 @@ def test_names_of_arms_are_folders() -> None:
     assert arm_name(["no_lrn", "model.dropout=0 data.augment.crop=false"], "b") == (
         "no_lrn+model.dropout=0_data.augment.crop=false"
     )
+    names = {
+        arm_name([f"data.augment.number_{n}.enabled=true" for n in range(9)] + [end], "b") for end in "xy"
+    }
+    assert len(names) == 2
+    assert all(len(name) < 200 for name in names)
 
 
 def test_pilot_values_out_of_range() -> None:

@@ -1,6 +1,6 @@
 """Names of sweeps and jobs: stable, readable, safe for a file system."""
 
-from alexnet.sweeps.naming import job_name, sweep_name
+from alexnet.sweeps.naming import job_name, settings_name, sweep_name
 
 
 def test_a_job_is_named_by_what_it_sets_beyond_the_command() -> None:
@@ -32,3 +32,8 @@ def test_where_the_outputs_and_the_data_lie_is_not_part_of_the_name() -> None:
     places = ["outputs=/a", "logger=csv", "data.root='/x/a,b'", "data.pack=/p", "data.max_unreadable=0.1"]
     assert sweep_name(["seed=0,1", *places]) == sweep_name(["seed=0,1"])
     assert sweep_name(["model.lrn=true,false", "seed=1"]) != sweep_name(["model.lrn=true,false", "seed=2"])
+
+
+def test_an_experiment_that_all_arms_have_is_in_a_study_s_name() -> None:
+    assert settings_name(["study=performance"]) == "default"
+    assert settings_name(["study=performance", "experiment=no_lrn", "seed=1"]) == "experiment=no_lrn"

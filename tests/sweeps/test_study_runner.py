@@ -15,12 +15,13 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from alexnet.config.hashing import config_hash
 from alexnet.config.reading import to_plain_dict
-from alexnet.errors import UserError
+from alexnet.errors import JobsFailedError, UserError
 from alexnet.studies.record import read_record, to_content
 from alexnet.sweeps.composition import JobComposer
 from alexnet.sweeps.study import StudyRunner
@@ -36,9 +37,11 @@ class Fake:
     def __init__(self, loader: Any, sweep: Any, error: Error) -> None:
         self.composer, self.error = JobComposer(loader, sweep), error
         self.batches: list[list[dict[str, Any]]] = []
+        self.returns: list[JobReturn] = []  # none: as if a launcher did not say why a job has failed
 
-    def __call__(self, jobs: Sequence[Sequence[str]], number: int) -> None:
+    def __call__(self, jobs: Sequence[Sequence[str]], number: int) -> list[JobReturn]:
         self.batches.append([self._run(list(job)) for job in jobs])
+        return self.returns
 
     def _run(self, overrides: list[str]) -> dict[str, Any]:
         config = self.composer.compose(overrides)
@@ -216,6 +219,15 @@ def test_a_run_that_failed_is_told_and_run_again(tmp_path: Path) -> None:
         (runner.folder / "no_lrn/seed=0").rename(tmp_path / "aside")  # as the launcher does
         runner.run()
         assert fake.counts == [2, 1]
+
+
+def test_the_launcher_knows_best_why_a_run_failed(tmp_path: Path) -> None:
+    given = ("study=innovations", "study.factors=[no_lrn]", "study.pilot=null", *QUICK[:1], "study.seeds=1")
+    with study(tmp_path, *given, "study.baseline_seeds=1", error=lambda run: -1) as (runner, fake):
+        problem = JobsFailedError("2 of 2 jobs failed. baseline/seed=0: killed by SIGKILL")
+        fake.returns = [JobReturn(status=JobStatus.FAILED, _return_value=problem)]
+        with pytest.raises(UserError, match="killed by SIGKILL"):
+            runner.run()
 
 
 @pytest.mark.slow

@@ -56,11 +56,16 @@ class NaNMonitor(Callback):
     def fail(self, trainer: Trainer) -> None:
         """Raise `DivergedError` with what happened and what to try."""
         group = trainer.optimizers[0].param_groups[0]
+        skips = self.config.nonfinite is NonFinite.skip
+        if self._in_a_row > MOST_SKIPPED:
+            what = f"The gradients of {self._in_a_row} steps in a row were not finite"
+        else:
+            above = f"over {self.config.divergence_factor:g} times the loss at chance"
+            what = f"The training loss is {above if skips else f'no longer finite, or {above}'}"
+        skip = " If single batches are to blame: callbacks.nan_monitor.nonfinite=skip."
         raise DivergedError(
-            f"The training loss is no longer finite, or over {self.config.divergence_factor:g} times the loss"
-            f" at chance, at step {trainer.global_step} (epoch {trainer.current_epoch + 1}). Try a smaller"
-            f" optimizer.lr (now {group.get('initial_lr', group['lr']):g}). If single batches are to"
-            " blame: callbacks.nan_monitor.nonfinite=skip."
+            f"{what}, at step {trainer.global_step} (epoch {trainer.current_epoch + 1}). Try a smaller"
+            f" optimizer.lr (now {group.get('initial_lr', group['lr']):g}).{'' if skips else skip}"
         )
 
     def on_before_optimizer_step(

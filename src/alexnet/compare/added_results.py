@@ -24,7 +24,7 @@ def add_results(read: Arms, given: str) -> Arms:
     record = _added_record(earlier.record, read.record, given)
     for arm, runs in read.arms.items():
         _check_arm(arm, earlier, read, given)
-        earlier.arms[arm] |= runs
+        earlier.arms.setdefault(arm, {}).update(runs)
     present = {f"{arm} seed={seed}" for arm, runs in earlier.arms.items() for seed in runs}
     return replace(
         earlier,
@@ -48,7 +48,7 @@ def _added_record(earlier: StudyRecord | None, record: StudyRecord | None, given
 
 
 def _check_arm(arm: str, earlier: Arms, read: Arms, given: str) -> None:
-    one, other = earlier.arms[arm], read.arms[arm]
+    one, other = earlier.arms.get(arm, {}), read.arms[arm]
     if shared := one.keys() & other.keys():
         raise UserError(
             f"add={given}: already has seed {min(shared)} of {arm}. Run the study with other seeds: seed=<n>."

@@ -46,6 +46,18 @@ def add_run(run: Run | ExcludedRun, path: Path, arm: dict[int, Run], excluded: l
     arm[run.seed] = run
 
 
+def without_runs(groups: Arms) -> list[ExcludedRun]:
+    """Return the arms of which no run was completed; those that diverged did not start."""
+    reasons = {
+        name: f"0 of {count} started: all diverged"
+        if (count := groups.diverged[name])
+        else "no completed runs"
+        for name, runs in groups.arms.items()
+        if not runs
+    }
+    return [ExcludedRun(name, reason) for name, reason in reasons.items()]
+
+
 def check_several(title: str, arms: dict[str, dict[int, Run]]) -> None:
     """Raise `UserError` where there is only one arm: with what its seeds gave."""
     runs = [run for arm in arms.values() for run in arm.values()]

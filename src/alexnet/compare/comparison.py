@@ -16,7 +16,7 @@ from alexnet.compare.model_diffs import Changes, is_alexnet
 from alexnet.compare.run_pattern import read_runs
 from alexnet.compare.runs import ExcludedRun, Run
 from alexnet.compare.start_rate import StartRate, start_rate
-from alexnet.compare.study_folder import read_folder
+from alexnet.compare.study_folder import read_folder, with_baseline
 from alexnet.config import ClaimConfig, CompareConfig
 from alexnet.config.study import TWO_LEVEL
 from alexnet.studies.record import StudyRecord
@@ -190,11 +190,6 @@ class Comparison:
         )
 
     @property
-    def epochs(self) -> int | None:
-        """How long the arms that learn in epochs trained."""
-        return next((arm.runs[0].epochs for arm in self.all_variants if arm.has_epochs), None)
-
-    @property
     def split(self) -> str:
         """The data on which the errors were measured."""
         return f"{self.baseline.runs[0].settings.get('data.name', 'unknown')} val"
@@ -213,8 +208,10 @@ def compare(config: CompareConfig) -> Comparison:
 
 def _read(config: CompareConfig) -> Arms:
     if config.study is not None:
-        read = read_folder(Path(config.study).expanduser(), config.baseline)
-        return add_results(read, config.add) if config.add is not None else read
+        folder = Path(config.study).expanduser()
+        if config.add is None:
+            return read_folder(folder, config.baseline)
+        return with_baseline(add_results(read_folder(folder, None), config.add), config.baseline)
     assert config.runs is not None
     return read_runs(config.runs, config.baseline)
 

@@ -7,6 +7,7 @@ from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.convergence import Convergence, convergence
 from alexnet.compare.one_at_a_time import OneAtATime
 from alexnet.compare.tables import bound_text, difference_text, interval_text, ratio_texts
+from alexnet.compare.titles import epochs_text
 
 CAPTIONS = {
     "history": (
@@ -83,8 +84,9 @@ def headline(comparison: OneAtATime) -> list[str]:
 
 def setting(comparison: Comparison) -> str:
     """Name the validation data, how long training took, and the seeds."""
-    epochs = "" if comparison.epochs is None else f"{comparison.epochs} epochs, "
-    seeds = {run.seed for arm in comparison.all_variants for run in arm.runs}
+    runs = [run for arm in comparison.all_variants for run in arm.runs]
+    epochs = f"{epochs_text(runs)}, " if any(arm.has_epochs for arm in comparison.all_variants) else ""
+    seeds = {run.seed for run in runs}
     return f"{comparison.split}, {epochs}seeds {_numbers(seeds)}"
 
 

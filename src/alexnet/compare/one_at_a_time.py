@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from alexnet.compare.arms import Arms, differences
+from alexnet.compare.arms import Arms, differences, without_runs
 from alexnet.compare.comparison import ArmResult, Comparison, Difference, plain_result
 from alexnet.compare.effects import Effect, paired_effect, pooled_effect, probability_better
 from alexnet.compare.family_wise import FamilyWise, family_wise
@@ -70,7 +70,7 @@ def compare_one_at_a_time(groups: Arms, config: CompareConfig) -> OneAtATime:
         baseline,
         groups.baseline_rule,
         arms,
-        groups.excluded + _without_partner(arms, baseline),
+        groups.excluded + without_runs(groups) + _without_partner(arms, baseline),
         groups.record,
         config.training_error,
         config.confidence,

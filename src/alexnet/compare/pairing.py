@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from alexnet.compare.arms import Arms, differences, format_value
-from alexnet.compare.runs import Code, ExcludedRun, Run
+from alexnet.compare.runs import Code, Run
 from alexnet.config import ComparabilityKey
 from alexnet.errors import UserError
 from alexnet.paths import PROJECT
@@ -16,22 +16,21 @@ Pairs = list[tuple[Run, Run]]  # arm, baseline: of the same seed
 def pair(groups: Arms, allow: Iterable[ComparabilityKey] = ()) -> dict[str, Pairs]:
     """Pair each arm's runs with the baseline's of the same seed, in order of seed; an arm may have no pair.
 
-    An arm without runs is added to `groups.excluded`. Raises `UserError` where nothing is left, or where
-    two runs differ in more than the factor and `allow` does not say that they may.
+    An arm without runs is left out. Raises `UserError` where nothing is left, or where two runs differ in
+    more than the factor and `allow` does not say that they may.
     """
     baseline = groups.arms[groups.baseline]
     if not baseline:
-        raise UserError(f"Nothing to pair: {groups.baseline} has no completed run.{_first_reason(groups)}")
+        raise UserError(f"Nothing to pair: {groups.baseline} has no completed run.{first_reason(groups)}")
     arms = {name: runs for name, runs in groups.arms.items() if name != groups.baseline}
     pairs = {
         name: [(runs[seed], baseline[seed]) for seed in sorted(runs.keys() & baseline.keys())]
         for name, runs in arms.items()
         if runs
     }
-    groups.excluded += [ExcludedRun(name, "no completed runs") for name in arms if name not in pairs]
     if not any(pairs.values()):
         raise UserError(
-            f"Nothing to pair: no arm shares a seed with {groups.baseline}.{_first_reason(groups)}"
+            f"Nothing to pair: no arm shares a seed with {groups.baseline}.{first_reason(groups)}"
         )
     check_comparable(groups, allow)
     return pairs
@@ -103,7 +102,7 @@ def _data_and_code(run: Run, other: Run) -> Iterator[tuple[ComparabilityKey, str
 def _training(run: Run, other: Run) -> Iterator[tuple[ComparabilityKey, str]]:
     """Yield the differences in what must be the same in all runs that have epochs."""
     planned = [str(one.settings.get("trainer.max_epochs", one.epochs)) for one in (run, other)]
-    if run.epochs != other.epochs:
+    if run.epochs != other.epochs and not (run.may_end_early and other.may_end_early):
         yield ComparabilityKey.epochs, f"the epochs trained ({run.epochs} and {other.epochs})"
     if planned[0] != planned[1]:
         yield ComparabilityKey.epochs, f"trainer.max_epochs ({planned[0]} and {planned[1]})"
@@ -147,7 +146,8 @@ def _source_tree(commit: str | None) -> str | None:
     return done.stdout.strip()
 
 
-def _first_reason(groups: Arms) -> str:
+def first_reason(groups: Arms) -> str:
+    """Return why the first of the runs that do not count does not, to end a message with."""
     if not groups.excluded:
         return ""
     first = groups.excluded[0]

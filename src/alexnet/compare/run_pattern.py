@@ -26,9 +26,13 @@ def read_runs(pattern: str, baseline: str | None) -> Arms:
         raise UserError(f"runs={pattern}: none of the {len(matches)} matching paths is a run folder.")
     groups: dict[str, dict[int, Run]] = {}
     excluded: list[ExcludedRun] = []
+    diverged: Counter[str] = Counter()
     for path in paths:
         run = read_run(path, str(path))
-        key = json.dumps(run.settings, sort_keys=True) if isinstance(run, Run) else ""
+        key = json.dumps(run.settings, sort_keys=True) if run.settings is not None else ""
+        if isinstance(run, ExcludedRun):
+            diverged[key] += run.diverged
+            key = ""
         add_run(run, path, groups.setdefault(key, {}) if key else {}, excluded)
     if len(groups) < 2:
         which = (
@@ -38,7 +42,9 @@ def read_runs(pattern: str, baseline: str | None) -> Arms:
     settings = [next(iter(group.values())).settings for group in groups.values()]
     index, rule = _choose_baseline(settings, baseline)
     names = _names(settings, index)
-    return Arms(None, dict(zip(names, groups.values(), strict=True)), "baseline", rule, excluded)
+    by_name = Counter({name: diverged[key] for name, key in zip(names, groups, strict=True)})
+    arms = dict(zip(names, groups.values(), strict=True))
+    return Arms(None, arms, "baseline", rule, excluded, diverged=by_name)
 
 
 def _names(settings: list[dict[str, Any]], baseline: int) -> list[str]:

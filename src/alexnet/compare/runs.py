@@ -23,6 +23,7 @@ from alexnet.studies.start import chance_error, has_started
 TRAINING_ONLY_KEYS = tuple(f"data.{key}" for key in ("batch_size", "mean", "val_crops", "augment"))
 
 NOISE_FREE_ERROR = "train_eval/top1_error"  # of all training images, by callbacks.train_eval
+ENDING_KEYS = ("callbacks.train_eval.stop_below", "callbacks.early_stopping.patience")
 NO_CLAIM = ClaimConfig(text="", section="")
 
 
@@ -65,7 +66,7 @@ class Tracked:
             return None
         newest = folders[-1]
         uploaded = newest.name.startswith("run-") or any(newest.glob("*.synced"))
-        name = newest.name.split("run-")[1].split("-", 1)[1]
+        name = newest.name.split("run-", 1)[1].split("-", 1)[1]
         return cls(logger["project"], logger.get("entity"), name, uploaded, logger.get("group"))
 
 
@@ -139,6 +140,11 @@ class Run:
         """Whether its error is clearly below that at chance."""
         return has_started(self.top1_error, self.classes, self.val_samples)
 
+    @property
+    def may_end_early(self) -> bool:
+        """Whether it ends before trainer.max_epochs once it has learned enough, or learns no more."""
+        return any(self.settings.get(key) is not None for key in ENDING_KEYS)
+
     def epochs_to(self, training_error: float) -> float | None:
         """Return the epochs until the top-1 error in training is at most this, in percent; None: never.
 
@@ -164,6 +170,7 @@ class ExcludedRun:
     name: str
     reason: str
     diverged: bool = False  # it was run to its end, which is that it did not start to learn
+    settings: dict[str, Any] | None = None  # as a `Run`'s, of one that diverged
 
 
 def _other_metrics(result: dict[str, Any]) -> dict[str, float]:
@@ -175,18 +182,18 @@ def _other_metrics(result: dict[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items() if name not in known and value is not None}
 
 
-def read_claim(content: Any, run: Path) -> ClaimConfig:
-    """Read `claim` of a run's config.yaml; without one, nothing is claimed. Raises `UserError`."""
+def read_claim(content: Any, file: Path) -> ClaimConfig:
+    """Read `claim` of a configuration file; without one, nothing is claimed. Raises `UserError`."""
     if not isinstance(content, dict | None):
-        raise UserError(f"{run / 'config.yaml'}: claim={content}: expected a mapping.")
+        raise UserError(f"{file}: claim={content}: expected a mapping.")
     given = {key: value for key, value in (content or {}).items() if value is not None}
     known = {field.name: given[field.name] for field in fields(ClaimConfig) if field.name in given}
     for key, value in known.items():
         number = key.endswith(("top1", "top5", "ratio"))
         if number and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise UserError(f"{run / 'config.yaml'}: claim.{key}={value}: expected percentage points.")
+            raise UserError(f"{file}: claim.{key}={value}: expected percentage points.")
         if key == "higher" and not isinstance(value, bool):
-            raise UserError(f"{run / 'config.yaml'}: claim.{key}={value}: expected true or false.")
+            raise UserError(f"{file}: claim.{key}={value}: expected true or false.")
         if number:
             known[key] = float(value)
         elif key != "higher":
@@ -205,7 +212,8 @@ def read_run(path: Path, name: str) -> Run | ExcludedRun:
         if result.get("status") != "completed":
             error = first_line(str(result.get("error") or "no reason given"))
             diverged = result.get("diverged") is True
-            return ExcludedRun(name, f"{result.get('status')}: {error}", diverged)
+            settings = _settings(migrate(_saved_config(path))) if diverged else None
+            return ExcludedRun(name, f"{result.get('status')}: {error}", diverged, settings)
         if (result.get("val") or {}).get("top1_error") is None:
             return ExcludedRun(name, "no validation error")
         return _run(path, result)
@@ -214,20 +222,31 @@ def read_run(path: Path, name: str) -> Run | ExcludedRun:
         return ExcludedRun(name, f"its files cannot be read ({reason})")
 
 
+def _saved_config(path: Path) -> dict[str, Any]:
+    content = parse_yaml((path / "config.yaml").read_text(encoding="utf-8"))
+    assert isinstance(content, dict)
+    return content
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a resolved configuration with dotted keys, without what cannot be a factor."""
+    no_factor = NON_FACTOR_KEYS if "trainer" in config else (*NON_FACTOR_KEYS, *TRAINING_ONLY_KEYS)
+    return {key: value for key, value in flatten(config).items() if not is_under(key, no_factor)}
+
+
 def _run(path: Path, result: dict[str, Any]) -> Run:
-    saved = parse_yaml((path / "config.yaml").read_text(encoding="utf-8"))
+    saved = _saved_config(path)
     config = migrate(saved)
     environment: dict[str, Any] = {}
     if (path / "environment.json").is_file():
         environment = json.loads((path / "environment.json").read_text(encoding="utf-8"))
     metrics = path / "metrics.csv"
-    no_factor = NON_FACTOR_KEYS if "trainer" in config else (*NON_FACTOR_KEYS, *TRAINING_ONLY_KEYS)
     cpu = (environment.get("cpu") or {}).get("model")
     return Run(
         path=path,
         seed=int(config["seed"]),
-        settings={key: value for key, value in flatten(config).items() if not is_under(key, no_factor)},
-        claim=read_claim(config.get("claim"), path),
+        settings=_settings(config),
+        claim=read_claim(config.get("claim"), path / "config.yaml"),
         baseline=saved.get("baseline"),
         top1_error=float(result["val"]["top1_error"]),
         top5_error=result["val"].get("top5_error"),

@@ -25,7 +25,7 @@ def read_folder(folder: Path, baseline: str | None) -> Arms:
     another seed than its folder's.
     """
     if is_archive(folder):
-        return _with_baseline(read_archive(folder), baseline)
+        return with_baseline(read_archive(folder), baseline)
     record, paths = read_record(folder), run_folders(folder)
     placed: Placed = {}
     strays = []
@@ -39,7 +39,7 @@ def read_folder(folder: Path, baseline: str | None) -> Arms:
     return _read_study(folder, placed, record, baseline, strays)
 
 
-def _with_baseline(read: Arms, given: str | None) -> Arms:
+def with_baseline(read: Arms, given: str | None) -> Arms:
     """Return the arms with another baseline, where one is given."""
     if given is None:
         return read
@@ -115,7 +115,7 @@ def _find_baseline(
         if given not in arms:
             raise UserError(f"baseline={given}: there is no such arm.{suggest(given, arms)} {choices}")
         return given, "as given"
-    if record is not None:  # a fraction may leave the baseline out
+    if record is not None:
         return record.baseline, BY_STUDY
     runs = [run for arm in arms.values() for run in arm.values()]
     named = sorted({run.baseline for run in runs if run.baseline})

@@ -54,7 +54,7 @@ def crop_effects(comparison: Comparison) -> list[CropEffect]:
 
 def ten_crops_claim() -> ClaimConfig:
     """Return what the paper claims of ten crops."""
-    return read_claim(parse_yaml(EXPERIMENT.read_text(encoding="utf-8"))["claim"], EXPERIMENT.parent)
+    return read_claim(parse_yaml(EXPERIMENT.read_text(encoding="utf-8"))["claim"], EXPERIMENT)
 
 
 def ten_crops_section(comparison: Comparison, *, short: bool = False) -> Section | None:

@@ -1,6 +1,6 @@
 """The title of a comparison, in words: Innovations on Imagenette, 2 epochs, width 0.125."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,15 +75,24 @@ def data_names(runs: Sequence[Run]) -> str:
 
 
 def _conditions(runs: Sequence[Run]) -> list[str]:
-    epochs = sorted({run.epochs for run in runs if run.epochs is not None})
+    epochs = {run.epochs for run in runs if run.epochs is not None}
     network, width = _shared(runs, "model.name"), _shared(runs, "model.width")
     conditions = {
         str(network): network not in (None, "alexnet"),
-        f"{_list(list(map(str, epochs)))} epoch{'' if epochs == [1] else 's'}": bool(epochs),
+        epochs_text(runs): bool(epochs),
         f"width {width}": width not in (None, 1),
         "one seed": len({run.seed for run in runs}) == 1,
     }
     return [text for text, said in conditions.items() if said]
+
+
+def epochs_text(runs: Iterable[Run]) -> str:
+    """Say how long the runs trained: "20 epochs"; "4 to 37 epochs" where they end when they have learned."""
+    trained = [run for run in runs if run.epochs is not None]
+    epochs = sorted({run.epochs for run in trained if run.epochs is not None})
+    if len(epochs) > 1 and all(run.may_end_early for run in trained):
+        return f"{epochs[0]} to {epochs[-1]} epochs"
+    return f"{_list(list(map(str, epochs)))} epoch{'' if epochs == [1] else 's'}"
 
 
 def _shared(runs: Sequence[Run], key: str) -> Any:

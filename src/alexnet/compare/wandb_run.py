@@ -14,6 +14,7 @@ from alexnet.compare.charts import applicable_charts
 from alexnet.compare.comparison import ArmResult, Comparison
 from alexnet.compare.effects import Effect, half_width
 from alexnet.compare.factorial.comparison import Factorial
+from alexnet.compare.factorial.tables import AVERAGED
 from alexnet.compare.outline import outline
 from alexnet.compare.runs import Run, Tracked
 from alexnet.config import WandbMode
@@ -141,7 +142,7 @@ def effects_table(comparison: Comparison) -> tuple[tuple[str, ...], list[Row]]:
         for term in [*comparison.mains, *comparison.interactions]:
             claim = factors[term.name].claim if term.is_main else None
             numbers = [claim and claim.top1, claim and claim.log_top1]
-            rows.append([term.name, "averaged over the others", *_effect(fit.averaged[term]), *numbers])
+            rows.append([term.name, AVERAGED, *_effect(fit.averaged[term]), *numbers])
         return EFFECT_COLUMNS, rows
     return EFFECT_COLUMNS, [
         [

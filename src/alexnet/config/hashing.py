@@ -26,10 +26,13 @@ def config_hash(config: dict[str, Any]) -> str:
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten a nested configuration to dotted keys: {"model.lrn": true, ...}."""
+    """Flatten a nested configuration to dotted keys: {"model.lrn": true, ...}.
+
+    Empty mappings, and those with a dot in one of their own keys, such as layers' names, are values.
+    """
     leaves: dict[str, Any] = {}
     for key, value in config.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict) and value and not any("." in str(name) for name in value):
             leaves |= flatten(value, f"{prefix}{key}.")
         else:
             leaves[f"{prefix}{key}"] = value

@@ -164,6 +164,7 @@ def _resume_or_begin(partial: Path, config: PrepareConfig, lists: dict[str, Imag
         "size": size,
         "format": config.format.value,
         "quality": config.quality,
+        "exclude_damaged": config.data.exclude_damaged,
         "images": {name: images.key() for name, images in lists.items()},
     }
     path = partial / PLAN
@@ -245,6 +246,7 @@ def _write_split(
                 progress.save(saved)
                 last_saved = monotonic()
         progress.detector.confirm(images, size)
+        progress.save(saved)  # before damaged images are taken out, which every start does anew
         if config.data.exclude_damaged:
             for row in progress.detector.damaged:
                 part = PixelSums(size)
@@ -255,7 +257,6 @@ def _write_split(
     labels = images.labels.copy()
     labels[list(progress.unreadable)] = UNREADABLE
     np.save(partial / f"{name}_labels.npy", labels)
-    progress.save(saved)
     return progress
 
 

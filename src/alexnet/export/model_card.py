@@ -22,8 +22,6 @@ from alexnet.runs.trained_model import TrainedModel
 from alexnet.templates import template_environment
 from alexnet.version import read_version
 
-CENTER_CROP = ValCrops.center.value
-
 # what data sets are called on the hub
 HUB_DATASETS = {
     "cifar10": "uoft-cs/cifar10",
@@ -78,7 +76,8 @@ def read_training(folder: Path, checkpoint: str) -> Training:
     result = _read_json(folder / "result.json")
     overrides = public_overrides(RunFolder(folder).read_overrides())
     command = shlex.join([*command_for("train").split(), *overrides])
-    measured = _measured(folder, checkpoint, complete=result.get("status") == "completed")
+    crops = read_run_config(folder)["data"].get("val_crops", ValCrops.center.value)
+    measured = _measured(folder, checkpoint, crops, complete=result.get("status") == "completed")
     return Training(command, result, _read_json(folder / "environment.json"), measured)
 
 
@@ -144,8 +143,11 @@ def front_matter(trained: TrainedModel, training: Training | None, licence: str)
     return yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)
 
 
-def _measured(folder: Path, checkpoint: str, *, complete: bool) -> Measured | None:
-    """Return the errors of a checkpoint's epoch; None where the run has not validated these weights."""
+def _measured(folder: Path, checkpoint: str, crops: str, *, complete: bool) -> Measured | None:
+    """Return the errors of a checkpoint's epoch; None where the run has not validated these weights.
+
+    `crops` is the kind that the run validated on.
+    """
     try:
         columns = read_csv_columns(folder / "metrics.csv")
         errors, images = columns["val/top1_error"], columns["val/samples"]
@@ -158,13 +160,13 @@ def _measured(folder: Path, checkpoint: str, *, complete: bool) -> Measured | No
     row = min(validated, key=lambda index: errors[index]) if best else validated[-1]
     top5 = columns.get("val/top5_error", [math.nan] * len(errors))[row]
     count = int(images[row])
-    centre = ErrorRow(
+    own = ErrorRow(
         count,
-        CENTER_CROP,
+        crops,
         _with_standard_error(errors[row], count),
         None if math.isnan(top5) else _with_standard_error(top5, count),
     )
-    rows = [centre, *(row for row in _evaluated(folder, checkpoint) if row.crops != CENTER_CROP)]
+    rows = [own, *(row for row in _evaluated(folder, checkpoint) if row.crops != crops)]
     return Measured(rows, int(columns["epoch"][row]), best)
 
 

@@ -13,7 +13,7 @@ from alexnet.config.hashing import config_hash, flatten, is_under, nest
 from alexnet.config.registry import choice_keys
 from alexnet.config.renamed import migrate
 from alexnet.errors import UserError
-from alexnet.files import parse_yaml
+from alexnet.files import parse_yaml, read_csv_columns
 from alexnet.paths import absolute
 from alexnet.ranks import process_rank
 
@@ -166,9 +166,21 @@ def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]
     epochs, wanted = before.get("trainer.max_epochs"), config["trainer.max_epochs"]
     if not isinstance(epochs, int) or not isinstance(wanted, int):
         raise damaged_config(folder, "trainer.max_epochs is not a number.")
+    if wanted < (done := _epochs_done(folder)):
+        raise UserError(
+            f"resume={folder}: trainer.max_epochs={wanted}, but this run has been trained for {done} epochs."
+        )
     if status(folder) == "completed" and wanted <= epochs:
         raise UserError(
             f"{folder} has already been trained for all {epochs} epochs."
             f" For more: trainer.max_epochs={2 * epochs}."
         )
     return nest(config)
+
+
+def _epochs_done(folder: Path) -> int:
+    """Return the number of epochs in a run's metrics.csv; 0 for one that is missing or damaged."""
+    try:
+        return int(max(read_csv_columns(folder / "metrics.csv")["epoch"], default=0))
+    except (OSError, ValueError, KeyError):
+        return 0

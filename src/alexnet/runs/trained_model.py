@@ -141,9 +141,10 @@ def load_pretrained(network: ImageClassifier, source: str, classes: tuple[str, .
     last, state = network.last_layer, network.state_dict()
     of_last = {name for name in state if name.startswith(f"{last}.")}
     if source_classes is None:  # unknown: assumed to be the same if their number is
-        same_number = all(_shape_of(weights, name) == state[name].shape for name in of_last)
-        source_classes = classes if same_number else ()
-    if source_classes == classes:
+        same = all(_shape_of(weights, name) == state[name].shape for name in of_last)
+    else:
+        same = source_classes == classes
+    if same:
         of_last = set()  # every layer is kept
     kept = {name: value for name, value in weights.items() if name not in of_last}
     try:

@@ -1,5 +1,6 @@
 """Designs: the arms of a study, combinations of its factors, and what a fraction cannot tell apart."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from alexnet.config.study import Design, StudyConfig
 from alexnet.errors import UserError
 
+MOST_CHARACTERS = 120  # of an arm's name: a file name has at most 255 bytes, and suffixes are added to it
 MOST_FACTORS = 16  # of a factorial or a fraction; all combinations of more are over 65,536
 
 
@@ -69,8 +71,14 @@ def cell_name(factors: list[str], config: StudyConfig) -> str:
 
 
 def arm_name(factors: list[str], baseline: str) -> str:
-    """Return the name of the arm that changes these factors, which is that of its folder."""
-    return "+".join(re.sub(r"[^\w.=-]+", "_", factor, flags=re.ASCII) for factor in factors) or baseline
+    """Return the name of the arm that changes these factors, which is that of its folder.
+
+    A long one is cut, and ends in a hash of the whole.
+    """
+    name = "+".join(re.sub(r"[^\w.=-]+", "_", factor, flags=re.ASCII) for factor in factors) or baseline
+    if len(name) <= MOST_CHARACTERS:
+        return name
+    return f"{name[:MOST_CHARACTERS]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _two_level(config: StudyConfig) -> tuple[NDArray[np.bool_], list[str]]:

@@ -38,7 +38,7 @@ def settings_name(overrides: Iterable[str]) -> str:
     Another design than one factor at a time is named as well: design=factorial.
     """
     parsed = _parse(overrides)
-    named = list(map(_as_typed, _fixed(parsed, (*NON_FACTOR_KEYS, "study", "experiment"))))
+    named = list(map(_as_typed, _fixed(parsed, (*NON_FACTOR_KEYS, "study"))))
     named += [
         f"design={override.value()}"
         for override in parsed

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
 from alexnet.config import TrainConfig
@@ -31,7 +32,7 @@ from alexnet.sweeps.study_arms import StudyArms
 from alexnet.terminal import console, duration
 
 # runs jobs, given the overrides of each and the number of the first
-Launch = Callable[[Sequence[Sequence[str]], int], object]
+Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,11 @@ class StudyRunner:
         seconds = missing * (self._seconds_per_run or 0)
         left = f", about {duration(seconds)}" if seconds else ""
         console.print(f"Study    {len(runs)} runs, {missing} to do{left}", markup=False)
-        failed = self._run(runs)
+        problem = self._run(runs)
         record.write(self.folder)
         suggest_comparison(self.folder)
-        if failed:
-            raise _failure(failed, len(runs))
+        if problem:
+            raise problem
         return record
 
     def _check_seeds(self) -> None:
@@ -151,8 +152,8 @@ class StudyRunner:
                 more = f"{missing} more run{'' if missing == 1 else 's'}"
                 what = f"best rate at the edge of the grid: {', '.join(open_arms)}; {more}"
             console.print(f"Pilot    {what}", markup=False)
-            if failed := self._run(runs):
-                raise _failure(failed, len(runs))
+            if problem := self._run(runs):
+                raise problem
             seconds = (time.monotonic() - began) / self._launched if self._launched else _seconds(runs)
             self._seconds_per_run = seconds and seconds * self._epochs_to_pilots(pilot)
             for arm in open_arms:
@@ -212,15 +213,19 @@ class StudyRunner:
                 f"Reused   {copied} run{'s' * (copied > 1)} of {self._earlier_runs.folder}", markup=False
             )
 
-    def _run(self, runs: list[_Run]) -> list[_Run]:
-        """Run those that are not settled, and return those that failed."""
+    def _run(self, runs: list[_Run]) -> JobsFailedError | None:
+        """Run those that are not settled, and return the error of those that failed."""
         missing = [run for run in runs if not _is_settled(run.job)]
-        if missing:
-            for run in missing:
-                run.job.set_aside()  # Hydra's own launchers do not
-            self._launch([run.overrides for run in missing], self._launched)
-            self._launched += len(missing)
-        return [run for run in missing if not _is_settled(run.job)]
+        if not missing:
+            return None
+        for run in missing:
+            run.job.set_aside()  # Hydra's own launchers do not
+        returns = self._launch([run.overrides for run in missing], self._launched)
+        self._launched += len(missing)
+        failed = [run for run in missing if not _is_settled(run.job)]
+        told = (one._return_value for one in returns if one.status is JobStatus.FAILED)
+        known = next((error for error in told if isinstance(error, JobsFailedError)), None)
+        return (known or _failure(failed, len(runs))) if failed else None
 
     @property
     def _measure(self) -> str:
@@ -286,6 +291,7 @@ def _seconds(runs: Iterable[_Run]) -> float | None:
 
 
 def _failure(failed: Sequence[_Run], count: int) -> JobsFailedError:
+    """Return an error of one line, where the launcher has none: Hydra's own."""
     first = failed[0].job
     reason = first.failure_reason(1).rstrip(".")
     return JobsFailedError(

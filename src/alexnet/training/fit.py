@@ -68,8 +68,8 @@ def train(request: TrainRequest, *, shares_process: bool = False) -> float | Non
     session = _TrainSession(request, components, folder, checkpoint)
     with folder.locked(), log_to_file(folder.path / "train.log"):
         session.run()
-    rows = session.trainer.recorder.rows
-    return rows[-1].get("val/top1_error") if rows else None
+    errors = (row.get("val/top1_error") for row in reversed(session.trainer.recorder.rows))
+    return next((error for error in errors if error is not None), None)  # not every epoch validates
 
 
 class _TrainSession(RunSession):

@@ -56,7 +56,8 @@ def print_success(
         log.info(f"Input     was the bottleneck: {_faster_input(config)}")
     log.info(f"Curves    {folder.figures / 'curves.png'}")
     log.info(f"Results   {folder.path / 'result.json'}, metrics.csv beside it")
-    log.info(f"Weights   {folder.checkpoints}")
+    if config.callbacks.checkpoint.last or config.callbacks.checkpoint.best:
+        log.info(f"Weights   {folder.checkpoints}")
     if logger is not None:
         upload = upload_command(logger)
         log.info(f"W&B       {f'offline; to upload: {upload}' if upload else logger.experiment.url}")

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import yaml
 
-from alexnet.compare.arms import Arms, format_changes
+from alexnet.compare.arms import Arms, format_changes, without_runs
 from alexnet.compare.comparison import ArmResult, Comparison, plain_result
 from alexnet.compare.factorial.model import FactorialFit, NotEstimableError, fit_factorial
 from alexnet.compare.factorial.terms import Levels, Term, estimable_terms
 from alexnet.compare.model_diffs import ABSENT, Changes
-from alexnet.compare.pairing import check_comparable
-from alexnet.compare.runs import NO_CLAIM, ExcludedRun, Run, read_claim
+from alexnet.compare.pairing import check_comparable, first_reason
+from alexnet.compare.runs import NO_CLAIM, Run, read_claim
 from alexnet.compare.start_rate import StartRate, start_rate
 from alexnet.compare.titles import title
 from alexnet.config import ClaimConfig, CompareConfig
@@ -107,8 +107,11 @@ def compare_factorial(groups: Arms, config: CompareConfig) -> Factorial:
     cells = [
         _cell(name, runs, record, config, groups.diverged[name]) for name, runs in groups.arms.items() if runs
     ]
-    if not cells:
-        raise UserError(f"study={config.study}: no completed runs, so nothing to estimate.")
+    if not cells or (record.baseline in record.arms and not groups.arms[record.baseline]):
+        raise UserError(
+            f"study={config.study}: {record.baseline}, the baseline, has no completed run, so nothing to"
+            f" compare with.{first_reason(groups)}"
+        )
     cells.sort(key=lambda cell: (cell.name != record.baseline, list(record.arms).index(cell.name)))
     factors = [_factor(name, cells, groups, config.confidence) for name in record.factors]
     runs = [run for cell in cells for run in cell.runs]
@@ -118,14 +121,14 @@ def compare_factorial(groups: Arms, config: CompareConfig) -> Factorial:
         cells[0],
         groups.baseline_rule,
         cells[1:],
-        groups.excluded + [ExcludedRun(name, "no completed runs") for name in _empty(groups)],
+        groups.excluded + without_runs(groups),
         record,
         config.training_error,
         config.confidence,
         config.resolve,
         factors,
         record.arms,
-        *_fits(cells, factors, record, config),
+        *_fits(cells, factors, groups, config),
     )
 
 
@@ -145,14 +148,12 @@ def _cell(
     return replace(plain_result(name, in_order, in_order[0].claim, config, diverged), tuned=tuned)
 
 
-def _empty(groups: Arms) -> list[str]:
-    return [name for name, runs in groups.arms.items() if not runs]
-
-
 def _fits(
-    cells: Sequence[ArmResult], factors: Sequence[Factor], record: StudyRecord, config: CompareConfig
+    cells: Sequence[ArmResult], factors: Sequence[Factor], groups: Arms, config: CompareConfig
 ) -> tuple[FactorialFit, FactorialFit | None]:
     """Fit the top-1 errors, and the top-5 errors where every run has one."""
+    record = groups.record
+    assert record is not None
     terms = estimable_terms(record.factors, level_matrix(list(record.arms), record))
     runs = [(cell.name, run) for cell in cells for run in cell.started]
     levels = level_matrix([name for name, _ in runs], record)
@@ -169,7 +170,7 @@ def _fits(
         top1 = fit([run.top1_error for _, run in runs])
         top5 = fit([run.top5_error for _, run in runs])
     except NotEstimableError:
-        raise UserError(_not_estimable(cells, factors, record, config)) from None
+        raise UserError(_not_estimable(cells, factors, groups, config)) from None
     assert top1 is not None  # a run without a validation error does not count
     return top1, top5
 
@@ -181,10 +182,12 @@ def _may_be_blocked(cells: Sequence[ArmResult], record: StudyRecord) -> bool:
 
 
 def _not_estimable(
-    cells: Sequence[ArmResult], factors: Sequence[Factor], record: StudyRecord, config: CompareConfig
+    cells: Sequence[ArmResult], factors: Sequence[Factor], groups: Arms, config: CompareConfig
 ) -> str:
+    assert groups.record is not None
     runs = [run for cell in cells for run in cell.runs]
-    missing = sum(map(len, record.seeds.values())) - len(runs)
+    diverged = groups.diverged.total()
+    missing = sum(map(len, groups.record.seeds.values())) - len(runs) - diverged
     levels = [(factor.name, level) for factor in factors for level in factor.levels]
     worst = sorted(levels, key=lambda pair: pair[1].start.started / pair[1].start.runs)[:2]
     rates = [
@@ -192,7 +195,7 @@ def _not_estimable(
         for name, level in worst
         if (start := level.start).started < start.runs
     ]
-    started = f"of {len(runs)} runs {sum(run.started for run in runs)} started"
+    started = f"of {len(runs) + diverged} runs {sum(run.started for run in runs)} started"
     return (
         f"study={config.study}: the remaining runs cannot separate its effects: {started}"
         + (f" ({', '.join(rates)})" if rates else "")
@@ -211,16 +214,20 @@ def _factor(name: str, cells: Sequence[ArmResult], groups: Arms, confidence: flo
         which = "with" if without else "without"
         raise UserError(f"The effect of {name} cannot be estimated: no completed run {which} it.")
     settings = [[cell.runs[0].settings for cell in side] for side in (without, having)]
-    levels = (_level(False, without, confidence), _level(True, having, confidence))
+    lost = [0, 0]  # runs that diverged, of cells without any other, at each level
+    for cell, runs in groups.arms.items():
+        if not runs:
+            lost[name in record.arms[cell]] += groups.diverged[cell]
+    levels = (_level(False, without, lost[0], confidence), _level(True, having, lost[1], confidence))
     return Factor(name, _changes(*settings, tuned=groups.tuned_keys), _claim(name, cells, record), levels)
 
 
-def _level(changed: bool, cells: Sequence[ArmResult], confidence: float) -> Level:
+def _level(changed: bool, cells: Sequence[ArmResult], lost: int, confidence: float) -> Level:
     runs = [run for cell in cells for run in cell.runs]
     speeds = [run.images_per_second for run in runs if run.images_per_second is not None]
     return Level(
         changed,
-        start_rate(runs, confidence, sum(cell.start.runs - len(cell.runs) for cell in cells)),
+        start_rate(runs, confidence, lost + sum(cell.start.runs - len(cell.runs) for cell in cells)),
         _mean_of_cells(cells),
         fmean(speeds) if len(speeds) == len(runs) else None,
     )
