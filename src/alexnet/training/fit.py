@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import WandbLogger
 
@@ -55,6 +56,8 @@ def train(request: TrainRequest, *, shares_process: bool = False) -> float | Non
     check_devices(config.trainer, config.strategy, config.model.columns, config.data.batch_size)
     if config.performance.retain_malloc and resolve_accelerator(config.trainer.accelerator) == "cpu":
         retain_malloc()
+    # gradients of saturated units are often too small for normal numbers, with which CPUs are many times faster
+    torch.set_flush_denormal(True)
     components = build_components(request)
     checkpoint = last_checkpoint(request.previous) if request.previous else None
     if not is_main:
