@@ -48,7 +48,7 @@ def test_any_runs(train: Train, tmp_path: Path) -> None:
     assert "model.lrn=false" in done.out
     assert "model.dropout=0.0" in done.out
     assert (tmp_path / "here" / "report.html").is_file()
-    assert not (tmp_path / "comparison").exists()
+    assert not (PROJECT / "comparison").exists()
 
 
 def test_results_without_their_runs(train: Train, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,6 +18,9 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from alexnet.files import atomic_write
+
+# names in scripts that no installed font has are drawn as boxes: that needs no warning for each letter
+warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing from font", category=UserWarning)
 
 
 @dataclass(frozen=True)

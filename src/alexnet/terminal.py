@@ -68,6 +68,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is not one: 1 epoch, 20 epochs."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def format_speed(images_per_second: float) -> str:
     """Format a speed with three digits or more, never as a power of ten: 17.8, 620, 1,173."""
     return f"{images_per_second:,.0f}" if images_per_second >= 100 else f"{images_per_second:.3g}"

@@ -12,7 +12,10 @@ from alexnet.sweeps.runner import suggest_comparison
 from conftest import PROJECT
 from fabricated_runs import Job, write_sweep
 
-SHELLS = [shell for shell in ("bash", "zsh", "sh") if shutil.which(shell)]
+SHELLS = [
+    pytest.param(shell, marks=pytest.mark.skipif(not shutil.which(shell), reason="not installed"))
+    for shell in ("bash", "zsh", "sh")
+]
 HOSTILE = ["a b", "it's", 'say "x"', "a,b=[c]", "$HOME", "${x}`y`!!", "*?~{1,2}", "a\\b", "é :cat: [red]x"]
 
 

@@ -126,6 +126,17 @@ def test_a_checkpoint_does_not_show_the_layout(tmp_path: Path, synthetic: tuple[
     assert all(tensor.is_contiguous() for tensor in best["state_dict"].values())
 
 
+def test_subnormal_numbers_are_flushed(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
+    subnormal = torch.full((64,), 1e-40)
+    torch.set_flush_denormal(False)
+    assert (subnormal * 1).all()
+    try:
+        fit.train(request_of(tmp_path / "run", *SMALL, *synthetic, "logger=csv", "trainer.max_epochs=1"))
+        assert not (subnormal * 1).any()
+    finally:
+        torch.set_flush_denormal(False)
+
+
 @pytest.mark.parametrize(("name", "kept"), [("fast", True), ("plain", False)])
 def test_memory_is_kept_on_request(
     name: str, kept: bool, tmp_path: Path, synthetic: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

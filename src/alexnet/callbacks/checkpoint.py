@@ -32,7 +32,8 @@ class TrainingCheckpoint(Checkpoint):
     last.ckpt holds all that a resumed run needs to be bit-identical to an uninterrupted one, best.ckpt the
     weights of the epoch with the lowest validation error (top-1). A diverged loss ends the run before
     it is saved. Raises `InterruptionError` on all ranks if one of them was asked to stop, after the step or
-    between two batches of validation. `folder` is None on all ranks but the first.
+    between two batches of validation; the end of trainer.max_time counts from the first step on. `folder` is
+    None on all ranks but the first.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class TrainingCheckpoint(Checkpoint):
         self.best = math.inf
         self._saved_at = time.monotonic()  # what a crash can lose includes the time until the first step
         self._position = (0, 0, 1)  # epoch, how many of its batches are done, how many it has
+        self._stepped = False  # in this start; or one longer than trainer.max_time would begin for ever
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.shutdown.set_handlers()
@@ -65,6 +67,7 @@ class TrainingCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         done = batch_idx + 1
+        self._stepped = True
         failed = self.nan_monitor.update(trainer, outputs["loss"])
         request = _Request.fail if failed else self._stop_request() or self._save_request(trainer)
         last = done == trainer.num_training_batches
@@ -105,7 +108,7 @@ class TrainingCheckpoint(Checkpoint):
         self.best = state_dict["best"]
 
     def _stop_request(self) -> _Request:
-        return _Request.stop if self.shutdown.requested() else _Request.nothing
+        return _Request.stop if self.shutdown.requested(timed=self._stepped) else _Request.nothing
 
     def _save_request(self, trainer: Trainer) -> _Request:
         steps, seconds = self.config.every_n_steps, self.config.every_n_seconds

@@ -7,6 +7,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from alexnet.config import ConvergenceMonitorConfig
 from alexnet.errors import UserError
+from alexnet.terminal import counted
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class ConvergenceMonitor(Callback):
         if loss <= self.chance - self.config.margin * abs(self.chance):
             return
         self.warning = (
-            f"Not learning: after {epochs} epochs the training loss is {loss:.3f}; chance level is"
+            f"Not learning: after {counted(epochs, 'epoch')} the training loss is {loss:.3f}; chance level is"
             f" {self.chance:.3f}. {HINT}"
         )
         if self.config.stop:

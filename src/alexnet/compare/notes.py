@@ -6,6 +6,7 @@ from alexnet.compare.one_at_a_time import OneAtATime
 from alexnet.compare.pairing import precisions_differ, same_code, val_images_differ
 from alexnet.compare.pooling import Pool, left_out_text
 from alexnet.compare.speed_notes import speed_notes
+from alexnet.terminal import counted
 
 FEW_PAIRS = 5  # with fewer pairs, Student's t is wide
 
@@ -39,7 +40,7 @@ def _estimate(pool: Pool) -> str:
     without = f". Paired by seed: {paired}" if paired else ""
     return (
         "unpaired, over all seeds, with the variance pooled over the baseline and"
-        f" {_count(len(pool.arms), 'arm')}: standard deviation {variance.deviation:.2f} points,"
+        f" {counted(len(pool.arms), 'arm')}: standard deviation {variance.deviation:.2f} points,"
         f" {variance.freedom} degrees of freedom. Levene's test does not reject equal variances{without}"
     )
 
@@ -49,7 +50,7 @@ def _notes_on_intervals(comparison: OneAtATime) -> list[str]:
     paired = [arm.pairs for arm in arms if arm.top1_difference.pooled is None and arm.pairs]
     if paired and min(paired) < FEW_PAIRS:
         lines.append(
-            f"Few seeds: an arm has only {_count(min(paired), 'pair')}. Intervals from fewer"
+            f"Few seeds: an arm has only {counted(min(paired), 'pair')}. Intervals from fewer"
             f" than {FEW_PAIRS} pairs are wide, and assume normally distributed differences."
         )
     if len(arms) > 1:
@@ -129,10 +130,6 @@ def _note_on_keys(arm: ArmResult) -> str | None:
     if len(keys) > 1:
         return f"{arm.name} changes {len(keys)} keys; the difference is their combined effect."
     return None
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def notes_on_conditions(comparison: Comparison) -> list[str]:

@@ -12,6 +12,7 @@ from alexnet.compare.spreadsheets import csv_files
 from alexnet.config import CompareConfig
 from alexnet.errors import UserError
 from alexnet.files import atomic_write_files, write_csv, write_text
+from alexnet.paths import PROJECT
 from alexnet.plotting import render_for_pages
 
 
@@ -21,7 +22,7 @@ def write_report(comparison: Comparison, config: CompareConfig) -> Path:
     Raises `UserError`, also where `resolve` has no answer.
     """
     how_many_section(comparison)  # raises before anything is drawn
-    folder = Path(config.out or config.study or "comparison").expanduser().absolute()
+    folder = Path(config.out or config.study or PROJECT / "outputs/comparison").expanduser().absolute()
     images = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from alexnet.compare.runs import Run
 from alexnet.studies.record import StudyRecord
+from alexnet.terminal import counted
 
 DATA_NAMES = {
     "cifar10": "CIFAR-10",
@@ -92,7 +93,9 @@ def epochs_text(runs: Iterable[Run]) -> str:
     epochs = sorted({run.epochs for run in trained if run.epochs is not None})
     if len(epochs) > 1 and all(run.may_end_early for run in trained):
         return f"{epochs[0]} to {epochs[-1]} epochs"
-    return f"{_list(list(map(str, epochs)))} epoch{'' if epochs == [1] else 's'}"
+    if len(epochs) == 1:
+        return counted(epochs[0], "epoch")
+    return f"{_list(list(map(str, epochs)))} epochs"
 
 
 def _shared(runs: Sequence[Run], key: str) -> Any:

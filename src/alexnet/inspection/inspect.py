@@ -23,7 +23,7 @@ from alexnet.inspection.figures import LabelledImage, draw_neighbours, draw_unit
 from alexnet.inspection.neighbours import choose_queries, feature_vectors, nearest_neighbours
 from alexnet.inspection.page import Neighbour, Query, write_page
 from alexnet.models.layer_stats import LayerStats, learned_layers, measure_layers
-from alexnet.paths import absolute
+from alexnet.paths import PROJECT, absolute
 from alexnet.runs.figures import draw_filters
 from alexnet.runs.log import log_to_terminal
 from alexnet.runs.resume import read_run_config
@@ -127,7 +127,7 @@ def load_inspected_model(run: str | None, checkpoint: str | None, data_root: str
 def _output_folder(config: InspectConfig, model: InspectedModel) -> Path:
     if config.out is not None:
         return absolute(config.out)
-    return model.run / "figures" / "inspection" if model.run is not None else absolute("inspection")
+    return model.run / "figures" / "inspection" if model.run is not None else PROJECT / "outputs/inspection"
 
 
 def _inspect_layers(

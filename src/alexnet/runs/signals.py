@@ -34,9 +34,9 @@ class GracefulShutdown:
         self._began = time.monotonic()
         self._reason: str | None = None
 
-    def requested(self) -> str | None:
-        """Return why the process is to stop; None if it is not."""
-        over = self.seconds is not None and time.monotonic() - self._began > self.seconds
+    def requested(self, *, timed: bool = True) -> str | None:
+        """Return why the process is to stop; None if it is not. `timed` is False where time does not count."""
+        over = timed and self.seconds is not None and time.monotonic() - self._began > self.seconds
         if over and self._reason is None:
             self._reason = "trainer.max_time has elapsed"
         return self._reason

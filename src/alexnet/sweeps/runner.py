@@ -14,7 +14,7 @@ from alexnet.sweeps.display import live_display
 from alexnet.sweeps.job import Job
 from alexnet.sweeps.queue import JobStatus, Queue, State
 from alexnet.sweeps.slots import Slots
-from alexnet.terminal import console, duration
+from alexnet.terminal import console, counted, duration
 
 
 def lock_sweep(folder: Path) -> FileLock:
@@ -51,7 +51,7 @@ def run_jobs(
         except KeyboardInterrupt:
             done = sum(status.state is State.done for status in queue.statuses)
             raise KeyboardInterrupt(
-                f"Stopped: {done} of {_jobs(len(jobs))} done. The same command runs the rest."
+                f"Stopped: {done} of {counted(len(jobs), 'job')} done. The same command runs the rest."
             ) from None
     done = sum(status.state is State.done for status in queue.statuses)
     if not part_of_search:
@@ -62,13 +62,13 @@ def run_jobs(
 def announce(jobs: int, done: int, how: str, folder: Path) -> None:
     """Print what is about to be run."""
     before = f", {done} already done" if done else ""
-    console.print(f"Sweep    {_jobs(jobs)}{before}, {how}: {folder}", markup=False)
+    console.print(f"Sweep    {counted(jobs, 'job')}{before}, {how}: {folder}", markup=False)
 
 
 def conclude(jobs: int, done: int, seconds: float | None, folder: Path) -> None:
     """Print how many jobs are done; `seconds` is None if none was left to do."""
     after = "" if seconds is None else f" after {duration(seconds)}"
-    console.print(f"{done} of {_jobs(jobs)} done{after}: {folder}", markup=False)
+    console.print(f"{done} of {counted(jobs, 'job')} done{after}: {folder}", markup=False)
 
 
 def suggest_comparison(folder: Path) -> None:
@@ -88,13 +88,9 @@ def failure(statuses: Sequence[JobStatus], logs: Path | None = None) -> JobsFail
     first = failed[0]
     others = f" {len(failed) - 1} more failed." if len(failed) > 1 else ""
     return JobsFailedError(
-        f"{len(failed)} of {_jobs(len(statuses))} failed. {first.job.name}: {first.reason.rstrip('.')} (see"
-        f" {logs or first.job.log}).{others} The same command runs them again."
+        f"{len(failed)} of {counted(len(statuses), 'job')} failed. {first.job.name}:"
+        f" {first.reason.rstrip('.')} (see {logs or first.job.log}).{others} The same command runs them again."
     )
-
-
-def _jobs(count: int) -> str:
-    return f"{count} job{'' if count == 1 else 's'}"
 
 
 def jobs_failed(jobs: Sequence[Job], reasons: Mapping[Path, str], logs: Path) -> JobsFailedError | None:

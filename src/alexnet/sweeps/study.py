@@ -29,7 +29,7 @@ from alexnet.sweeps.pilot_table import print_pilot
 from alexnet.sweeps.planning import plan_job, without_hydra
 from alexnet.sweeps.runner import suggest_comparison
 from alexnet.sweeps.study_arms import StudyArms
-from alexnet.terminal import console, duration
+from alexnet.terminal import console, counted, duration
 
 # runs jobs, given the overrides of each and the number of the first
 Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
@@ -149,7 +149,7 @@ class StudyRunner:
             missing = sum(not _is_settled(run.job) for run in runs)
             what = f"{len(runs)} runs of {len(open_arms)} arms, {missing} to do"
             if extension:
-                more = f"{missing} more run{'' if missing == 1 else 's'}"
+                more = counted(missing, "more run")
                 what = f"best rate at the edge of the grid: {', '.join(open_arms)}; {more}"
             console.print(f"Pilot    {what}", markup=False)
             if problem := self._run(runs):
@@ -209,9 +209,7 @@ class StudyRunner:
         """Copy the missing runs that earlier studies have made."""
         copied = sum(self._earlier_runs.copy(run.job.config_hash, run.job.folder) for run in runs)
         if copied:
-            console.print(
-                f"Reused   {copied} run{'s' * (copied > 1)} of {self._earlier_runs.folder}", markup=False
-            )
+            console.print(f"Reused   {counted(copied, 'run')} of {self._earlier_runs.folder}", markup=False)
 
     def _run(self, runs: list[_Run]) -> JobsFailedError | None:
         """Run those that are not settled, and return the error of those that failed."""

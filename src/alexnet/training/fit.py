@@ -56,7 +56,7 @@ def train(request: TrainRequest, *, shares_process: bool = False) -> float | Non
     check_devices(config.trainer, config.strategy, config.model.columns, config.data.batch_size)
     if config.performance.retain_malloc and resolve_accelerator(config.trainer.accelerator) == "cpu":
         retain_malloc()
-    # gradients of saturated units are often too small for normal numbers, with which CPUs are many times faster
+    # gradients of saturated units are often subnormal numbers, with which CPUs compute many times slower
     torch.set_flush_denormal(True)
     components = build_components(request)
     checkpoint = last_checkpoint(request.previous) if request.previous else None

@@ -15,7 +15,7 @@ from alexnet.paths import command_for
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.results import count_parameters
 from alexnet.runs.tracking import upload_command
-from alexnet.terminal import duration, format_speed
+from alexnet.terminal import counted, duration, format_speed
 from alexnet.training.session import RunSession, print_load, print_validation_error
 from alexnet.training.trainer_args import copies_of_network, workers_per_device
 
@@ -38,7 +38,8 @@ def print_plan(session: RunSession, config: TrainConfig, network: nn.Module, ini
         log.info(f"Frozen    {', '.join(model.freeze)}")
     session.print_data(config.data.name)
     log.info(
-        f"Training  {trainer.max_epochs} epochs, global batch {config.data.batch_size}{split}, learning rate"
+        f"Training  {counted(trainer.max_epochs, 'epoch')}, global batch {config.data.batch_size}{split},"
+        f" learning rate"
         f" {config.optimizer.lr:g}, {resolve_accelerator(trainer.accelerator)},"
         f" {resolve_precision(trainer)}, seed {config.seed}"
     )
