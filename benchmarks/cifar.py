@@ -48,6 +48,9 @@ def main() -> None:
     data = load_image_data(config.data)
     folder = ensure_fetched(config.data, 1)
     workers = workers_per_device(config.data.workers, config.trainer)
+    longest = len(data.train) // config.data.batch_size - WARM_UP
+    if not 1 <= arguments.steps <= longest:
+        raise SystemExit(f"--steps {arguments.steps}: expected 1 to {longest}, as an epoch has.")
     print(
         f"{len(data.train):,} images, batches of {config.data.batch_size}, {arguments.steps} steps a round,"
         f" {torch.get_num_threads()} threads, torch {torch.__version__}"

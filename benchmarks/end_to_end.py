@@ -64,6 +64,10 @@ def main() -> None:
         make_pack(PrepareConfig(config.data, PackFormat.raw, 90))
         data = load_image_data(config.data)
         steps = min(arguments.steps, -(-len(data.train) // config.data.batch_size) - WARM_UP)
+        if steps < 1:
+            raise SystemExit(
+                f"{len(data.train):,} images are too few for batches of {config.data.batch_size}."
+            )
         ways: dict[str, Callable[[], float]] = {
             "pack": lambda: train_on(build_module(config, data), config, data, steps),
             "memory": lambda: train_on(build_module(config, data), config, None, steps),

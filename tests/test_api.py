@@ -150,6 +150,20 @@ def test_images_of_every_kind(folder: Path, tmp_path: Path) -> None:
     assert list(names) == [run.class_names[label] for label in expected.topk(3).indices]
 
 
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "PA", "RGBX", "La"])
+def test_images_in_memory_of_any_mode(folder: Path, mode: str) -> None:
+    run = alexnet.load_run(folder)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, len(Image.new(mode, (1, 1)).getbands())))
+    image = Image.frombytes(mode, (40, 40), pixels.astype(np.uint8).tobytes())
+    assert len(run.predict(image, top=1)) == 1
+
+
+def test_no_images(folder: Path) -> None:
+    run = alexnet.load_run(folder)
+    assert run.predict([]) == []
+    assert run.preprocess([]).shape[0] == 0
+
+
 def test_lines_of_the_documentation(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     save_image(Path("photo.jpg"), np.random.default_rng(0))

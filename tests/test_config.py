@@ -254,3 +254,10 @@ def test_an_empty_path_is_not_the_current_folder(key: str, value: str) -> None:
     """It may be a variable of the shell that is not set; data would be fetched into the current folder."""
     with pytest.raises(UserError, match=f"{key}= is empty. Give a path, or leave it out"):
         compose_config(f"{key}={value}")
+
+
+@pytest.mark.parametrize("limit", ["1.5", "0", "-1"])
+def test_limits_are_numbers_of_batches_or_fractions(limit: str) -> None:
+    for key in ("trainer.limit_train_batches", "trainer.limit_val_batches"):
+        with pytest.raises(UserError, match=rf"{key}={limit}"):
+            compose_config(f"{key}={limit}")

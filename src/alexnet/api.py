@@ -93,7 +93,10 @@ class TrainedRun:
         Only the centre crop is classified. The result is a list of pairs, because two classes may have the
         same name (ImageNet's cranes). Raises `UserError` for an image that does not decode.
         """
-        values = probabilities(self._trained, self._squares(images), ValCrops.center, torch.device("cpu"))
+        squares = self._squares(images)
+        if not len(squares):
+            return []
+        values = probabilities(self._trained, squares, ValCrops.center, torch.device("cpu"))
         best, labels = values.topk(min(top, len(self.classes)))
         return [
             [(self.class_names[label], value) for label, value in zip(row, of_row, strict=True)]
@@ -106,10 +109,11 @@ class TrainedRun:
         for image in several:
             try:
                 squares.append(decode_image(_encoded(image), self._trained.resize_size))
-            except (ImageError, OSError) as error:
+            except (ImageError, OSError, ValueError) as error:
                 name = image if isinstance(image, str | PathLike) else type(image).__name__
                 raise UserError(f"{name}: {getattr(error, 'strerror', None) or error}.") from None
-        return torch.from_numpy(np.stack(squares))
+        size = self._trained.resize_size
+        return torch.from_numpy(np.stack(squares) if squares else np.empty((0, 3, size, size), np.uint8))
 
 
 def load_run(path: str | PathLike[str]) -> TrainedRun:
@@ -128,6 +132,12 @@ def load_run(path: str | PathLike[str]) -> TrainedRun:
     )
 
 
+PNG_MODES = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")  # of Pillow's images, those that a PNG can have
+
+
+WITH_ALPHA = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}  # of the others, those with transparency
+
+
 def _encoded(image: ImageLike) -> bytes:
     """Return an image as a file, for all images to be decoded in the same way."""
     if isinstance(image, str | PathLike):
@@ -135,6 +145,8 @@ def _encoded(image: ImageLike) -> bytes:
     file = BytesIO()
     picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
     picture.load()  # of a TIFF file this applies the orientation
+    if picture.mode not in (*PNG_MODES, "F"):  # F's range is unknown: an error, as from a file
+        picture = picture.convert(WITH_ALPHA.get(picture.mode, "RGB"))
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = read_orientation(picture)
     picture.save(file, "PNG", exif=exif)

@@ -15,7 +15,7 @@ class UserError(Exception):
 
 
 class DivergedError(UserError):
-    """The loss of a run has diverged, as it would if the same command ran again."""
+    """A run has diverged, or does not start to learn, as it would if the same command ran again."""
 
 
 class JobsFailedError(UserError):

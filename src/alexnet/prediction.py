@@ -19,7 +19,7 @@ from alexnet.config import PredictConfig
 from alexnet.data.image import EXTENSIONS, ImageError, decode_image
 from alexnet.data.prefetch import prefetch_map
 from alexnet.data.walk import Walk, is_image
-from alexnet.errors import UserError
+from alexnet.errors import UserError, lacks_memory
 from alexnet.files import make_output_folder, shortest_decimal, write_json
 from alexnet.hardware import resolve_device
 from alexnet.paths import absolute
@@ -111,7 +111,14 @@ def predict_images(
         for decoded, images, errors in _read_batches(paths, trained.resize_size, config.batch_size):
             unreadable |= errors
             if decoded:
-                values, classes = probabilities(trained, images, config.crops, device).topk(top)
+                try:
+                    values, classes = probabilities(trained, images, config.crops, device).topk(top)
+                except (RuntimeError, MemoryError) as error:
+                    if not lacks_memory(error):
+                        raise
+                    raise UserError(
+                        f"Out of memory with batch_size={config.batch_size}. Give a smaller one."
+                    ) from error
                 rows = zip(decoded, classes.tolist(), values.tolist(), strict=True)
                 predictions += [Prediction(*row) for row in rows]
             advance(len(decoded) + len(errors))

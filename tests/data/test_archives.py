@@ -24,6 +24,7 @@ from alexnet.data.listing import Listing, list_images
 from alexnet.data.loading import ImageData, load_image_data
 from alexnet.data.pack_writer import make_pack
 from alexnet.data.val_data import load_val_data
+from alexnet.data.walk import Walk
 from alexnet.errors import UserError
 from conftest import compose_config, save_image
 from imagenet_forms import (
@@ -467,6 +468,19 @@ def test_class_folders_beside_archives_are_class_folders(pictures: Path, tmp_pat
     write_shard(root / "train-0.tar", [("a", "cat", b"")])
     assert find_archives(root) is None
     assert len(listed(root).train) == 15
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_other_files_beside_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: int) -> None:
+    """In whatever order the folder lists them, only archives of images count."""
+    for name in ("train_data_batch_1", "val_data"):
+        np.savez(tmp_path / f"{name}.npz", data=np.zeros((2, 3 * 32 * 32), np.uint8), labels=[1, 2])
+    np.savez(tmp_path / "mean.npz", mean=np.zeros(3))
+    in_order = Walk.files
+    monkeypatch.setattr(Walk, "files", lambda walk, root: list(in_order(walk, root))[::order])
+    archives = find_archives(tmp_path)
+    assert archives is not None
+    assert [path.stem for path in archives.paths] == ["train_data_batch_1", "val_data"]
 
 
 def test_other_tars_are_no_shards(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from alexnet.config import DataConfig
 from alexnet.data import listing as listing_module
 from alexnet.data.listing import list_images
+from alexnet.data.walk import Walk
 from alexnet.errors import UserError
 from conftest import compose_config, save_image
 
@@ -87,3 +90,21 @@ def test_a_cache_that_cannot_be_written_to(config: DataConfig, tmp_path: Path) -
         UserError, match=r"Cannot write to the data cache .*/file/lists: .*\. Give another: data\.cache="
     ):
         list_images(config, Path(config.root))
+
+
+def test_a_source_s_own_keys_are_part_of_what_is_listed(image_tree: Path, tmp_path: Path) -> None:
+    """Another value of one is another list: none is taken from the cache."""
+
+    @dataclass
+    class Part(DataConfig):
+        only: int = 1
+
+        def list_files(self, walk: Walk) -> Any:
+            listed.append(self.only)
+
+    listed: list[int] = []
+    config = compose_config("data=folder", f"data.root={image_tree}", f"data.cache={tmp_path}").data
+    settings = {key.name: getattr(config, key.name) for key in fields(config)}
+    for only in (1, 2, 2):
+        list_images(Part(**settings, only=only), image_tree)
+    assert listed[:2] == [1, 2]

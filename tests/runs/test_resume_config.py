@@ -162,3 +162,16 @@ def test_fewer_epochs_than_were_trained(tmp_path: Path) -> None:
         else:
             with pytest.raises(UserError, match="max_epochs=2, but this run has been trained for 3 epochs"):
                 merge_resume_config(folder, composed, typed)
+
+
+def test_a_run_that_ended_early(tmp_path: Path) -> None:
+    """It is not said to have all its epochs, and goes on once nothing ends it."""
+    folder = run(tmp_path, "a", "completed", callbacks={"early_stopping": {"patience": 1}})
+    (folder / "metrics.csv").write_text("epoch,val/top1_error\n1,80\n2,81\n")
+    composed = config(tmp_path, resume=str(folder), callbacks={"early_stopping": {"patience": 1}})
+    told = r"ended after 2 of its 4 epochs, by callbacks\.early_stopping\.patience=1\. To continue, change"
+    with pytest.raises(UserError, match=told):
+        merge_resume_config(folder, composed, [f"resume={folder}"])
+    composed["callbacks"]["early_stopping"]["patience"] = None
+    typed = [f"resume={folder}", "callbacks.early_stopping.patience=null"]
+    assert merge_resume_config(folder, composed, typed)["trainer"]["max_epochs"] == 4

@@ -1,9 +1,14 @@
 """Tags and mode of a W&B run. Whole offline runs are in test_train.py."""
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from alexnet.config import WandbMode
 from alexnet.runs import tracking
+from alexnet.runs.folder import RunFolder
 
 
 def test_tags_are_what_differs_without_paths() -> None:
@@ -37,3 +42,21 @@ def test_mode(monkeypatch: pytest.MonkeyPatch, tmp_path: pytest.TempPathFactory)
     assert tracking.wants_online(WandbMode.auto)
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert not tracking.wants_online(WandbMode.auto)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_best_weights_are_an_artifact_if_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    import wandb
+
+    folder = RunFolder.create(str(tmp_path), {"seed": 0}, None)
+    (folder.checkpoints / "best.ckpt").write_bytes(b"weights")
+    logged: list[tuple[Path, str]] = []
+    run = SimpleNamespace(
+        id="r", summary={}, log_artifact=lambda path, name, type: logged.append((path, type))
+    )
+    monkeypatch.setattr(wandb, "finish", lambda exit_code: None)
+    logger: Any = SimpleNamespace(experiment=run, log_image=lambda *_: None)
+    tracking.finish(logger, folder, {"status": "completed"}, log_checkpoint=asked)
+    assert logged == ([(folder.checkpoints / "best.ckpt", "model")] if asked else [])

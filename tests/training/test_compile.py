@@ -1,6 +1,9 @@
 """The fast forms of a step give what the plain one gives."""
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +15,7 @@ from alexnet.models.alexnet import AlexNet
 from alexnet.models.lrn import LocalResponseNorm
 from alexnet.training import fit
 from alexnet.training.compile import apply_performance_options
-from conftest import SMALL, compose_config, request_of
+from conftest import PROJECT, SMALL, compose_config, request_of
 
 CLASSES = 7
 
@@ -126,15 +129,32 @@ def test_a_checkpoint_does_not_show_the_layout(tmp_path: Path, synthetic: tuple[
     assert all(tensor.is_contiguous() for tensor in best["state_dict"].values())
 
 
-def test_subnormal_numbers_are_flushed(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
+def test_subnormal_numbers_are_flushed(
+    tmp_path: Path, synthetic: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     subnormal = torch.full((64,), 1e-40)
-    torch.set_flush_denormal(False)
+    in_training: list[bool] = []
+
+    def build(request: Any) -> None:
+        in_training.append(bool((subnormal * 1).any()))
+        raise InterruptedError
+
+    monkeypatch.setattr(fit, "build_components", build)
+    with pytest.raises(InterruptedError):
+        fit.train(request_of(tmp_path / "run", *SMALL, *synthetic))
+    assert in_training == [False]
     assert (subnormal * 1).all()
-    try:
-        fit.train(request_of(tmp_path / "run", *SMALL, *synthetic, "logger=csv", "trainer.max_epochs=1"))
-        assert not (subnormal * 1).any()
-    finally:
-        torch.set_flush_denormal(False)
+
+
+def test_subnormal_numbers_are_flushed_by_all_threads() -> None:
+    code = """
+import torch
+from alexnet.hardware import flush_subnormals
+torch.set_num_threads(4)
+with flush_subnormals():
+    assert not (torch.full((1 << 20,), 1e-40) * 1).any()
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT / "src", check=True)
 
 
 @pytest.mark.parametrize(("name", "kept"), [("fast", True), ("plain", False)])

@@ -1,5 +1,6 @@
 """A run that is stopped anywhere and resumed is bit-identical to one that was not."""
 
+import csv
 import json
 import os
 import random
@@ -224,6 +225,33 @@ def test_trained_longer(stops: Stops, command: tuple[str, ...], tmp_path: Path) 
     train(request_of(tmp_path / "longer", *command, "trainer.max_epochs=3", previous=tmp_path / "longer"))
     actual, expected = outcome(tmp_path / "longer"), outcome(tmp_path / "whole")
     assert differences(actual, expected) == []
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "scheduler=cosine",
+        pytest.param("scheduler=step", marks=pytest.mark.slow),
+        "scheduler.warmup_epochs=2.5",
+    ],
+)
+def test_the_schedule_follows_the_new_length(
+    stops: Stops, command: tuple[str, ...], tmp_path: Path, schedule: str
+) -> None:
+    """Once the run is resumed, its rates are those of a run that had this length from the beginning."""
+
+    def rates(name: str) -> list[float]:
+        with (tmp_path / name / "metrics.csv").open() as file:
+            return [float(row["lr"]) for row in csv.DictReader(file)]
+
+    given = (*command, schedule)
+    train(request_of(tmp_path / "whole", *given, "trainer.max_epochs=5"))
+    folder = tmp_path / "longer"
+    train(request_of(folder, *given))
+    if "warmup" not in schedule:  # of the shorter run it has as many steps
+        assert rates("longer")[1] != pytest.approx(rates("whole")[1])
+    train(request_of(folder, *given, "trainer.max_epochs=5", previous=folder))
+    assert rates("longer")[EPOCHS:] == pytest.approx(rates("whole")[EPOCHS:])
 
 
 def test_one_process_a_run(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:

@@ -6,14 +6,14 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from alexnet.config import ConvergenceMonitorConfig
-from alexnet.errors import UserError
+from alexnet.errors import DivergedError
 from alexnet.terminal import counted
 
 log = logging.getLogger(__name__)
 
 HINT = (
-    "Try model.init=cuda_convnet_2012 (with the paper's text, model.init=paper, training often does not"
-    " start), a larger or smaller optimizer.lr, or check that the labels belong to the images."
+    "Try a larger or smaller optimizer.lr, other initial weights (with the paper's, model.init=paper, AlexNet"
+    " often does not start), or check that the labels belong to the images."
 )
 
 
@@ -22,7 +22,7 @@ class ConvergenceMonitor(Callback):
 
     `chance_loss` is that of equal probabilities; the cross-entropy is ln(classes) then. AlexNet's known
     failure is a loss that stays there for many epochs (6.9 for 1000 classes). With `config.stop` it raises
-    `UserError` instead of warning.
+    `DivergedError` instead of warning.
     """
 
     def __init__(self, config: ConvergenceMonitorConfig, chance_loss: float) -> None:
@@ -45,7 +45,7 @@ class ConvergenceMonitor(Callback):
             f" {self.chance:.3f}. {HINT}"
         )
         if self.config.stop:
-            raise UserError(self.warning)
+            raise DivergedError(self.warning)  # the same command would not start to learn either
         if trainer.is_global_zero:
             log.warning(self.warning)
 

@@ -17,13 +17,13 @@ from alexnet.config.renamed import migrate
 from alexnet.errors import UserError, first_line
 from alexnet.files import parse_yaml, read_csv_columns
 from alexnet.runs.load import Load
+from alexnet.runs.resume import ENDING_KEYS
 from alexnet.studies.start import chance_error, has_started
 
 # keys of the data that only training uses: classical.py reads them as well, and ignores them
 TRAINING_ONLY_KEYS = tuple(f"data.{key}" for key in ("batch_size", "mean", "val_crops", "augment"))
 
 NOISE_FREE_ERROR = "train_eval/top1_error"  # of all training images, by callbacks.train_eval
-ENDING_KEYS = ("callbacks.train_eval.stop_below", "callbacks.early_stopping.patience")
 NO_CLAIM = ClaimConfig(text="", section="")
 
 

@@ -138,6 +138,10 @@ class TrainerConfig(ValidatedConfig):
         check(self.gradient_clip_algorithm in algorithms, key, self.gradient_clip_algorithm, expected)
         for key in ("limit_train_batches", "limit_val_batches", "gradient_clip_val"):
             check_positive(f"trainer.{key}", getattr(self, key))
+        for key in ("limit_train_batches", "limit_val_batches"):
+            limit = getattr(self, key)
+            whole = limit is None or limit <= 1 or limit == int(limit)
+            check(whole, f"trainer.{key}", limit, "a number of batches, or a fraction of them below 1")
         check(
             self.max_time is None or re.fullmatch(r"\d+:\d\d:\d\d:\d\d", self.max_time) is not None,
             "trainer.max_time",

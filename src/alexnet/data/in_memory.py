@@ -9,6 +9,7 @@ from alexnet.data.dataset import ImageDataset
 from alexnet.data.prefetch import prefetch_map
 from alexnet.errors import UserError
 from alexnet.machine import available_memory
+from alexnet.paths import command_for
 from alexnet.terminal import progress_bar
 
 CHUNK = 512  # images that a thread reads at a time
@@ -29,8 +30,8 @@ class InMemoryDataset(ImageDataset):
         if available is not None and required > available:
             raise UserError(
                 f"data.in_memory=true: {len(images):,} images of {size} pixels need {required / 1e9:.1f} GB"
-                f" of memory, and {available / 1e9:.1f} GB are available. Pack them instead:"
-                " python src/prepare.py"
+                f" of memory, and {available / 1e9:.1f} GB are available. Leave it out; a pack is as"
+                f" fast: {command_for('prepare')} with the same data keys."
             )
         self.pixels = np.empty(shape, np.uint8)
         chunks = range(0, len(images), CHUNK)

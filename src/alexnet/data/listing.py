@@ -14,6 +14,7 @@ from alexnet.config import DataConfig
 from alexnet.data.archives import Naming, find_archives, list_archives
 from alexnet.data.folders import list_folders, list_whole
 from alexnet.data.image_list import ARRAYS, Archive, ImageList
+from alexnet.data.locations import own_settings
 from alexnet.data.locks import exclusive
 from alexnet.data.names import Names
 from alexnet.data.walk import Walk
@@ -46,6 +47,7 @@ def list_images(config: DataConfig, root: Path, *, whole: bool = False) -> Listi
     trained on.
     """
     settings = f"{VERSION} {config.source} {config.val_fraction} {root.resolve()}{' whole' if whole else ''}"
+    settings += f" {own}" if (own := own_settings(config)) else ""
     key = hashlib.sha256(settings.encode(errors="surrogateescape")).hexdigest()[:24]
     path = cache_folder(config, "lists") / f"{key}.npz"
     with exclusive(path.with_suffix(".lock"), f"the list of the images in {root}", "data.cache"):

@@ -32,13 +32,18 @@ def require_root(config: DataConfig) -> Path:
     return root
 
 
+def own_settings(config: DataConfig) -> str | None:
+    """Return the values of the keys that only this data source has, for a hash; None without any."""
+    own = [getattr(config, key.name) for key in fields(config)[len(fields(DataConfig)) :]]
+    return ", ".join(map(str, own)) or None
+
+
 def pack_folder(config: DataConfig) -> Path:
     """Return the folder of a data set's pack, which may not exist: `data.pack`, or a folder in the cache."""
     if config.pack is not None:
         return absolute(config.pack)
     root = str(absolute(config.root))
     settings = (PACK_VERSION, config.source, root, config.resize_size, config.val_fraction)
-    own = [getattr(config, key.name) for key in fields(config)[len(fields(DataConfig)) :]]  # of its source
-    text = f"{settings} {', '.join(map(str, own)) or None}{' intact' if config.exclude_damaged else ''}"
+    text = f"{settings} {own_settings(config)}{' intact' if config.exclude_damaged else ''}"
     key = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:12]
     return absolute(config.cache) / "packs" / f"{config.name}-{key}"

@@ -19,6 +19,8 @@ from alexnet.ranks import process_rank
 
 AUTO = "auto"
 LOCK = ".running"  # in a run's folder, held by the process that trains the run
+# what ends a run before trainer.max_epochs, where they are set
+ENDING_KEYS = ("callbacks.train_eval.stop_below", "callbacks.early_stopping.patience")
 FROM_FIRST_RANK = "ALEXNET_RESUMED"  # the first process's choice, for the processes that it starts
 
 # what may change when a run is resumed: where and how long it runs, and how it is monitored
@@ -170,7 +172,14 @@ def merge_resume_config(folder: Path, composed: dict[str, Any], typed: list[str]
         raise UserError(
             f"resume={folder}: trainer.max_epochs={wanted}, but this run has been trained for {done} epochs."
         )
-    if status(folder) == "completed" and wanted <= epochs:
+    ending = {key: value for key in ENDING_KEYS if (value := config.get(key)) is not None}
+    if status(folder) == "completed" and 0 < done < wanted <= epochs:
+        if all(before.get(key) == value for key, value in ending.items()) and ending:
+            keys = " or ".join(f"{key}={value}" for key, value in ending.items())
+            raise UserError(
+                f"{folder} ended after {done} of its {epochs} epochs, by {keys}. To continue, change that."
+            )
+    elif status(folder) == "completed" and wanted <= epochs:
         raise UserError(
             f"{folder} has already been trained for all {epochs} epochs."
             f" For more: trainer.max_epochs={2 * epochs}."

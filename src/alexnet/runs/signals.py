@@ -23,19 +23,20 @@ class GracefulShutdown:
     """Track whether a signal or the time budget has requested that this process stop.
 
     The signals are SIGTERM (kill, a sweep, Slurm at its time limit), SIGINT (Ctrl-C) and SIGUSR1 (Slurm's
-    warning, after which the job is requeued). `seconds` is the time budget of this start.
+    warning, after which the job is requeued). `seconds` is the time budget of this start, from `began` on, by
+    time.monotonic.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float | None, began: float) -> None:
         self.seconds = seconds
         self.requeue = False
-        self._began = time.monotonic()
+        self._began = began
         self._reason: str | None = None
 
     def requested(self, *, timed: bool = True) -> str | None:
-        """Return why the process is to stop; None if it is not. `timed` is False where time does not count."""
+        """Return why the process is to stop; None if it is not. Without `timed`, only signals count."""
         over = timed and self.seconds is not None and time.monotonic() - self._began > self.seconds
         if over and self._reason is None:
             self._reason = "trainer.max_time has elapsed"

@@ -49,8 +49,7 @@ def build_wandb_logger(
     )
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)  # as Lightning does
-    upload = config.log_checkpoint and not run.offline
-    return WandbLogger(experiment=run, save_dir=folder.path, log_model=upload)
+    return WandbLogger(experiment=run, save_dir=folder.path)
 
 
 def start_run(
@@ -124,14 +123,20 @@ def sync_command(run: Any) -> str | None:
     return f"wandb sync {shlex.quote(str(start.parent))}/offline-run-*"
 
 
-def finish(logger: WandbLogger, folder: RunFolder, result: dict[str, Any]) -> None:
-    """Finish the W&B run with the figures and the result. Errors of W&B become a warning."""
+def finish(logger: WandbLogger, folder: RunFolder, result: dict[str, Any], *, log_checkpoint: bool) -> None:
+    """Finish the W&B run with the figures, the result and, if asked for, the weights of the best epoch.
+
+    Errors of W&B become a warning.
+    """
     import wandb
 
     try:
         for figure in sorted(folder.figures.glob("*.png")):
             logger.log_image(figure.stem, [str(figure)])
         logger.experiment.summary["result"] = result
+        best = folder.checkpoints / "best.ckpt"
+        if log_checkpoint and best.is_file():
+            logger.experiment.log_artifact(best, name=f"model-{logger.experiment.id}", type="model")
         if result["status"] == "interrupted":
             logger.experiment.mark_preempting()  # it may be resumed
         wandb.finish(exit_code=0 if result["status"] == "completed" else 1)

@@ -22,7 +22,7 @@ from alexnet.models.base import ImageClassifier, mean_over_crops
 from alexnet.models.build import build_network
 from alexnet.models.families.torchvision import TorchvisionConfig
 from alexnet.models.torchvision import IMAGENET_MEAN, IMAGENET_STD, TorchvisionNetwork, convert_state_dict
-from alexnet.paths import absolute
+from alexnet.paths import absolute, command_for
 from alexnet.runs.checkpoint_io import check_shapes, is_state, read_checkpoint, read_plain, weights_to_use
 from alexnet.runs.resume import read_run_config
 
@@ -180,7 +180,7 @@ def load_published(config: ModelConfig, source: str, resize_size: int) -> Traine
     if bias is not None and len(bias) != len(classes):
         raise UserError(
             f"{path} has {len(bias):,} classes, not ImageNet's {len(classes):,}, and does not name them. To"
-            f" fine-tune its weights: python src/train.py model.pretrained={path}."
+            f" fine-tune its weights: {command_for('train')} model.pretrained={path}."
         )
     check_shapes(path, weights, network.state_dict())
     network.load_state_dict(weights)

@@ -89,7 +89,8 @@ def failure(statuses: Sequence[JobStatus], logs: Path | None = None) -> JobsFail
     others = f" {len(failed) - 1} more failed." if len(failed) > 1 else ""
     return JobsFailedError(
         f"{len(failed)} of {counted(len(statuses), 'job')} failed. {first.job.name}:"
-        f" {first.reason.rstrip('.')} (see {logs or first.job.log}).{others} The same command runs them again."
+        f" {first.reason.rstrip('.')} (see {logs or first.job.log}).{others}"
+        " The same command runs them again."
     )
 
 

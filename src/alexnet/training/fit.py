@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import WandbLogger
 
@@ -15,6 +14,7 @@ from alexnet.config import WandbConfig
 from alexnet.distributed.rank_monitor import print_error
 from alexnet.errors import UserError
 from alexnet.hardware import (
+    flush_subnormals,
     ieee_float32,
     peak_memory_mb,
     resolve_accelerator,
@@ -38,6 +38,7 @@ from alexnet.training.trainer_args import check_devices
 log = logging.getLogger(__name__)
 
 
+@flush_subnormals()
 @ieee_float32()
 def train(request: TrainRequest, *, shares_process: bool = False) -> float | None:
     """Run one training, or resume one, and return its last validation top-1 error in percent.
@@ -56,8 +57,6 @@ def train(request: TrainRequest, *, shares_process: bool = False) -> float | Non
     check_devices(config.trainer, config.strategy, config.model.columns, config.data.batch_size)
     if config.performance.retain_malloc and resolve_accelerator(config.trainer.accelerator) == "cpu":
         retain_malloc()
-    # gradients of saturated units are often subnormal numbers, with which CPUs compute many times slower
-    torch.set_flush_denormal(True)
     components = build_components(request)
     checkpoint = last_checkpoint(request.previous) if request.previous else None
     if not is_main:
@@ -135,11 +134,15 @@ class _TrainSession(RunSession):
         print_success(result, self.folder, self.logger, self.request.config)
 
     def resume_hint(self) -> str:
-        return f"To resume: {command_for('train')} {shlex.quote(f'resume={self.folder.path}')}"
+        again = f"{command_for('train')} {shlex.quote(f'resume={self.folder.path}')}"
+        saved = last_checkpoint(self.folder.path) is not None
+        return f"To resume: {again}" if saved else f"Nothing is saved yet. To start again: {again}"
 
     def close(self, result: dict[str, Any]) -> None:
         if self.logger is not None:
-            finish(self.logger, self.folder, result)
+            logger = self.request.config.logger
+            upload = isinstance(logger, WandbConfig) and logger.log_checkpoint
+            finish(self.logger, self.folder, result, log_checkpoint=upload)
 
     def record(self, status: str, error: str | None, *, diverged: bool = False) -> None:
         super().record(status, error, diverged=diverged)

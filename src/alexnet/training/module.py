@@ -1,5 +1,6 @@
 """The LightningModule: a network, its loss, its errors and its update rule."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -52,6 +53,7 @@ class ClassificationModule(LightningModule):
         self.classes = classes
         self._parallelized = False
         self._counted: list[dict[str, dict[str, Any]]] = []
+        self._saved_epochs: int | None = None  # trainer.max_epochs of the checkpoint
         self.optimizer, self.scheduler = optimizer, scheduler
         self.loss = loss.build(classes)
         self.teacher = teacher
@@ -134,6 +136,8 @@ class ClassificationModule(LightningModule):
 
     def on_train_start(self) -> None:
         use_fused_step(self.trainer.optimizers[0])
+        if self._saved_epochs not in (None, self.trainer.max_epochs):
+            self._reschedule()
 
     def on_train_epoch_start(self) -> None:
         apply_freezing(self.trainer.optimizers[0], self.current_epoch / (self.trainer.max_epochs or 1))
@@ -183,6 +187,7 @@ class ClassificationModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._counted = checkpoint["train_metrics"]
+        self._saved_epochs = checkpoint["config"]["trainer"]["max_epochs"]
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.network, self.optimizer)
@@ -196,6 +201,28 @@ class ClassificationModule(LightningModule):
         if self.scheduler.warmup_epochs > 0:
             stepped.append({"scheduler": self._warmup(optimizer), "interval": "step"})
         return [optimizer], stepped
+
+    def _reschedule(self) -> None:
+        """Replace the schedule by that of a run of the new length; Lightning has restored the old one's."""
+        optimizer = self.trainer.optimizers[0]
+        for stepped in self.trainer.lr_scheduler_configs:
+            old = stepped.scheduler
+            if stepped.interval == "step" or isinstance(old, ReduceLROnPlateau):
+                continue  # a warm-up, or one that does not depend on the length
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"]
+            new = self.scheduler.build(optimizer, self.trainer.max_epochs or 1)
+            assert isinstance(new, LRScheduler)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch: no step of the optimizer precedes
+                for _ in range(old.last_epoch):
+                    new.step()
+            stepped.scheduler = new
+        for stepped in self.trainer.lr_scheduler_configs:
+            if isinstance(warmup := stepped.scheduler, LinearLR) and stepped.interval == "step":
+                done = min(warmup.last_epoch, warmup.total_iters) / max(1, warmup.total_iters)
+                for group in optimizer.param_groups:
+                    group["lr"] *= warmup.start_factor + (1 - warmup.start_factor) * done
 
     def _warmup(self, optimizer: torch.optim.Optimizer) -> LRScheduler:
         """Return the linear warm-up, whose factor multiplies the rate of the schedule."""

@@ -1,6 +1,7 @@
 """The request for a training run. Imports no torch, so that the entry point reports mistakes at once."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,3 +19,4 @@ class TrainRequest:
     resolved: dict[str, Any]
     overrides: list[str]
     previous: Path | None = None
+    made: float = field(default_factory=time.monotonic)  # when: loading counts towards trainer.max_time

@@ -1,6 +1,8 @@
 """What a training run prints: its plan before, its outcome after."""
 
 import logging
+import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
@@ -54,7 +56,7 @@ def print_success(
     print_load(result)
     print_validation_error(result)
     if result["input_bound"] and result["wall_seconds"] > WORTH_ADVICE:
-        log.info(f"Input     was the bottleneck: {_faster_input(config)}")
+        log.info(f"Input     was the bottleneck: {_faster_input(config, folder.read_overrides())}")
     log.info(f"Curves    {folder.figures / 'curves.png'}")
     log.info(f"Results   {folder.path / 'result.json'}, metrics.csv beside it")
     if config.callbacks.checkpoint.last or config.callbacks.checkpoint.best:
@@ -94,9 +96,11 @@ def _next_step(result: dict[str, Any], config: TrainConfig) -> str:
     return "other innovations: model.dropout=0, model.activation=tanh, model.pooling=non_overlapping"
 
 
-def _faster_input(config: TrainConfig) -> str:
+def _faster_input(config: TrainConfig, overrides: Sequence[str]) -> str:
     workers = f"raise data.workers (now {workers_per_device(config.data.workers, config.trainer)})"
     if pack_folder(config.data).is_dir():
         return workers
-    prepare = f"{command_for('prepare')} data={config.data.name} data.root={config.data.root}"
-    return f"decode once, {prepare}; or {workers}"
+    typed = [override for override in overrides if override.startswith(("data=", "data."))]
+    if not typed or any(override.startswith("experiment=") for override in overrides):
+        typed = [f"data={config.data.name}", f"data.root={config.data.root}"]
+    return f"decode once, {command_for('prepare')} {shlex.join(typed)}; or {workers}"

@@ -47,7 +47,7 @@ class RunTrainer:
         self.nan_monitor = NaNMonitor(watched.nan_monitor, chance_loss)
         self.convergence_monitor = ConvergenceMonitor(watched.convergence_monitor, chance_loss)
         self.rank_monitor = RankMonitor()
-        self.shutdown = GracefulShutdown(parse_max_time(config.trainer.max_time))
+        self.shutdown = GracefulShutdown(parse_max_time(config.trainer.max_time), request.made)
         processes = config.trainer.devices * config.trainer.num_nodes
         self.rendezvous = Rendezvous(processes, config.trainer.rendezvous_timeout, self.shutdown.request)
         self.activation_monitor = ActivationMonitor(
@@ -69,7 +69,12 @@ class RunTrainer:
             CompilerCheck(config.performance),
             RNGStateCallback(),
             TrainingCheckpoint(
-                checkpoints, watched.checkpoint, self.shutdown, self.nan_monitor, self.throughput
+                checkpoints,
+                watched.checkpoint,
+                self.shutdown,
+                self.nan_monitor,
+                self.throughput,
+                request.made,
             ),
         ]
 

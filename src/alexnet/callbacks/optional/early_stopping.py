@@ -21,9 +21,9 @@ class EarlyStoppingConfig(CallbackConfig):
     def build(self) -> "Callback | None":
         if self.patience is None:
             return None
-        from lightning.pytorch.callbacks import EarlyStopping
+        from alexnet.callbacks.early_stopping import ReportedEarlyStopping
 
-        return EarlyStopping(
+        return ReportedEarlyStopping(
             "val/top1_error", min_delta=self.min_delta, patience=self.patience, check_finite=False
         )
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @register_scheduler("plateau")
 @dataclass
 class PlateauConfig(SchedulerConfig):
-    """The rate is multiplied by `factor` after `patience` epochs without a lower val/top1_error.
+    """The rate is multiplied by `factor` after over `patience` validations without a lower val/top1_error.
 
     At most `reductions` times.
     """
@@ -37,5 +37,5 @@ class PlateauConfig(SchedulerConfig):
     def check(self) -> None:
         super().check()
         check(0 < self.factor <= 1, "scheduler.factor", self.factor, "a number above 0, at most 1")
-        check(self.patience >= 0, "scheduler.patience", self.patience, "0 or more epochs")
+        check(self.patience >= 0, "scheduler.patience", self.patience, "0 or more validations")
         check(self.reductions >= 0, "scheduler.reductions", self.reductions, "0 or more")
