@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from lightning.fabric.plugins.environments import (
@@ -14,8 +15,9 @@ from lightning.fabric.plugins.environments import (
 
 from alexnet.errors import UserError
 from alexnet.hardware import resolve_precision
+from alexnet.training.components import build_components
 from alexnet.training.trainer_args import check_devices, trainer_arguments, workers_per_device
-from conftest import Train, compose_config
+from conftest import SMALL, Train, compose_config, request_of, save_image
 
 
 def check(*overrides: str) -> None:
@@ -146,3 +148,22 @@ def test_workers_as_given() -> None:
     trainer = compose_config("trainer.accelerator=cpu").trainer
     assert workers_per_device(0, trainer) == 0
     assert workers_per_device(None, trainer) == 1
+
+
+def test_each_copy_of_the_network_needs_an_image(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 4), ("val", 1)):
+        for name in ("cat", "dog"):
+            for index in range(count):
+                save_image(tmp_path / "images" / split / name / f"{index}.png", rng)
+    given = (
+        "data=folder",
+        f"data.root={tmp_path}/images",
+        f"data.cache={tmp_path}/cache",
+        "data.batch_size=4",
+    )
+    build_components(request_of(tmp_path / "run", *SMALL, *given, "data.batch_size=4", "trainer.devices=2"))
+    with pytest.raises(UserError, match=r"2 validation images for 4 copies of the network\. Each needs one"):
+        build_components(
+            request_of(tmp_path / "run", *SMALL, *given, "data.batch_size=4", "trainer.devices=4")
+        )

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from lightning import seed_everything
 
 from alexnet.config import Strategy
@@ -17,13 +18,15 @@ from alexnet.hardware import resolve_accelerator, resolve_device
 from alexnet.models.base import ImageClassifier
 from alexnet.models.build import build_network
 from alexnet.models.flops import training_flops
+from alexnet.ranks import local_rank
 from alexnet.runs.checkpoint_io import check_resumable, read_checkpoint
 from alexnet.runs.teacher import Teacher, is_published, load_teacher
 from alexnet.runs.trained_model import load_pretrained
+from alexnet.terminal import counted
 from alexnet.training.compile import apply_performance_options
 from alexnet.training.module import ClassificationModule
 from alexnet.training.request import TrainRequest
-from alexnet.training.trainer_args import workers_per_device
+from alexnet.training.trainer_args import copies_of_network, workers_per_device
 
 TEACHER = "ALEXNET_TEACHER"  # environment variable, conf/loss/distillation.yaml
 
@@ -45,8 +48,11 @@ def build_components(request: TrainRequest) -> Components:
     config = request.config
     seed_everything(config.seed, verbose=False)
     data = load_image_data(config.data)
+    _check_each_copy_has_images(data, copies_of_network(config.trainer, config.strategy))
     if config.data.resident:
         device = resolve_device(config.trainer.accelerator)
+        if device.type == "cuda":  # this process's, as Lightning chooses it
+            device = torch.device("cuda", local_rank())
         check_fits(len(data.train) + len(data.val), config.data.resize_size, device)
     classes = len(data.classes)
     network = build_network(config.model, classes)
@@ -93,6 +99,16 @@ def _load_teacher(request: TrainRequest, datamodule: ImageDataModule) -> Teacher
             f" environment variable {TEACHER}={source}."
         )
     return load_teacher(source, datamodule.data.classes, datamodule.augmentation)
+
+
+def _check_each_copy_has_images(data: ImageData, copies: int) -> None:
+    """Raise `UserError` if a step would leave one of the copies of the network without an image."""
+    for images, what in ((data.train, "training"), (data.val, "validation")):
+        if len(images) < copies:
+            raise UserError(
+                f"{data.origin}: {counted(len(images), f'{what} image')} for {copies} copies"
+                " of the network. Each needs one at least: train on fewer devices (trainer.devices)."
+            )
 
 
 def last_checkpoint(previous: Path) -> Path | None:
