@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from alexnet.runs import environment
-from conftest import PROJECT
+from conftest import PROJECT, SMALL
 from fabricated_runs import write_study
 
 # nothing is UTF-8, as where Python is told to leave such a language as it is
@@ -72,3 +73,30 @@ def test_a_diff_of_a_file_in_another_encoding(tmp_path: Path, monkeypatch: pytes
     diff = environment.describe_environment("")["git"]["diff"]
     assert "-für\n" in diff
     assert "+f\\xfcrwahr, täglich" in diff
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_programs_print_in_any_encoding(tmp_path: Path, synthetic: tuple[str, ...], encoding: str) -> None:
+    """On a narrow terminal without colours: bars and signs that it lacks have others in their place."""
+    place = {"PYTHONIOENCODING": f"{encoding}:strict", "NO_COLOR": "1", "COLUMNS": "40"}
+
+    def printed(program: str, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, str(PROJECT / f"src/{program}.py"), *arguments],
+            env=os.environ | place,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert b"\x1b" not in done.stdout + done.stderr
+        return done.stdout.decode(encoding)
+
+    run = f"run_folder={tmp_path}/run"
+    table = printed("train", *SMALL, *synthetic, run, "logger=csv", "trainer.max_epochs=1")
+    assert re.search(r"1/1 +\d\.\d+ ", table)
+    assert "Validation error: top-1" in table
+    assert re.search(r"\d\d\.\d+", printed("evaluate", f"run={tmp_path}/run"))
+    (image, *_) = sorted(Path(dict(pair.split("=") for pair in synthetic)["data.root"]).rglob("*.JPEG"))
+    predicted = printed("predict", f"run={tmp_path}/run", f"images={image}", f"sheet={tmp_path}/sheet.png")
+    assert re.search(r"\d+\.\d%", predicted)

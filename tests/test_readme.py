@@ -2,12 +2,14 @@
 
 import re
 import shlex
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from markdown_it import MarkdownIt
@@ -279,3 +281,20 @@ def test_every_key_is_in_the_reference_and_explained() -> None:
         - {registry.group for registry in ConfigRegistry.of_base.values()}
     )
     assert not missing
+
+
+def test_the_study_of_one_s_own_is_one(tmp_path: Path) -> None:
+    """As docs/studies.md shows it, in the conf/ of an extension."""
+    (shown,) = re.findall(r"```yaml\n(.*?)```", (PROJECT / "docs/studies.md").read_text(), re.DOTALL)
+    (place,) = re.findall(r"^# (conf/study/\w+\.yaml)$", shown, re.MULTILINE)
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).write_text(shown)
+    (tmp_path / "mine.py").touch()
+    command = [sys.executable, str(PROJECT / "src/train.py"), "extensions=[mine]", "--cfg", "job"]
+    done = subprocess.run(
+        [*command, f"study={Path(place).stem}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    study = yaml.safe_load(done.stdout)["study"]
+    assert study["factors"] == ["no_dropout", "no_weight_decay", "data.augment.flip=false"]
+    assert study["baseline"] == "baseline"

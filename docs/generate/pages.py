@@ -1,5 +1,6 @@
 """All generated pages of docs/, and the generated parts of written ones."""
 
+import os
 from pathlib import Path
 
 from configuration import configuration_page
@@ -15,6 +16,9 @@ def generated() -> dict[Path, str]:
         DOCS / "reference/configuration.md": configuration_page(),
         DOCS / "reference/python.md": python_page(),
     }
-    for page in sorted((DOCS / "explanation").glob("*.md")):
-        pages[page] = fill_results(page.read_text(encoding="utf-8"), DOCS.parent / "results")
+    results = DOCS.parent / "results"
+    for page in (DOCS.parent / "README.md", *sorted((DOCS / "explanation").glob("*.md"))):
+        pages[page] = fill_results(
+            page.read_text(encoding="utf-8"), results, os.path.relpath(results, page.parent)
+        )
     return pages

@@ -33,7 +33,7 @@ def test_warns_at_chance() -> None:
     monitor = after_epochs([6.91, 6.907])
     assert monitor.warning is not None
     assert "chance level is 6.908" in monitor.warning
-    assert "model.init=cuda_convnet_2012" in monitor.warning
+    assert "other initial weights (with the paper's, model.init=paper" in monitor.warning
 
 
 def test_no_warning_while_learning_or_too_early() -> None:

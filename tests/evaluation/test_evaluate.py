@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +27,7 @@ from alexnet.data.pack_writer import make_pack
 from alexnet.data.val_data import load_val_data
 from alexnet.data.walk import Walk
 from alexnet.errors import UserError
-from alexnet.evaluation.evaluate import _output_folder, evaluate, evaluate_models
+from alexnet.evaluation.evaluate import evaluate, evaluate_models
 from alexnet.evaluation.models import load_data, load_models
 from alexnet.runs.trained_model import load_trained_model
 from alexnet.training import fit
@@ -378,13 +377,3 @@ def test_classes_in_another_form_and_order(image_tree: Path, tmp_path: Path) -> 
     turned = data.with_classes(("caf\u00e9", "cafz"))
     assert [("cat", "dog")[label] for label in turned.images.labels.tolist()] == names
     assert data.with_classes(("caf\u00e9", "other")) is data
-
-
-def test_other_images_are_not_the_run_s_own(tmp_path: Path) -> None:
-    """Wherever they are given: errors on them do not replace those on the run's own images."""
-    config = SimpleNamespace(out=None, outputs=str(tmp_path / "outputs"), data=None)
-    own, other = (SimpleNamespace(run=tmp_path / "run", whole=whole) for whole in (False, True))
-    folder: Any = _output_folder
-    assert folder(config, [own]) == tmp_path / "run/evaluation"
-    for members in ([other], [own, own]):
-        assert folder(config, members).parent == tmp_path / "outputs/evaluations"

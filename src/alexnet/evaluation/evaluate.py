@@ -54,7 +54,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
             f"Cannot write {error.filename or folder}: {error.strerror or error}. Give another: out=..."
         ) from error
     console.print(f"Results   {folder}", markup=False)
-    if config.wandb and _is_of_own_images(members):
+    if config.wandb and len(members) == 1 and config.data is None:
         track(evaluation, folder)
     return evaluation
 
@@ -63,14 +63,9 @@ def _output_folder(config: EvaluateConfig, members: Sequence[EvaluatedModel]) ->
     """Return `out`, or the evaluated run's own folder, or a new one under `outputs`."""
     if config.out is not None:
         return absolute(config.out)
-    if _is_of_own_images(members) and (run := members[0].run):
-        return run / "evaluation"
+    if len(members) == 1 and members[0].run and config.data is None:
+        return members[0].run / "evaluation"
     return absolute(config.outputs) / "evaluations" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{os.getpid()}"
-
-
-def _is_of_own_images(members: Sequence[EvaluatedModel]) -> bool:
-    """Return whether one network is evaluated on the validation images of its own run."""
-    return len(members) == 1 and not members[0].whole
 
 
 def evaluate_models(

@@ -134,9 +134,7 @@ class _TrainSession(RunSession):
         print_success(result, self.folder, self.logger, self.request.config)
 
     def resume_hint(self) -> str:
-        again = f"{command_for('train')} {shlex.quote(f'resume={self.folder.path}')}"
-        saved = last_checkpoint(self.folder.path) is not None
-        return f"To resume: {again}" if saved else f"Nothing is saved yet. To start again: {again}"
+        return f"To resume: {command_for('train')} {shlex.quote(f'resume={self.folder.path}')}"
 
     def close(self, result: dict[str, Any]) -> None:
         if self.logger is not None:
