@@ -57,7 +57,7 @@ def examples() -> dict[str, Example]:
     for section in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]:
         blocks = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", section, re.DOTALL)
         if blocks:
-            (command,) = re.findall(r"^    python src/train\.py (.*)$", section, re.MULTILINE)
+            command, *_ = re.findall(r"^    python src/train\.py (.*)$", section, re.MULTILINE)
             found[section.partition("\n")[0]] = Example(dict(blocks), shlex.split(command))
     return found
 

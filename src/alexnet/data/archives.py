@@ -74,12 +74,11 @@ def find_archives(root: Path) -> Archives | None:
                     return None
     except UserError:  # of links to nothing: told where the folders are listed
         return None
-    of_form = {form: [path for path in found[form.ending] if form.matches(path)] for form in FORMS}
-    forms = [form for form, paths in of_form.items() if paths]
+    forms = [form for form in FORMS if any(map(form.matches, found[form.ending]))]
     if len(forms) > 1:
         titles = " and ".join(form.title for form in forms)
         raise UserError(f"{root}: holds {titles}. Give the folder of one: data.root=<folder>.")
-    return Archives(forms[0], sorted(of_form[forms[0]], key=_natural)) if forms else None
+    return Archives(forms[0], sorted(found[forms[0].ending], key=_natural)) if forms else None
 
 
 def list_archives(
