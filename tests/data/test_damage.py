@@ -120,12 +120,17 @@ def test_they_are_set_aside_if_asked_for(tree: Path) -> None:
             np.testing.assert_array_equal(ours, expected)
 
 
-def test_packing_that_was_interrupted_sets_them_aside_once(tree: Path) -> None:
-    """The first attempt ends after all images are packed: too many are set aside."""
+@pytest.fixture
+def interrupted(tree: Path) -> DataConfig:
+    """Of a pack without damaged images, begun: it ends after all images are packed, as too many are."""
     few = config(tree, "data.exclude_damaged=true", "data.max_unreadable=0.01", f"data.pack={tree.parent}/p")
     with pytest.raises(UserError, match=r"data\.max_unreadable"):
         make_pack(PrepareConfig(few, PackFormat.raw, 90))
-    enough = replace(few, max_unreadable=0.5)
+    return few
+
+
+def test_packing_that_was_interrupted_sets_them_aside_once(interrupted: DataConfig) -> None:
+    enough = replace(interrupted, max_unreadable=0.5)
     make_pack(PrepareConfig(enough, PackFormat.raw, 90))
     packed, files = load_image_data(enough), load_image_data(replace(enough, pack=None))
     assert len(packed.train) == len(files.train) == 8
@@ -133,11 +138,8 @@ def test_packing_that_was_interrupted_sets_them_aside_once(tree: Path) -> None:
         np.testing.assert_array_equal(ours, expected)
 
 
-def test_packing_that_was_interrupted_is_not_continued_for_other_images(tree: Path) -> None:
-    few = config(tree, "data.exclude_damaged=true", "data.max_unreadable=0.01", f"data.pack={tree.parent}/p")
-    with pytest.raises(UserError, match=r"data\.max_unreadable"):
-        make_pack(PrepareConfig(few, PackFormat.raw, 90))
-    every = replace(few, exclude_damaged=False)
+def test_packing_that_was_interrupted_is_not_continued_for_other_images(interrupted: DataConfig) -> None:
+    every = replace(interrupted, exclude_damaged=False)
     make_pack(PrepareConfig(every, PackFormat.raw, 90))
     assert len(load_image_data(every).train) == 12
 

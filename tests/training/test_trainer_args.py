@@ -4,7 +4,6 @@ import os
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from lightning.fabric.plugins.environments import (
@@ -17,7 +16,7 @@ from alexnet.errors import UserError
 from alexnet.hardware import resolve_precision
 from alexnet.training.components import build_components
 from alexnet.training.trainer_args import check_devices, trainer_arguments, workers_per_device
-from conftest import SMALL, Train, compose_config, request_of, save_image
+from conftest import SMALL, Train, compose_config, request_of
 
 
 def check(*overrides: str) -> None:
@@ -150,20 +149,10 @@ def test_workers_as_given() -> None:
     assert workers_per_device(None, trainer) == 1
 
 
-def test_each_copy_of_the_network_needs_an_image(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 4), ("val", 1)):
-        for name in ("cat", "dog"):
-            for index in range(count):
-                save_image(tmp_path / "images" / split / name / f"{index}.png", rng)
-    given = (
-        "data=folder",
-        f"data.root={tmp_path}/images",
-        f"data.cache={tmp_path}/cache",
-        "data.batch_size=4",
-    )
-    build_components(request_of(tmp_path / "run", *SMALL, *given, "data.batch_size=4", "trainer.devices=2"))
+def test_each_copy_of_the_network_needs_an_image(tmp_path: Path, image_tree: Path) -> None:
+    for image in image_tree.glob("val/*/*[12].jpg"):
+        image.unlink()  # one of each class is left
+    given = ("data=folder", f"data.root={image_tree}", f"data.cache={tmp_path}/cache", "data.batch_size=4")
+    build_components(request_of(tmp_path / "run", *SMALL, *given, "trainer.devices=2"))
     with pytest.raises(UserError, match=r"2 validation images for 4 copies of the network\. Each needs one"):
-        build_components(
-            request_of(tmp_path / "run", *SMALL, *given, "data.batch_size=4", "trainer.devices=4")
-        )
+        build_components(request_of(tmp_path / "run", *SMALL, *given, "trainer.devices=4"))

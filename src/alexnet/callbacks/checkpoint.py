@@ -49,9 +49,7 @@ class TrainingCheckpoint(Checkpoint):
         self.config, self.shutdown = config, shutdown
         self.nan_monitor, self.throughput = nan_monitor, throughput
         self.best = math.inf
-        self._saved_at = (
-            began  # by time.monotonic: what a crash can lose includes the time until the first step
-        )
+        self._saved_at = began  # what a crash can lose includes the time until the first step
         self._position = (0, 0, 1)  # epoch, how many of its batches are done, how many it has
         self._stepped = False  # in this start; or one longer than trainer.max_time would begin for ever
 

@@ -5,6 +5,8 @@ import logging
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
+from alexnet.terminal import counted
+
 log = logging.getLogger(__name__)
 
 
@@ -13,5 +15,5 @@ class ReportedEarlyStopping(EarlyStopping):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
-        if self.stopped_epoch and trainer.is_global_zero:
-            log.info(f"No lower {self.monitor} in {self.patience} validations: stopped.")
+        if self.wait_count >= self.patience and trainer.is_global_zero:
+            log.info(f"No lower {self.monitor} in {counted(self.patience, 'validation')}: stopped.")

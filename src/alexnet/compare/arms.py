@@ -48,14 +48,12 @@ def add_run(run: Run | ExcludedRun, path: Path, arm: dict[int, Run], excluded: l
 
 def without_runs(groups: Arms) -> list[ExcludedRun]:
     """Return the arms of which no run was completed; those that diverged did not start."""
-    reasons = {
-        name: f"0 of {count} started: all diverged"
-        if (count := groups.diverged[name])
-        else "no completed runs"
-        for name, runs in groups.arms.items()
-        if not runs
-    }
-    return [ExcludedRun(name, reason) for name, reason in reasons.items()]
+    excluded = []
+    for name in (name for name, runs in groups.arms.items() if not runs):
+        count = groups.diverged[name]
+        reason = f"0 of {count} started: all diverged" if count else "no completed runs"
+        excluded.append(ExcludedRun(name, reason))
+    return excluded
 
 
 def check_several(title: str, arms: dict[str, dict[int, Run]]) -> None:

@@ -138,7 +138,8 @@ def notes_on_conditions(comparison: Comparison) -> list[str]:
     lines = []
     if any(run.data_fingerprint != first.data_fingerprint or val_images_differ(run, first) for run in runs):
         lines.append("The runs differ in their data, as allowed.")
-    if len({run.epochs for run in runs} - {None}) > 1:
+    trained = [run for run in runs if run.epochs is not None]
+    if len({run.epochs for run in trained}) > 1 and not all(run.may_end_early for run in trained):
         lines.append("The runs differ in how long they trained, as allowed.")
     trained = [run for run in runs if run.epochs is not None]
     if any(precisions_differ(run, trained[0]) for run in trained):

@@ -223,8 +223,7 @@ def read_run(path: Path, name: str) -> Run | ExcludedRun:
 
 
 def _saved_config(path: Path) -> dict[str, Any]:
-    content = parse_yaml((path / "config.yaml").read_text(encoding="utf-8"))
-    assert isinstance(content, dict)
+    content: dict[str, Any] = parse_yaml((path / "config.yaml").read_text(encoding="utf-8"))
     return content
 
 

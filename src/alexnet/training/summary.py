@@ -41,8 +41,7 @@ def print_plan(session: RunSession, config: TrainConfig, network: nn.Module, ini
     session.print_data(config.data.name)
     log.info(
         f"Training  {counted(trainer.max_epochs, 'epoch')}, global batch {config.data.batch_size}{split},"
-        f" learning rate"
-        f" {config.optimizer.lr:g}, {resolve_accelerator(trainer.accelerator)},"
+        f" learning rate {config.optimizer.lr:g}, {resolve_accelerator(trainer.accelerator)},"
         f" {resolve_precision(trainer)}, seed {config.seed}"
     )
     session.print_folder()
