@@ -31,7 +31,7 @@ RECIPES = {
         "alexnet_caffe",
         "alexnet_paper",
     ),
-    *("convnet_11pct", "convnet_13pct", "convnet_18pct", "figure1", "modern"),
+    *("convnet_11pct", "convnet_13pct", "convnet_18pct", "figure1", "modern", "recipe_2012"),
 }
 FIGURE1 = ("figure1_sigmoid", "figure1_tanh")  # their baseline is figure1, on data of its own
 NETWORKS = ("lenet5", "vgg16", "googlenet", "resnet18")  # another in AlexNet's place
@@ -68,6 +68,7 @@ LATER = {
     "later_he_init": (2015, {"model.init"}),
     "later_distillation": (2015, {"loss"}),
     "later_label_smoothing": (2015, {"loss.label_smoothing"}),
+    "later_cosine": (2016, {"scheduler"}),
     "later_gelu": (2016, {"model.activation"}),
     "later_warmup": (2017, {"scheduler.warmup_epochs"}),
     "later_random_erasing": (2017, {"data.augment.random_erasing.p"}),
@@ -107,14 +108,18 @@ def test_changes_one_factor(name: str, data: str) -> None:
 @pytest.mark.parametrize("name", LATER)
 def test_a_later_idea_is_one_factor_with_its_year(name: str) -> None:
     year, factor = LATER[name]
-    ours, theirs = (flatten(resolved(f"experiment={arm}", "data=imagenette")) for arm in (name, "baseline"))
+    ours, theirs = (
+        flatten(resolved(f"experiment={arm}", "data=imagenette"))
+        for arm in (f"[recipe_2012,{name}]", "recipe_2012")
+    )
     differing = {key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)}
     changed = {key for key in differing if not key.startswith("claim")}
     assert changed == factor or {key.partition(".")[0] for key in changed} == factor
     text = (FOLDER / f"{name}.yaml").read_text()
     assert str(year) in "".join(line for line in text.splitlines() if line.startswith("#"))
     assert f"Command: python src/train.py experiment={name} " in text
-    assert "baseline: experiment=baseline" in text
+    baseline = "recipe_2012" if name == "later_cosine" else "baseline"  # whose schedule is the cosine's
+    assert f"baseline: experiment={baseline}" in text
     assert (ours["claim.year"], ours["claim.section"]) == (year, "")
 
 

@@ -81,8 +81,9 @@ class StudyConfig(ValidatedConfig):
     """A study: an arm for each combination of factors that its design asks for.
 
     The baseline is a choice of the group `group`; a factor is another choice of it, or what is typed to
-    change it, such as "model.lrn=false". `reuse` is a folder: completed runs in it that have exactly the
-    configuration of one of the study's are copied instead of run again.
+    change it, such as "model.lrn=false". An arm has the choice of its factor in place of the baseline's, or
+    in addition to it if it combines factors, or where `onto_baseline` is set. `reuse` is a folder: completed
+    runs in it that have exactly the configuration of one of the study's are copied instead of run again.
     """
 
     name: str = MISSING
@@ -90,6 +91,7 @@ class StudyConfig(ValidatedConfig):
     group: str = MISSING
     baseline: str = MISSING
     factors: list[str] = MISSING
+    onto_baseline: bool = MISSING
     design: Design = MISSING
     resolution: int = MISSING
     seeds: int = MISSING
@@ -125,9 +127,9 @@ class StudyConfig(ValidatedConfig):
         return self.is_two_level and self.pilot is not None and self.pilot.arms is PilotArms.mirrored
 
     @property
-    def combines(self) -> bool:
-        """Whether arms combine factors."""
-        return self.design is not Design.one_at_a_time
+    def adds_to_baseline(self) -> bool:
+        """Whether an arm has the baseline's choice as well as those of its factors."""
+        return self.onto_baseline or self.design is not Design.one_at_a_time
 
     def seeds_of_baseline(self, arms: int) -> int:
         """Return how many seeds the baseline of `arms` other arms has, one factor at a time.

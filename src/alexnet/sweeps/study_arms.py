@@ -43,7 +43,7 @@ class StudyArms:
         config = self._config
         choices = [factor for factor in factors if "=" not in factor]
         typed = [part for factor in factors if "=" in factor for part in shlex.split(factor)]
-        choices = [config.baseline, *choices] if config.combines else choices or [config.baseline]
+        choices = [config.baseline, *choices] if config.adds_to_baseline else choices or [config.baseline]
         group = choices[0] if len(choices) == 1 else f"[{','.join(choices)}]"
         return [f"{config.group}={group}", *self._fixed, *typed]
 
