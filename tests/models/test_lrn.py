@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from alexnet.models import lrn_compiled
-from alexnet.models.lrn import MIN_ELEMENTS_TO_COMPILE, SpatialResponseNorm, local_response_norm
+from alexnet.models.lrn import (
+    ASSUMED_CALLS,
+    MIN_ELEMENTS_TO_COMPILE,
+    LocalResponseNorm,
+    SpatialResponseNorm,
+    local_response_norm,
+)
 from alexnet.models.lrn_kernels import Window, lrn_reference
 
 pytestmark = pytest.mark.filterwarnings("error:LRN could not be compiled")
@@ -152,15 +158,32 @@ def test_a_broken_pixel_stays_alone() -> None:
     assert ours.permute(0, 2, 3, 1)[clean].isfinite().all()
 
 
-def test_large_inputs_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+@pytest.fixture
+def compiled_inputs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Elements of the inputs that are given to the compiled form."""
+    seen: list[int] = []
     monkeypatch.setattr(lrn_compiled, "forward", lambda x, window: seen.append(x.numel()) or x)
-    local_response_norm(torch.zeros(1, MIN_ELEMENTS_TO_COMPILE // 64, 8, 8))
-    local_response_norm(torch.zeros(1, MIN_ELEMENTS_TO_COMPILE // 64 - 1, 8, 8))
-    local_response_norm(torch.zeros(1, MIN_ELEMENTS_TO_COMPILE // 64, 8, 8), compiled=False)
-    assert seen == []  # one image: there is nothing between its ends
-    local_response_norm(torch.zeros(4, MIN_ELEMENTS_TO_COMPILE // 256, 8, 8))
-    assert seen == [MIN_ELEMENTS_TO_COMPILE]
+    return seen
+
+
+def test_large_inputs_are_compiled(compiled_inputs: list[int]) -> None:
+    least = MIN_ELEMENTS_TO_COMPILE // ASSUMED_CALLS
+    local_response_norm(torch.zeros(1, least // 64, 8, 8))
+    local_response_norm(torch.zeros(1, least // 64 - 1, 8, 8))
+    local_response_norm(torch.zeros(1, least // 64, 8, 8), compiled=False)
+    assert compiled_inputs == []  # one image: there is nothing between its ends
+    local_response_norm(torch.zeros(4, least // 256, 8, 8))
+    assert compiled_inputs == [least]
+
+
+def test_small_inputs_are_compiled_in_a_long_run(compiled_inputs: list[int]) -> None:
+    layer, x = LocalResponseNorm(5, 2, 1e-4, 0.75), torch.zeros(4, 8, 8, 8)
+    layer.compiled, layer.calls = None, MIN_ELEMENTS_TO_COMPILE / x.numel() - 1
+    layer(x)
+    assert compiled_inputs == []
+    layer.calls += 1
+    layer(x)
+    assert compiled_inputs == [x.numel()]
 
 
 def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

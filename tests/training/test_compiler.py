@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning import Trainer
 from torch import nn
 
 from alexnet import hardware
 from alexnet.callbacks import compiler_check
-from alexnet.callbacks.compiler_check import check_compiled
+from alexnet.callbacks.compiler_check import CompilerCheck, check_compiled
 from alexnet.config import PerformanceConfig, Strategy
 from alexnet.errors import UserError
 from alexnet.hardware import compiler_failure
 from alexnet.models.lrn import LocalResponseNorm
 from alexnet.training.compile import apply_performance_options
+from alexnet.training.components import build_components
 from alexnet.training.fit import train
 from conftest import PROJECT, SMALL, compose_config, request_of
 from survival import differences, outcome
@@ -101,6 +103,25 @@ def test_want_of_memory_is_not_want_of_a_compiler(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(hardware.torch, "compile", full)
     with pytest.raises(torch.OutOfMemoryError):
         compiler_failure(CPU)
+
+
+def test_the_lrn_learns_how_long_a_run_is(tmp_path: Path, synthetic: tuple[str, ...]) -> None:
+    """Whether its compilation pays off depends on it; a resumed run has to decide as one without a break."""
+    request = request_of(
+        tmp_path / "run", *SMALL, *synthetic, "logger=csv", "trainer.max_epochs=3", "model.lrn=true"
+    )
+    components = build_components(request)
+    trainer = Trainer(
+        max_epochs=3,
+        limit_train_batches=2,
+        limit_val_batches=0,
+        logger=False,
+        enable_checkpointing=False,
+        callbacks=[CompilerCheck(request.config.performance)],
+    )
+    trainer.fit(components.module, components.datamodule)
+    layers = [layer for layer in components.network.modules() if isinstance(layer, LocalResponseNorm)]
+    assert [layer.calls for layer in layers] == [6, 6]
 
 
 @pytest.mark.usefixtures("broken")

@@ -39,7 +39,10 @@ def check_compiled(network: nn.Module, performance: PerformanceConfig, device: t
 
 
 class CompilerCheck(Callback):
-    """Call `check_compiled` for each rank's own device, once the strategy is set up."""
+    """Call `check_compiled` for each rank's own device, once the strategy is set up.
+
+    Also tells the LRN how many steps the run has: whether its compilation pays off depends on it.
+    """
 
     def __init__(self, performance: PerformanceConfig) -> None:
         self.performance = performance
@@ -47,3 +50,8 @@ class CompilerCheck(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         network: Any = pl_module.network
         check_compiled(network, self.performance, trainer.strategy.root_device)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for module in pl_module.modules():
+            if isinstance(module, LocalResponseNorm):
+                module.calls = trainer.estimated_stepping_batches

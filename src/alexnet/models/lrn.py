@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from alexnet.models import lrn_compiled, lrn_kernels
 from alexnet.models.lrn_kernels import Window
 
-# elements of the input above which compilation, seconds per shape, pays off within a hundred steps
-MIN_ELEMENTS_TO_COMPILE = 2**23
+# elements that a layer normalises in all its calls above which compilation, seconds per shape, pays off
+MIN_ELEMENTS_TO_COMPILE = 100 * 2**23
+ASSUMED_CALLS = 100  # of a layer, unless it is told
 
 
 class _LocalResponseNorm(torch.autograd.Function):
@@ -49,15 +50,20 @@ def local_response_norm(
     `x` is (N, C, H, W), and so is the result, in x's dtype; sums are accumulated in at least float32.
     Differentiable once. Fastest with channels-last tensors.
 
-    `compiled` uses torch.compile, once per shape of the maps; by default if x is large. Without a C++
-    compiler, or Triton on a GPU, it warns once and runs the eager form.
+    `compiled` uses torch.compile, once per shape of the maps; by default if that pays off within a hundred
+    calls. Without a C++ compiler, or Triton on a GPU, it warns once and runs the eager form.
     """
     window = Window(size, k, alpha, beta, columns)
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     x = x if last else x.contiguous()
     flat = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1], 1) if last else x.flatten(2)
-    y = _normalize(flat, window, x.numel() >= MIN_ELEMENTS_TO_COMPILE if compiled is None else compiled)
+    y = _normalize(flat, window, pays_off(x, ASSUMED_CALLS) if compiled is None else compiled)
     return y.view(x.shape[0], *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2) if last else y.view(x.shape)
+
+
+def pays_off(x: Tensor, calls: float) -> bool:
+    """Return whether `calls` with inputs of this size save more time than compilation takes."""
+    return x.numel() * calls >= MIN_ELEMENTS_TO_COMPILE
 
 
 def _normalize(x: Tensor, window: Window, compiled: bool) -> Tensor:
@@ -77,7 +83,8 @@ class LocalResponseNorm(nn.Module):
     def __init__(self, size: int, k: float, alpha: float, beta: float, columns: int = 1) -> None:
         super().__init__()
         self.size, self.k, self.alpha, self.beta, self.columns = size, k, alpha, beta, columns
-        self.compiled: bool | None = False  # as in `local_response_norm`
+        self.compiled: bool | None = False  # as in `local_response_norm`; None: if it pays off within `calls`
+        self.calls: float = ASSUMED_CALLS  # expected ones, those of a whole run if it was resumed
 
     def forward(self, x: Tensor) -> Tensor:
         return local_response_norm(
@@ -87,7 +94,7 @@ class LocalResponseNorm(nn.Module):
             alpha=self.alpha,
             beta=self.beta,
             columns=self.columns,
-            compiled=self.compiled,
+            compiled=pays_off(x, self.calls) if self.compiled is None else self.compiled,
         )
 
     def extra_repr(self) -> str:
