@@ -178,10 +178,12 @@ def test_rates_and_decays_of_the_layer_files(name: str, decays: dict[str, float]
     assert len(found) == 2 * len(decays)
 
 
+@pytest.mark.parametrize("data", ["synthetic", "imagenette_112"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_changes_the_network_alone(name: str) -> None:
-    ours, theirs = flatten(resolved(f"experiment={name}")), flatten(resolved("experiment=baseline"))
+def test_changes_the_network_alone(name: str, data: str) -> None:
+    ours, theirs = (flatten(resolved(f"experiment={arm}", f"data={data}")) for arm in (name, "baseline"))
     assert ours["model.name"] == name
+    assert ours["model.image_size"] <= ours["data.resize_size"]
     for key in ours.keys() | theirs.keys():
         assert key.startswith("model.") or ours[key] == theirs[key]
 
