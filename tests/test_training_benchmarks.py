@@ -1,4 +1,4 @@
-"""benchmarks/end_to_end.py and benchmarks/cifar.py train in each of their ways."""
+"""The benchmarks of training and evaluation have a line for each of their ways."""
 
 import re
 import runpy
@@ -55,6 +55,17 @@ def test_cifar_has_a_line_for_each_way(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     spread = r"[\d,.]+ \([\d,.]+-[\d,.]+\)"
     for name, line in zip(("ours", "reference"), done.stdout.splitlines()[-2:], strict=True):
+        assert re.match(rf"{name} +{spread} +{spread}$", line), line
+
+
+@pytest.mark.slow
+def test_evaluation_has_a_line_for_each_way() -> None:
+    program = [sys.executable, str(PROJECT / "benchmarks/evaluation.py"), "--rounds=2", "--batches=1"]
+    small = ["model.width=0.0625", "trainer.accelerator=cpu"]
+    done = subprocess.run([*program, *small], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    spread = r"[\d,.]+ \([\d,.]+-[\d,.]+\)"
+    for name, line in zip(("bf16-mixed", "32-true", "plain"), done.stdout.splitlines()[-3:], strict=True):
         assert re.match(rf"{name} +{spread} +{spread}$", line), line
 
 

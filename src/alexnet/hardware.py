@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet.config import Accelerator, TrainerConfig
+from alexnet.config import Accelerator, EvaluateConfig, TrainerConfig
 from alexnet.errors import UserError, first_line, lacks_memory
 from alexnet.machine import available_memory
 
@@ -40,14 +40,14 @@ def resolve_device(accelerator: Accelerator) -> torch.device:
     return torch.device("cuda" if name == "gpu" else name)
 
 
-def resolve_precision(trainer: TrainerConfig) -> str:
+def resolve_precision(config: TrainerConfig | EvaluateConfig) -> str:
     """Return Lightning's name for the precision; auto is bf16-mixed on devices with native bfloat16.
 
     On others, where bfloat16 is emulated and many times slower, it is 32-true.
     """
-    if trainer.precision != "auto":
-        return trainer.precision
-    accelerator = resolve_accelerator(trainer.accelerator)
+    if config.precision != "auto":
+        return config.precision
+    accelerator = resolve_accelerator(config.accelerator)
     if accelerator == "gpu":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:  # older versions of torch have no get_capabilities

@@ -154,6 +154,62 @@ def test_an_ensemble_equals_plain_loops(runs: Runs, tmp_path: Path) -> None:
             assert min(image.size) > 200
 
 
+def test_bfloat16_is_that_of_training(runs: Runs, tmp_path: Path) -> None:
+    """Layer by layer: the network under autocast, as Lightning's bf16-mixed runs it."""
+    evaluate(evaluate_config(f"run={runs.first}", f"out={tmp_path / 'out'}", "precision=bf16-mixed"))
+    evaluate(evaluate_config(f"run={runs.first}", f"out={tmp_path / 'float32'}"))
+    trained = load_trained_model(str(runs.first), None)
+    files = sorted(next(runs.images.glob("**/val")).rglob("*.*"))
+    images = torch.stack([torch.from_numpy(decode_image(file.read_bytes(), 256)) for file in files])
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        logits = trained.network(trained.crops.center(images)).double().numpy()
+    probabilities = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities /= probabilities.sum(1, keepdims=True)
+    written, others = (
+        {
+            Path(row["file"]).name: float(row["probability_1"])
+            for row in csv.DictReader((tmp_path / name / "predictions.csv").read_text().splitlines())
+            if row["crops"] == "center"
+        }
+        for name in ("out", "float32")
+    )
+    errors = [
+        max(abs(of[file.name] / row.max() - 1) for file, row in zip(files, probabilities, strict=True))
+        for of in (written, others)
+    ]
+    assert errors[0] < 2e-5 < 1e-4 < errors[1]
+
+
+@pytest.mark.parametrize(
+    ("typed", "of_training", "native", "expected"),
+    [
+        ("auto", "auto", True, "bf16-mixed"),
+        ("auto", "bf16-mixed", True, "bf16-mixed"),
+        ("auto", "auto", False, "32-true"),
+        ("auto", "32-true", True, "32-true"),
+        ("32-true", "auto", True, "32-true"),
+        ("bf16-mixed", "32-true", False, "bf16-mixed"),
+    ],
+)
+def test_the_precision_is_that_of_training(
+    runs: Runs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    typed: str,
+    of_training: str,
+    native: bool,
+    expected: str,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": native}, raising=False)
+    file = tmp_path / "a.ckpt"
+    content = torch.load(runs.first / "checkpoints/best.ckpt", weights_only=True)
+    content["config"]["trainer"]["precision"] = of_training
+    torch.save(content, file)
+    (member,) = load_models(evaluate_config(f"checkpoint={file}", f"precision={typed}"))
+    assert member.precision == expected
+
+
 def test_a_run_through_the_program(train: Train, runs: Runs) -> None:
     """Metrics of the centre crop equal those of the run; they go to its folder and to its W&B run."""
     before = set(runs.first.glob("wandb/offline-run-*"))
@@ -261,6 +317,7 @@ def test_mistakes(runs: Runs, image_tree: Path, tmp_path: Path) -> None:
         (["run={a:1}"], "expected a path, or a list"),
         (["run=x", "crops=[]"], "crops=[]: expected"),
         (["run=x", "batch_size=0"], "batch_size=0: expected"),
+        (["run=x", "precision=bf16"], "precision=bf16: expected one of auto, 32-true, bf16-mixed"),
         (["run=x", "data=folder", "data.root=y", "data_root=z"], "data_root=z: with data=..."),
         (["run=/nowhere"], "/nowhere is not a run folder"),
         (["checkpoint=/nowhere.ckpt"], "there is no such checkpoint"),

@@ -66,6 +66,7 @@ class EvaluateConfig(ProgramConfig):
     crops: list[ValCrops] = MISSING
     batch_size: int = MISSING
     accelerator: Accelerator = MISSING
+    precision: str = MISSING
     out: OutputPath | None = MISSING
     outputs: OutputPath = MISSING
     cache: OutputPath = MISSING
@@ -88,6 +89,8 @@ class EvaluateConfig(ProgramConfig):
             check(given != [], key, given, "at least one path")
         check(bool(self.crops), "crops", [], "center, ten, or both: crops=[center,ten]")
         check(self.batch_size >= 1, "batch_size", self.batch_size, "a whole number from 1 up")
+        precisions = ("auto", "32-true", "bf16-mixed")
+        check(self.precision in precisions, "precision", self.precision, f"one of {', '.join(precisions)}")
         if self.data is not None and self.data_root is not None:
             raise UserError(f"data_root={self.data_root}: with data=... give it as data.root.")
 

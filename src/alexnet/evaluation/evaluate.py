@@ -1,5 +1,6 @@
 """Evaluation of trained networks, from configuration to report."""
 
+import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from alexnet.config import Accelerator, EvaluateConfig, ValCrops
 from alexnet.data.image import UNREADABLE
@@ -24,6 +26,7 @@ from alexnet.evaluation.results import Evaluation, PredictionsByCrops
 from alexnet.evaluation.terminal import print_evaluation
 from alexnet.files import make_output_folder
 from alexnet.hardware import resolve_device
+from alexnet.models.lrn import LocalResponseNorm
 from alexnet.paths import absolute
 from alexnet.runs.trained_model import TrainedModel, probabilities_by_crops
 from alexnet.terminal import console, progress_bar
@@ -90,7 +93,7 @@ def evaluate_models(
     with progress_bar("Evaluating", len(members_of_copy) * len(readable)) as advance:
         for numbers in members_of_copy.values():
             of_copy, readable_in_copy = predict_probabilities(
-                *([members[number].trained for number in numbers], data[numbers[0]], crops),
+                *([members[number] for number in numbers], data[numbers[0]], crops),
                 batch_size=batch_size,
                 device=device,
                 advance=advance,
@@ -119,7 +122,7 @@ def evaluate_models(
 
 
 def predict_probabilities(
-    networks: Sequence[TrainedModel],
+    members: Sequence[EvaluatedModel],
     data: ValData,
     crops: Collection[ValCrops],
     *,
@@ -135,13 +138,16 @@ def predict_probabilities(
     """
     shape = (len(data.images), len(data.classes))
     probabilities: list[Probabilities] = [
-        {kind: np.zeros(shape, np.float32) for kind in crops} for _ in networks
+        {kind: np.zeros(shape, np.float32) for kind in crops} for _ in members
     ]
     readable = np.zeros(shape[0], np.bool_)
+    calls = math.ceil(shape[0] / batch_size) * (10 if ValCrops.ten in crops else 1)
+    for member in members:
+        prepare_network(member.trained.network, calls)
     batches = BatchLoader(
         data.images,
         GlobalBatchSampler(shape[0], batch_size),
-        size=networks[0].resize_size,
+        size=members[0].trained.resize_size,
         workers=os.cpu_count() or 1,
         position=lambda: (0, 0),
         device=device,
@@ -151,15 +157,27 @@ def predict_probabilities(
             in_batch = batch.labels.numpy() != UNREADABLE
             rows = batch.indices[in_batch]
             readable[rows] = True
-            for network, of_network in zip(networks, probabilities, strict=True):
-                for kind, values in probabilities_by_crops(network, batch.images, crops, device).items():
-                    of_network[kind][rows] = _check_finite(values.numpy()[in_batch], network)
+            for member, of_member in zip(members, probabilities, strict=True):
+                bfloat16 = member.precision == "bf16-mixed"
+                by_crops = probabilities_by_crops(
+                    member.trained, batch.images, crops, device, bfloat16=bfloat16
+                )
+                for kind, values in by_crops.items():
+                    of_member[kind][rows] = _check_finite(values.numpy()[in_batch], member.trained)
             advance(len(in_batch))
     except (RuntimeError, MemoryError) as error:
         if not lacks_memory(error):
             raise
         raise UserError(f"Out of memory with batch_size={batch_size}. Give a smaller one.") from error
     return probabilities, readable
+
+
+def prepare_network(network: nn.Module, calls: int) -> None:
+    """Make a network fast on `calls` batches; its outputs change by rounding alone."""
+    network.to(memory_format=torch.channels_last)
+    for layer in network.modules():
+        if isinstance(layer, LocalResponseNorm):
+            layer.compiled, layer.calls = None, calls
 
 
 def _check_finite(values: NDArray[np.float32], network: TrainedModel) -> NDArray[np.float32]:

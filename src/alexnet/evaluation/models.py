@@ -12,6 +12,7 @@ from alexnet.data.locations import pack_folder, require_data
 from alexnet.data.sources.folder import FolderConfig
 from alexnet.data.val_data import ValData, holds_images, load_val_data
 from alexnet.errors import UserError
+from alexnet.hardware import resolve_precision
 from alexnet.paths import absolute
 from alexnet.runs.resume import read_run_config
 from alexnet.runs.trained_model import TrainedModel, load_published, load_trained_model, training_data_config
@@ -22,6 +23,7 @@ class EvaluatedModel:
     """A trained network with its name, the configuration of its images, and its run's folder, if any.
 
     `whole` evaluates all images where there is no folder of validation images: those given for an evaluation.
+    `precision` is 32-true or bf16-mixed.
     """
 
     name: str
@@ -29,6 +31,7 @@ class EvaluatedModel:
     data: DataConfig
     run: Path | None = None
     whole: bool = False
+    precision: str = "32-true"
 
 
 def load_models(config: EvaluateConfig) -> list[EvaluatedModel]:
@@ -62,7 +65,8 @@ def load_models(config: EvaluateConfig) -> list[EvaluatedModel]:
         if config.data_root is not None:
             data = _without_fetching(data)
             whole = not _are_moved(path, data)
-        members.append(EvaluatedModel(name, trained, data, path if config.runs else None, whole))
+        run = path if config.runs else None
+        members.append(EvaluatedModel(name, trained, data, run, whole, _precision(trained, config)))
     first = members[0].trained
     for member in members[1:]:
         check_same_classes(
@@ -77,7 +81,15 @@ def _load_published(config: EvaluateConfig, weights: str) -> EvaluatedModel:
     trained = load_published(config.model, weights, config.data.resize_size)
     name = f"{config.model.name}, {trained.checkpoint.name}"
     _require_data(name, config.data, config)
-    return EvaluatedModel(name, trained, config.data, whole=True)
+    return EvaluatedModel(name, trained, config.data, whole=True, precision=_precision(trained, config))
+
+
+def _precision(trained: TrainedModel, config: EvaluateConfig) -> str:
+    """Return the precision of an evaluation, with `auto` resolved: not bfloat16 for what trained without."""
+    of_training = trained.config.get("trainer", {}).get("precision", "32-true")
+    if config.precision == "auto" and of_training in ("32-true", "64-true"):
+        return "32-true"
+    return resolve_precision(config)
 
 
 def _without_fetching(data: DataConfig) -> DataConfig:

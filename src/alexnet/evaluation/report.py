@@ -51,7 +51,6 @@ def _json_content(evaluation: Evaluation, batch_size: int) -> dict[str, Any]:
         "settings": {
             "crops": [kind.value for kind in evaluation.crops],
             "batch_size": batch_size,
-            "precision": "float32",
             "data": evaluation.data_name,
             "origin": data.origin,
             "fingerprint": data.fingerprint,
@@ -65,6 +64,7 @@ def _json_content(evaluation: Evaluation, batch_size: int) -> dict[str, Any]:
                 "checkpoint": str(member.trained.checkpoint),
                 "network": type(member.trained.network).__name__,
                 "image_size": member.trained.crops.size,
+                "precision": member.precision,
                 "figures": _metrics(by_crops),
             }
             for member, by_crops in zip(evaluation.members, evaluation.member_predictions, strict=True)

@@ -113,15 +113,28 @@ def probabilities(trained: TrainedModel, images: Tensor, crops: ValCrops, device
 
 @ieee_float32()
 def probabilities_by_crops(
-    trained: TrainedModel, images: Tensor, kinds: Collection[ValCrops], device: torch.device
+    trained: TrainedModel,
+    images: Tensor,
+    kinds: Collection[ValCrops],
+    device: torch.device,
+    *,
+    bfloat16: bool = False,
 ) -> dict[ValCrops, Tensor]:
-    """Return `probabilities` for several kinds of crops in one pass: the centre is one of the ten."""
+    """Return `probabilities` for several kinds of crops in one pass: the centre is one of the ten.
+
+    With `bfloat16` layers compute as in training with bf16-mixed, else in float32.
+    """
     network, images = trained.network.to(device), images.to(device)
+
+    def softmax(crop: Tensor) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            logits = network(crop)
+        return logits.float().softmax(1)
+
     with torch.inference_mode():
         if ValCrops.ten not in kinds:
-            return {ValCrops.center: network(trained.crops.center(images)).softmax(1).cpu()}
-        ten = trained.crops.ten(images)
-        of_crops = [network(crop).softmax(1) for crop in ten.unbind(1)]
+            return {ValCrops.center: softmax(trained.crops.center(images)).cpu()}
+        of_crops = [softmax(crop) for crop in trained.crops.ten(images).unbind(1)]
         by_kind = {ValCrops.center: of_crops[CENTER].cpu(), ValCrops.ten: mean_over_crops(of_crops).cpu()}
         return {kind: by_kind[kind] for kind in kinds}
 
