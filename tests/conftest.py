@@ -38,6 +38,7 @@ from alexnet.config.reading import read_config, to_plain_dict
 from alexnet.data.sources.synthetic import SyntheticConfig
 from alexnet.data.synthetic import make_synthetic
 from alexnet.training.request import TrainRequest
+from browser import chromium
 from program_server import ProgramServer
 
 register("prepare", PrepareConfig)
@@ -76,6 +77,13 @@ def _own_environment() -> Iterator[None]:
     """What a test, or the program in its process, puts into the environment ends with it."""
     with patch.dict(os.environ):
         yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser without a window, 1200 pixels wide until a test sets another width."""
+    with chromium() as started:
+        yield started
 
 
 @functools.cache

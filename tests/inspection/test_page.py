@@ -2,9 +2,6 @@
 
 import json
 import math
-import shutil
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ from test_inspect import config_of
 from alexnet.inspection.inspect import inspect_run
 from alexnet.inspection.page import ACTIVATION_BYTES, _map_side, _sheet
 from alexnet.training.fit import train as fit
+from browser import set_theme, set_width, until
 from conftest import SMALL, request_of
 
 
@@ -46,33 +44,6 @@ def page(synthetic: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -
     fit(request_of(folder / "run", *small))
     inspect_run(config_of(run=str(folder / "run"), out=str(folder / "out"), wandb=False))
     return folder / "out/inspection.html"
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for name in ("headless=new", "no-sandbox", "disable-gpu", "no-first-run", "window-size=1200,1400"):
-        options.add_argument(f"--{name}")
-    for name in ("quic", "background-networking", "component-update", "sync"):
-        options.add_argument(f"--disable-{name}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield started
-    started.quit()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for the page, at most ten seconds."""
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "the page did not change"
-        time.sleep(0.05)
 
 
 @pytest.mark.slow
@@ -136,11 +107,29 @@ def test_in_a_browser(page: Path, browser: Any) -> None:
 
     background = "return getComputedStyle(document.body).backgroundColor"
     for theme, color in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 23, 26)")):
-        features = [{"name": "prefers-color-scheme", "value": theme}]
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        set_theme(browser, theme)
         assert browser.execute_script(background) == color
-    narrow = {"width": 420, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
-    assert browser.execute_script("return window.innerWidth") == 420
+    set_width(browser, 420)
     until(lambda: browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth"))
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.slow
+def test_long_names_do_not_widen_the_page(page: Path, browser: Any, tmp_path: Path) -> None:
+    """Those of classes break at their joints, those of files anywhere."""
+    head, mark, rest = page.read_text().partition('type="application/json">')
+    text, end, script = rest.partition("</script>")
+    content = json.loads(text)
+    image = content["images"][0]
+    image["class"] = image["predictions"][0]["name"] = image["neighbours"][0]["class"] = (
+        "golden_retriever" * 4
+    )
+    image["path"] = "x" * 90 + ".JPEG"
+    (tmp_path / "long.html").write_text(head + mark + json.dumps(content) + end + script)
+    for width in (420, 1200):
+        set_width(browser, width)
+        browser.get((tmp_path / "long.html").as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+        for place in ("#predictions", "#neighbours"):
+            shown = browser.find_element("css selector", place).get_property("textContent")
+            assert "golden_\u200bretriever" in shown

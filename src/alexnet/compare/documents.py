@@ -67,6 +67,11 @@ def breakable(text: str) -> Markup:
     return Markup("<wbr>").join(re.split(NAME_BREAKS, text))
 
 
+def joints(text: str) -> str:
+    """Let the lines of an attribute break as those of `breakable` do: an attribute holds no tags."""
+    return "\u200b".join(re.split(NAME_BREAKS, text))
+
+
 def environment() -> Environment:
     """Return the templates' environment: HTML is escaped by itself, Markdown by the filters."""
     environment = template_environment("alexnet.compare")
@@ -76,6 +81,7 @@ def environment() -> Environment:
         "markdown_table": markdown_table,
         "breakable": breakable,
         "is_number": is_number,
+        "joints": joints,
         "markdown_section": markdown_section,
         "data_uri": lambda svg: f"data:image/svg+xml;base64,{b64encode(svg).decode()}",
     }
