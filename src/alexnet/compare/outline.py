@@ -20,6 +20,7 @@ from alexnet.compare.findings import claims_table
 from alexnet.compare.how_many import how_many_section
 from alexnet.compare.one_at_a_time import OneAtATime
 from alexnet.compare.pilot import pilot_table
+from alexnet.compare.ranking import ranking_section
 from alexnet.compare.tables import (
     Section,
     Table,
@@ -64,15 +65,17 @@ def _one_at_a_time(comparison: OneAtATime) -> Outline:
     speed = _section(
         f"Epochs to {comparison.training_error:g}% training error", convergence_table(comparison)
     )
+    ranking = ranking_section(comparison)
     crops = ten_crops_section(comparison)
     pilot = _section("Pilot", pilot_table(comparison.record))
     differences = f"Error, arm minus {comparison.baseline.name} (percentage points)"
     return Outline(
         narrative.headline(comparison),
         Section("Differences in error (percentage points)", effects_table(comparison)),
-        _present(speed, _section("Claims", claims), errors, crops, costs, pilot, how_many),
+        _present(speed, ranking, _section("Claims", claims), errors, crops, costs, pilot, how_many),
         _present(
-            *(Section(differences, short_effects_table(comparison)), speed, short_errors),
+            *(Section(differences, short_effects_table(comparison)), speed),
+            *(ranking_section(comparison, short=True), short_errors),
             *(ten_crops_section(comparison, short=True), costs),
             *(pilot, how_many),
         ),
