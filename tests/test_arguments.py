@@ -1,6 +1,10 @@
 """Arguments as they are typed: paths with any characters, lists of paths, several values."""
 
+import os
 import random
+import shutil
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -30,7 +34,7 @@ from alexnet.config.arguments import (
     tidy,
 )
 from alexnet.errors import UserError
-from conftest import Train, compose_config
+from conftest import PROJECT, Train, compose_config
 
 # of each program; those of train.py are benchmark.py's and doctor.py's as well
 DATA = ("data.root", "data.cache", "data.pack")
@@ -293,6 +297,10 @@ def test_as_a_user_types_them(train: Train) -> None:
         ("model.lrn_k", {"model.lrn_k="}),
         ("scheduler=", {f"scheduler={name}" for name in ("constant", "cosine", "plateau", "step")}),
         ("data=_", set()),
+        ("model=", {f"model={path.stem}" for path in (PROJECT / "conf/model").glob("[!_]*.yaml")}),
+        ("model.activation=", {"model.activation=relu"}),
+        ("model.pooling=", {"model.pooling=overlapping"}),
+        ("model.filters=", set()),
     ],
 )
 def test_tab_completion(train: Train, typed: str, offered: set[str]) -> None:
@@ -301,6 +309,26 @@ def test_tab_completion(train: Train, typed: str, offered: set[str]) -> None:
     told = train("-sc", "query=bash", environment=line)
     assert (told.status, told.err) == (0, "")
     assert set(told.out.split()) == offered
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="not installed")
+def test_the_tab_key_in_bash() -> None:
+    """The documented line, then what bash calls, which does it without a terminal."""
+    install = 'eval "$(python src/train.py -sc install=bash)"'
+    assert install in (PROJECT / "docs/reference/programs.md").read_text()
+    press = 'COMP_LINE="python src/train.py model=alexnet" COMP_POINT=${#COMP_LINE} COMP_CWORD=2'
+    script = [install, press, "hydra_bash_completion", 'printf "%s\n" "${COMPREPLY[@]}"']
+    done = subprocess.run(
+        ["bash", "-c", "\n".join(script)],
+        cwd=PROJECT,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    offered = (PROJECT / "conf/model").glob("alexnet*.yaml")
+    assert sorted(done.stdout.split()) == sorted(f"model={path.stem}" for path in offered)
 
 
 def test_options_stand_anywhere(train: Train) -> None:

@@ -30,7 +30,7 @@ from alexnet.config.composition import check_choices, group_choices, register, r
 from alexnet.config.extensions import load_typed_extensions
 from alexnet.config.messages import format_error, format_missing_choice
 from alexnet.config.security import check_builds_nothing
-from alexnet.errors import JobsFailedError, UserError
+from alexnet.errors import DivergedError, JobsFailedError, UserError
 from alexnet.parent import exit_with_starter, forget_starter
 from alexnet.paths import CONF, command_for
 from alexnet.ranks import local_rank
@@ -38,6 +38,7 @@ from alexnet.runs.launcher import check_single_process, is_started_by_run
 from alexnet.terminal import tolerate_encoding
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+STUDY_SWEEPER = "hydra_plugins.study_sweeper.StudySweeper"
 # what Hydra and OmegaConf fail with where a group is null, or a key below one that is
 HYDRA_ON_GROUPS = ("Unexpected type for root: NoneType", "Unexpected type: None", "Got NoneType")
 HYDRA_ON_OPTIONS = "Only one of --run"  # what Hydra fails with where several of these are given
@@ -45,7 +46,9 @@ ORPHAN_SECONDS = 6  # for a rank whose first process is gone: longer than RankMo
 COMPLETION = {"--shell-completion", "-sc"}
 OPTIONS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", *COMPLETION}
 PRINTING = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}  # print, and do nothing else
-UNOFFERED = re.compile(r"(?<!\S)\S+=_\w+\s?")  # a schema or what several files share: group=_name
+# a schema or what several files share, group=_name; the place of a list's element, key=0=
+UNOFFERED = re.compile(r"(?<!\S)\S+=(_\w+|\d+=)\s?")
+ENUM = re.compile(r"(?<==)[A-Z]\w*\.(?=\w+\s*$)")  # the class of a value: key=Class.name
 
 # Hydra deep-copies the store with its list of sources; --help does so a hundred times, most of its run time
 vars(ConfigStore.instance())["__deepcopy__"] = lambda memo: ConfigStore.instance()
@@ -68,6 +71,7 @@ def entry_point(
 
     def decorate(job: Callable[[DictConfig], Any]) -> Callable[[], None]:
         mistakes: list[str] = []
+        diverged: set[str] = set()  # those of runs whose loss has diverged
         main_process = os.getpid()
 
         @wraps(job)
@@ -75,9 +79,12 @@ def entry_point(
             try:
                 return job(raw)
             except (UserError, OmegaConfBaseException) as error:
+                told = format_error(error, schema)
                 if os.getpid() != main_process:
-                    raise UserError(format_error(error, schema)) from error  # the launcher passes it on
-                mistakes.append(format_error(error, schema))  # Hydra would print more than one line
+                    raise UserError(told) from error  # the launcher passes it on
+                mistakes.append(told)  # Hydra would print more than one line
+                if isinstance(error, DivergedError):
+                    diverged.add(told)
                 return None
 
         folder = str(CONF) if groups else None
@@ -138,6 +145,8 @@ def entry_point(
                 interruption.report()
                 sys.exit(interruption.status_of(signal.SIGINT))
             _conclude_sweep()
+            if _is_study():  # of which a run that has diverged is a result
+                mistakes[:] = [told for told in mistakes if told not in diverged]
             if mistakes:
                 _exit(mistakes)
 
@@ -147,10 +156,10 @@ def entry_point(
 
 
 def _offer_choices(program: Callable[[], None]) -> None:
-    """Print what Hydra offers the shell for completion, except what is no choice of a user."""
+    """Print what Hydra offers the shell for completion, as a user types it, except what is no choice."""
     with redirect_stdout(io.StringIO()) as offered:
         program()
-    print(UNOFFERED.sub("", offered.getvalue()), end="")
+    print(ENUM.sub("", UNOFFERED.sub("", offered.getvalue())), end="")
 
 
 def _check_options(arguments: list[str], program: str) -> None:
@@ -178,6 +187,11 @@ def _conclude_sweep() -> None:
     from alexnet.sweeps.runner import suggest_comparison
 
     suggest_comparison(Path(hydra_config.sweep.dir).absolute())
+
+
+def _is_study() -> bool:
+    """Return whether the command was a study."""
+    return HydraConfig.initialized() and HydraConfig.get().sweeper._target_ == STUDY_SWEEPER
 
 
 def _exit(mistakes: list[str]) -> NoReturn:

@@ -1,6 +1,7 @@
 """Processes of a run that do not find each other: told, ended, and stopped by one signal."""
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -8,10 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from conftest import PROJECT, SMALL, Finished, Train
+from alexnet.distributed import rendezvous
+from alexnet.parent import STARTER
+from conftest import PROJECT, SMALL, Finished, Train, wait_for
 
 ALONE = ("trainer.num_nodes=2", "trainer.accelerator=cpu", "logger=csv")  # the other node never comes
 HERE = {"MASTER_ADDR": "127.0.0.1"}
@@ -30,6 +35,33 @@ def test_a_node_that_does_not_come(train: Train, synthetic: tuple[str, ...]) -> 
     assert "The 2 processes of the run have not all connected to 127.0.0.1:" in line
     assert "within 0:01 (trainer.rendezvous_timeout). To resume: " in line
     assert result(done)["status"] == "failed"
+
+
+def test_waiting_is_told_again_and_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every 30 seconds, of a clock that goes on by one at each look, and stands still at 100."""
+    looks = 0
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return min(looks, 100)
+
+    monkeypatch.delenv(STARTER, raising=False)
+    monkeypatch.setattr(rendezvous, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(rendezvous, "POLL_SECONDS", 0.001)
+    address = SimpleNamespace(main_address="127.0.0.1", main_port=1234)
+    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(cluster_environment=address))
+    with (
+        caplog.at_level(logging.INFO),
+        rendezvous.Rendezvous(4, 600, lambda number: "").watching(trainer),
+    ):
+        wait_for(lambda: looks > 110)
+    assert caplog.messages == [
+        f"Waiting   for 4 processes at 127.0.0.1:1234: {waited} of at most 10:00"
+        for waited in ("0:31", "1:02", "1:33")
+    ]
 
 
 def test_a_host_without_an_address(train: Train, synthetic: tuple[str, ...]) -> None:

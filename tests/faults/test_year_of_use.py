@@ -1,6 +1,9 @@
 """A year of use: hundreds of runs and studies, of which no more is read than is needed."""
 
+import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from alexnet.errors import UserError
 from alexnet.files import parse_yaml
 from alexnet.runs.resume import previous_run, read_run_config
 from alexnet.studies.folder import find_study
-from conftest import Train
+from conftest import PROJECT, Train
 from fabricated_runs import FACTORS, full_factorial, write_factorial, write_run
 
 RUNS, STUDIES = 300, 50
@@ -111,6 +114,26 @@ def test_a_comparison_says_what_it_read(train: Train, tmp_path: Path) -> None:
     assert done.out.count(": failed: Bang") == 10
     assert f"Left out  all 12: {tmp_path / 'out/report.md'}" in done.out
     assert (tmp_path / "out/report.md").read_text().count("failed: Bang") == 12
+
+
+@pytest.mark.slow  # a benchmark, which no run depends on
+def test_the_benchmark_has_a_line_for_each_command() -> None:
+    program = [sys.executable, str(PROJECT / "benchmarks/year_of_use.py")]
+    options = ["--rounds=1", "--runs=6", "--studies=2"]
+    done = subprocess.run([*program, *options], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    first, _, *lines = done.stdout.splitlines()
+    assert first.startswith("6 runs and 2 studies of 6 runs, ")
+    spread = r" +[\d.]+ \([\d.]+-[\d.]+\)"
+    names = [re.sub(rf"({spread}){{2}}$", "", line) for line in lines]
+    assert names == [
+        "import alexnet.cli",
+        "train.py",
+        "train.py resume=auto",
+        "compare.py study=outputs/studies",
+        "compare.py study=<one of them>",
+        "compare.py runs='outputs/runs/*'",
+    ]
 
 
 @pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML without libyaml")

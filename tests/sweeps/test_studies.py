@@ -93,14 +93,17 @@ def test_a_study_is_no_single_run(train: Train) -> None:
     assert "study=innovations: a study consists of many runs. Start it with -m:" in refused.err
 
 
+def next_line(study: Path) -> str:
+    return f"Next     python src/compare.py study={shlex.quote(str(study))}"
+
+
 def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...]) -> None:
     command = ("-m", "study=innovations", "study.factors=[no_lrn]", "study.pilot=null", *ONE_EACH)
     command += (*SMALL, *synthetic)
     first = train(*command, "trainer.max_epochs=1")
     assert first.status == 0, first.err
     (study,) = (first.outputs / "studies/innovations").iterdir()
-    next_line = f"Next     python src/compare.py study={shlex.quote(str(study))}"
-    assert first.out.splitlines()[-1] == next_line
+    assert first.out.splitlines()[-1] == next_line(study)
     runs = {
         path.parent.relative_to(study): json.loads(path.read_text()) for path in study.glob("*/*/result.json")
     }
@@ -113,8 +116,40 @@ def test_a_study_from_the_command_line(train: Train, synthetic: tuple[str, ...])
     times = {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")}
     again = train(*command, "trainer.max_epochs=1")
     assert again.status == 0, again.err
-    assert again.out.splitlines()[-1] == next_line
+    assert again.out.splitlines()[-1] == next_line(study)
     assert {path: path.stat().st_mtime_ns for path in study.glob("*/*/result.json")} == times
+
+
+def test_a_study_in_one_process(train: Train, synthetic: tuple[str, ...]) -> None:
+    """With Hydra's own launcher, a run that diverges being a result; for ours nothing is left to do."""
+    command = ("-m", "study=innovations", "study.factors=[no_lrn,'optimizer.lr=1e30']", "study.pilot=null")
+    command += (*ONE_EACH, *SMALL, *synthetic, "trainer.max_epochs=1", "logger=csv")
+    done = train(*command, "hydra/launcher=basic")
+    assert (done.status, done.err) == (0, "")
+    assert "Study    3 runs, 3 to do" in done.out.splitlines()
+    (study,) = (done.outputs / "studies/innovations").iterdir()
+    assert done.out.splitlines()[-1] == next_line(study)
+    record = read_record(study)
+    assert record is not None
+    assert record.seeds == {"baseline": [0], "no_lrn": [0], "optimizer.lr=1e30": [0]}
+    assert set(finished(study)) == {"baseline/seed=0", "no_lrn/seed=0"}
+    for name, path in finished(study).items():
+        config = yaml.safe_load(path.with_name("config.yaml").read_text())
+        assert config["model"]["lrn"] == (name == "baseline/seed=0")
+    assert json.loads((study / "optimizer.lr=1e30/seed=0/result.json").read_text())["diverged"]
+    again = train(*command)
+    assert (again.status, again.err) == (0, "")
+    assert again.out.splitlines()[1:] == ["Study    3 runs, 0 to do", next_line(study)]
+
+
+def test_runs_of_one_process_that_cannot_start(train: Train, tmp_path: Path) -> None:
+    """The reason is told, and how many it stopped; Hydra's own launcher leaves no logs to name."""
+    command = ("-m", "study=innovations", "study.factors=[no_lrn]", "study.pilot=null", *ONE_EACH)
+    done = train(*command, "hydra/launcher=basic", f"data.root={tmp_path / 'nowhere'}")
+    assert done.status == 1
+    first, second = done.err.splitlines()
+    assert first.startswith(f"Error: data.root={tmp_path / 'nowhere'}: there is no such folder")
+    assert second == "Error: 2 of 2 runs failed. The same command runs them again."
 
 
 def _check_wandb_record(run: Path, group: str) -> None:

@@ -8,7 +8,9 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,11 +25,13 @@ from alexnet.config.hashing import config_hash
 from alexnet.config.reading import to_plain_dict
 from alexnet.errors import JobsFailedError, UserError
 from alexnet.studies.record import read_record, to_content
+from alexnet.sweeps import study as study_module
 from alexnet.sweeps.composition import JobComposer
 from alexnet.sweeps.study import StudyRunner
 from conftest import PROJECT
 
 QUICK = ("logger=csv", "study.pilot.seeds=1", "study.seeds=1", "study.baseline_seeds=1")
+FOUR = ["no_lrn", "no_dropout", "tanh", "non_overlapping_pooling"]
 Error = Callable[[dict[str, Any]], float | None]
 
 
@@ -261,8 +265,7 @@ def test_a_model_of_the_pilot_gives_every_combination_its_rate(
     def error(run: dict[str, Any]) -> float:
         return 20 + math.log2(run["optimizer"]["lr"] / best(run)) ** 2
 
-    factors = ["no_lrn", "no_dropout", "tanh", "non_overlapping_pooling"]
-    given = ("study=innovations", f"study.factors=[{','.join(factors)}]", f"study.design={design}")
+    given = ("study=innovations", f"study.factors=[{','.join(FOUR)}]", f"study.design={design}")
     more = ("study.pilot.rates=[0.001,0.002,0.004,0.008,0.016]", "study.resolution=4")
     with study(tmp_path, *given, *more, *QUICK, error=error) as (runner, fake):
         record = runner.run()
@@ -272,6 +275,105 @@ def test_a_model_of_the_pilot_gives_every_combination_its_rate(
     assert len(fake.batches[-1]) == runs
     for run in fake.batches[-1]:
         assert run["optimizer"]["lr"] == pytest.approx(best(run), rel=0.01)
+
+
+def signs(run: dict[str, Any]) -> dict[str, int]:
+    """What a run of four or five factors changes, 1, or does not, -1, by the letter of the factor."""
+    model = run["model"]
+    changed = {
+        "A": not model["lrn"],
+        "B": model["dropout"] == 0,
+        "C": model["activation"] == "tanh",
+        "D": model["pooling"] == "non_overlapping",
+        "E": model["columns"] == 2,
+    }
+    return {letter: 1 if is_changed else -1 for letter, is_changed in changed.items()}
+
+
+@pytest.mark.parametrize(
+    ("factors", "resolution", "size", "confounded"),
+    [
+        # as in every textbook: C=AB, D=ABC, E=ABCD
+        (FOUR[:3], 3, "4 of 8", ["A=BC", "B=AC", "C=AB"]),
+        pytest.param(FOUR, 4, "8 of 16", ["AB=CD", "AC=BD", "AD=BC"], marks=pytest.mark.slow),
+        pytest.param([*FOUR, "model.columns=2"], 5, "16 of 32", [], marks=pytest.mark.slow),
+    ],
+)
+def test_a_fraction_says_what_it_confounds(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    factors: list[str],
+    resolution: int,
+    size: str,
+    confounded: list[str],
+) -> None:
+    """Before anything runs; what it says is so in what then runs, and nothing else is."""
+    shown: list[str] = []
+
+    def error(run: dict[str, Any]) -> float:
+        shown.append(capsys.readouterr().out)
+        return 20.0
+
+    chosen = f"study.factors=[{','.join(repr(factor) for factor in factors)}]"
+    given = ("study=innovations", chosen, "study.pilot=null", "study.seeds=1", "logger=csv")
+    design = ("study.design=fraction", f"study.resolution={resolution}")
+    with study(tmp_path, *given, *design, error=error) as (runner, fake):
+        runner.run()
+    (line,) = [line for line in shown[0].splitlines() if line.startswith("Design")]
+    told, aliases = line.split("; confounded: ")
+    assert told == f"Design   {size} combinations, resolution {resolution}"
+    letters = dict(zip(factors, "ABCDE", strict=False))
+    for name, letter in letters.items():
+        aliases = aliases.replace(name, letter)
+    pairs = aliases.replace(":", "").replace(" = ", "=").split("; ")
+    assert sorted(pairs) == (confounded or ["no factors or pairs of factors"])
+    rows = [signs(run) for run in fake.batches[0]]
+    terms = ["".join(term) for count in (1, 2) for term in combinations(letters.values(), count)]
+    columns = {term: [math.prod(row[letter] for letter in term) for row in rows] for term in terms}
+    same = [
+        f"{one}={other}"
+        for one, other in combinations(terms, 2)
+        if abs(sum(a * b for a, b in zip(columns[one], columns[other], strict=True))) == len(rows)
+    ]
+    assert same == confounded
+
+
+def test_a_study_says_how_long_it_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of the pilot takes 90 seconds, one of the study has three times the epochs."""
+    now = 0.0
+
+    def error(run: dict[str, Any]) -> float:
+        nonlocal now
+        now += 90
+        return 20 + run["optimizer"]["lr"]
+
+    def told() -> str:
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if " runs, " in line[:20]]
+        return line
+
+    monkeypatch.setattr(study_module, "time", SimpleNamespace(monotonic=lambda: now))
+    given = (
+        "study=depth",
+        "study.factors=[no_conv3]",
+        "study.seeds=1",
+        "study.baseline_seeds=2",
+        "logger=csv",
+    )
+    pilot = ("study.pilot.rates=[0.001,0.002]", "study.pilot.seeds=1", "study.pilot.extensions=0")
+    epochs = ("trainer.max_epochs=6", "study.pilot.overrides=['trainer.max_epochs=2']")
+    with study(tmp_path, *given, *pilot, *epochs, error=error) as (runner, fake):
+        runner.run()
+        assert fake.counts == [4, 3]
+        assert told() == "Study    3 runs, 3 to do, about 13:30"
+        runner.run()
+        assert told() == "Study    3 runs, 0 to do"
+    shutil.rmtree(runner.folder / "baseline/seed=1")
+    with study(tmp_path, *given, *pilot, *epochs, error=error) as (runner, fake):
+        runner.run()  # by the result.json of its runs, the pilot took 2 seconds for each
+        assert fake.counts == [1]
+        assert told() == "Study    3 runs, 1 to do, about 0:06"
 
 
 @pytest.mark.parametrize("archived", [False, True])
@@ -401,3 +503,18 @@ def test_the_command_is_in_the_record(tmp_path: Path) -> None:
             "study.pilot",
         ]
         assert all(run["study"] is None for run in fake.batches[0])
+
+
+@pytest.mark.parametrize("name", ["legacy", "legacy_cumulative"])
+def test_later_ideas_are_added_to_the_recipe_of_2012(tmp_path: Path, name: str) -> None:
+    """Its schedule divides the rate by ten, except where the cosine's is the idea, or one of those added."""
+    given = (f"study={name}", "study.pilot=null", "study.seeds=1", "study.baseline_seeds=1", "logger=csv")
+    with study(tmp_path, *given, "study.factors=[later_gelu,later_cosine,later_mixup]") as (runner, fake):
+        runner.run()
+    (runs,) = fake.batches
+    found = {Path(run["run_folder"]).parent.name: run["scheduler"]["schedule"] for run in runs}
+    expected = {
+        "legacy": {"later_gelu": "step", "later_cosine": "cosine", "later_mixup": "step"},
+        "legacy_cumulative": {"+later_gelu": "step", "+later_cosine": "cosine", "+later_mixup": "cosine"},
+    }
+    assert found == {"recipe_2012": "step"} | expected[name]

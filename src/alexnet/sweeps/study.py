@@ -289,10 +289,8 @@ def _seconds(runs: Iterable[_Run]) -> float | None:
 
 
 def _failure(failed: Sequence[_Run], count: int) -> JobsFailedError:
-    """Return an error of one line, where the launcher has none: Hydra's own."""
+    """Return an error of one line, where the launcher has none: Hydra's own, whose jobs have no logs."""
     first = failed[0].job
-    reason = first.failure_reason(1).rstrip(".")
-    return JobsFailedError(
-        f"{len(failed)} of {count} runs failed. {first.name}: {reason} (see {first.log}). The same command"
-        " runs them again."
-    )
+    has_begun = first.result().get("status") == "failed"  # what has not was told by the program itself
+    reason = f" {first.name}: {first.failure_reason(1).rstrip('.')}." if has_begun else ""
+    return JobsFailedError(f"{len(failed)} of {count} runs failed.{reason} The same command runs them again.")
