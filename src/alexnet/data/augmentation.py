@@ -40,7 +40,7 @@ def _crop_groups(seed: int, epoch: int, samples: int, size: int) -> NDArray[np.i
     return position // size
 
 
-CPU_CHUNK = 4  # images augmented at a time on a CPU: they stay in the processor's cache
+CPU_CHUNK = 2**20  # values of the crops that a CPU augments at a time: they stay in the processor's cache
 
 
 class Crops:
@@ -141,8 +141,9 @@ class Augmentation(Crops):
         if images.device.type != "cpu":
             return self._random(images, params, shifts, dtype).to(dtype)
         result = torch.empty(len(images), 3, self.size, self.size, dtype=dtype)
-        for start in range(0, len(images), CPU_CHUNK):
-            rows = slice(start, start + CPU_CHUNK)
+        step = max(1, CPU_CHUNK // result[0].numel())
+        for start in range(0, len(images), step):
+            rows = slice(start, start + step)
             chunk_shifts = None if shifts is None else shifts[rows]
             result[rows] = self._random(images[rows], params.of(rows), chunk_shifts, dtype)
         return result
