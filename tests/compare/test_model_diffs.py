@@ -139,6 +139,14 @@ def test_one_network_has_no_history(tmp_path: Path, other: dict[str, Any]) -> No
     assert "History" not in (study / "report.md").read_text() + (study / "report.html").read_text()
 
 
+def test_networks_of_no_known_year_have_no_history(tmp_path: Path) -> None:
+    """One that is known suffices: those of an extension are compared with it."""
+    arms = {name: ({"model.name": name}, [20.0, 21.0]) for name in ("baseline", "mine", "alexnet")}
+    for known in (False, True):
+        study = write_study(tmp_path / f"{known}", dict(list(arms.items())[: 2 + known]))
+        assert ("history" in applicable_charts(compare(config(study)))) is known
+
+
 def test_without_any_epochs_there_are_no_curves(tmp_path: Path) -> None:
     for name, error in (("hog", 50.0), ("color", 60.0)):
         for seed in (0, 1):

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from alexnet.compare.charts.cost import draw_cost
 from alexnet.compare.charts.effects import draw_effects
-from alexnet.compare.charts.history import draw_history
+from alexnet.compare.charts.history import draw_history, year_of
 from alexnet.compare.charts.interactions import draw_interactions
 from alexnet.compare.charts.learning_curves import draw_learning_curves
 from alexnet.compare.charts.pareto import draw_pareto
@@ -39,8 +39,9 @@ def applicable_charts(comparison: Comparison) -> dict[str, Chart]:
     if isinstance(comparison, Factorial):
         inapplicable = {"interactions": not comparison.interactions}
         return {name: draw for name, draw in FACTORIAL_CHARTS.items() if not inapplicable.get(name)}
+    networks = {arm.network for arm in comparison.all_variants}
     inapplicable = {
-        "history": not comparison.networks_differ,
+        "history": not comparison.networks_differ or not any(map(year_of, networks)),
         "training_error": not convergence(comparison),
         "learning_curves": not any(arm.has_epochs for arm in comparison.all_variants),
     }
