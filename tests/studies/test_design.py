@@ -36,6 +36,7 @@ def study(factors: int | list[str], design: str = "one_at_a_time", **keys: Any) 
         "resolution": 5,
         "seeds": 3,
         "baseline_seeds": None,
+        "onto_baseline": False,
         "pilot": None,
     }
     return StudyConfig(**given | keys)
