@@ -47,7 +47,7 @@ def main() -> None:
     device, side = resolve_device(config.trainer.accelerator), config.data.resize_size
     images = torch.randint(0, 256, (32, 3, side, side), dtype=torch.uint8)
     plain, fast = _network(config), _network(config)
-    prepare_network(fast.network, 10_000)
+    prepare_network(fast.network, 10_000)  # calls: enough for the LRN to be compiled
 
     def by_program(*, bfloat16: bool) -> None:
         probabilities_by_crops(fast, images, KINDS, device, bfloat16=bfloat16)

@@ -49,9 +49,9 @@ def rank(pool: Pool, baseline: str, confidence: float) -> list[RankedArm]:
 
 
 def letter_groups(different: NDArray[np.bool_]) -> list[frozenset[int]]:
-    """Return the fewest sets found of which two rows share one exactly if they are not `different`.
+    """Return sets of rows. Two rows have one in common if and only if they are not `different` (symmetric).
 
-    `different` is symmetric. Insert and absorb: Piepho, "An algorithm for a letter-based representation of
+    Insert and absorb: Piepho, "An algorithm for a letter-based representation of
     all-pairwise comparisons", Journal of Computational and Graphical Statistics 13 (2004).
     """
     groups = [frozenset(range(len(different)))]
