@@ -1,5 +1,6 @@
 """Batches as training sees them: the same from any workers and ranks, nothing lost on the way."""
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ import torch
 
 from alexnet.config import ValCrops
 from alexnet.data.datamodule import ImageDataModule
+from alexnet.data.dataset import ImageDataset, Subset
 from alexnet.data.image import UNREADABLE
+from alexnet.data.in_memory import InMemoryDataset
 from alexnet.data.loading import load_image_data
 from alexnet.errors import UserError
 from conftest import compose_config, save_image
@@ -122,6 +125,79 @@ def test_an_image_lost_since_the_scan_is_told_in_memory(image_tree: Path) -> Non
     assert list(data.data.newly_unreadable()) == ["train/cat/cat0.jpg"]
     labels = torch.cat([labels for _, labels, *_ in epoch_batches(data)])
     assert sorted(labels.tolist()) == [UNREADABLE, *[0] * 5, *[1] * 6]
+
+
+def test_an_image_lost_since_the_scan_may_be_held_out(image_tree: Path) -> None:
+    """It keeps its class: an image without one would be told as the only image of its class."""
+    module(image_tree)
+    for lost in sorted(image_tree.glob("train/cat/*.jpg"))[:5]:
+        listed = lost.stat()
+        lost.write_bytes(bytes(listed.st_size))
+        os.utime(lost, ns=(listed.st_atime_ns, listed.st_mtime_ns))
+    data = module(image_tree, overrides=("data.in_memory=true", "data.hold_out=0.5"))
+    labels = [label for training in (True, False) for _, label, *_ in epoch_batches(data, training)]
+    assert sorted(torch.cat(labels).tolist()) == [UNREADABLE] * 5 + [0] + [1] * 6
+    assert len(data.data.newly_unreadable()) == 5
+
+
+IN_MEMORY = ("data.in_memory=true",)
+
+
+def test_images_in_memory_are_decoded_once_for_all_runs(
+    image_tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With any split: the runs of a pilot, which hold images out, and those of its study read one copy."""
+    expected = epoch_batches(module(image_tree, overrides=IN_MEMORY))
+    module(image_tree)  # the scan of both splits is there
+    monkeypatch.setattr("alexnet.data.image_list.ImageList.decode", None)
+    again = module(image_tree, overrides=IN_MEMORY)
+    for ours, theirs in zip(epoch_batches(again), expected, strict=True):
+        assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+    held_out = module(image_tree, overrides=(*IN_MEMORY, "data.hold_out=0.3"))
+    assert sum(len(labels) for _, labels, *_ in epoch_batches(held_out, training=False)) == 4
+    assert mapped(again.data.train) == mapped(held_out.data.train)
+
+
+def mapped(images: ImageDataset) -> str:
+    """Return the file whose pages hold the pixels."""
+    source = images.images if isinstance(images, Subset) else images
+    assert isinstance(source, InMemoryDataset)
+    assert isinstance(source.pixels, np.memmap)
+    return str(source.pixels.filename)
+
+
+@pytest.mark.parametrize("change", ["image", "size", "truncated"])
+def test_images_that_have_changed_are_decoded_again(image_tree: Path, change: str) -> None:
+    first = mapped(module(image_tree, overrides=IN_MEMORY).data.train)
+    overrides = IN_MEMORY
+    if change == "image":
+        save_image(image_tree / "train/cat/cat0.jpg", np.random.default_rng(99))
+    elif change == "size":
+        overrides += ("data.resize_size=240",)
+    else:
+        Path(first).write_bytes(Path(first).read_bytes()[:-1])
+    data = module(image_tree, overrides=overrides)
+    assert (mapped(data.data.train) == first) == (change == "truncated")
+    for ours, theirs in zip(
+        epoch_batches(data), epoch_batches(module(image_tree, overrides=overrides[1:])), strict=True
+    ):
+        assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+def test_a_full_disk_leaves_the_images_in_memory(
+    image_tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = epoch_batches(module(image_tree))
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "save", full)
+    data = module(image_tree, overrides=IN_MEMORY)
+    for ours, theirs in zip(epoch_batches(data), expected, strict=True):
+        assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+    assert "No space left on device. Only this process has them" in capsys.readouterr().out.replace("\n", " ")
+    assert not list((image_tree.parent / "cache/decoded").glob("*.npy*"))
 
 
 def test_images_that_do_not_fit_into_memory(image_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -13,9 +14,10 @@ import pytest
 
 from alexnet.config import DataConfig, PackFormat, PrepareConfig
 from alexnet.data import pack_writer
-from alexnet.data.dataset import ImageDataset
+from alexnet.data.dataset import ImageDataset, PackedDataset
 from alexnet.data.image import UNREADABLE, decode_image
 from alexnet.data.image_list import ImageList
+from alexnet.data.in_memory import InMemoryDataset
 from alexnet.data.loading import ImageData, load_image_data
 from alexnet.data.locations import pack_folder
 from alexnet.data.pack_reader import Pack, open_pack
@@ -72,6 +74,19 @@ def test_holds_what_the_files_hold(bad_tree: Path, packed: PackFormat) -> None:
             np.testing.assert_array_equal(pixels, expected)
         else:
             assert 0 < np.abs(pixels.astype(int) - expected).mean() < 4
+
+
+@pytest.mark.parametrize("packed", PackFormat)
+def test_in_memory(bad_tree: Path, packed: PackFormat) -> None:
+    """The pack's images, and those of another pack in its place."""
+    settings = config(bad_tree, "data.in_memory=true")
+    for quality in (90, 50):
+        pack = made(settings, packed, quality)
+        expected, data = PackedDataset(pack.train), load_image_data(settings).train
+        assert isinstance(data, InMemoryDataset)
+        np.testing.assert_array_equal(data.pixels, read_all(expected)[0])
+        assert read_all(data)[1] == expected.labels.tolist()
+        shutil.rmtree(pack.folder)
 
 
 def test_jpeg_quality(bad_tree: Path) -> None:

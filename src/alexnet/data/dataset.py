@@ -92,6 +92,12 @@ class Subset(ImageDataset):
     def __init__(self, images: ImageDataset, rows: NDArray[np.int64]) -> None:
         super().__init__(images.labels[rows])
         self.images, self.rows = images, rows
+        self.unreadable = images.unreadable
+
+    def read_rows(
+        self, indices: NDArray[np.int64], images: NDArray[np.uint8], labels: NDArray[np.int64]
+    ) -> None:
+        self.images.read_rows(self.rows[indices], images, labels)
 
     def path(self, index: int) -> str:
         return self.images.path(int(self.rows[index]))

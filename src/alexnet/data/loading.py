@@ -18,12 +18,19 @@ from alexnet.data.in_memory import InMemoryDataset
 from alexnet.data.listing import SPLITS, cache_folder, list_images
 from alexnet.data.locations import pack_folder, require_data
 from alexnet.data.pack_reader import Pack, check_current, open_pack
-from alexnet.data.scan import DatasetScan, cached_scan, check_unreadable, report_damaged, scan_images
+from alexnet.data.scan import (
+    DECODING_VERSION,
+    DatasetScan,
+    cached_scan,
+    check_unreadable,
+    report_damaged,
+    scan_images,
+)
 from alexnet.data.statistics import Statistics
 from alexnet.errors import UserError
 from alexnet.files import reasons_csv, write_text
 
-SCAN_CACHE = "scans"  # folder of the data cache
+SCAN_CACHE, DECODED = "scans", "decoded"  # folders of the data cache
 ADJECTIVES = {"train": "training", "val": "validation"}
 
 
@@ -35,8 +42,9 @@ class OpenData:
     requested splits, `excluded` maps the path of every file set aside to the reason, and `unreadable` counts
     those of them that did not decode, None if a split has not been scanned yet. `statistics` are those of the
     training images, None if they have not been scanned. `fingerprint` computes a hash of all readable images.
-    `val_source` says where the validation images come from. `damaged` maps the paths of images that decode
-    although their files are damaged, and are not set aside, to the damage.
+    `split_key` hashes where and when a split's images were stored: it changes with every file. `val_source`
+    says where the validation images come from. `damaged` maps the paths of images that decode although their
+    files are damaged, and are not set aside, to the damage.
     """
 
     classes: tuple[str, ...]
@@ -48,6 +56,7 @@ class OpenData:
     unreadable: int | None
     statistics: Statistics | None
     fingerprint: Callable[[], str]
+    split_key: Callable[[str], str]
     val_source: str
     damaged: dict[str, str]
 
@@ -105,6 +114,7 @@ def _open_pack(config: DataConfig, pack: Pack, splits: Sequence[str]) -> OpenDat
         len(unreadable),
         pack.statistics,
         lambda: pack.fingerprint,
+        pack.split_key,
         pack.val_source,
         pack.damaged,
     )
@@ -148,6 +158,7 @@ def _open_files(config: DataConfig, splits: Sequence[str], scan: bool, whole: bo
         len(unreadable) if len(scans) == len(splits) else None,
         _statistics(scans["train"], config) if "train" in scans else None,
         partial(fingerprint, readable["train"], readable["val"]),
+        lambda name: readable[name].key(),
         listing.val_source,
         {} if config.exclude_damaged else damaged,
     )
@@ -208,14 +219,14 @@ def load_image_data(config: DataConfig) -> ImageData:
     data = open_data(config)
     assert data.statistics is not None and data.unreadable is not None  # all has been scanned
     train, val, origin, val_source = data.train, data.val, data.origin, data.val_source
+    if config.in_memory:
+        train = _in_memory(config, data, "train")
+        val = _in_memory(config, data, "val") if config.hold_out is None else val
+        origin += ", held in memory"
     if config.hold_out is not None:
-        train, val = hold_out(data.train, config.hold_out)
+        train, val = hold_out(train, config.hold_out)
         origin += f", {config.hold_out:.0%} of the training images held out for validation"
         val_source = ""
-    if config.in_memory:
-        train = InMemoryDataset(train, config.resize_size, "Loading the training images")
-        val = InMemoryDataset(val, config.resize_size, "Loading the validation images")
-        origin += ", held in memory"
     return ImageData(
         data.classes,
         train,
@@ -228,3 +239,10 @@ def load_image_data(config: DataConfig) -> ImageData:
         val_source,
         data.damaged,
     )
+
+
+def _in_memory(config: DataConfig, data: OpenData, split: str) -> InMemoryDataset:
+    size = config.resize_size
+    file = cache_folder(config, DECODED) / f"{data.split_key(split)}-{size}-{DECODING_VERSION}.npy"
+    images = data.train if split == "train" else data.val
+    return InMemoryDataset(images, size, file, f"Loading the {ADJECTIVES[split]} images")

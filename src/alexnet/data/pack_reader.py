@@ -13,6 +13,7 @@ An image takes one read, in any order, from any number of threads, processes and
 full shuffling, sharding and exact restarts; numpy.load can map every .npy file.
 """
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -89,6 +90,13 @@ class Pack:
     held_out: bool
     root: Path
     mtimes: dict[str, int]
+
+    def split_key(self, name: str) -> str:
+        """Hash a split's file: its path, size and modification time."""
+        file = (self.train if name == "train" else self.val).file
+        status = file.stat()
+        identity = os.fsencode(file.resolve()) + b" %d %d" % (status.st_size, status.st_mtime_ns)
+        return hashlib.sha256(identity).hexdigest()[:24]
 
 
 def open_pack(folder: Path) -> Pack:

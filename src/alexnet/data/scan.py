@@ -17,7 +17,7 @@ from alexnet.errors import UserError
 from alexnet.files import load_npz, reasons_csv, save_npz, write_text
 from alexnet.terminal import console, progress_bar
 
-VERSION = 4  # increase it when decoding changes, so that old scans are repeated
+DECODING_VERSION = 4  # increase it when decoding changes, so that what was decoded before is not used
 INTACT = "intact_"  # begins the names of the arrays of `intact_statistics`
 CHUNK = 32  # files that a thread decodes before it returns their sums
 
@@ -81,7 +81,7 @@ def _save(path: Path, scan: DatasetScan) -> None:
 
 
 def _cache_path(images: ImageList, size: int, cache: Path) -> Path:
-    return cache / f"{images.key()}-{size}-{VERSION}.npz"
+    return cache / f"{images.key()}-{size}-{DECODING_VERSION}.npz"
 
 
 def _scan(images: ImageList, size: int, workers: int, description: str) -> DatasetScan:
