@@ -70,7 +70,7 @@ def test_a_diff_of_a_file_in_another_encoding(tmp_path: Path, monkeypatch: pytes
     git("commit", "-qm", "first")
     (tmp_path / "text").write_bytes("für".encode("latin-1") + "wahr, täglich\n".encode())
     monkeypatch.setattr(environment, "PROJECT", tmp_path)
-    diff = environment.describe_environment("")["git"]["diff"]
+    diff = environment.describe_environment({})["git"]["diff"]
     assert "-für\n" in diff
     assert "+f\\xfcrwahr, täglich" in diff
 

@@ -55,7 +55,7 @@ def test_leaves_all_files_of_a_run(train: Train, synthetic: tuple[str, ...]) -> 
     assert "seed=3" in yaml.safe_load((done.folder / "overrides.yaml").read_text())
     environment = json.loads((done.folder / "environment.json").read_text())
     assert environment["packages"]["lightning"]
-    assert environment["data_fingerprint"] == result["data_fingerprint"]
+    assert environment["data_fingerprint"] == result["data_fingerprint"] != environment["val_fingerprint"]
     for name in ("curves", "filters", "layers"):
         with Image.open(done.folder / f"figures/{name}.png") as image:
             assert image.width > 500

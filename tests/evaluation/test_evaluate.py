@@ -421,6 +421,25 @@ def test_the_runs_own_images_that_have_moved(runs: Runs, tmp_path: Path) -> None
     assert len(load_data(load_models(evaluate_config(*typed)))[0].images) == 60
 
 
+@pytest.mark.parametrize("others", [False, True])
+def test_results_on_other_images_stay_out_of_the_run(
+    runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str], others: bool
+) -> None:
+    """What a run reached on its own images, moved elsewhere, stands in its folder, and nothing else."""
+    (root,) = (path for path in runs.images.iterdir() if path.is_dir())
+    moved, run = tmp_path / "moved", tmp_path / "run"
+    shutil.copytree(root / "val", moved)
+    shutil.copytree(runs.first, run, ignore=shutil.ignore_patterns("evaluation"))
+    if others:
+        next(moved.rglob("*.JPEG")).rename(next(moved.iterdir()) / "another.JPEG")
+    typed = (f"run={run}", f"data_root={moved}", "crops=[center]", f"outputs={tmp_path / 'outputs'}")
+    evaluate(evaluate_config(*typed, f"cache={tmp_path / 'cache'}"))
+    assert (run / "evaluation/evaluation.json").is_file() != others
+    assert len(list(tmp_path.glob("outputs/evaluations/*/evaluation.json"))) == others
+    out = " ".join(capsys.readouterr().out.split())
+    assert (": not those on which the run was validated" in out) == others
+
+
 def test_classes_in_another_form_and_order(image_tree: Path, tmp_path: Path) -> None:
     """As when the images were copied to a Mac: the labels are the network's."""
     for name, new in (("cat", "cafe\u0301"), ("dog", "Cafz")):

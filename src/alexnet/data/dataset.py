@@ -3,6 +3,7 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,3 +125,12 @@ def hold_out(images: ImageDataset, fraction: float) -> tuple[Subset, Subset]:
         hashes = [hashlib.sha256(name.encode(errors="surrogateescape")).digest() for name in names]
         held[rows[sorted(range(len(rows)), key=hashes.__getitem__)[:count]]] = True
     return Subset(images, np.flatnonzero(~held)), Subset(images, np.flatnonzero(held))
+
+
+def names_hash(images: ImageDataset, classes: Sequence[str]) -> str:
+    """Hash every image's file name and class: the same anywhere, for files and for packs."""
+    digest = hashlib.sha256()
+    for index, label in enumerate(images.labels.tolist()):
+        name = images.path(index).rpartition("/")[2]
+        digest.update(f"{name}\0{classes[label]}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from alexnet.config import DataConfig
-from alexnet.data.dataset import ImageDataset, ImageFileDataset, PackedDataset, hold_out
+from alexnet.data.dataset import ImageDataset, ImageFileDataset, PackedDataset, hold_out, names_hash
 from alexnet.data.fetching import ensure_fetched, missing_download
 from alexnet.data.image import UNREADABLE
 from alexnet.data.image_list import ImageList, check_classes, fingerprint
@@ -205,6 +205,13 @@ class ImageData:
         """Names of the classes: the words for ImageNet's wnids, other classes unchanged."""
         names = class_names()
         return tuple(names.get(name, name) for name in self.classes)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return hashes by which runs recognize the images, all of them and those for validation."""
+        return {
+            "data_fingerprint": self.fingerprint,
+            "val_fingerprint": names_hash(self.val, self.classes),
+        }
 
     def newly_unreadable(self) -> dict[str, str]:
         """Map the paths of images that have become unreadable since the data was loaded to the reasons."""

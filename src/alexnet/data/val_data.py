@@ -1,13 +1,12 @@
 """The validation images alone, for evaluations."""
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from alexnet.config import DataConfig
-from alexnet.data.dataset import ImageDataset
+from alexnet.data.dataset import ImageDataset, names_hash
 from alexnet.data.image_list import fingerprint
 from alexnet.data.labels import ClassMatcher
 from alexnet.data.listing import list_images
@@ -46,7 +45,7 @@ class ValData:
         self.images.labels = np.array(labels, np.int64)[self.images.labels]
         names = tuple(classes)
         console.print(f"The classes of {self.origin} are the network's in another form.", markup=False)
-        return replace(self, classes=names, fingerprint=_names_hash(self.images, names))
+        return replace(self, classes=names, fingerprint=names_hash(self.images, names))
 
 
 def load_val_data(config: DataConfig, *, whole: bool = False) -> ValData:
@@ -57,7 +56,7 @@ def load_val_data(config: DataConfig, *, whole: bool = False) -> ValData:
     """
     data = open_data(config, ("val",), whole=whole)
     assert data.unreadable is not None  # they have been scanned
-    key = _names_hash(data.val, data.classes)
+    key = names_hash(data.val, data.classes)
     origin = f"{data.origin} ({data.val_source})" if whole and data.val_source else data.origin
     return ValData(data.classes, data.val, data.excluded, data.unreadable, data.listed, key, origin)
 
@@ -78,11 +77,3 @@ def holds_images(config: DataConfig, key: str, excluded: Collection[str]) -> boo
         split.without([row for row in range(len(split)) if split.path(row) in excluded]) for split in splits
     ]
     return key.startswith(fingerprint(*kept))
-
-
-def _names_hash(images: ImageDataset, classes: tuple[str, ...]) -> str:
-    digest = hashlib.sha256()
-    for index, label in enumerate(images.labels.tolist()):
-        name = images.path(index).rpartition("/")[2]
-        digest.update(f"{name}\0{classes[label]}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()[:16]

@@ -19,7 +19,7 @@ from alexnet.data.sampling import GlobalBatchSampler
 from alexnet.data.scan import check_unreadable
 from alexnet.data.val_data import ValData
 from alexnet.errors import UserError, lacks_memory
-from alexnet.evaluation.models import EvaluatedModel, load_data, load_models
+from alexnet.evaluation.models import EvaluatedModel, load_data, load_models, validated_on
 from alexnet.evaluation.predictions import score
 from alexnet.evaluation.report import track, write_report
 from alexnet.evaluation.results import Evaluation, PredictionsByCrops
@@ -42,9 +42,12 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     """
     members = load_models(config)
     data = load_data(members)
+    own = len(members) == 1 and validated_on(members[0], data[0], config)
+    foreign = config.data_root is not None and len(members) == 1 and not own
+    note = ": not those on which the run was validated" if foreign else ""
     for origin, count in {copy.origin: len(copy.images) for copy in data}.items():
-        console.print(f"Images    {count:,}, from {origin}", markup=False)
-    folder = _output_folder(config, members)
+        console.print(f"Images    {count:,}, from {origin}{note}", markup=False)
+    folder = _output_folder(config, members[0].run if own else None)
     make_output_folder(folder)  # before anything is computed
     evaluation = evaluate_models(
         members, data, config.crops, batch_size=config.batch_size, accelerator=config.accelerator
@@ -57,17 +60,17 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
             f"Cannot write {error.filename or folder}: {error.strerror or error}. Give another: out=..."
         ) from error
     console.print(f"Results   {folder}", markup=False)
-    if config.wandb and len(members) == 1 and config.data is None:
+    if config.wandb and own:
         track(evaluation, folder)
     return evaluation
 
 
-def _output_folder(config: EvaluateConfig, members: Sequence[EvaluatedModel]) -> Path:
-    """Return `out`, or the evaluated run's own folder, or a new one under `outputs`."""
+def _output_folder(config: EvaluateConfig, run: Path | None) -> Path:
+    """Return `out`, or the folder of a run evaluated on its own images, or a new one under `outputs`."""
     if config.out is not None:
         return absolute(config.out)
-    if len(members) == 1 and members[0].run and config.data is None:
-        return members[0].run / "evaluation"
+    if run is not None:
+        return run / "evaluation"
     return absolute(config.outputs) / "evaluations" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{os.getpid()}"
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from alexnet.config import DataConfig, EvaluateConfig
 from alexnet.data.fetching import FetchedDataConfig
@@ -103,13 +104,36 @@ def _without_fetching(data: DataConfig) -> DataConfig:
 def _are_moved(path: Path, data: DataConfig) -> bool:
     """Return whether images are those on which a run was trained, of which some were held out."""
     folder = path if path.is_dir() else path.parent.parent  # of a checkpoint
+    key = _read_environment(folder).get("data_fingerprint")
     try:
-        key = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
         with (folder / "excluded_files.csv").open(newline="", encoding="utf-8") as file:
             excluded = {row["file"] for row in csv.DictReader(file)}
     except (OSError, ValueError, KeyError):
         return False
-    return holds_images(data, key, excluded)
+    return isinstance(key, str) and holds_images(data, key, excluded)
+
+
+def validated_on(member: EvaluatedModel, data: ValData, config: EvaluateConfig) -> bool:
+    """Return whether images are those on which the network's run was validated.
+
+    Those in a folder of `config.data_root` are recognized by their names and classes; runs of older versions
+    have not recorded these, and theirs are taken to have moved there.
+    """
+    if member.run is None or config.data is not None:
+        return False
+    if config.data_root is None:
+        return True
+    recorded = _read_environment(member.run).get("val_fingerprint")
+    return recorded in (None, data.fingerprint)
+
+
+def _read_environment(run: Path) -> dict[str, Any]:
+    """Return the content of a run's environment.json; empty if it is missing or damaged."""
+    try:
+        content = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def load_data(members: Sequence[EvaluatedModel]) -> list[ValData]:

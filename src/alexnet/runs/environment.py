@@ -14,7 +14,7 @@ from alexnet.hardware import cpu_model
 from alexnet.paths import PROJECT
 
 
-def describe_environment(data_fingerprint: str) -> dict[str, Any]:
+def describe_environment(fingerprints: dict[str, str]) -> dict[str, Any]:
     """Return the content of environment.json, without environment variables, which may be secret."""
     return {
         "git": {
@@ -29,7 +29,7 @@ def describe_environment(data_fingerprint: str) -> dict[str, Any]:
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "cuda": torch.version.cuda,
         "extensions": loaded_extensions(),
-        "data_fingerprint": data_fingerprint,
+        **fingerprints,
     }
 
 

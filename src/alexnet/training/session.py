@@ -75,7 +75,7 @@ class RunSession(ABC):
         """Write what is going to run to the folder, and print the plan."""
         self.folder.write_yaml("config.yaml", self.resolved)
         self.folder.write_yaml("overrides.yaml", self.overrides)
-        self.folder.write_environment(describe_environment(self.data.fingerprint), resumed=self.resumed)
+        self.folder.write_environment(describe_environment(self.data.fingerprints()), resumed=self.resumed)
         self.folder.write_excluded(self.data.excluded)
         self.print_plan()
 
