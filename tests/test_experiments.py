@@ -235,7 +235,7 @@ def test_trains_for_a_step(name: str, image_tree: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_pretrained_on_more_classes_and_an_ensemble(train: Train, tmp_path: Path) -> None:
-    """Both stages of the paper's last network, on folders; then the mean of it and two others."""
+    """Both stages of the paper's last network, on folders; then its ensemble of seven: five and two."""
     rng = np.random.default_rng(0)
     for data, names in (("fall2011", "abcdef"), ("ilsvrc2012", "bdf")):
         for split, count in (("train", 4), ("val", 2)):
@@ -248,19 +248,22 @@ def test_pretrained_on_more_classes_and_an_ensemble(train: Train, tmp_path: Path
     )
     assert first.status == 0, first.err
     ours = ("data=folder", "data.root=ilsvrc2012", *common)
-    second = train(
-        "experiment=alexnet_2012_pretrained", "model.pretrained=pretraining", *ours, "run_folder=pretrained"
-    )
-    assert second.status == 0, second.err
-    assert re.search(r"pretraining.*except fc8", second.out)
     for seed in (0, 1):
+        second = train(
+            *("experiment=alexnet_2012_pretrained", "model.pretrained=pretraining", *ours),
+            *(f"seed={seed}", f"run_folder=pretrained{seed}"),
+        )
+        assert second.status == 0, second.err
+        assert re.search(r"pretraining.*except fc8", second.out)
+    for seed in range(5):
         other = train("experiment=alexnet_2012", *ours, f"seed={seed}", f"run_folder=plain{seed}")
         assert other.status == 0, other.err
-    runs = "run=[pretrained,plain0,plain1]"
-    done = train(runs, "crops=[ten]", "wandb=false", "out=ensemble", program="evaluate.py")
+    runs = [f"plain{seed}" for seed in range(5)] + [f"pretrained{seed}" for seed in (0, 1)]
+    done = train(f"run=[{','.join(runs)}]", "wandb=false", "out=ensemble", program="evaluate.py")
     assert done.status == 0, done.err
     result = json.loads((tmp_path / "ensemble/evaluation.json").read_text())
-    assert (result["name"], len(result["members"])) == ("ensemble of 3", 3)
+    assert result["name"] == "ensemble of 7"
+    assert [Path(member["run"]).name for member in result["members"]] == runs
 
 
 @pytest.mark.parametrize("data", ["imagenet", "imagenette_112"])
