@@ -53,10 +53,9 @@ def test_the_best_weights_are_an_artifact_if_asked_for(
     folder = RunFolder.create(str(tmp_path), {"seed": 0}, None)
     (folder.checkpoints / "best.ckpt").write_bytes(b"weights")
     logged: list[tuple[Path, str]] = []
-    run = SimpleNamespace(
+    run: Any = SimpleNamespace(
         id="r", summary={}, log_artifact=lambda path, name, type: logged.append((path, type))
     )
     monkeypatch.setattr(wandb, "finish", lambda exit_code: None)
-    logger: Any = SimpleNamespace(experiment=run, log_image=lambda *_: None)
-    tracking.finish(logger, folder, {"status": "completed"}, log_checkpoint=asked)
+    tracking.finish(run, folder, {"status": "completed"}, log_checkpoint=asked)
     assert logged == ([(folder.checkpoints / "best.ckpt", "model")] if asked else [])

@@ -1,13 +1,11 @@
 """Checkpoint files, written atomically and read without executing any code in them."""
 
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
 from alexnet.errors import UserError, first_line, lacks_memory
@@ -15,23 +13,6 @@ from alexnet.files import atomic_write
 
 AVERAGE = "state_dict_ema"  # averages of the weights, beside those that training goes on with; as in timm
 FORMAT = 2  # version of the state for resuming; increase it when its keys or their meaning change
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Read and write Lightning's checkpoints with the functions below."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
-    ) -> None:
-        write_checkpoint(Path(path), checkpoint)
-
-    def load_checkpoint(
-        self,
-        path: str | Path,
-        map_location: Callable[..., Any] | None = None,
-        weights_only: bool | None = None,
-    ) -> dict[str, Any]:
-        return read_checkpoint(Path(path))
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:

@@ -1,4 +1,7 @@
-"""Weights & Biases, during a run and for later results: online where a user is logged in, else offline."""
+"""Weights & Biases, during a run and for later results: online where a user is logged in, else offline.
+
+Imports neither torch nor Lightning: comparisons, which are tracked too, do not wait for them.
+"""
 
 import json
 import logging
@@ -10,7 +13,6 @@ from secrets import token_hex
 from typing import Any
 
 import yaml
-from lightning.pytorch.loggers import WandbLogger
 
 from alexnet.config import LoggerConfig, WandbConfig, WandbMode
 from alexnet.config.hashing import flatten, is_under
@@ -27,9 +29,9 @@ FINISH_SECONDS = 60  # to wait for the last uploads
 log = logging.getLogger(__name__)
 
 
-def build_wandb_logger(
+def start_training_run(
     config: WandbConfig, folder: RunFolder, run_config: dict[str, Any], overrides: list[str]
-) -> WandbLogger:
+) -> Any:
     """Start a W&B run that mirrors the run folder, or resume that of the folder. Never prompts.
 
     Its tags are the overrides of the network, the data and the recipe, and the keys that an experiment sets.
@@ -49,7 +51,7 @@ def build_wandb_logger(
     )
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)  # as Lightning does
-    return WandbLogger(experiment=run, save_dir=folder.path)
+    return run
 
 
 def start_run(
@@ -107,13 +109,8 @@ def start_run(
         return start(offline=True)
 
 
-def upload_command(logger: WandbLogger) -> str | None:
-    """Return the command that uploads an offline run; None for an online run."""
-    return sync_command(logger.experiment)
-
-
 def sync_command(run: Any) -> str | None:
-    """Return the same for a run of W&B."""
+    """Return the command that uploads an offline run; None for an online run."""
     if not run.offline:
         return None
     start = Path(run.dir).parent  # each start of the run has a folder
@@ -123,7 +120,7 @@ def sync_command(run: Any) -> str | None:
     return f"wandb sync {shlex.quote(str(start.parent))}/offline-run-*"
 
 
-def finish(logger: WandbLogger, folder: RunFolder, result: dict[str, Any], *, log_checkpoint: bool) -> None:
+def finish(run: Any, folder: RunFolder, result: dict[str, Any], *, log_checkpoint: bool) -> None:
     """Finish the W&B run with the figures, the result and, if asked for, the weights of the best epoch.
 
     Errors of W&B become a warning.
@@ -131,14 +128,13 @@ def finish(logger: WandbLogger, folder: RunFolder, result: dict[str, Any], *, lo
     import wandb
 
     try:
-        for figure in sorted(folder.figures.glob("*.png")):
-            logger.log_image(figure.stem, [str(figure)])
-        logger.experiment.summary["result"] = result
+        _log_figures(run, {figure.stem: figure for figure in sorted(folder.figures.glob("*.png"))})
+        run.summary["result"] = result
         best = folder.checkpoints / "best.ckpt"
         if log_checkpoint and best.is_file():
-            logger.experiment.log_artifact(best, name=f"model-{logger.experiment.id}", type="model")
+            run.log_artifact(best, name=f"model-{run.id}", type="model")
         if result["status"] == "interrupted":
-            logger.experiment.mark_preempting()  # it may be resumed
+            run.mark_preempting()  # it may be resumed
         wandb.finish(exit_code=0 if result["status"] == "completed" else 1)
     except Exception as error:  # wandb raises many types; the run folder holds everything
         log.warning(f"W&B could not store the result ({error}); it is in {folder.path}.")
@@ -164,23 +160,29 @@ def _add_to_run(folder: Path, summary: dict[str, Any], figures: dict[str, Path])
 
     Raises `UserError` if wandb is not installed.
     """
-    saved, run = read_run_config(folder), RunFolder(folder)
+    saved, run_folder = read_run_config(folder), RunFolder(folder)
     config = read_saved(saved["logger"], LoggerConfig, folder / "config.yaml")
     assert isinstance(config, WandbConfig)  # the run has an id
-    logger = build_wandb_logger(config, run, saved, run.read_overrides())
+    run = start_training_run(config, run_folder, saved, run_folder.read_overrides())
     import wandb
 
     try:
-        upload = upload_command(logger)
-        for key, figure in figures.items():
-            logger.log_image(key, [str(figure)])
-        logger.experiment.summary.update(summary)
-        where = f"offline; to upload: {upload}" if upload else str(logger.experiment.url)
+        upload = sync_command(run)
+        _log_figures(run, figures)
+        run.summary.update(summary)
+        where = f"offline; to upload: {upload}" if upload else str(run.url)
         wandb.finish(exit_code=0 if status(folder) == "completed" else 1)
     except Exception as error:  # wandb raises many types; the folder holds the results
         log.warning(f"W&B could not store the results ({error}).")
         return None
     return where
+
+
+def _log_figures(run: Any, figures: dict[str, Path]) -> None:
+    import wandb
+
+    for key, figure in figures.items():
+        run.log({key: [wandb.Image(str(figure))]})
 
 
 def wants_online(mode: WandbMode) -> bool:

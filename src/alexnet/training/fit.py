@@ -27,7 +27,7 @@ from alexnet.runs.log import log_to_file, log_to_terminal
 from alexnet.runs.results import INPUT_BOUND, count_parameters, result_fields
 from alexnet.runs.resume import AUTO
 from alexnet.runs.signals import requeue
-from alexnet.runs.tracking import build_wandb_logger, finish
+from alexnet.runs.tracking import finish, start_training_run
 from alexnet.training.components import Components, build_components, check_same_run, last_checkpoint
 from alexnet.training.request import TrainRequest
 from alexnet.training.session import RunSession
@@ -131,7 +131,8 @@ class _TrainSession(RunSession):
         self.trainer.finish_figures()
 
     def print_success(self, result: dict[str, Any]) -> None:
-        print_success(result, self.folder, self.logger, self.request.config)
+        run = None if self.logger is None else self.logger.experiment
+        print_success(result, self.folder, run, self.request.config)
 
     def resume_hint(self) -> str:
         return f"To resume: {command_for('train')} {shlex.quote(f'resume={self.folder.path}')}"
@@ -140,7 +141,7 @@ class _TrainSession(RunSession):
         if self.logger is not None:
             logger = self.request.config.logger
             upload = isinstance(logger, WandbConfig) and logger.log_checkpoint
-            finish(self.logger, self.folder, result, log_checkpoint=upload)
+            finish(self.logger.experiment, self.folder, result, log_checkpoint=upload)
 
     def record(self, status: str, error: str | None, *, diverged: bool = False) -> None:
         super().record(status, error, diverged=diverged)
@@ -151,7 +152,8 @@ class _TrainSession(RunSession):
         config = self.request.config.logger
         if not isinstance(config, WandbConfig) or os.environ.get("WANDB_MODE") == "disabled":
             return None
-        return build_wandb_logger(config, self.folder, self.resolved, self.request.overrides)
+        run = start_training_run(config, self.folder, self.resolved, self.request.overrides)
+        return WandbLogger(experiment=run, save_dir=self.folder.path)
 
     def _abandon(self, reason: str) -> None:
         """Record the run as failed, in the thread that noticed the lost rank; the process then ends."""

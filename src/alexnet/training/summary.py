@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from lightning.pytorch.loggers import WandbLogger
 from torch import nn
 
 from alexnet.config import TrainConfig
@@ -16,7 +15,7 @@ from alexnet.models.families.convnet import ConvNetConfig
 from alexnet.paths import command_for
 from alexnet.runs.folder import RunFolder
 from alexnet.runs.results import count_parameters
-from alexnet.runs.tracking import upload_command
+from alexnet.runs.tracking import sync_command
 from alexnet.terminal import counted, duration, format_speed
 from alexnet.training.session import RunSession, print_load, print_validation_error
 from alexnet.training.trainer_args import copies_of_network, workers_per_device
@@ -47,9 +46,7 @@ def print_plan(session: RunSession, config: TrainConfig, network: nn.Module, ini
     session.print_folder()
 
 
-def print_success(
-    result: dict[str, Any], folder: RunFolder, logger: WandbLogger | None, config: TrainConfig
-) -> None:
+def print_success(result: dict[str, Any], folder: RunFolder, wandb_run: Any, config: TrainConfig) -> None:
     """Print how a completed run went, where its files are, and what to try next."""
     log.info(f"Done in {duration(result['wall_seconds'])}: {_speed(result)}")
     print_load(result)
@@ -60,9 +57,9 @@ def print_success(
     log.info(f"Results   {folder.path / 'result.json'}, metrics.csv beside it")
     if config.callbacks.checkpoint.last or config.callbacks.checkpoint.best:
         log.info(f"Weights   {folder.checkpoints}")
-    if logger is not None:
-        upload = upload_command(logger)
-        log.info(f"W&B       {f'offline; to upload: {upload}' if upload else logger.experiment.url}")
+    if wandb_run is not None:
+        upload = sync_command(wandb_run)
+        log.info(f"W&B       {f'offline; to upload: {upload}' if upload else wandb_run.url}")
     log.info(f"Next      {_next_step(result, config)}")
 
 

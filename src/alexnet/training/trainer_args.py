@@ -16,7 +16,7 @@ from lightning.pytorch.strategies import Strategy as LightningStrategy
 from alexnet.config import Strategy, StrategyConfig, TrainerConfig
 from alexnet.errors import UserError
 from alexnet.hardware import resolve_accelerator, resolve_precision
-from alexnet.runs.checkpoint_io import AtomicCheckpointIO
+from alexnet.training.checkpoint_plugin import AtomicCheckpointIO
 
 PROCESSES_PER_CORE = 4  # on the CPU; more only slow each other down
 
