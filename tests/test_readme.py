@@ -180,6 +180,21 @@ def test_settings_exist(settings: list[str]) -> None:
     compose_config("study=innovations", *settings)  # for the keys of a study
 
 
+def test_what_the_guide_to_the_code_names_exists() -> None:
+    """Each file of CONTRIBUTING's table, and each name in its code or configuration."""
+    guide = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = guide.partition("## Where is it?")[2].partition("\n## ")[0]
+    places = [row.split("|")[2] for row in table.splitlines() if row.startswith("| ")][2:]
+    files = [path for folder in ("src", "conf") for path in (PROJECT / folder).rglob("*.*")]
+    text = "".join(path.read_text(encoding="utf-8") for path in files if path.suffix in (".py", ".yaml"))
+    names = {name for place in places for name in re.findall(r"`((?:\w+\.)?[A-Za-z]\w+)`", place)}
+    assert len(names) > 20
+    missing = {name for name in names if not re.search(rf"\b{name.rpartition('.')[2]}\b", text)}
+    paths = {path for place in places for path in re.findall(r"[\w/.]+\.(?:py|yaml|jinja)\b", place)}
+    missing |= {path for path in paths if not any(str(file).endswith(f"/{path}") for file in files)}
+    assert not missing
+
+
 def test_make_targets_and_programs_exist() -> None:
     makefile = (PROJECT / "Makefile").read_text()
     targets = {
