@@ -19,6 +19,7 @@ from alexnet.compare.charts.pareto import draw_pareto
 from alexnet.compare.comparison import compare
 from alexnet.compare.factorial.comparison import Factorial
 from alexnet.compare.factorial.notes import notes
+from alexnet.compare.factorial.tables import REMOVED, averaged_table, factors_table, removed_table
 from alexnet.compare.outline import outline
 from alexnet.compare.report import write_report
 from alexnet.config import CompareConfig
@@ -56,6 +57,20 @@ def written(folder: Path, *, seeds: int = 2, **record: Any) -> Path:
     cells = full_factorial(THREE)
     errors = errors_of(cells, np.random.default_rng(0).normal(0, 0.4, (8, seeds)))
     return write_factorial(folder, cells, errors, THREE, claims={"no_lrn": CLAIM}, **record)
+
+
+def test_a_claim_stands_beside_the_effect_that_it_is_of(tmp_path: Path) -> None:
+    """The paper removed one thing at a time from the full network."""
+    comparison = compared(written(tmp_path))
+    whole, short = factors_table(comparison), removed_table(comparison)
+    place = whole.headings.index(REMOVED)
+    assert whole.headings[place:][:5] == [REMOVED, "95% interval", "paper", "2012 run log", "result"]
+    assert short.headings == ["factor", "top-1", "95% interval", "paper", "run log", "result"]
+    by_factor = {row[0]: row for row in whole.rows}
+    for row in short.rows:
+        assert row[1:] == by_factor[row[0]][place:][:5]
+    assert by_factor["no_lrn"][place + 2 :][:2] == ["+1.4", "+1.37"]
+    assert "paper" not in averaged_table(comparison).headings
 
 
 @pytest.fixture(scope="module")

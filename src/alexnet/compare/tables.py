@@ -15,7 +15,7 @@ from alexnet.compare.runs import ExcludedRun
 from alexnet.compare.start_rate import StartRate
 from alexnet.config import ClaimConfig
 
-CLAIM_HEADINGS = ("paper", "2012 run log")
+CLAIM_HEADINGS, SHORT_CLAIM_HEADINGS = ("paper", "2012 run log"), ("paper", "run log")
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,11 @@ def effects_table(comparison: OneAtATime) -> Table:
 
 def short_effects_table(comparison: OneAtATime) -> Table:
     """Tabulate the differences in top-1 error in 80 columns."""
-    rows = [short_row(arm.name, arm.start, arm.top1, arm.claim) for arm in comparison.arms]
-    return Table(short_headings("arm", comparison.confidence), rows)
-
-
-def short_headings(first: str, confidence: float) -> list[str]:
-    """Return the headings of `short_row`; `first` is what a row is of."""
-    return [first, "started", "top-1", f"{confidence:.0%} interval", "paper", "run log", "result"]
-
-
-def short_row(name: str, start: StartRate, effect: Effect | None, claim: ClaimConfig) -> list[str]:
-    """Return starts, difference and claims of top-1 error, as many as fit in 80 columns."""
-    row = [name, start_text(start), difference_text(effect), interval_text(effect)]
-    return [*row, *claim_numbers(claim), significance_text(effect)]
+    interval, rows = f"{comparison.confidence:.0%} interval", []
+    for arm in comparison.arms:
+        row = [arm.name, start_text(arm.start), difference_text(arm.top1), interval_text(arm.top1)]
+        rows.append([*row, *claim_numbers(arm.claim), significance_text(arm.top1)])
+    return Table(["arm", "started", "top-1", interval, *SHORT_CLAIM_HEADINGS, "result"], rows)
 
 
 def errors_table(

@@ -2,16 +2,14 @@
 
 from alexnet.compare.effects import Effect
 from alexnet.compare.factorial.comparison import Factorial
-from alexnet.compare.factorial.model import FactorialFit
 from alexnet.compare.tables import (
     CLAIM_HEADINGS,
+    SHORT_CLAIM_HEADINGS,
     Table,
     claim_numbers,
     difference_text,
     format_number,
     interval_text,
-    short_headings,
-    short_row,
     significance_text,
     start_interval_text,
     start_text,
@@ -22,15 +20,15 @@ REMOVED = "removed from the full AlexNet"
 
 
 def factors_table(comparison: Factorial) -> Table:
-    """Tabulate both estimands of each factor in percentage points, and the claims."""
+    """Tabulate both estimands of each factor in percentage points, and the claims, made of the second."""
     interval, top5 = f"{comparison.confidence:.0%} interval", comparison.top5
-    headings = ["factor", AVERAGED, interval, *CLAIM_HEADINGS, "result", REMOVED, interval, "result"]
+    headings = ["factor", AVERAGED, interval, "result", REMOVED, interval, *CLAIM_HEADINGS, "result"]
     headings += [*([f"top-5 {AVERAGED}", interval] if top5 else []), "changes"]
     rows = []
     for term in comparison.mains:
         factor, effect = comparison.factor[term.name], comparison.top1.averaged[term]
-        row = [term.name, difference_text(effect), interval_text(effect), *claim_numbers(factor.claim)]
-        row += [significance_text(effect), *_removed(comparison.top1, term.name)]
+        row = [term.name, difference_text(effect), interval_text(effect), significance_text(effect)]
+        row += _removed(comparison, term.name)
         row += [difference_text(top5.averaged[term]), interval_text(top5.averaged[term])] if top5 else []
         rows.append([*row, factor.text])
     return Table(headings, rows)
@@ -41,14 +39,16 @@ def averaged_table(comparison: Factorial) -> Table:
     rows = []
     for term in comparison.mains:
         factor, effect = comparison.factor[term.name], comparison.top1.averaged[term]
-        rows.append(short_row(term.name, factor.levels[1].start, effect, factor.claim))
-    return Table(short_headings("factor", comparison.confidence), rows)
+        row = [term.name, start_text(factor.levels[1].start), difference_text(effect)]
+        rows.append([*row, interval_text(effect), significance_text(effect)])
+    return Table(["factor", "started", "top-1", f"{comparison.confidence:.0%} interval", "result"], rows)
 
 
 def removed_table(comparison: Factorial) -> Table:
-    """Tabulate the effects where all other factors are at the baseline's level, in 80 columns."""
-    rows = [[term.name, *_removed(comparison.top1, term.name)] for term in comparison.mains]
-    return Table(["factor", "top-1", f"{comparison.confidence:.0%} interval", "result"], rows)
+    """Tabulate the effects where all others are at the baseline's level, and the claims, in 80 columns."""
+    rows = [[term.name, *_removed(comparison, term.name)] for term in comparison.mains]
+    headings = ["factor", "top-1", f"{comparison.confidence:.0%} interval", *SHORT_CLAIM_HEADINGS, "result"]
+    return Table(headings, rows)
 
 
 def interactions_table(comparison: Factorial) -> Table | None:
@@ -81,11 +81,11 @@ def levels_table(comparison: Factorial) -> Table:
     return Table(headings, rows)
 
 
-def _removed(fit: FactorialFit, factor: str) -> list[str]:
-    effect = fit.removed[factor]
+def _removed(comparison: Factorial, factor: str) -> list[str]:
+    effect, claims = comparison.top1.removed[factor], claim_numbers(comparison.factor[factor].claim)
     if effect is None:
-        return ["-", "-", "not estimable"]
-    return [difference_text(effect), interval_text(effect), significance_text(effect)]
+        return ["-", "-", *claims, "not estimable"]
+    return [difference_text(effect), interval_text(effect), *claims, significance_text(effect)]
 
 
 def _interaction_text(effect: Effect) -> str:
