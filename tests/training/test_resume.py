@@ -123,6 +123,16 @@ def test_stopped_at_a_step(
         assert differences(outcome(folder), whole) == [], f"stopped in step {step}"
 
 
+def test_early_stopping_goes_on_counting(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
+    """At so low a rate no weight changes: the first epoch stays the best, and the third after it the last."""
+    stopping = ("optimizer.lr=1e-20", "callbacks.early_stopping.patience=3", "trainer.max_epochs=9")
+    folder, stops.countdown = tmp_path / "stopped", 2 * (BATCHES + VAL_BATCHES) + 2
+    with pytest.raises(KeyboardInterrupt):
+        train(request_of(folder, *command, *stopping))
+    train(request_of(folder, *command, *stopping, previous=folder))
+    assert json.loads((folder / "result.json").read_text())["epochs"] == 4
+
+
 @pytest.mark.slow
 def test_from_a_pack(stops: Stops, command: tuple[str, ...], tmp_path: Path) -> None:
     """A run that began with files is resumed with a pack of them."""
