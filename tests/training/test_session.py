@@ -24,7 +24,7 @@ class Session(RunSession):
     """Raises the failure given for a step."""
 
     def __init__(self, path: Path, **failures: BaseException) -> None:
-        data: Any = SimpleNamespace(excluded={}, damaged={}, fingerprint="f", newly_unreadable=dict)
+        data: Any = SimpleNamespace(excluded={}, damaged={}, fingerprints=dict, newly_unreadable=dict)
         folder = RunFolder.reopen(path) if path.exists() else RunFolder.create("", {}, str(path))
         super().__init__(folder, data, {"seed": 0}, ["seed=0"])
         self.failures, self.closed = failures, False
