@@ -46,6 +46,11 @@ def test_checks_once() -> None:
     assert after_epochs([6.91, 5.0, 6.907]).warning is None
 
 
+def test_a_network_that_begins_late_is_not_warned_of_in_the_end() -> None:
+    assert after_epochs([6.91, 6.907, 6.906]).warning is not None
+    assert after_epochs([6.91, 6.907, 6.5]).warning is None
+
+
 def test_stops_if_configured() -> None:
     with pytest.raises(UserError, match="Not learning"):
         after_epochs([6.91, 6.907], "callbacks.convergence_monitor.stop=true")

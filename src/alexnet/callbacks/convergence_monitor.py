@@ -22,7 +22,7 @@ class ConvergenceMonitor(Callback):
 
     `chance_loss` is that of equal probabilities; the cross-entropy is ln(classes) then. AlexNet's known
     failure is a loss that stays there for many epochs (6.9 for 1000 classes). With `config.stop` it raises
-    `DivergedError` instead of warning.
+    `DivergedError` instead of warning. `warning` is withdrawn from a network that begins to learn later.
     """
 
     def __init__(self, config: ConvergenceMonitorConfig, chance_loss: float) -> None:
@@ -34,11 +34,14 @@ class ConvergenceMonitor(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         loss = float(trainer.callback_metrics["train/loss"])
         epochs = trainer.current_epoch + 1
+        learns = loss <= self.chance - self.config.margin * abs(self.chance)
+        if learns and self._checked:
+            self.warning = None  # it began late
         too_early = epochs < self.config.epochs or trainer.global_step < self.config.steps
         if too_early or self._checked:
             return
         self._checked = True
-        if loss <= self.chance - self.config.margin * abs(self.chance):
+        if learns:
             return
         self.warning = (
             f"Not learning: after {counted(epochs, 'epoch')} the training loss is {loss:.3f}; chance level is"
