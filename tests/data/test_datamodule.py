@@ -125,6 +125,9 @@ def test_an_image_lost_since_the_scan_is_told_in_memory(image_tree: Path) -> Non
     assert list(data.data.newly_unreadable()) == ["train/cat/cat0.jpg"]
     labels = torch.cat([labels for _, labels, *_ in epoch_batches(data)])
     assert sorted(labels.tolist()) == [UNREADABLE, *[0] * 5, *[1] * 6]
+    out = np.empty((3, 256, 256), np.uint8)
+    one_by_one = [data.data.train.read(index, out) for index in range(12)]
+    assert sorted(one_by_one) == sorted(labels.tolist())
 
 
 def test_an_image_lost_since_the_scan_may_be_held_out(image_tree: Path) -> None:

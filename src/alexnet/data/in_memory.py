@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alexnet.data.dataset import ImageDataset
+from alexnet.data.image import UNREADABLE, ImageError
 from alexnet.data.locks import exclusive
 from alexnet.data.prefetch import prefetch_map
 from alexnet.errors import UserError
@@ -37,7 +38,7 @@ class InMemoryDataset(ImageDataset):
         super().__init__(images.labels)
         self.images = images
         self.unreadable = images.unreadable
-        self._read_labels = images.labels.copy()  # `UNREADABLE` where an image did not decode
+        self._decoded_labels = images.labels.copy()  # `UNREADABLE` where an image did not decode
         shape = (len(images), 3, size, size)
         with exclusive(file.with_suffix(".lock"), f"the decoded images {file}", "data.cache"):
             pixels = _map(file, shape)
@@ -52,9 +53,11 @@ class InMemoryDataset(ImageDataset):
 
     def read_rows(self, indices: NDArray[np.int64], images: Pixels, labels: NDArray[np.int64]) -> None:
         np.take(self.pixels, indices, axis=0, out=images, mode="clip")
-        labels[...] = self._read_labels[indices]
+        labels[...] = self._decoded_labels[indices]
 
     def _read(self, index: int, out: Pixels) -> None:
+        if self._decoded_labels[index] == UNREADABLE:
+            raise ImageError(self.unreadable[self.path(index)])
         out[...] = self.pixels[index]
 
     def _decode(self, shape: tuple[int, ...], description: str) -> Pixels:
@@ -70,7 +73,7 @@ class InMemoryDataset(ImageDataset):
         def load(start: int) -> int:
             rows = np.arange(start, min(start + CHUNK, len(pixels)))
             place = slice(start, start + len(rows))
-            self.images.read_rows(rows, pixels[place], self._read_labels[place])
+            self.images.read_rows(rows, pixels[place], self._decoded_labels[place])
             return len(rows)
 
         chunks = range(0, len(pixels), CHUNK)
