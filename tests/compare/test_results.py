@@ -1,11 +1,15 @@
 """Kept results: their pages say what the runs say, and are made again from their rows."""
 
+import csv
 import re
 import shutil
+from math import sqrt
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.testing.compare import compare_images
+from scipy import stats
 
 from alexnet.compare.comparison import compare
 from alexnet.compare.report import write_report
@@ -169,3 +173,23 @@ def test_verdict_on_a_ratio() -> None:
 )
 def test_verdict_on_a_claim_without_a_number(interval: tuple[float, float] | None, expected: str) -> None:
     assert verdict_in_words(interval) == expected
+
+
+def test_the_notes_on_lrn_and_ten_crops() -> None:
+    """Differences of arms on ten crops stand in the notes alone: from the rows, by the textbook's formula."""
+    folder = PROJECT / "results/cifar_lrn"
+    errors: dict[str, list[float]] = {}
+    for row in csv.DictReader((folder / "results.csv").read_text(encoding="utf-8").splitlines()):
+        errors.setdefault(row["arm"], []).append(float(row["ten_top1"]))
+    pooled = sqrt(np.mean([np.var(values, ddof=1) for values in errors.values()]))
+    half = stats.t.ppf(0.975, sum(map(len, errors.values())) - 3) * pooled * sqrt(2 / 5)
+    means = {arm: np.mean(values) for arm, values in errors.items()}
+    notes = " ".join((folder / "notes.md").read_text(encoding="utf-8").split())
+    without, lrn = means["convnet_13pct"], means["cifar_lrn"]
+    gain, pair = without - lrn, without - means["convnet_11pct"]
+    assert (
+        f"LRN is worth less: {gain:.1f} points ({gain - half:.1f} to {gain + half:.1f}),"
+        f" from {without:.1f}% to {lrn:.1f}%" in notes
+    )
+    assert f"on ten crops {pair:.1f} ({pair - half:.1f} to {pair + half:.1f})" in notes
+    assert f"pooled over the three arms ({pooled:.2f} points, 12 degrees of freedom)" in notes
