@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alexnet.errors import UserError
-from alexnet.files import atomic_write_files, make_output_folder, shortest_decimal
+from alexnet.files import atomic_write_files, make_output_folder, read_json, shortest_decimal
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -92,3 +92,13 @@ def test_an_output_folder_is_made_or_refused(tmp_path: Path) -> None:
         make_output_folder(tmp_path / "file")
     with pytest.raises(UserError, match=r"^Cannot make .*: Not a directory\. Give another: outputs=\.\.\.$"):
         make_output_folder(tmp_path / "file/a", "Cannot make", setting="outputs")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [(b'{"a": 1}', {"a": 1}), (b'{"a": ', {}), (b"[1]", {}), (b"\xff", {}), (None, {})],
+)
+def test_an_object_or_nothing(tmp_path: Path, text: bytes | None, expected: dict[str, int]) -> None:
+    if text is not None:
+        (tmp_path / "x.json").write_bytes(text)
+    assert read_json(tmp_path / "x.json") == expected

@@ -118,6 +118,15 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; empty if the file is missing, damaged, or holds something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def parse_yaml(text: str) -> Any:
     """Return the plain data of a YAML text, read by libyaml where PyYAML has it, which is ten times as fast.
 

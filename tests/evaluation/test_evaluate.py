@@ -438,6 +438,9 @@ def test_results_on_other_images_stay_out_of_the_run(
     assert len(list(tmp_path.glob("outputs/evaluations/*/evaluation.json"))) == others
     out = " ".join(capsys.readouterr().out.split())
     assert (": not those on which the run was validated" in out) == others
+    typed = (f"checkpoint={run / 'checkpoints/last.ckpt'}", *typed[1:])
+    evaluate(evaluate_config(*typed, f"cache={tmp_path / 'cache'}"))
+    assert "not those" not in capsys.readouterr().out  # nothing is known of a checkpoint by itself
 
 
 def test_classes_in_another_form_and_order(image_tree: Path, tmp_path: Path) -> None:

@@ -42,12 +42,13 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     """
     members = load_models(config)
     data = load_data(members)
-    own = len(members) == 1 and validated_on(members[0], data[0], config)
-    foreign = config.data_root is not None and len(members) == 1 and not own
-    note = ": not those on which the run was validated" if foreign else ""
+    run = members[0].run if len(members) == 1 and config.data is None else None
+    note = ""
+    if run is not None and config.data_root is not None and not validated_on(run, data[0]):
+        run, note = None, ": not those on which the run was validated"
     for origin, count in {copy.origin: len(copy.images) for copy in data}.items():
         console.print(f"Images    {count:,}, from {origin}{note}", markup=False)
-    folder = _output_folder(config, members[0].run if own else None)
+    folder = _output_folder(config, run)
     make_output_folder(folder)  # before anything is computed
     evaluation = evaluate_models(
         members, data, config.crops, batch_size=config.batch_size, accelerator=config.accelerator
@@ -60,8 +61,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
             f"Cannot write {error.filename or folder}: {error.strerror or error}. Give another: out=..."
         ) from error
     console.print(f"Results   {folder}", markup=False)
-    if config.wandb and own:
-        track(evaluation, folder)
+    if config.wandb and run is not None:
+        track(evaluation, run, folder)
     return evaluation
 
 

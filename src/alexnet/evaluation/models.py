@@ -1,11 +1,9 @@
 """The networks to evaluate, and the validation images of each."""
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 from alexnet.config import DataConfig, EvaluateConfig
 from alexnet.data.fetching import FetchedDataConfig
@@ -13,6 +11,7 @@ from alexnet.data.locations import pack_folder, require_data
 from alexnet.data.sources.folder import FolderConfig
 from alexnet.data.val_data import ValData, holds_images, load_val_data
 from alexnet.errors import UserError
+from alexnet.files import read_json
 from alexnet.hardware import resolve_precision
 from alexnet.paths import absolute
 from alexnet.runs.resume import read_run_config
@@ -104,7 +103,7 @@ def _without_fetching(data: DataConfig) -> DataConfig:
 def _are_moved(path: Path, data: DataConfig) -> bool:
     """Return whether images are those on which a run was trained, of which some were held out."""
     folder = path if path.is_dir() else path.parent.parent  # of a checkpoint
-    key = _read_environment(folder).get("data_fingerprint")
+    key = read_json(folder / "environment.json").get("data_fingerprint")
     try:
         with (folder / "excluded_files.csv").open(newline="", encoding="utf-8") as file:
             excluded = {row["file"] for row in csv.DictReader(file)}
@@ -113,27 +112,12 @@ def _are_moved(path: Path, data: DataConfig) -> bool:
     return isinstance(key, str) and holds_images(data, key, excluded)
 
 
-def validated_on(member: EvaluatedModel, data: ValData, config: EvaluateConfig) -> bool:
-    """Return whether images are those on which the network's run was validated.
+def validated_on(run: Path, data: ValData) -> bool:
+    """Return whether images have the names and classes of those on which a run was validated.
 
-    Those in a folder of `config.data_root` are recognized by their names and classes; runs of older versions
-    have not recorded these, and theirs are taken to have moved there.
+    Runs of older versions have not recorded these: their images are taken to be the same.
     """
-    if member.run is None or config.data is not None:
-        return False
-    if config.data_root is None:
-        return True
-    recorded = _read_environment(member.run).get("val_fingerprint")
-    return recorded in (None, data.fingerprint)
-
-
-def _read_environment(run: Path) -> dict[str, Any]:
-    """Return the content of a run's environment.json; empty if it is missing or damaged."""
-    try:
-        content = json.loads((run / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return read_json(run / "environment.json").get("val_fingerprint") in (None, data.fingerprint)
 
 
 def load_data(members: Sequence[EvaluatedModel]) -> list[ValData]:

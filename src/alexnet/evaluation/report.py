@@ -30,11 +30,8 @@ def write_report(evaluation: Evaluation, folder: Path, batch_size: int) -> None:
         draw(evaluation, path)
 
 
-def track(evaluation: Evaluation, folder: Path) -> None:
-    """Add metrics and figures to the W&B run of the run that was evaluated, where it has one."""
-    run = evaluation.members[0].run
-    if run is None:
-        return
+def track(evaluation: Evaluation, run: Path, folder: Path) -> None:
+    """Add metrics and the figures in `folder` to the W&B run of the run that was evaluated, if it has one."""
     summary = {
         f"eval/{kind}/{name}": value
         for kind, metrics in _metrics(evaluation.primary).items()

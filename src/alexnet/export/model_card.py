@@ -1,6 +1,5 @@
 """The model card of a network: README.md of a folder for the Hugging Face hub."""
 
-import json
 import math
 import shlex
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import yaml
 from alexnet.config import ValCrops
 from alexnet.errors import UserError
 from alexnet.export.hub import CARD, WEIGHTS, public_overrides, without_reason
-from alexnet.files import read_csv_columns, write_text
+from alexnet.files import read_csv_columns, read_json, write_text
 from alexnet.models.flops import forward_flops
 from alexnet.paths import command_for
 from alexnet.runs.folder import RunFolder
@@ -73,12 +72,12 @@ def run_of(trained: TrainedModel) -> Path | None:
 
 def read_training(folder: Path, checkpoint: str) -> Training:
     """Read a run's folder; `checkpoint` is the file of its weights, best.ckpt or last.ckpt."""
-    result = _read_json(folder / "result.json")
+    result = read_json(folder / "result.json")
     overrides = public_overrides(RunFolder(folder).read_overrides())
     command = shlex.join([*command_for("train").split(), *overrides])
     crops = read_run_config(folder)["data"].get("val_crops", ValCrops.center.value)
     measured = _measured(folder, checkpoint, crops, complete=result.get("status") == "completed")
-    return Training(command, result, _read_json(folder / "environment.json"), measured)
+    return Training(command, result, read_json(folder / "environment.json"), measured)
 
 
 def write_model_card(folder: Path, trained: TrainedModel, content: dict[str, Any], licence: str) -> None:
@@ -172,7 +171,7 @@ def _measured(folder: Path, checkpoint: str, crops: str, *, complete: bool) -> M
 
 def _evaluated(folder: Path, checkpoint: str) -> list[ErrorRow]:
     """Return the errors that evaluate.py has found for these weights on the run's own images."""
-    content = _read_json(folder / "evaluation/evaluation.json")
+    content = read_json(folder / "evaluation/evaluation.json")
     try:
         (member,) = content["members"]
         if Path(member["checkpoint"]).name != checkpoint:
@@ -193,11 +192,3 @@ def _evaluated(folder: Path, checkpoint: str) -> list[ErrorRow]:
 def _with_standard_error(percent: float, count: int) -> tuple[float, float]:
     """Return an error in percent and its binomial standard error."""
     return percent, math.sqrt(percent * (100 - percent) / count)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}  # the run has not ended, or the file is damaged
-    return content if isinstance(content, dict) else {}

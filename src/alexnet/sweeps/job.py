@@ -1,7 +1,6 @@
 """Jobs of a sweep: the folder of each run and its process."""
 
 import csv
-import json
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any
 
 from alexnet.config.hashing import UNHASHED_KEYS, flatten, is_under
 from alexnet.errors import UserError, first_line
+from alexnet.files import read_json
 from alexnet.runs.load import LAUNCHER
 from alexnet.runs.resume import is_unfinished, read_run_config
 
@@ -22,11 +22,7 @@ NO_REASON = "ended without a result or an error message"
 
 def read_result(folder: Path) -> dict[str, Any]:
     """Return the content of a run's result.json, empty if there is none."""
-    try:
-        content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return read_json(folder / "result.json")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The components of a run, built from its configuration."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from alexnet.data.loading import ImageData, load_image_data
 from alexnet.data.resident import check_fits
 from alexnet.distributed.parallelize import check_divisible
 from alexnet.errors import UserError
+from alexnet.files import read_json
 from alexnet.hardware import resolve_accelerator, resolve_device
 from alexnet.models.base import ImageClassifier
 from alexnet.models.build import build_network
@@ -119,10 +119,8 @@ def last_checkpoint(previous: Path) -> Path | None:
 
 def check_same_run(previous: Path, checkpoint: Path | None, components: Components) -> None:
     """Raise `UserError` unless images and network are those that the run in `previous` was trained with."""
-    try:
-        before = json.loads((previous / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError):
-        before = None  # stopped before it was written
+    # None of a run that was stopped before it was written
+    before = read_json(previous / "environment.json").get("data_fingerprint")
     if before not in (None, components.data.fingerprint):
         raise UserError(
             f"{previous}: this run was trained on images that differ from those now in"
