@@ -176,7 +176,7 @@ def test_verdict_on_a_claim_without_a_number(interval: tuple[float, float] | Non
 
 
 def test_the_notes_on_lrn_and_ten_crops() -> None:
-    """Differences of arms on ten crops stand in the notes alone: from the rows, by the textbook's formula."""
+    """The differences on ten crops that they tell are those of the rows, by the textbook's formula."""
     folder = PROJECT / "results/cifar_lrn"
     errors: dict[str, list[float]] = {}
     for row in csv.DictReader((folder / "results.csv").read_text(encoding="utf-8").splitlines()):
@@ -192,4 +192,6 @@ def test_the_notes_on_lrn_and_ten_crops() -> None:
         f" from {without:.1f}% to {lrn:.1f}%" in notes
     )
     assert f"on ten crops {pair:.1f} ({pair - half:.1f} to {pair + half:.1f})" in notes
-    assert f"pooled over the three arms ({pooled:.2f} points, 12 degrees of freedom)" in notes
+    report = (folder / "report.md").read_text(encoding="utf-8").split("## Differences on ten crops")[1]
+    assert f"standard deviation {pooled:.2f} points, 12 degrees of freedom" in report.split("##")[0]
+    assert f"| {-gain:+.2f} | {-gain - half:+.2f} to {-gain + half:+.2f} |" in report

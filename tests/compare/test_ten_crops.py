@@ -10,12 +10,14 @@ import pytest
 
 from alexnet.compare.comparison import compare
 from alexnet.compare.findings import findings
+from alexnet.compare.outline import outline
 from alexnet.compare.report import write_report
 from alexnet.compare.ten_crops import crop_effects, ten_crops_section
 from alexnet.config import CompareConfig
 from fabricated_runs import write_study
 
 T_3 = 3.182446305  # 97.5% quantile of Student's t with 3 degrees of freedom, from a table
+T_6 = 2.446911851  # with 6
 CENTER = [30.5, 31.0, 30.0, 31.5]
 TEN = [28.5, 29.5, 28.5, 30.0]
 ARMS: dict[str, Any] = {
@@ -60,6 +62,27 @@ def test_the_interval_is_of_differences_within_networks(tmp_path: Path) -> None:
     assert effect.top1.interval == pytest.approx((fmean(differences) - half, fmean(differences) + half))
     assert effect.top5 is not None
     assert effect.top5.mean == pytest.approx(fmean(differences) / 10)
+
+
+def test_arms_are_compared_on_ten_crops(tmp_path: Path) -> None:
+    """As on the centre crop: with the pooled variance, from the errors that evaluate.py measured."""
+    folder = study(tmp_path / "study")
+    other = [32.0, 31.5, 31.0, 33.5]
+    for seed, ten in enumerate(other):
+        evaluate(folder / f"no_lrn/seed={seed}", center={"top1_error": 34.0}, ten={"top1_error": ten})
+    parts = outline(compare(config(folder)))
+    mean = fmean(other) - fmean(TEN)
+    half = T_6 * sqrt((stdev(other) ** 2 + stdev(TEN) ** 2) / 2) * sqrt(2 / 4)
+    row = ["no_lrn", "4 of 4", f"{mean:+.2f}", f"{mean - half:+.2f} to {mean + half:+.2f}"]
+    for sections in (parts.sections, parts.terminal):
+        (section,) = [one for one in sections if one.heading.startswith("Differences on ten crops")]
+        ((*found, _, _, result),) = section.table.rows
+        assert (found, result) == (row, "higher error")
+
+
+def test_an_arm_that_was_not_evaluated_has_no_difference(tmp_path: Path) -> None:
+    parts = outline(compare(config(study(tmp_path / "study"))))
+    assert not [one for one in parts.sections if one.heading.startswith("Differences on ten crops")]
 
 
 def test_it_is_a_finding_beside_the_papers_claim(tmp_path: Path) -> None:

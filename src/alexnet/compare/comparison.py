@@ -56,6 +56,7 @@ class ArmResult:
     start: StartRate
     pairs: int | None = None
     probability_better: float | None = None
+    ten_crops_difference: Difference = Difference()
 
     @property
     def top1(self) -> Effect | None:
@@ -66,6 +67,11 @@ class ArmResult:
     def top5(self) -> Effect | None:
         """The reported difference in top-5 error."""
         return self.top5_difference.effect
+
+    @property
+    def ten_crops(self) -> Effect | None:
+        """The reported difference in top-1 error averaged over ten crops; None unless all were evaluated."""
+        return self.ten_crops_difference.effect
 
     @property
     def started(self) -> list[Run]:

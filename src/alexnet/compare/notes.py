@@ -25,7 +25,7 @@ def notes(comparison: OneAtATime) -> list[str]:
 
 def _notes_on_estimates(comparison: OneAtATime) -> list[str]:
     """Say which differences are paired and which have the pooled variance, and why."""
-    top1, top5 = (_estimate(one) for one in (comparison.pool, comparison.top5_pool))
+    top1, top5 = (estimate_text(one) for one in (comparison.pool, comparison.top5_pool))
     lines = [f"Differences and intervals are {top1}."]
     alike = (comparison.pool.variance is None) == (comparison.top5_pool.variance is None)
     if any(arm.top5 for arm in comparison.arms) and not alike:
@@ -33,7 +33,8 @@ def _notes_on_estimates(comparison: OneAtATime) -> list[str]:
     return lines
 
 
-def _estimate(pool: Pool) -> str:
+def estimate_text(pool: Pool) -> str:
+    """Say whether differences are paired or have the pooled variance, and why."""
     if pool.variance is None:
         return f"paired by seed, each with its own variance. Not pooled: {pool.refusal}"
     variance, paired = pool.variance, left_out_text(pool).removeprefix("without ")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from alexnet.compare.arms import Arms, differences, without_runs
 from alexnet.compare.comparison import ArmResult, Comparison, Difference, plain_result
@@ -28,15 +29,22 @@ def top5_error(run: Run) -> float | None:
     return run.top5_error
 
 
+def ten_crops_error(run: Run) -> float | None:
+    """Return a run's top-1 error on ten crops in percent; None where evaluate.py has not measured it."""
+    return run.crop_errors.ten_top1 if run.crop_errors else None
+
+
 @dataclass(frozen=True)
 class OneAtATime(Comparison):
     """The baseline and its arms, the largest difference in top-1 error first, then those that never started.
 
-    `pool` and `top5_pool` are the groups whose variance of that error is pooled, or why there are none.
+    `pool`, `top5_pool` and `ten_crops_pool` (top-1) are the groups whose variance of that error is pooled,
+    or why there are none.
     """
 
     pool: Pool
     top5_pool: Pool
+    ten_crops_pool: Pool
     family: FamilyWise
 
 
@@ -47,8 +55,8 @@ def compare_one_at_a_time(groups: Arms, config: CompareConfig) -> OneAtATime:
     baseline = plain_result(usual, _by_seed(groups.arms[usual]), NO_CLAIM, config, diverged[usual])
     runs = {name: _by_seed(groups.arms[name]) for name in paired}
     unstable = {None if arm == usual else arm for arm, count in diverged.items() if count}
-    top1_pool = pool(runs, baseline.runs, top1_error, unstable)
-    pools = (top1_pool, pool(runs, baseline.runs, top5_error, unstable))
+    pool_of = partial(pool, runs, baseline.runs, diverged=unstable)
+    pools = (pool_of(top1_error), pool_of(top5_error), pool_of(ten_crops_error))
     factors = factors_within_models(arm[0].settings for arm in [baseline.runs, *runs.values()])
     arms = []
     for name, pairs in paired.items():
@@ -94,7 +102,7 @@ def _with_factor(arm: ArmResult, baseline: ArmResult, groups: Arms, factors: fro
 
 
 def _with_differences(
-    arm: ArmResult, baseline: ArmResult, pairs: Pairs, pools: tuple[Pool, Pool], confidence: float
+    arm: ArmResult, baseline: ArmResult, pairs: Pairs, pools: tuple[Pool, Pool, Pool], confidence: float
 ) -> ArmResult:
     """Add all differences from the baseline. Runs that did not start are in none of them."""
     started = [both for both in pairs if all(run.started for run in both)]
@@ -104,6 +112,7 @@ def _with_differences(
         top1_difference=_difference(arm.name, started, top1_error, pools[0], confidence),
         top5_difference=_difference(arm.name, started, top5_error, pools[1], confidence),
         other_effects=_other_effects(started, confidence),
+        ten_crops_difference=_difference(arm.name, started, ten_crops_error, pools[2], confidence),
         pairs=len(started),
         probability_better=probability_better(*errors) if all(errors) else None,
     )

@@ -29,6 +29,7 @@ from alexnet.compare.tables import (
     effects_table,
     errors_table,
     short_effects_table,
+    ten_crops_effects_table,
 )
 from alexnet.compare.ten_crops import ten_crops_section
 
@@ -66,22 +67,32 @@ def _one_at_a_time(comparison: OneAtATime) -> Outline:
         f"Epochs to {comparison.training_error:g}% training error", convergence_table(comparison)
     )
     ranking = ranking_section(comparison)
-    crops = ten_crops_section(comparison)
+    crops, on_crops = ten_crops_section(comparison), _on_ten_crops(comparison)
     pilot = _section("Pilot", pilot_table(comparison.record))
     differences = f"Error, arm minus {comparison.baseline.name} (percentage points)"
     return Outline(
         narrative.headline(comparison),
         Section("Differences in error (percentage points)", effects_table(comparison)),
-        _present(speed, ranking, _section("Claims", claims), errors, crops, costs, pilot, how_many),
+        _present(speed, ranking, _section("Claims", claims), errors, on_crops, crops)
+        + _present(costs, pilot, how_many),
         _present(
             *(Section(differences, short_effects_table(comparison)), speed),
             *(ranking_section(comparison, short=True), short_errors),
-            *(ten_crops_section(comparison, short=True), costs),
-            *(pilot, how_many),
+            *(on_crops, ten_crops_section(comparison, short=True)),
+            *(costs, pilot, how_many),
         ),
         notes.notes(comparison),
         narrative.method(comparison),
     )
+
+
+def _on_ten_crops(comparison: OneAtATime) -> Section | None:
+    estimate = notes.estimate_text(comparison.ten_crops_pool)
+    sentences = [
+        f"Top-1 errors averaged over ten crops, measured by evaluate.py. Differences are {estimate}."
+    ]
+    table = ten_crops_effects_table(comparison)
+    return Section("Differences on ten crops (percentage points)", table, sentences) if table else None
 
 
 def _factorial(comparison: Factorial) -> Outline:

@@ -1,7 +1,7 @@
 """The comparison as tables of text, for HTML, Markdown and the terminal."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -58,11 +58,13 @@ def effects_table(comparison: OneAtATime) -> Table:
 
 def short_effects_table(comparison: OneAtATime) -> Table:
     """Tabulate the differences in top-1 error in 80 columns."""
-    interval, rows = f"{comparison.confidence:.0%} interval", []
-    for arm in comparison.arms:
-        row = [arm.name, start_text(arm.start), difference_text(arm.top1), interval_text(arm.top1)]
-        rows.append([*row, *claim_numbers(arm.claim), significance_text(arm.top1)])
-    return Table(["arm", "started", "top-1", interval, *SHORT_CLAIM_HEADINGS, "result"], rows)
+    return _top1_table(comparison, [(arm, arm.top1) for arm in comparison.arms])
+
+
+def ten_crops_effects_table(comparison: OneAtATime) -> Table | None:
+    """Tabulate the differences in top-1 error on ten crops, in 80 columns; None if no arm has one."""
+    effects = [(arm, arm.ten_crops) for arm in comparison.arms if arm.ten_crops]
+    return _top1_table(comparison, effects) if effects else None
 
 
 def errors_table(
@@ -252,6 +254,14 @@ def speed_decimals(speed: float) -> int:
 def format_number(value: float | None, form: str, unit: str = "") -> str:
     """Format a number with its unit; a hyphen if it is not known."""
     return "-" if value is None else f"{value:{form}}{unit}"
+
+
+def _top1_table(comparison: OneAtATime, effects: Iterable[tuple[ArmResult, Effect | None]]) -> Table:
+    interval, rows = f"{comparison.confidence:.0%} interval", []
+    for arm, effect in effects:
+        row = [arm.name, start_text(arm.start), difference_text(effect), interval_text(effect)]
+        rows.append([*row, *claim_numbers(arm.claim), significance_text(effect)])
+    return Table(["arm", "started", "top-1", interval, *SHORT_CLAIM_HEADINGS, "result"], rows)
 
 
 def _top1_and_top5(top1: float | None, top5: float | None) -> str:
