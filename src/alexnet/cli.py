@@ -38,7 +38,10 @@ from alexnet.runs.launcher import check_single_process, is_started_by_run
 from alexnet.terminal import tolerate_encoding
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
-STUDY_SWEEPER = "hydra_plugins.study_sweeper.StudySweeper"
+# for these a run that has diverged is a result, or a bad trial
+ACCEPT_DIVERGENCE = {
+    f"hydra_plugins.{name}" for name in ("study_sweeper.StudySweeper", "search_sweeper.SearchSweeper")
+}
 # what Hydra and OmegaConf fail with where a group is null, or a key below one that is
 HYDRA_ON_GROUPS = ("Unexpected type for root: NoneType", "Unexpected type: None", "Got NoneType")
 HYDRA_ON_OPTIONS = "Only one of --run"  # what Hydra fails with where several of these are given
@@ -83,9 +86,10 @@ def entry_point(
                 if os.getpid() != main_process:
                     raise UserError(told) from error  # the launcher passes it on
                 mistakes.append(told)  # Hydra would print more than one line
-                if isinstance(error, DivergedError):
-                    diverged.add(told)
-                return None
+                if not isinstance(error, DivergedError):
+                    return None
+                diverged.add(told)
+                return DivergedError.OUTCOME
 
         folder = str(CONF) if groups else None
         program = hydra.main(version_base="1.3", config_path=folder, config_name=name)(collect_mistakes)
@@ -145,7 +149,7 @@ def entry_point(
                 interruption.report()
                 sys.exit(interruption.status_of(signal.SIGINT))
             _conclude_sweep()
-            if _is_study():  # of which a run that has diverged is a result
+            if _accepts_divergence():
                 mistakes[:] = [told for told in mistakes if told not in diverged]
             if mistakes:
                 _exit(mistakes)
@@ -189,9 +193,9 @@ def _conclude_sweep() -> None:
     suggest_comparison(Path(hydra_config.sweep.dir).absolute())
 
 
-def _is_study() -> bool:
-    """Return whether the command was a study."""
-    return HydraConfig.initialized() and HydraConfig.get().sweeper._target_ == STUDY_SWEEPER
+def _accepts_divergence() -> bool:
+    """Return whether the command was a study or a search."""
+    return HydraConfig.initialized() and HydraConfig.get().sweeper._target_ in ACCEPT_DIVERGENCE
 
 
 def _exit(mistakes: list[str]) -> NoReturn:

@@ -17,6 +17,8 @@ class UserError(Exception):
 class DivergedError(UserError):
     """A run has diverged, or does not start to learn, as it would if the same command ran again."""
 
+    OUTCOME = 100.0  # percent: the error that a search is told of it
+
 
 class JobsFailedError(UserError):
     """Some jobs of a sweep have failed; the others are done."""

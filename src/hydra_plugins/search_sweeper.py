@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -52,6 +53,7 @@ class SearchSweeper(Sweeper):
             optuna.launcher, searched, lambda: int(optuna.n_trials), self._max_failure_rate
         )
         optuna.sweep(arguments)
+        HydraConfig.instance().set_config(self._config)  # a launcher has set those of the trials
         print_best(Path(str(self._config.hydra.sweep.dir)).absolute())
 
 

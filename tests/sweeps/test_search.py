@@ -41,9 +41,6 @@ class FakeLauncher(Launcher):
         common: dict[str, Any] = {"working_dir": str(self.folder / f"trial={len(self.launched)}")}
         if isinstance(outcome, str):
             return FailedReturn(**common, status=JobStatus.FAILED, _return_value=UserError(outcome))
-        if outcome == 100:
-            Path(common["working_dir"]).mkdir()
-            Path(common["working_dir"], "result.json").write_text('{"diverged": true}')
         return JobReturn(**common, status=JobStatus.COMPLETED, _return_value=outcome)
 
 
@@ -56,11 +53,13 @@ def search(
 ) -> dict[str, Any]:
     """Run the sweeper of conf/hydra/sweeper/search.yaml; what it has found."""
     pytest.importorskip("optuna")
+    from hydra.core.hydra_config import HydraConfig
     from hydra.core.plugins import Plugins
     from hydra.utils import instantiate
     from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf, TPESamplerConfig
 
     monkeypatch.setattr(Plugins, "instantiate_launcher", lambda *_, **__: launcher)
+    monkeypatch.setattr(HydraConfig, "set_config", lambda *_: None)  # not all of Hydra's own is here
     ours = OmegaConf.load(Path(__file__).parents[2] / "conf/hydra/sweeper/search.yaml")
     del ours["defaults"]
     base = {"sampler": OmegaConf.structured(TPESamplerConfig)}

@@ -100,6 +100,15 @@ def test_three_processes_in_the_same_second(synthetic: tuple[str, ...], tmp_path
     )
 
 
+def test_a_search_in_one_process(train: Train, synthetic: tuple[str, ...]) -> None:
+    """With Hydra's own launcher, too, a trial that diverges has not failed."""
+    search = ("hydra/sweeper=search", "hydra.sweeper.n_trials=1", "hydra/launcher=basic")
+    done = train("-m", *FAST, *synthetic, *search, "optimizer.lr=1e30,1e31")
+    assert (done.status, done.err) == (0, "")
+    assert "Trial 1 of 1: diverged with optimizer.lr=1e+3" in done.out
+    assert "Best     none: all trials diverged." in done.out
+
+
 @pytest.mark.slow
 def test_a_search_by_optuna(train: Train, synthetic: tuple[str, ...]) -> None:
     """Each trial's error reaches Optuna, which takes the least; again, the same trials are all done.

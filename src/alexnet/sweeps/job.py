@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.config.hashing import UNHASHED_KEYS, flatten, is_under
-from alexnet.errors import UserError, first_line
+from alexnet.errors import DivergedError, UserError, first_line
 from alexnet.files import read_json
 from alexnet.runs.load import LAUNCHER
 from alexnet.runs.resume import is_unfinished, read_run_config
 
-DIVERGED_ERROR = 100.0  # percent: what a search is told of a run that diverged
 NO_REASON = "ended without a result or an error message"
 
 
@@ -64,7 +63,7 @@ class Job:
     def objective(self) -> float | None:
         """Return the validation top-1 error of its last epoch in percent, 100 if it has diverged."""
         if self.diverged():
-            return DIVERGED_ERROR
+            return DivergedError.OUTCOME
         return self.result().get("val", {}).get("top1_error")
 
     def disk_space(self) -> int:

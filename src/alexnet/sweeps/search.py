@@ -8,8 +8,7 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf
 
-from alexnet.errors import UserError, first_line
-from alexnet.sweeps.job import DIVERGED_ERROR, read_result
+from alexnet.errors import DivergedError, UserError, first_line
 from alexnet.terminal import console
 
 RESULTS = "optimization_results.yaml"  # written by the plugin into the sweep's folder
@@ -58,7 +57,7 @@ class TrialLauncher:
         except Exception as problem:  # whatever the job has raised
             self._failures.append(first_line(problem))
             return f"{trial} failed with {values}"
-        diverged = bool(read_result(Path(str(item.working_dir))).get("diverged"))
+        diverged = error >= DivergedError.OUTCOME
         if not diverged and (self._best is None or error < self._best[0]):
             self._best = error, self._done
         outcome = "diverged" if diverged else f"validation error {error:.1f}%"
@@ -80,7 +79,7 @@ def print_best(folder: Path) -> None:
     results: Any = OmegaConf.to_container(OmegaConf.load(folder / RESULTS))
     values = " ".join(_typed(key, value) for key, value in results["best_params"].items())
     best = f"validation error {results['best_value']:.1f}% with {values}"
-    if results["best_value"] >= DIVERGED_ERROR:
+    if results["best_value"] >= DivergedError.OUTCOME:
         best = "none: all trials diverged. Try other values, such as a smaller optimizer.lr"
     console.print(f"Best     {best}", markup=False)
     console.print(f"Results  {folder / RESULTS}", markup=False)
