@@ -1,5 +1,6 @@
 """The fast forms of a step give what the plain one gives."""
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,21 @@ def test_channels_last_changes_nothing_but_the_layout(overrides: tuple[str, ...]
         logits_and_gradients(fast, *batch(3)), logits_and_gradients(plain, *batch(3)), strict=True
     ):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"), [((), True), (("performance=plain",), False), (("model=alexnet_2012",), True)]
+)
+def test_the_first_layer_gets_images_in_its_own_layout(overrides: tuple[str, ...], expected: bool) -> None:
+    """Converted once, or the backward pass would convert them again; also those of a copy, as EMA has."""
+    network = copy.deepcopy(small_network(*overrides))
+    seen = []
+    network.conv1.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    images, dropout_seeds = batch(2)
+    network(images, dropout_seeds)
+    (given,) = seen
+    assert given.is_contiguous(memory_format=torch.channels_last) is expected
+    assert given.is_contiguous() is not expected
 
 
 @pytest.mark.slow  # the compiler takes its time

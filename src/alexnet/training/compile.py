@@ -38,11 +38,19 @@ def apply_performance_options(
         return
     if performance.channels_last:
         network.to(memory_format=torch.channels_last)
+        if compiled is not Compile.network:  # the compiler chooses layouts itself
+            network.register_forward_pre_hook(_to_channels_last)
     if compiled is Compile.network:
         network.compile(
             mode="reduce-overhead" if performance.cuda_graphs and accelerator == "gpu" else "default"
         )
         network._compiled_call_impl = _for_any_batch(network)
+
+
+def _to_channels_last(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Convert the images once; the first convolution would do so in its forward and backward pass."""
+    images, *others = inputs
+    return images.contiguous(memory_format=torch.channels_last), *others
 
 
 def _for_any_batch(network: nn.Module) -> Callable[..., Tensor]:
