@@ -29,9 +29,10 @@ def print_comparison(comparison: Comparison, folder: Path) -> None:
     console.print(comparison.title, markup=False, style="bold")
     parts = outline(comparison)
     for section in parts.terminal:
+        console.print(section.heading, markup=False, style="bold")
         for sentence in section.sentences:
             console.print(sentence, markup=False)
-        _print_table(section.table, section.heading)
+        _print_table(section.table)
         if section.command:
             console.print(f"Add runs  {section.command}", markup=False)
     console.print(f"Measured on {comparison.split}; claims are of top-1 error.", markup=False)
@@ -71,9 +72,9 @@ def print_address(published: Published, config: CompareConfig) -> None:
         )
 
 
-def _print_table(table: Table, title: str) -> None:
+def _print_table(table: Table) -> None:
     """Print a table; where a terminal has no room for it, names and then other words are broken."""
-    rich_table = RichTable(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    rich_table = RichTable(box=box.SIMPLE_HEAD)
     rich_table.padding, rich_table.pad_edge = (0, 1, 0, 0), False
     names, *others = zip(*table.rows, strict=True)
     fixed = [True, *(all(map(is_number, cells)) for cells in others)]
