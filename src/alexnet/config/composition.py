@@ -25,7 +25,7 @@ from alexnet.config.training import TrainConfig
 from alexnet.errors import UserError, suggest
 from alexnet.paths import CONF, PROJECT
 
-_schemas: dict[str, type] = {}
+_schemas: dict[str, type] = {"train": TrainConfig}
 
 
 def group_choices() -> dict[str, list[str]]:
@@ -96,7 +96,6 @@ def register_choices() -> None:
         register(name, schema)
 
 
-register("train", TrainConfig)
 register_choices()
 
 
