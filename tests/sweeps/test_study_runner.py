@@ -157,7 +157,9 @@ def test_a_measure_that_the_pilot_s_runs_lack(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_pilot_goes_on_where_the_best_rate_is_at_the_edge(tmp_path: Path) -> None:
+def test_the_pilot_goes_on_where_the_best_rate_is_at_the_edge(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def error(run: dict[str, Any]) -> float:
         lr = run["optimizer"]["lr"]
         return 50 - 1000 * lr if run["model"]["lrn"] else 20 + 1000 * abs(lr - 0.0025)
@@ -174,6 +176,9 @@ def test_the_pilot_goes_on_where_the_best_rate_is_at_the_edge(tmp_path: Path) ->
         assert [batch[0]["optimizer"]["lr"] for batch in fake.batches[1:3]] == [0.01, 0.02]
         assert record.chosen["baseline"] == {"optimizer.lr": 0.02}
         assert record.chosen["no_lrn"] == {"optimizer.lr": 0.0025}
+        assert capsys.readouterr().out.count("at the edge of the grid: baseline; 1 more run") == 2
+        runner.run()  # all is done
+        assert "more run" not in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -151,7 +151,8 @@ class StudyRunner:
             if extension:
                 more = counted(missing, "more run")
                 what = f"best rate at the edge of the grid: {', '.join(open_arms)}; {more}"
-            console.print(f"Pilot    {what}", markup=False)
+            if missing or not extension:
+                console.print(f"Pilot    {what}", markup=False)
             if problem := self._run(runs):
                 raise problem
             seconds = (time.monotonic() - began) / self._launched if self._launched else _seconds(runs)
