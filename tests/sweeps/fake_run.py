@@ -1,8 +1,8 @@
 """Stands for train.py where the launcher is tested: fake_run.py <folder> <config hash> <behaviour>.
 
 Writes what the launcher reads of a run. Behaviours: ok, fail (says why), diverge, silent (fails
-saying nothing), unfinished (writes no result), hang (until it is interrupted), deaf (not even then), and
-family (hangs, as does its child).
+saying nothing), unfinished (writes no result), hang (until it is interrupted), deaf (not even then),
+family (hangs, as does its child), and accompanied (ends once another has started, or after a minute).
 """
 
 import json
@@ -33,6 +33,9 @@ def main(folder: Path, config_hash: str, behaviour: str) -> None:
     result = {"status": "completed", "error": None, "config_hash": config_hash, "val": {"top1_error": 40.5}}
     try:
         time.sleep(600 if behaviour in ("hang", "deaf", "family") else 0.5)
+        deadline = time.time() + (60 if behaviour == "accompanied" else 0)
+        while time.time() < deadline and journal.read_text().count("start ") < 2:
+            time.sleep(0.05)
     except KeyboardInterrupt:
         result |= {"status": "interrupted", "error": "stopped by the user"}
         (folder / "result.json").write_text(json.dumps(result))

@@ -98,7 +98,7 @@ def test_more_run_once_a_job_has_shown_how_little_memory_it_takes(
 ) -> None:
     """Room for one by the guess, and for four by what the first has taken in its first epoch."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    jobs = make_jobs(tmp_path, *["ok"] * 4)
+    jobs = make_jobs(tmp_path, "accompanied", *["ok"] * 3)
     run_jobs(jobs, CoreSlots(4, 4e9, None), tmp_path, grace=5)
     seen = [recorded_environment(job) for job in jobs]
     assert journal(tmp_path)[0] == "start job=0"
