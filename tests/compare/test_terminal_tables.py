@@ -169,3 +169,10 @@ def test_seeds_that_the_record_does_not_plan_are_not_missing(piloted: Path) -> N
     (piloted / "no_lrn" / "seed=2").rename(piloted / "no_lrn" / "seed=2.failed-1")
     (left,) = compare(config(piloted)).excluded
     assert (left.name, left.reason) == ("no_lrn seed=2", "the run does not exist")
+
+
+def test_sentences_stand_between_their_heading_and_the_table(screen: Console, piloted: Path) -> None:
+    lines = tables(screen, piloted)
+    heading = lines.index("Which arms can be told apart")
+    assert lines[heading + 1].startswith("Arms that share a letter")
+    assert "group" in " ".join(lines[heading + 2 : heading + 6])
